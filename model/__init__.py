@@ -1,0 +1,1 @@
+"""What answers: engines behind one contract, and what they share. Imports schemas; no Beam."""

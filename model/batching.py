@@ -1,0 +1,42 @@
+"""Batches: neighbours of like length, bounded by the seconds they take with their padding."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from schemas.errors import RowError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def plan_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices of `lengths` in batches, longest first, each of `len(batch) * max(lengths of batch) <= budget`.
+
+    What is longer than the budget by itself makes a batch of one. Ties keep their order, so the plan depends on
+    nothing but its arguments.
+    """
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= budget:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def run_halving(batch: Sequence[T], run: Callable[[Sequence[T]], list[R]]) -> list[R | RowError]:
+    """`run(batch)`, in halves where the device is out of memory; a single item that is too much is a RowError."""
+    try:
+        return list(run(batch))
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if not is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            return [RowError("out_of_memory", "one segment alone is too much for the model's device; use a larger one")]
+    middle = len(batch) // 2
+    return run_halving(batch[:middle], run) + run_halving(batch[middle:], run)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out, as torch and CTranslate2 word it."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()

@@ -1,0 +1,37 @@
+"""Where there is speech: Silero's voice activity detector, many frames a call."""
+
+import numpy as np
+from silero_vad import load_silero_vad
+from silero_vad.utils_vad import get_speech_timestamps_from_probs
+
+from schemas.records import SAMPLE_RATE_HZ
+
+FRAME_SAMPLES = 512  # what the detector judges at a time: 32 ms at 16 kHz
+SPEECH_PROBABILITY = 0.5  # the detector's own threshold
+
+
+class SpeechDetector:
+    """Thread-safe: the state of the detector is the caller's."""
+
+    def __init__(self) -> None:
+        self._model = load_silero_vad(sequence=True)
+
+    def probabilities(self, samples: np.ndarray) -> np.ndarray:
+        """float32 of shape (ceil(len(samples) / FRAME_SAMPLES),): the probability of speech in each frame."""
+        return np.asarray(self._model.audio_forward(samples, SAMPLE_RATE_HZ), dtype=np.float32)
+
+
+def speech_spans(probabilities: np.ndarray, length: int) -> list[tuple[int, int]]:
+    """Stretches of speech, `[start, end)` in samples, in order; even one frame of speech counts.
+
+    `length` is the clip's length in samples. Nothing is padded, so that the spans' sum is the amount of speech.
+    """
+    spans = get_speech_timestamps_from_probs(
+        probabilities.tolist(),
+        sampling_rate=SAMPLE_RATE_HZ,
+        threshold=SPEECH_PROBABILITY,
+        min_speech_duration_ms=0,
+        speech_pad_ms=0,
+        audio_length_samples=length,
+    )
+    return [(span["start"], min(span["end"], length)) for span in spans if span["end"] > span["start"]]

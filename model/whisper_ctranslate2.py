@@ -1,0 +1,246 @@
+"""Whisper through CTranslate2, in the format that faster-whisper publishes; batches run across recordings.
+
+Every segment is padded to the 30 s that Whisper was trained on, so an answer cannot depend on its neighbours.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+from tokenizers import Tokenizer
+from transformers import WhisperFeatureExtractor
+
+from model.batching import plan_batches, run_halving
+from model.text_flags import is_repetitive, is_too_fast
+from schemas.errors import JobError, RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Segment, TextSegment, Transcript
+
+WINDOW_S = 30  # Whisper hears this much at a time
+TIMESTAMP_SAMPLES = SAMPLE_RATE_HZ // 50  # a timestamp token counts 20 ms
+# Whisper's reference code samples at most half of its text context (whisper/decoding.py, sample_len).
+MAX_NEW_TOKENS = 224
+# A segment is silent when both hold (whisper/transcribe.py: no_speech_threshold, logprob_threshold).
+NO_SPEECH_PROBABILITY = 0.6
+NO_SPEECH_LOGPROB = -1.0
+# Written without spaces between words (whisper/tokenizer.py, split_to_word_tokens).
+UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Item:
+    """One segment to transcribe; `language` is None where it is to be detected."""
+
+    clip: int
+    segment: Segment
+    samples: np.ndarray
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the model made of one segment."""
+
+    language: str
+    pieces: tuple[TextSegment, ...]
+    logprob_sum: float
+    tokens: int
+    flags: frozenset[str]
+
+
+class WhisperCTranslate2:
+    """Transcribes with Whisper; safe to call from several threads, whose batches queue for the device.
+
+    Raises:
+        JobError: a CUDA device is asked for and there is none.
+    """
+
+    def __init__(self, folder: str, options: JobOptions):
+        self.device = choose_device(options.device)
+        devices = ctranslate2.get_cuda_device_count() if self.device == "cuda" else 1
+        self._model = ctranslate2.models.Whisper(
+            folder,
+            device=self.device,
+            device_index=list(range(devices)),
+            compute_type=options.compute_type,
+            intra_threads=options.model_threads or os.cpu_count() or 1,
+        )
+        self._tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+        self._extract = WhisperFeatureExtractor(feature_size=self._model.n_mels)
+        self._options = options
+        self._end_of_text = self._token("<|endoftext|>")
+        self._first_timestamp = self._token("<|notimestamps|>") + 1
+
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[str]) -> list[Answers | RowError]:
+        """A Transcript for each clip; segments without speech are not shown to the model."""
+        languages: list[str | None | RowError] = [self._language(clip.recording.language) for clip in clips]
+        heard: dict[tuple[int, int], _Heard | RowError] = {}
+        waiting = [
+            (index, segment)
+            for index, clip in enumerate(clips)
+            for segment in clip.segments
+            if segment.speech
+        ]
+        while waiting:  # a recording's language is that of its first segment, so its others wait for it
+            ready, later, started = [], [], set()
+            for index, segment in waiting:
+                language = languages[index]
+                if isinstance(language, RowError):
+                    continue
+                if language is None and index in started:
+                    later.append((index, segment))
+                else:
+                    started.add(index)
+                    samples = clips[index].samples[segment.start : segment.end]
+                    ready.append(_Item(index, segment, samples, language))
+            for item, result in self._run(ready):
+                heard[item.clip, item.segment.start] = result
+                if languages[item.clip] is None:
+                    languages[item.clip] = result if isinstance(result, RowError) else result.language
+            waiting = later
+        return [
+            language if isinstance(language, RowError) else self._answer(clip, index, heard, language)
+            for index, (clip, language) in enumerate(zip(clips, languages, strict=True))
+        ]
+
+    def _run(self, items: Sequence[_Item]) -> Iterable[tuple[_Item, _Heard | RowError]]:
+        """Every item with its result; items of like length share a batch, because they say about as much."""
+        by_length = sorted(items, key=lambda item: -len(item.samples))
+        window = WINDOW_S * SAMPLE_RATE_HZ
+        for batch in plan_batches([window] * len(by_length), int(self._options.batch_s * SAMPLE_RATE_HZ)):
+            members = [by_length[index] for index in batch]
+            yield from zip(members, run_halving(members, self._transcribe), strict=True)
+
+    def _transcribe(self, items: Sequence[_Item]) -> list[_Heard]:
+        mels = self._extract(
+            [item.samples for item in items], sampling_rate=SAMPLE_RATE_HZ, return_tensors="np"
+        ).input_features
+        encoded = self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(mels)))
+        languages = [item.language for item in items]
+        if None in languages:
+            detected = self._model.detect_language(encoded)
+            best = [ranked[0][0].strip("<|>") for ranked in detected]
+            languages = [language or found for language, found in zip(languages, best, strict=True)]
+        prompts = [self._prompt(language) for language in languages if language]
+        results = self._model.generate(
+            encoded,
+            prompts,
+            beam_size=self._options.beam_size,
+            max_length=len(prompts[0]) + MAX_NEW_TOKENS,
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        return [
+            self._hear(item, language, result)
+            for item, language, result in zip(items, languages, results, strict=True)
+            if language
+        ]
+
+    def _hear(self, item: _Item, language: str, result: ctranslate2.models.WhisperGenerationResult) -> _Heard:
+        tokens = result.sequences_ids[0]
+        # The score is the sum of log-probabilities over the tokens without the end, which is part of the sum.
+        logprob_sum = result.scores[0] * len(tokens)
+        avg_logprob = logprob_sum / (len(tokens) + 1)
+        if result.no_speech_prob > NO_SPEECH_PROBABILITY and avg_logprob < NO_SPEECH_LOGPROB:
+            return _Heard(language, (), 0.0, 0, frozenset({"no_speech"}))
+        spans = split_at_timestamps(tokens, self._first_timestamp, len(item.samples))
+        pieces = tuple(
+            TextSegment(
+                (item.segment.start + start) / SAMPLE_RATE_HZ,
+                (item.segment.start + end) / SAMPLE_RATE_HZ,
+                self._tokenizer.decode([token for token in words if token < self._end_of_text]).strip(),
+                avg_logprob,
+            )
+            for start, end, words in spans
+        )
+        text = " ".join(piece.text for piece in pieces)
+        flags = {"repetition"} if is_repetitive(text) else set()
+        flags |= {"too_fast"} if is_too_fast(text, len(item.samples) / SAMPLE_RATE_HZ) else set()
+        flags |= {"truncated"} if len(tokens) >= MAX_NEW_TOKENS else set()
+        return _Heard(
+            language, tuple(piece for piece in pieces if piece.text), logprob_sum, len(tokens) + 1, frozenset(flags)
+        )
+
+    def _answer(
+        self, clip: Clip, index: int, heard: dict[tuple[int, int], _Heard | RowError], language: str | None
+    ) -> Answers | RowError:
+        parts = [heard[index, segment.start] for segment in clip.segments if (index, segment.start) in heard]
+        good = [part for part in parts if isinstance(part, _Heard)]
+        if len(good) < len(parts):
+            return next(part for part in parts if isinstance(part, RowError))
+        pieces = [piece for part in good for piece in part.pieces]
+        space = "" if language in UNSPACED_LANGUAGES else " "
+        tokens = sum(part.tokens for part in good)
+        flags = {flag for part in good for flag in part.flags} - {"no_speech"}
+        if not pieces:
+            flags.add("no_speech")
+        transcript = Transcript(
+            text=space.join(piece.text for piece in pieces),
+            language=language,
+            avg_logprob=sum(part.logprob_sum for part in good) / tokens if tokens else None,
+            segments=tuple(pieces),
+            flags=tuple(sorted(flags)),
+        )
+        return {"transcribe": transcript}
+
+    def _language(self, of_row: str | None) -> str | None | RowError:
+        """The language to transcribe in; None where the model is to detect it."""
+        wanted = of_row or self._options.language
+        language = wanted.replace("_", "-").split("-")[0].lower() if wanted else None
+        if not self._model.is_multilingual:
+            if language in (None, "en"):
+                return "en"
+            return RowError("language", f"the model knows English only, the recording is in {wanted!r}")
+        if language and self._tokenizer.token_to_id(f"<|{language}|>") is None:
+            return RowError("language", f"the model knows no language {wanted!r}; use a code such as en, de, zh")
+        return language
+
+    def _prompt(self, language: str) -> list[int]:
+        prompt = [self._token("<|startoftranscript|>")]
+        if self._model.is_multilingual:
+            prompt += [self._token(f"<|{language}|>"), self._token("<|transcribe|>")]
+        return prompt if self._options.timestamps else [*prompt, self._first_timestamp - 1]
+
+    def _token(self, text: str) -> int:
+        token = self._tokenizer.token_to_id(text)
+        if token is None:
+            raise JobError(f"the model's tokenizer.json knows no {text}; it is not Whisper's")
+        return int(token)
+
+
+def choose_device(wanted: str) -> str:
+    """"cpu" or "cuda" for "auto", "cpu" or "cuda".
+
+    Raises:
+        JobError: "cuda" is wanted and there is none; a model never runs elsewhere than it was told to.
+    """
+    if wanted == "cpu":
+        return "cpu"
+    if ctranslate2.get_cuda_device_count() > 0:
+        return "cuda"
+    if wanted == "cuda":
+        raise JobError("--device=cuda, and no CUDA device is to be seen; use --device=cpu or look at the driver")
+    return "cpu"
+
+
+def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, length: int) -> list[tuple[int, int, list[int]]]:
+    """Phrases as (start, end, tokens), in samples of a segment of `length` samples, end never beyond it.
+
+    Whisper writes a phrase between two timestamps; a phrase whose end is missing ends with the segment, and text
+    without any timestamp is one phrase.
+    """
+    phrases: list[tuple[int, int, list[int]]] = []
+    start, words = 0, list[int]()
+    for token in tokens:
+        if token < first_timestamp:
+            words.append(token)
+            continue
+        moment = min((token - first_timestamp) * TIMESTAMP_SAMPLES, length)
+        if words:
+            phrases.append((start, max(moment, start), words))
+        start, words = moment, []
+    return [*phrases, (start, length, words)] if words else phrases
+

@@ -1,0 +1,103 @@
+"""`earmark annotate`: runs the job, here or wherever Beam's options say."""
+
+import functools
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
+
+from model.checkpoint import find_checkpoint
+from model.engine import check_checkpoint, open_engine
+from pipeline.graph import build_graph
+from pipeline.launch import Run, launched_run
+from pipeline.terminal import print_summary, show_progress
+from schemas.errors import JobError, MachineError
+from schemas.job import JobOptions
+from transforms.annotate import OpenEngine
+from transforms.decode_audio import Decode, decode_requests
+from transforms.summarize import Summary
+
+EMBEDDED_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+# More threads than this only hold more audio in memory: one runs the model while the others fetch and decode.
+MAX_EMBEDDED_THREADS = 4
+
+
+def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequence[str]) -> int:
+    """Runs the job to its end, prints how it went, and returns the exit status.
+
+    Raises:
+        JobError, MachineError: it could not run.
+    """
+    options.check()
+    checkpoint = find_checkpoint(options.model)
+    check_checkpoint(checkpoint)
+    pipeline_options = embedded_options(beam_flags)
+    threads = pipeline_options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
+    signal.signal(signal.SIGTERM, _stop)
+    with launched_run(manifest, output, options, checkpoint.identity, threads) as run:
+        load = functools.partial(open_engine, checkpoint, options)
+        summary = run_job(run, load, pipeline_options)
+    print_summary(summary, run)
+    return 0 if summary.adds_up else 1
+
+
+def embedded_options(beam_flags: Sequence[str]) -> PipelineOptions:
+    """Beam's options; without a runner, the job runs in this process, in several threads."""
+    options = PipelineOptions(list(beam_flags))
+    if options.view_as(StandardOptions).runner is None:
+        options.view_as(StandardOptions).runner = EMBEDDED_RUNNER
+        direct = options.view_as(DirectOptions)
+        if not any(flag.startswith("--direct_num_workers") for flag in beam_flags):
+            direct.direct_num_workers = max(2, min(MAX_EMBEDDED_THREADS, os.cpu_count() or 1))
+        if direct.direct_num_workers != 1 and direct.direct_running_mode == "in_memory":
+            direct.direct_running_mode = "multi_threading"
+    options.view_as(SetupOptions).save_main_session = False
+    return options
+
+
+def run_job(
+    run: Run, load: OpenEngine, pipeline_options: PipelineOptions, decode: Decode = decode_requests
+) -> Summary:
+    """Runs the graph of a launched run and returns its summary.
+
+    Raises:
+        JobError, MachineError: as the stage that raised it said it.
+    """
+    pipeline = beam.Pipeline(options=pipeline_options)
+    build_graph(pipeline, run, load, decode)
+    embedded = pipeline_options.view_as(StandardOptions).runner == EMBEDDED_RUNNER
+    try:
+        with show_progress(run, embedded):
+            pipeline.run().wait_until_finish()
+    except Exception as error:
+        raise _cause(error) from error
+    return read_summary(run)
+
+
+def read_summary(run: Run) -> Summary:
+    """The summary that Summarize has written."""
+    import json
+
+    found = json.loads(run.store.read(f"{run.folder}/summary.json"))
+    found.pop("adds_up")
+    return Summary(**{**found, "foreign_parts": tuple(found["foreign_parts"])})
+
+
+def _cause(error: Exception) -> Exception:
+    """The JobError or MachineError that a worker raised; runners hand on no more than the text of a traceback."""
+    for kind in (JobError, MachineError):
+        if isinstance(error, kind):
+            return error
+        named = re.findall(rf"^(?:[\w.]*\.)?{kind.__name__}: (.+?)(?: \[while running .*)?$", str(error), re.MULTILINE)
+        if named:
+            return kind(named[-1])
+    return error
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + signal_number)

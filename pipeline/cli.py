@@ -1,0 +1,171 @@
+"""The command `earmark`. Imports what is heavy only when a command needs it: child processes import this file too."""
+
+import argparse
+import dataclasses
+import difflib
+import sys
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from schemas.errors import JobError, MachineError
+from schemas.job import JobOptions
+
+DESCRIPTION = "Labels a corpus of recordings: a manifest in, Parquet out. Start the same command again to go on."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit status: 0 when the job ran, 1 when it could not, 2 for a wrong command."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    verbose = "--verbose" in arguments
+    try:
+        return _run([argument for argument in arguments if argument != "--verbose"], verbose)
+    except (JobError, MachineError) as error:
+        if verbose:
+            raise
+        print(f"earmark: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("earmark: stopped; what is written is complete, start the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: Sequence[str], verbose: bool) -> int:
+    parser = build_parser()
+    known, rest = parser.parse_known_args(arguments)
+    options = merge_options(known)
+    if known.command == "plan":
+        from pipeline.plan import make_plan
+        from pipeline.terminal import print_plan
+
+        _refuse_unknown(rest, parser, [])
+        options.check()
+        print_plan(make_plan(known.manifest, known.output, options, workers=2))
+        return 0
+    _refuse_unknown(rest, parser, _beam_flags(rest))
+    _set_up_logging(verbose)
+    from pipeline.annotate import annotate
+
+    return annotate(known.manifest, known.output, options, rest)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="earmark", description=DESCRIPTION, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    annotate = commands.add_parser(
+        "annotate",
+        help="label the recordings of a manifest",
+        description=f"{DESCRIPTION} Options of Beam's runners are passed on to them.",
+        allow_abbrev=False,
+    )
+    annotate.add_argument("manifest", help="JSONL, CSV, TSV or Parquet (compressed or not), a folder or glob of audio")
+    annotate.add_argument("output", help="folder or URL that the Parquet goes to")
+    plan = commands.add_parser("plan", help="say what annotate would do, and touch nothing", allow_abbrev=False)
+    plan.add_argument("manifest")
+    plan.add_argument("output", nargs="?", default="", help="what is done there already is left out")
+    for command in (annotate, plan):
+        command.add_argument("--config", default="", help="YAML file with options by name; flags win over it")
+        command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")
+        for field in dataclasses.fields(JobOptions):
+            _add_flag(command, field)
+    return parser
+
+
+def _add_flag(command: argparse.ArgumentParser, field: "dataclasses.Field[Any]") -> None:
+    kind = typing.get_type_hints(JobOptions)[field.name]
+    shown = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    text = field.metadata["help"].replace("%", "%%")
+    if shown not in ("", 0, False):
+        text += f" (default: {shown})"
+    if kind is bool:
+        command.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, default=None, help=text)
+    else:
+        convert = _names if typing.get_origin(kind) is tuple else kind
+        command.add_argument(f"--{field.name}", type=convert, default=None, metavar=field.name.upper(), help=text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def merge_options(known: argparse.Namespace) -> JobOptions:
+    """Options from the flags, then the job file, then the defaults.
+
+    Raises:
+        JobError: the job file names what is no option, or gives it a value of another type.
+    """
+    values = _read_config(known.config) if known.config else {}
+    for field in dataclasses.fields(JobOptions):
+        if (value := getattr(known, field.name)) is not None:
+            values[field.name] = value
+    return JobOptions(**values)
+
+
+def _read_config(path: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = yaml.safe_load(file) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise JobError(f"--config={path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise JobError(f"--config={path} does not hold options by name")
+    return {name: _config_value(path, name, value) for name, value in found.items()}
+
+
+def _config_value(path: str, name: str, value: Any) -> Any:
+    kinds = typing.get_type_hints(JobOptions)
+    if name not in kinds:
+        raise JobError(f"{path}: there is no option {name!r}{_suggest(str(name), list(kinds))}")
+    kind = kinds[name]
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, dict):
+            return tuple(f"{key}={column}" for key, column in value.items())
+        return tuple(str(one) for one in value) if isinstance(value, list) else _names(str(value))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise JobError(f"{path}: {name} is {value!r}; give a {kind.__name__}")
+    return value
+
+
+def _beam_flags(rest: Sequence[str]) -> list[str]:
+    """The option strings that Beam knows; all of `rest` with a runner, whose job server may know more."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    if any(argument.partition("=")[0] == "--runner" for argument in rest):
+        return [argument.partition("=")[0] for argument in rest]
+    parser = argparse.ArgumentParser(add_help=False)
+    for options in PipelineOptions.__subclasses__():
+        if "_add_argparse_args" in options.__dict__:
+            options._add_argparse_args(parser)
+    return list(parser._option_string_actions)
+
+
+def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser, beam_flags: list[str]) -> None:
+    ours = [f"--{field.name}" for field in dataclasses.fields(JobOptions)]
+    for argument in rest:
+        name = argument.partition("=")[0]
+        if name.startswith("--") and name not in beam_flags:
+            parser.error(f"there is no option {name}{_suggest(name, [*ours, *beam_flags])}")
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _set_up_logging(verbose: bool) -> None:
+    """Beam and the libraries below it say at INFO what no user of a command line wants to read."""
+    import logging
+    import warnings
+
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR)
+    if not verbose:
+        warnings.simplefilter("ignore")
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

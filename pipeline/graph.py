@@ -1,0 +1,47 @@
+"""The whole job on one screen."""
+
+import apache_beam as beam
+
+from pipeline.launch import Run
+from transforms.annotate import Annotate, OpenEngine
+from transforms.counters import Counters
+from transforms.decode_audio import Decode, DecodeAudio, decode_requests
+from transforms.measure_bandwidth import MeasureBandwidth
+from transforms.pack_shards import PackShards
+from transforms.read_manifest import ReadManifest
+from transforms.segment_speech import SegmentSpeech
+from transforms.skip_annotated import SkipAnnotated
+from transforms.skip_written import SkipWritten
+from transforms.summarize import Summarize
+from transforms.write_part import WritePart
+
+
+def build_graph(
+    pipeline: beam.Pipeline, run: Run, open_engine: OpenEngine, decode: Decode = decode_requests
+) -> beam.PCollection:
+    """Adds the job to a pipeline; the result holds one Summary.
+
+    What a runner starts over gives the same shards: everything hangs on `run`, which was written down at launch.
+    """
+    options, store, counters = run.options, run.store, Counters(run.run_id)
+    shape, tasks = run.shape, options.task
+    manifest = pipeline | ReadManifest(run.manifests, shape, options.limit, counters)
+    left = manifest.recordings | SkipAnnotated(store, run.snapshot, options.keep_failures, counters)
+    shards = left.to_do | PackShards(options.shard_rows, run.workers, run.run_id, counters)
+    planned = shards | SkipWritten(store, counters)
+    written = (
+        planned.to_do
+        | DecodeAudio(options, counters, decode)
+        | MeasureBandwidth()
+        | SegmentSpeech()
+        | Annotate(open_engine, tasks, counters)
+        | WritePart(store, tasks, run.fingerprint, options.max_failure_ratio, counters)
+    )
+    return {
+        "to_do": left.to_do | "CountToDo" >> beam.combiners.Count.Globally(),
+        "done": left.done,
+        "reports": (written, planned.written) | beam.Flatten(),
+        "manifest": manifest.failures,
+        "standing": left.failures,
+        "duplicates": left.duplicates,
+    } | Summarize(store, run.snapshot, run.folder, run.run_id)

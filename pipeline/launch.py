@@ -1,0 +1,132 @@
+"""The launch of a run: everything that can be known to be wrong is said here, and what the run hangs on is written down."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from schemas.errors import JobError
+from schemas.job import JobDescription, JobOptions
+from schemas.manifest import ManifestShape
+from transforms.lease import take_lease
+from transforms.output_store import OutputStore
+from transforms.read_manifest import find_manifests
+from transforms.segment_speech import SEGMENTATION
+
+JOB_PATH = "_earmark/job.json"
+LIBRARIES = ("earmark", "apache-beam", "av", "ctranslate2", "librosa", "numpy", "silero-vad", "soxr", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One start of `earmark annotate`.
+
+    Attributes:
+        run_id: sorts by the time of the start.
+        manifests: files that are read, in order.
+        output: folder or URL of the output.
+        fingerprint: of the JobDescription.
+        workers: threads or processes that work on shards at a time, as far as is known.
+    """
+
+    run_id: str
+    options: JobOptions
+    manifests: tuple[str, ...]
+    output: str
+    fingerprint: str
+    workers: int
+
+    @cached_property
+    def store(self) -> OutputStore:
+        return OutputStore(self.output)
+
+    @property
+    def folder(self) -> str:
+        return f"_earmark/runs/{self.run_id}"
+
+    @property
+    def snapshot(self) -> str:
+        """The list of the parts that were in the output at launch."""
+        return f"{self.folder}/parts.txt"
+
+    @property
+    def shape(self) -> ManifestShape:
+        return manifest_shape(self.options, self.manifests[0])
+
+
+def manifest_shape(options: JobOptions, manifest: str) -> ManifestShape:
+    """How the rows are to be read; relative paths are relative to the manifest unless --audio_root says otherwise."""
+    shape = options.shape()
+    if shape.audio_root:
+        root = shape.audio_root
+        return shape if "://" in root else dataclasses.replace(shape, audio_root=os.path.abspath(root))
+    if "://" in manifest:
+        return dataclasses.replace(shape, audio_root=manifest.rsplit("/", 1)[0])
+    return dataclasses.replace(shape, audio_root=os.path.dirname(os.path.abspath(manifest)))
+
+
+def new_run_id() -> str:
+    """Sorts by time; two of the same second differ."""
+    return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
+
+
+@contextlib.contextmanager
+def launched_run(manifest: str, output: str, options: JobOptions, model: str, workers: int) -> Iterator[Run]:
+    """A run that holds the output, for as long as the context lasts.
+
+    Args:
+        model: identity of the checkpoint.
+
+    Raises:
+        JobError: no manifest, no permission, another job's output, another run at work.
+    """
+    manifests = tuple(find_manifests(manifest))
+    output = output if "://" in output else os.path.abspath(output)
+    description = JobDescription.of(options, model, SEGMENTATION)
+    run = Run(new_run_id(), options, manifests, output, description.fingerprint, workers)
+    store = run.store
+    try:
+        _check_job(store, description)
+        held = take_lease(store, run.run_id, options.take_over)
+    except OSError as error:
+        raise JobError(f"output {output} cannot be written: {error}") from error
+    with held:
+        store.clear_temporary()
+        parts = "".join(f"{part}\n" for part in store.parts())
+        store.create(run.snapshot, parts.encode())
+        store.create(f"{run.folder}/run.json", _about(run).encode())
+        yield run
+
+
+def _check_job(store: OutputStore, description: JobDescription) -> None:
+    """Claims an empty output for this job, or makes sure that it is this job's."""
+    if store.create(JOB_PATH, description.to_json().encode()):
+        return
+    earlier = json.loads(store.read(JOB_PATH))
+    if differences := description.differences(earlier):
+        raise JobError(
+            f"{store.root} was made by another job: {'; '.join(differences)}."
+            " Ask for the same, or choose another output folder"
+        )
+
+
+def _about(run: Run) -> str:
+    about = {
+        "run_id": run.run_id,
+        "fingerprint": run.fingerprint,
+        "manifests": run.manifests,
+        "options": dataclasses.asdict(run.options),
+        "workers": run.workers,
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+    }
+    return json.dumps(about, indent=2) + "\n"

@@ -1,0 +1,75 @@
+"""`earmark plan`: what a run would do; touches nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.launch import manifest_shape
+from schemas.job import JobOptions
+from schemas.records import Failure, Recording, partition_of
+from transforms.output_store import OutputStore
+from transforms.pack_shards import count_buckets, pack_bucket
+from transforms.read_manifest import find_manifests, read_manifests
+from transforms.skip_annotated import skip_annotated
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        recordings: to annotate. known_s: their audio, as far as the manifest says it; of_known of them have it.
+        failures: rows of the manifest that cannot be read.
+    """
+
+    recordings: int
+    known_s: float
+    of_known: int
+    already_annotated: int
+    kept_failures: int
+    duplicates: int
+    failures: tuple[Failure, ...]
+    shards: int
+
+
+def make_plan(manifest: str, output: str, options: JobOptions, workers: int) -> Plan:
+    """Reads the manifest and, where an output is named, what it holds, with the stages' own functions.
+
+    Raises:
+        JobError: there is no such manifest.
+    """
+    manifests = find_manifests(manifest)
+    found = list(read_manifests(manifests, manifest_shape(options, manifests[0]), options.limit))
+    ids, failures = _done(output) if output else (set[str](), [])
+    rows = (row for row in found if isinstance(row, Recording))
+    left = skip_annotated(rows, ids, failures, options.keep_failures)
+    durations = [recording.duration_s for recording in left.recordings if recording.duration_s is not None]
+    return Plan(
+        recordings=len(left.recordings),
+        known_s=sum(durations),
+        of_known=len(durations),
+        already_annotated=left.annotated,
+        kept_failures=left.kept,
+        duplicates=len(left.duplicates),
+        failures=tuple(row for row in found if isinstance(row, Failure)),
+        shards=sum(_shards(left.recordings, options.shard_rows, workers)),
+    )
+
+
+def _done(output: str) -> tuple[set[str], list[Failure]]:
+    store = OutputStore(output)
+    ids: set[str] = set()
+    failures: list[Failure] = []
+    for part in store.parts():
+        of_part, report = store.read_part(part)
+        ids.update(of_part)
+        failures.extend(report.failures)
+    return ids, failures
+
+
+def _shards(recordings: tuple[Recording, ...], shard_rows: int, workers: int) -> Iterator[int]:
+    count = count_buckets(len(recordings), shard_rows, workers)
+    buckets: dict[int, list[Recording]] = {}
+    for recording in recordings:
+        buckets.setdefault(partition_of(recording.id, count), []).append(recording)
+    for bucket in buckets.values():
+        yield len(pack_bucket(bucket, shard_rows, ""))

@@ -1,0 +1,101 @@
+"""What a person sees of a run: a bar while it goes on, a table when it has ended."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pipeline.launch import Run
+from pipeline.plan import Plan
+from transforms.counters import Counters
+from transforms.summarize import FAILURES_PATH, Summary
+
+REFRESH_S = 0.25
+console = Console()
+errors = Console(stderr=True)
+
+
+@contextlib.contextmanager
+def show_progress(run: Run, embedded: bool) -> Iterator[None]:
+    """A bar on a terminal while the job runs in this process; elsewhere the runner's own pages show the counters."""
+    if not (embedded and errors.is_terminal):
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    ended = threading.Event()
+    with Progress(*columns, console=errors, transient=True) as progress:
+        watcher = threading.Thread(target=_watch, args=(progress, Counters(run.run_id), ended), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+
+
+def _watch(progress: Progress, counters: Counters, ended: threading.Event) -> None:
+    bar = progress.add_task("planning", total=None)
+    started = time.monotonic()
+    while not ended.wait(REFRESH_S):
+        counts = counters.here()
+        if not counts["planned_recordings"]:
+            started = time.monotonic()  # planning has a time of its own
+            continue
+        audio_s = counts["annotated_audio_ms"] / 1000
+        rtfx = audio_s / (time.monotonic() - started)
+        progress.update(
+            bar,
+            total=counts["planned_recordings"],
+            completed=counts["annotated"] + counts["failed"],
+            description=f"{audio_s / 3600:.2f} h of audio, RTFx {rtfx:.1f}, {counts['failed']} failures",
+        )
+
+
+def print_summary(summary: Summary, run: Run) -> None:
+    """The closing table: where every row of the manifest went."""
+    if summary.annotated + summary.failed == 0:
+        console.print(f"Nothing new: all {summary.planned} recordings are accounted for already; nothing was decoded.")
+    audio_s = Counters(run.run_id).here()["annotated_audio_ms"] / 1000
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    rows = [
+        ("recordings", summary.planned),
+        ("annotated now", f"{summary.annotated} ({audio_s / 3600:.3f} h of audio)" if audio_s else summary.annotated),
+        ("annotated before", summary.already_annotated),
+        ("failed", summary.failed),
+        ("failed before, kept", summary.kept_failures),
+        ("duplicates left out", summary.duplicates),
+    ]
+    for name, value in rows:
+        if value or name in ("recordings", "annotated now", "failed"):
+            table.add_row(name, str(value))
+    for error, count in summary.failures_by_error.items():
+        table.add_row("", f"{count} {escape(error)}")
+    table.add_row("annotations", escape(f"{run.output}/annotations"))
+    if summary.failures_by_error:
+        table.add_row("failures", escape(f"{run.output}/{FAILURES_PATH}"))
+    console.print(table)
+    if not summary.adds_up:
+        foreign = f"; parts of another run: {', '.join(summary.foreign_parts)}" if summary.foreign_parts else ""
+        errors.print(escape(f"The count does not add up: see {run.output}/{run.folder}/summary.json{foreign}"))
+
+
+def print_plan(plan: Plan) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_row("recordings to annotate", str(plan.recordings))
+    hours = f"{plan.known_s / 3600:.3f}"
+    if plan.of_known < plan.recordings:
+        hours += f" (the manifest says it of {plan.of_known} of {plan.recordings})"
+    table.add_row("hours of audio", hours)
+    table.add_row("annotated already", str(plan.already_annotated))
+    table.add_row("failed before, kept", str(plan.kept_failures))
+    table.add_row("duplicates left out", str(plan.duplicates))
+    table.add_row("broken rows", str(len(plan.failures)))
+    table.add_row("shards", str(plan.shards))
+    console.print(table)
+    for failure in plan.failures[:5]:
+        console.print(escape(f"  {failure.message}"), soft_wrap=True)

@@ -1,0 +1,175 @@
+"""From a row of any manifest to a Recording.
+
+The shapes that are read without being told: NeMo's JSONL (`audio_filepath, duration, offset, text`), the Qwen2-Audio
+evaluation's JSONL (`audio, source, prompt, gt`), Common Voice's TSV (`path, sentence, locale`), and CSV or Parquet with
+any of these names. Other columns are carried along as text.
+"""
+
+import json
+import math
+import os.path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.errors import RowError
+from schemas.records import Failure, Recording
+
+# The first of these that a row has is taken; the rest are carried along in `extra`.
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "id": ("id",),
+    "audio": ("audio_filepath", "audio", "path", "file", "file_name", "uri", "url"),
+    "offset": ("offset",),
+    "duration": ("duration",),
+    "channel": ("channel",),
+    "language": ("language", "lang", "locale"),
+    "prompt": ("prompt",),
+    "reference": ("text", "gt", "sentence", "reference", "transcript", "transcription"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestShape:
+    """How rows are to be read: which column holds what, and what relative paths are relative to.
+
+    Attributes:
+        columns: pairs of (name in COLUMNS, column of the manifest) that the user has set.
+        audio_root: folder or URL that relative audio paths are relative to.
+    """
+
+    columns: tuple[tuple[str, str], ...] = ()
+    audio_root: str = ""
+
+    def column(self, name: str, row: Mapping[str, Any]) -> str | None:
+        """The column of `row` that holds `name`; a column that the user named is the only one looked at."""
+        chosen = dict(self.columns).get(name)
+        candidates = COLUMNS[name] if chosen is None else (chosen,)
+        return next((column for column in candidates if column in row), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """One row as it was read, before it is understood; `problem` says why it could not even be read."""
+
+    manifest: str
+    line: int
+    values: Mapping[str, Any]
+    problem: str = ""
+
+
+def parse_row(row: ManifestRow, shape: ManifestShape) -> Recording | Failure:
+    """A Recording, or the Failure that names the row by manifest and line."""
+    try:
+        if row.problem:
+            raise RowError("bad_manifest_row", row.problem)
+        return _recording(row.values, shape)
+    except RowError as error:
+        place = f"{row.manifest}:{row.line}"
+        name = Recording(id=_named(row.values, shape, "id") or place, uri=_named(row.values, shape, "audio"))
+        located = RowError(error.error, f"{place}: {error.message}")
+        return Failure.of(name, "ReadManifest", located)
+
+
+def resolve_uri(path: str, root: str) -> str:
+    """`path` itself where it is absolute or a URL, else below `root`."""
+    if "://" in path or os.path.isabs(path) or not root:
+        return path
+    return f"{root.rstrip('/')}/{path.removeprefix('./')}"
+
+
+def _recording(values: Mapping[str, Any], shape: ManifestShape) -> Recording:
+    used = {name: column for name in COLUMNS if (column := shape.column(name, values)) is not None}
+    found = {name: values[column] for name, column in used.items()}
+    audio = _text(found.get("audio"), "audio")
+    if not audio:
+        wanted = dict(shape.columns).get("audio") or ", ".join(COLUMNS["audio"])
+        raise RowError("no_audio", f"the row names no audio file; looked for {wanted} (map another with --columns)")
+    uri = resolve_uri(audio, shape.audio_root)
+    if "\0" in uri:
+        raise RowError("bad_path", "the path of the audio holds a NUL character")
+    offset_s = _seconds(found.get("offset"), "offset")
+    if offset_s is not None and offset_s < 0:
+        raise RowError("bad_offset", f"offset {offset_s} is negative; it counts seconds from the start of the file")
+    duration_s = _seconds(found.get("duration"), "duration")
+    if duration_s is not None and duration_s <= 0:
+        raise RowError("bad_duration", f"duration {duration_s} is not positive; leave it out for the whole file")
+    channel = _channel(found.get("channel"))
+    extra = {column: _as_text(value) for column, value in values.items() if column not in used.values()}
+    for text in (uri, *extra, *extra.values()):
+        _check_unicode(text)
+    return Recording(
+        id=_text(found.get("id"), "id") or _default_id(uri, offset_s, channel),
+        uri=uri,
+        offset_s=offset_s or 0.0,
+        duration_s=duration_s,
+        channel=channel,
+        language=_text(found.get("language"), "language") or None,
+        prompt=_text(found.get("prompt"), "prompt") or None,
+        reference=None if found.get("reference") is None else _text(found["reference"], "reference"),
+        extra=tuple(sorted(extra.items())),
+    )
+
+
+def _default_id(uri: str, offset_s: float | None, channel: int | None) -> str:
+    parts = [f"offset={offset_s:g}"] if offset_s else []
+    parts += [f"channel={channel}"] if channel is not None else []
+    return f"{uri}#{'&'.join(parts)}" if parts else uri
+
+
+def _text(value: Any, name: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str | int | float):
+        raise RowError(f"bad_{name}", f"{name} is {_as_text(value)[:80]}, which is not text")
+    text = str(value)
+    _check_unicode(text)
+    return text
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RowError("bad_unicode", f"{text[:80]!r} holds half of a character pair; write it as UTF-8") from error
+
+
+def _seconds(value: Any, name: str) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError) as error:
+        raise RowError(f"bad_{name}", f"{name} is {str(value)[:80]!r}, which is not a number of seconds") from error
+    if not math.isfinite(seconds):
+        raise RowError(f"bad_{name}", f"{name} is {seconds}, which is not a number of seconds")
+    return seconds
+
+
+def _channel(value: Any) -> int | None:
+    if value is None or value == "":
+        return None
+    try:
+        channel = int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RowError("bad_channel", f"channel is {str(value)[:80]!r}; count channels from 0") from error
+    if channel < 0 or channel != float(value):
+        raise RowError("bad_channel", f"channel is {value}; count channels from 0")
+    return channel
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    try:
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RowError("bad_manifest_row", f"a value cannot be written as text: {error}") from error
+
+
+def _named(values: Mapping[str, Any], shape: ManifestShape, name: str) -> str:
+    """What a broken row calls itself, as far as it does."""
+    column = shape.column(name, values)
+    value = "" if column is None else values[column]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ""

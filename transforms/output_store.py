@@ -1,0 +1,167 @@
+"""The output folder, on any file system: where things are, and how an object comes to be exactly once."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from schemas.records import Failure, PartReport
+
+METADATA_KEY = b"earmark"  # of a part's footer: a JSON object with run_id, key, fingerprint, failures
+
+
+@dataclass(frozen=True)
+class OutputStore:
+    """An output folder. Paths of its methods are relative to `root`, a local path or any URL that fsspec knows."""
+
+    root: str
+
+    @cached_property
+    def _place(self) -> tuple[fsspec.AbstractFileSystem, str]:
+        # The listings decide what is annotated already and who runs; fsspec's cache of them would never expire.
+        file_system, path = url_to_fs(self.root, use_listings_cache=False)
+        return file_system, path.rstrip("/")
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"root": self.root}
+
+    @staticmethod
+    def part_path(key: str) -> str:
+        return f"annotations/{key[:2]}/part-{key}.parquet"
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Puts a whole object in place, or does nothing and returns False where there is one already."""
+        file_system, root = self._place
+        target = f"{root}/{path}"
+        if isinstance(file_system, LocalFileSystem):
+            return self._create_locally(target, content)
+        try:
+            file_system.pipe_file(target, content, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def _create_locally(self, target: str, content: bytes) -> bool:
+        temporary = self._write_temporary(content)
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(temporary)
+        return True
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Puts a whole object in place of an earlier one; a reader sees the one or the other."""
+        file_system, root = self._place
+        target = f"{root}/{path}"
+        if isinstance(file_system, LocalFileSystem):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.replace(self._write_temporary(content), target)
+        else:
+            file_system.pipe_file(target, content)
+
+    def _write_temporary(self, content: bytes) -> str:
+        folder = f"{self._place[1]}/_earmark/tmp"
+        os.makedirs(folder, exist_ok=True)
+        path = f"{folder}/{uuid.uuid4().hex}"
+        try:
+            with open(path, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            if os.path.exists(path):
+                os.unlink(path)
+            raise
+        return path
+
+    def clear_temporary(self) -> None:
+        """Removes what a killed run left half written; only for who holds the lease."""
+        file_system, root = self._place
+        if isinstance(file_system, LocalFileSystem) and file_system.exists(f"{root}/_earmark/tmp"):
+            file_system.rm(f"{root}/_earmark/tmp", recursive=True)
+
+    def exists(self, path: str) -> bool:
+        file_system, root = self._place
+        return bool(file_system.exists(f"{root}/{path}"))
+
+    def read(self, path: str) -> bytes:
+        file_system, root = self._place
+        return bytes(file_system.cat_file(f"{root}/{path}"))
+
+    def remove(self, path: str) -> None:
+        file_system, root = self._place
+        file_system.rm_file(f"{root}/{path}")
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the objects right in `folder`, sorted; none where there is no such folder."""
+        file_system, root = self._place
+        try:
+            found = file_system.ls(f"{root}/{folder}", detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(path.rstrip("/").rsplit("/", 1)[1] for path in found)
+
+    def parts(self) -> list[str]:
+        """Paths of all parts, sorted. What is listed is complete."""
+        file_system, root = self._place
+        if isinstance(file_system, LocalFileSystem):  # fsspec asks for the size and times of every file
+            found: Iterable[str] = _walk(f"{root}/annotations")
+        else:
+            found = file_system.find(f"{root}/annotations")
+        below = len(root) + 1
+        return sorted(path[below:] for path in found if path.endswith(".parquet"))
+
+    def read_part(self, path: str) -> tuple[list[str], PartReport]:
+        """The ids that a part annotates, and its report."""
+        file_system, root = self._place
+        with file_system.open(f"{root}/{path}", "rb") as file:
+            part = pq.ParquetFile(file)
+            ids = part.read(columns=["id"]).column("id").to_pylist()
+            return ids, _report(part.schema_arrow.metadata or {}, len(ids))
+
+    def read_report(self, path: str) -> PartReport:
+        """What a part says of itself; reads the footer only."""
+        file_system, root = self._place
+        with file_system.open(f"{root}/{path}", "rb") as file:
+            metadata = pq.read_metadata(file)
+        return _report(metadata.metadata or {}, metadata.num_rows)
+
+
+def encode_part(table: pa.Table, report: PartReport, run_id: str, fingerprint: str) -> bytes:
+    """A part as the bytes of a Parquet file: annotations as rows, failures and what made it in the footer."""
+    about = {
+        "run_id": run_id,
+        "key": report.key,
+        "fingerprint": fingerprint,
+        "failures": [asdict(failure) for failure in report.failures],
+    }
+    return encode_table(table.replace_schema_metadata({METADATA_KEY: json.dumps(about).encode()}))
+
+
+def encode_table(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def _report(metadata: Mapping[bytes, bytes], rows: int) -> PartReport:
+    about: dict[str, Any] = json.loads(metadata[METADATA_KEY])
+    return PartReport(about["key"], rows, tuple(Failure(**failure) for failure in about["failures"]))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for path, _, names in os.walk(folder):
+        for name in names:
+            yield f"{path}/{name}"

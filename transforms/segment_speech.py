@@ -1,0 +1,80 @@
+"""SegmentSpeech: clips in segments of at most 30 s, cut in the longest pauses."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.utils.shared import Shared
+
+from model.speech_detector import FRAME_SAMPLES, SPEECH_PROBABILITY, SpeechDetector, speech_spans
+from schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard, Segment
+
+MAX_SEGMENT_SAMPLES = 30 * SAMPLE_RATE_HZ
+# A cut is looked for in the second part of a segment, so that no sliver comes before it.
+MIN_SEGMENT_SAMPLES = 10 * SAMPLE_RATE_HZ
+SEGMENTATION = "silero-vad, at most 30 s, at least 10 s, cut in the longest pause, v1"
+
+
+def cut_points(probabilities: np.ndarray, length: int) -> list[int]:
+    """Bounds of segments in samples, from 0 to `length`: consecutive ones are at most MAX_SEGMENT_SAMPLES apart.
+
+    Each cut lies in the middle of the longest pause between MIN and MAX_SEGMENT_SAMPLES after the last one, or, where
+    nobody pauses, in the frame that sounds least like speech.
+
+    Args:
+        probabilities: of speech, for each frame of FRAME_SAMPLES.
+        length: of the clip, in samples.
+    """
+    bounds = [0]
+    while length - bounds[-1] > MAX_SEGMENT_SAMPLES:
+        first = (bounds[-1] + MIN_SEGMENT_SAMPLES) // FRAME_SAMPLES
+        last = (bounds[-1] + MAX_SEGMENT_SAMPLES) // FRAME_SAMPLES
+        bounds.append((first + _best_frame(probabilities[first:last])) * FRAME_SAMPLES)
+    return [*bounds, length]
+
+
+def _best_frame(probabilities: np.ndarray) -> int:
+    """The middle of the longest run of frames without speech, the first of equals; else the least likely speech."""
+    silent = np.flatnonzero(np.diff(np.concatenate(([0], probabilities < SPEECH_PROBABILITY, [0])).astype(np.int8)))
+    starts, ends = silent[::2], silent[1::2]
+    if not len(starts):
+        return int(np.argmin(probabilities))
+    longest = int(np.argmax(ends - starts))
+    return int((starts[longest] + ends[longest]) // 2)
+
+
+def segment_clip(samples: np.ndarray, detector: SpeechDetector) -> tuple[tuple[Segment, ...], float]:
+    """Segments that cover the clip without gap or overlap, and the share of the clip that is speech (0 to 1)."""
+    length = len(samples)
+    probabilities = detector.probabilities(samples)
+    spans = speech_spans(probabilities, length)
+    bounds = cut_points(probabilities, length)
+    segments = tuple(
+        Segment(start, end, sum(max(0, min(end, to) - max(start, since)) for since, to in spans))
+        for start, end in zip(bounds[:-1], bounds[1:], strict=True)
+    )
+    return segments, sum(segment.speech for segment in segments) / length
+
+
+class _SegmentShard(beam.DoFn):
+    def __init__(self) -> None:
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._detector = self._shared.acquire(SpeechDetector)
+
+    def process(self, shard: DecodedShard) -> Iterator[DecodedShard]:
+        yield dataclasses.replace(shard, clips=tuple(self._segmented(clip) for clip in shard.clips))
+
+    def _segmented(self, clip: Clip) -> Clip:
+        segments, speech_ratio = segment_clip(clip.samples, self._detector)
+        facts = dataclasses.replace(clip.facts, speech_ratio=speech_ratio)
+        return dataclasses.replace(clip, facts=facts, segments=segments)
+
+
+class SegmentSpeech(beam.PTransform):
+    """Fills in `segments` and `facts.speech_ratio` of every clip."""
+
+    def expand(self, shards: beam.PCollection) -> beam.PCollection:
+        return shards | beam.ParDo(_SegmentShard()).with_output_types(DecodedShard)

@@ -1,0 +1,43 @@
+"""SkipWritten: shards of this run that are in the output already are not done again."""
+
+from collections.abc import Iterator
+
+import apache_beam as beam
+
+from schemas.records import PartReport, Shard
+from transforms.counters import Counters
+from transforms.output_store import OutputStore
+
+
+def find_written(store: OutputStore, shard: Shard) -> PartReport | None:
+    """The report of the shard's part, or None where it is not written yet."""
+    try:
+        return store.read_report(store.part_path(shard.key))
+    except FileNotFoundError:
+        return None
+
+
+@beam.typehints.with_input_types(Shard)
+@beam.typehints.with_output_types(Shard)
+class _SkipWritten(beam.DoFn):
+    def __init__(self, store: OutputStore, counters: Counters):
+        self._store, self._counters = store, counters
+
+    def process(self, shard: Shard) -> Iterator[Shard | beam.pvalue.TaggedOutput]:
+        report = find_written(self._store, shard)
+        if report is None:
+            yield shard
+        else:
+            self._counters.add("skipped_shards")
+            yield beam.pvalue.TaggedOutput("written", report)
+
+
+class SkipWritten(beam.PTransform):
+    """Shards still to do (main output) and reports of those that are `written`, as after a restart of the runner."""
+
+    def __init__(self, store: OutputStore, counters: Counters):
+        super().__init__()
+        self._store, self._counters = store, counters
+
+    def expand(self, shards: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        return shards | beam.ParDo(_SkipWritten(self._store, self._counters)).with_outputs("written", main="to_do")

@@ -1,0 +1,132 @@
+"""Summarize: the failures of the output in one table, and the count that everything must add up to."""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+import pyarrow as pa
+
+from schemas.records import Failure, PartReport, Recording
+from schemas.tables import FAILURES, failures_table
+from transforms.output_store import OutputStore, encode_table
+
+FAILURES_PATH = "failures/failures.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        planned: distinct recordings of the manifest and rows of it that cannot be read.
+        already_annotated: of them, annotated by earlier runs.
+        kept_failures: of them, failed in earlier runs and not tried again.
+        annotated, failed: of them, in this run.
+        duplicates: rows of the manifest left out because another row has their id.
+        failures_by_error: of this run, the kept ones included.
+        foreign_parts: parts that appeared during the run and are not of it.
+    """
+
+    planned: int
+    already_annotated: int
+    kept_failures: int
+    annotated: int
+    failed: int
+    duplicates: int
+    failures_by_error: dict[str, int]
+    foreign_parts: tuple[str, ...] = ()
+
+    @property
+    def adds_up(self) -> bool:
+        accounted = self.already_annotated + self.kept_failures + self.annotated + self.failed
+        return self.planned == accounted and not self.foreign_parts
+
+
+def summarize(
+    to_do: int,
+    done: Iterable[tuple[int, int]],
+    reports: Iterable[PartReport],
+    manifest_failures: Sequence[Failure],
+    standing_failures: Sequence[Failure],
+    duplicates: int,
+) -> tuple[Summary, list[Failure]]:
+    """The summary of a run, and every failure that stands after it, ordered by id.
+
+    Args:
+        to_do: recordings that were to be annotated by this run.
+        done: pairs of (annotated by earlier runs, kept failures) of parts of the manifest.
+        reports: of this run's parts; a shard that was done twice may come twice.
+    """
+    by_key = {report.key: report for report in reports}
+    shard_failures = [failure for report in by_key.values() for failure in report.failures]
+    pairs = list(done)
+    already, kept = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
+    failures = [*standing_failures, *manifest_failures, *shard_failures]
+    summary = Summary(
+        planned=to_do + already + kept + len(manifest_failures),
+        already_annotated=already,
+        kept_failures=kept,
+        annotated=sum(report.annotated for report in by_key.values()),
+        failed=len(shard_failures) + len(manifest_failures),
+        duplicates=duplicates,
+        failures_by_error=dict(Counter(failure.error for failure in failures).most_common()),
+    )
+    return summary, sorted(failures, key=lambda failure: (failure.id, failure.uri, failure.message))
+
+
+def foreign_parts(store: OutputStore, snapshot: str, keys: Iterable[str]) -> tuple[str, ...]:
+    """Parts that are neither in the snapshot of the launch nor of this run, such as a forgotten worker's."""
+    known = {*store.read(snapshot).decode().splitlines(), *(store.part_path(key) for key in keys)}
+    return tuple(part for part in store.parts() if part not in known)
+
+
+def duplicates_table(duplicates: Iterable[Recording]) -> pa.Table:
+    """Duplicate rows as a table: what identifies them, and the rest as it was read."""
+    schema = pa.schema([("id", pa.string()), ("uri", pa.string()), ("row", pa.string())])
+    rows = [
+        {"id": row.id, "uri": row.uri, "row": json.dumps(dataclasses.asdict(row), ensure_ascii=False)}
+        for row in duplicates
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+class _WriteSummary(beam.DoFn):
+    def __init__(self, store: OutputStore, snapshot: str, run_folder: str, run_id: str):
+        self._store, self._snapshot, self._run_folder, self._run_id = store, snapshot, run_folder, run_id
+
+    def process(self, group: tuple[None, dict[str, Iterable[object]]]) -> Iterator[Summary]:
+        found = {name: list(members) for name, members in group[1].items()}
+        manifest_failures = [dataclasses.replace(failure, run_id=self._run_id) for failure in found["manifest"]]
+        summary, failures = summarize(
+            sum(found["to_do"]),
+            found["done"],
+            found["reports"],
+            manifest_failures,
+            found["standing"],
+            len(found["duplicates"]),
+        )
+        foreign = foreign_parts(self._store, self._snapshot, (report.key for report in found["reports"]))
+        summary = dataclasses.replace(summary, foreign_parts=foreign)
+        self._store.replace(FAILURES_PATH, encode_table(failures_table(failures)))
+        if found["duplicates"]:
+            table = duplicates_table(sorted(found["duplicates"], key=repr))
+            self._store.replace(f"{self._run_folder}/duplicates.parquet", encode_table(table))
+        content = json.dumps(dataclasses.asdict(summary) | {"adds_up": summary.adds_up}, indent=2)
+        self._store.replace(f"{self._run_folder}/summary.json", content.encode())
+        yield summary
+
+
+class Summarize(beam.PTransform):
+    """Writes `failures/` in place of the earlier one, and the run's summary and duplicates; one Summary comes out."""
+
+    def __init__(self, store: OutputStore, snapshot: str, run_folder: str, run_id: str):
+        super().__init__()
+        self._write = _WriteSummary(store, snapshot, run_folder, run_id)
+
+    def expand(self, counted: dict[str, beam.PCollection]) -> beam.PCollection:
+        """`counted`: PCollections named to_do (counts), done (pairs), reports, manifest, standing, duplicates."""
+        keyed = {name: found | f"Key_{name}" >> beam.Map(lambda one: (None, one)) for name, found in counted.items()}
+        return keyed | beam.CoGroupByKey() | beam.ParDo(self._write)

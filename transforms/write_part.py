@@ -1,0 +1,76 @@
+"""WritePart: a shard's annotations and failures as one object, created once."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import apache_beam as beam
+
+from schemas.errors import JobError, MachineError
+from schemas.records import AnnotatedShard, PartReport
+from schemas.tables import annotations_table
+from transforms.counters import Counters
+from transforms.lease import check_lease
+from transforms.output_store import OutputStore, encode_part
+
+FIRST_LOOK_ROWS = 1000  # the share of failures is looked at from then on
+
+
+def write_part(
+    store: OutputStore, shard: AnnotatedShard, tasks: Sequence[str], run_id: str, fingerprint: str
+) -> PartReport:
+    """Puts the shard's part in place, and returns what the part holds that is in place then.
+
+    A twin of the shard may have been faster; its part stands and this one's is thrown away.
+
+    Raises:
+        MachineError: the run has lost the output, or the part cannot be written.
+    """
+    failures = tuple(dataclasses.replace(failure, run_id=run_id) for failure in shard.failures)
+    report = PartReport(shard.key, len(shard.annotations), failures)
+    content = encode_part(annotations_table(shard.annotations, tasks), report, run_id, fingerprint)
+    check_lease(store, run_id)
+    path = store.part_path(shard.key)
+    try:
+        created = store.create(path, content)
+    except OSError as error:
+        raise MachineError(f"{path} could not be written to {store.root}: {error}") from error
+    return report if created else store.read_report(path)
+
+
+class _WritePart(beam.DoFn):
+    def __init__(
+        self, store: OutputStore, tasks: Sequence[str], fingerprint: str, max_failure_ratio: float, counters: Counters
+    ):
+        self._store, self._tasks, self._fingerprint = store, tuple(tasks), fingerprint
+        self._max_failure_ratio, self._counters = max_failure_ratio, counters
+
+    def process(self, shard: AnnotatedShard) -> Iterator[PartReport]:
+        report = write_part(self._store, shard, self._tasks, self._counters.run_id, self._fingerprint)
+        self._counters.add("annotated", report.annotated)
+        self._counters.add("failed", len(report.failures))
+        self._counters.add("written_shards")
+        self._check_failures()
+        yield report
+
+    def _check_failures(self) -> None:
+        counts = self._counters.here()
+        rows = counts["annotated"] + counts["failed"]
+        if rows >= FIRST_LOOK_ROWS and counts["failed"] > self._max_failure_ratio * rows:
+            raise JobError(
+                f"{counts['failed']} of {rows} recordings failed, more than --max_failure_ratio"
+                f" {self._max_failure_ratio:g}; look at what the failures say before going on"
+            )
+
+
+@beam.typehints.with_output_types(PartReport)
+class WritePart(beam.PTransform):
+    """AnnotatedShards to reports of the parts that hold them."""
+
+    def __init__(
+        self, store: OutputStore, tasks: Sequence[str], fingerprint: str, max_failure_ratio: float, counters: Counters
+    ):
+        super().__init__()
+        self._write = _WritePart(store, tasks, fingerprint, max_failure_ratio, counters)
+
+    def expand(self, shards: beam.PCollection) -> beam.PCollection:
+        return shards | beam.ParDo(self._write)
