@@ -24,7 +24,7 @@ def plan_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return batches
 
 
-def run_halving(batch: Sequence[T], run: Callable[[Sequence[T]], list[R]]) -> list[R | RowError]:
+def run_halving(batch: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> list[R | RowError]:
     """`run(batch)`, in halves where the device is out of memory; a single item that is too much is a RowError."""
     try:
         return list(run(batch))

@@ -3,6 +3,7 @@
 Every segment is padded to the 30 s that Whisper was trained on, so an answer cannot depend on its neighbours.
 """
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from model.text_flags import is_repetitive, is_too_fast
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Segment, TextSegment, Transcript
+
+log = logging.getLogger("earmark")
+ctranslate2.set_log_level(logging.ERROR)  # it warns of the numbers it computes in, which the engine says itself
 
 WINDOW_S = 30  # Whisper hears this much at a time
 TIMESTAMP_SAMPLES = SAMPLE_RATE_HZ // 50  # a timestamp token counts 20 ms
@@ -68,6 +72,7 @@ class WhisperCTranslate2:
             compute_type=options.compute_type,
             intra_threads=options.model_threads or os.cpu_count() or 1,
         )
+        log.info("Whisper on %s, computing in %s", self.device, self._model.compute_type)
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self._extract = WhisperFeatureExtractor(feature_size=self._model.n_mels)
         self._options = options
@@ -76,14 +81,9 @@ class WhisperCTranslate2:
 
     def annotate(self, clips: Sequence[Clip], tasks: Sequence[str]) -> list[Answers | RowError]:
         """A Transcript for each clip; segments without speech are not shown to the model."""
-        languages: list[str | None | RowError] = [self._language(clip.recording.language) for clip in clips]
+        languages: list[str | RowError | None] = [self._language(clip.recording.language) for clip in clips]
         heard: dict[tuple[int, int], _Heard | RowError] = {}
-        waiting = [
-            (index, segment)
-            for index, clip in enumerate(clips)
-            for segment in clip.segments
-            if segment.speech
-        ]
+        waiting = [(index, segment) for index, clip in enumerate(clips) for segment in clip.segments if segment.speech]
         while waiting:  # a recording's language is that of its first segment, so its others wait for it
             ready, later, started = [], [], set()
             for index, segment in waiting:
@@ -186,7 +186,7 @@ class WhisperCTranslate2:
         )
         return {"transcribe": transcript}
 
-    def _language(self, of_row: str | None) -> str | None | RowError:
+    def _language(self, of_row: str | None) -> str | RowError | None:
         """The language to transcribe in; None where the model is to detect it."""
         wanted = of_row or self._options.language
         language = wanted.replace("_", "-").split("-")[0].lower() if wanted else None
@@ -212,7 +212,7 @@ class WhisperCTranslate2:
 
 
 def choose_device(wanted: str) -> str:
-    """"cpu" or "cuda" for "auto", "cpu" or "cuda".
+    """ "cpu" or "cuda" for "auto", "cpu" or "cuda".
 
     Raises:
         JobError: "cuda" is wanted and there is none; a model never runs elsewhere than it was told to.
@@ -243,4 +243,3 @@ def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, length: int
             phrases.append((start, max(moment, start), words))
         start, words = moment, []
     return [*phrases, (start, length, words)] if words else phrases
-

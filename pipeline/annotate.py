@@ -1,6 +1,7 @@
 """`earmark annotate`: runs the job, here or wherever Beam's options say."""
 
 import functools
+import json
 import os
 import re
 import signal
@@ -19,7 +20,8 @@ from pipeline.terminal import print_summary, show_progress
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
 from transforms.annotate import OpenEngine
-from transforms.decode_audio import Decode, decode_requests
+from transforms.decode_audio import Decode
+from transforms.decode_recordings import decode_requests
 from transforms.summarize import Summary
 
 EMBEDDED_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -60,9 +62,7 @@ def embedded_options(beam_flags: Sequence[str]) -> PipelineOptions:
     return options
 
 
-def run_job(
-    run: Run, load: OpenEngine, pipeline_options: PipelineOptions, decode: Decode = decode_requests
-) -> Summary:
+def run_job(run: Run, load: OpenEngine, pipeline_options: PipelineOptions, decode: Decode = decode_requests) -> Summary:
     """Runs the graph of a launched run and returns its summary.
 
     Raises:
@@ -81,8 +81,6 @@ def run_job(
 
 def read_summary(run: Run) -> Summary:
     """The summary that Summarize has written."""
-    import json
-
     found = json.loads(run.store.read(f"{run.folder}/summary.json"))
     found.pop("adds_up")
     return Summary(**{**found, "foreign_parts": tuple(found["foreign_parts"])})

@@ -161,7 +161,8 @@ def _set_up_logging(verbose: bool) -> None:
     import logging
     import warnings
 
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR)
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
+    logging.getLogger("earmark").setLevel(logging.INFO)
     if not verbose:
         warnings.simplefilter("ignore")
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)

@@ -5,7 +5,8 @@ import apache_beam as beam
 from pipeline.launch import Run
 from transforms.annotate import Annotate, OpenEngine
 from transforms.counters import Counters
-from transforms.decode_audio import Decode, DecodeAudio, decode_requests
+from transforms.decode_audio import Decode, DecodeAudio
+from transforms.decode_recordings import decode_requests
 from transforms.measure_bandwidth import MeasureBandwidth
 from transforms.pack_shards import PackShards
 from transforms.read_manifest import ReadManifest

@@ -1,4 +1,4 @@
-"""The launch of a run: everything that can be known to be wrong is said here, and what the run hangs on is written down."""
+"""The launch of a run: what can be known to be wrong is said here, and what the run hangs on is written down."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,18 @@ from transforms.read_manifest import find_manifests
 from transforms.segment_speech import SEGMENTATION
 
 JOB_PATH = "_earmark/job.json"
-LIBRARIES = ("earmark", "apache-beam", "av", "ctranslate2", "librosa", "numpy", "silero-vad", "soxr", "torch", "transformers")
+LIBRARIES = (
+    "earmark",
+    "apache-beam",
+    "av",
+    "ctranslate2",
+    "librosa",
+    "numpy",
+    "silero-vad",
+    "soxr",
+    "torch",
+    "transformers",
+)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,13 @@ def show_progress(run: Run, embedded: bool) -> Iterator[None]:
     if not (embedded and errors.is_terminal):
         yield
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     ended = threading.Event()
     with Progress(*columns, console=errors, transient=True) as progress:
         watcher = threading.Thread(target=_watch, args=(progress, Counters(run.run_id), ended), daemon=True)

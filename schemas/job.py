@@ -30,7 +30,9 @@ class JobOptions:
     limit: int = option(0, "only the first N recordings of the manifest; 0 for all")
     language: str = option("", "language of recordings whose row names none, such as en (default: detect)")
     timestamps: bool = option(False, "let the model time phrases within a segment (default: one time span a segment)")
-    beam_size: int = option(5, "hypotheses kept while decoding, as the reference code does; 1 is greedy, a little faster")
+    beam_size: int = option(
+        5, "hypotheses kept while decoding, as the reference code does; 1 is greedy, a little faster"
+    )
     device: str = option("auto", "where the model runs: " + ", ".join(DEVICES))
     compute_type: str = option("default", "numbers the model computes with: " + ", ".join(COMPUTE_TYPES))
     model_threads: int = option(0, "CPU threads of the model; 0 for one a core")
@@ -54,7 +56,9 @@ class JobOptions:
         _check_task(self.task)
         for pair in self.columns:
             name, _, column = pair.partition("=")
-            _check(name in COLUMNS and bool(column), "columns", pair, f"write NAME=COLUMN, NAME of {', '.join(COLUMNS)}")
+            _check(
+                name in COLUMNS and bool(column), "columns", pair, f"write NAME=COLUMN, NAME of {', '.join(COLUMNS)}"
+            )
         _check(self.device in DEVICES, "device", self.device, f"choose from {', '.join(DEVICES)}")
         _check(self.compute_type in COMPUTE_TYPES, "compute_type", self.compute_type, ", ".join(COMPUTE_TYPES))
         for name in ("limit", "model_threads", "decode_processes"):
@@ -64,7 +68,9 @@ class JobOptions:
         for name in ("max_duration_s", "recording_timeout_s"):
             _check(getattr(self, name) > 0, name, getattr(self, name), "give seconds above 0")
         _check(self.batch_s >= 30, "batch_s", self.batch_s, "give at least 30, the length of one segment")
-        _check(0 <= self.max_failure_ratio <= 1, "max_failure_ratio", self.max_failure_ratio, "give a share from 0 to 1")
+        _check(
+            0 <= self.max_failure_ratio <= 1, "max_failure_ratio", self.max_failure_ratio, "give a share from 0 to 1"
+        )
 
 
 def _check(holds: bool, name: str, value: Any, remedy: str) -> None:

@@ -31,12 +31,12 @@ def annotate_shard(shard: DecodedShard, engine: Engine, tasks: Sequence[str]) ->
 class _AnnotateShard(beam.DoFn):
     def __init__(self, open_engine: OpenEngine, tasks: Sequence[str], counters: Counters):
         self._open_engine, self._tasks, self._counters = open_engine, tuple(tasks), counters
+        # Loads at the first shard, so that a run with nothing new loads nothing; what is shared lives while held.
         self._shared = Shared()
-
-    def setup(self) -> None:
-        self._engine = self._shared.acquire(self._open_engine)
+        self._engine: Engine | None = None
 
     def process(self, shard: DecodedShard) -> Iterator[AnnotatedShard]:
+        self._engine = self._shared.acquire(self._open_engine)
         annotated = annotate_shard(shard, self._engine, self._tasks)
         audio_s = sum(annotation.facts.duration_s for annotation in annotated.annotations)
         self._counters.add("annotated_audio_ms", round(1000 * audio_s))

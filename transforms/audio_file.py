@@ -1,6 +1,6 @@
 """Audio files of any kind as float32 mono at SAMPLE_RATE_HZ, equal to `librosa.load(path, sr=16000)` and faster.
 
-libsndfile reads wav, flac and mp3, the mono mix is resampled by soxr at librosa's quality; FFmpeg (PyAV) reads all else.
+libsndfile reads wav, flac and mp3, FFmpeg (PyAV) all else; soxr resamples the mono mix at librosa's quality.
 Everything streams: what is held is one block and what the caller keeps.
 """
 
@@ -146,7 +146,9 @@ def _open_libsndfile(path: str, offset_s: float) -> Iterator[Source]:
         codec = {"WAV": file.subtype, "WAVEX": file.subtype}.get(file.format, file.format).lower()
         start = round(offset_s * file.samplerate)
         if start and start >= file.frames:
-            raise RowError("offset_past_end", f"offset {offset_s:g} s, the file has {file.frames / file.samplerate:g} s")
+            raise RowError(
+                "offset_past_end", f"offset {offset_s:g} s, the file has {file.frames / file.samplerate:g} s"
+            )
         if start:
             file.seek(start)
         yield Source(file.samplerate, file.channels, codec, _libsndfile_blocks(file, start))

@@ -14,7 +14,9 @@ from fsspec.core import url_to_fs
 from schemas.errors import RowError
 
 # Of the machine, not of a row: no space, no memory, no file handles, a broken disk.
-MACHINE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS})
+MACHINE_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS}
+)
 
 
 def fetch_audio(uris: Sequence[str], folder: str, timeout_s: float) -> list[str | RowError]:

@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import TimeoutError
 from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -50,8 +49,8 @@ def _call_alone(
     pool: ProcessPool, function: Callable[[Sequence[T]], Sequence[R | RowError]], item: T, timeout_s: float
 ) -> R | RowError:
     try:
-        (result,) = pool.schedule(function, args=[[item]], timeout=timeout_s).result()
-        return result
+        results: Sequence[R | RowError] = pool.schedule(function, args=[[item]], timeout=timeout_s).result()
+        return results[0]
     except ProcessExpired as error:
         how = f"signal {-error.exitcode}" if error.exitcode < 0 else f"status {error.exitcode}"
         return RowError("crashed", f"decoding ended the process ({how}), also alone; the file is damaged or hostile")

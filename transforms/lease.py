@@ -1,7 +1,7 @@
 """One run at a time: the lease on an output, which a dead run loses and a living one has to be told about.
 
-Leases are numbered objects, `_earmark/leases/000001.json` and so on; the highest number holds the output. Taking over is
-creating the next number, which only one of several can do, on every file system that can create if absent.
+Leases are numbered objects, `_earmark/leases/000001.json` and so on; the highest number holds the output. Taking over
+is creating the next number, which only one of several can do, on every file system that can create if absent.
 """
 
 import dataclasses

@@ -23,9 +23,8 @@ from transforms.counters import Counters
 MAX_LINE_BYTES = 2**20
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
 COMPRESSIONS = ("gz", "bz2", "xz", "zst")
-AUDIO_SUFFIXES = frozenset(
-    ".wav .flac .mp3 .ogg .oga .opus .m4a .mp4 .aac .webm .mka .mkv .amr .gsm .g722 .aif .aiff .au .wma .wv .caf".split()
-)
+AUDIO_NAMES = "wav flac mp3 ogg oga opus m4a mp4 aac webm mka mkv amr gsm g722 aif aiff au wma wv caf"
+AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
 
 
 def manifest_format(path: str) -> str:
@@ -134,8 +133,7 @@ def _table_rows(manifest: str, kind: str, lines: Iterator[ManifestRow]) -> Itera
                 yield line.values["line"]
 
     # Common Voice writes its TSV without quoting: a quotation mark there is a part of the sentence.
-    quoting = csv.QUOTE_NONE if kind == "tsv" else csv.QUOTE_MINIMAL
-    reader = csv.reader(texts(), delimiter="\t" if kind == "tsv" else ",", quoting=quoting)
+    reader = csv.reader(texts(), delimiter="\t", quoting=csv.QUOTE_NONE) if kind == "tsv" else csv.reader(texts())
     header: list[str] | None = None
     while True:
         try:

@@ -1,6 +1,7 @@
 """SegmentSpeech: clips in segments of at most 30 s, cut in the longest pauses."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -52,7 +53,7 @@ def segment_clip(samples: np.ndarray, detector: SpeechDetector) -> tuple[tuple[S
     bounds = cut_points(probabilities, length)
     segments = tuple(
         Segment(start, end, sum(max(0, min(end, to) - max(start, since)) for since, to in spans))
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True)
+        for start, end in itertools.pairwise(bounds)
     )
     return segments, sum(segment.speech for segment in segments) / length
 
@@ -60,17 +61,17 @@ def segment_clip(samples: np.ndarray, detector: SpeechDetector) -> tuple[tuple[S
 class _SegmentShard(beam.DoFn):
     def __init__(self) -> None:
         self._shared = Shared()
-
-    def setup(self) -> None:
-        self._detector = self._shared.acquire(SpeechDetector)
+        self._detector: SpeechDetector | None = None
 
     def process(self, shard: DecodedShard) -> Iterator[DecodedShard]:
-        yield dataclasses.replace(shard, clips=tuple(self._segmented(clip) for clip in shard.clips))
+        self._detector = self._shared.acquire(SpeechDetector)
+        yield dataclasses.replace(shard, clips=tuple(_segmented(clip, self._detector) for clip in shard.clips))
 
-    def _segmented(self, clip: Clip) -> Clip:
-        segments, speech_ratio = segment_clip(clip.samples, self._detector)
-        facts = dataclasses.replace(clip.facts, speech_ratio=speech_ratio)
-        return dataclasses.replace(clip, facts=facts, segments=segments)
+
+def _segmented(clip: Clip, detector: SpeechDetector) -> Clip:
+    segments, speech_ratio = segment_clip(clip.samples, detector)
+    facts = dataclasses.replace(clip.facts, speech_ratio=speech_ratio)
+    return dataclasses.replace(clip, facts=facts, segments=segments)
 
 
 class SegmentSpeech(beam.PTransform):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 
@@ -87,14 +88,12 @@ class _SkipPartition(beam.DoFn):
     def __init__(self, keep_failures: bool, counters: Counters):
         self._keep_failures, self._counters = keep_failures, counters
 
-    def process(
-        self, group: tuple[int, dict[str, Iterable[object]]]
-    ) -> Iterator[Recording | beam.pvalue.TaggedOutput]:
+    def process(self, group: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Recording | beam.pvalue.TaggedOutput]:
         _, members = group
         left = skip_annotated(
-            members["rows"],  # type: ignore[arg-type]  # CoGroupByKey knows no types by tag
-            members["annotated"],  # type: ignore[arg-type]
-            members["failures"],  # type: ignore[arg-type]
+            members["rows"],
+            members["annotated"],
+            members["failures"],
             self._keep_failures,
         )
         self._counters.add("already_annotated", left.annotated)

@@ -9,7 +9,9 @@ class StaysOnWorker(beam.coders.Coder):
     """Refuses to encode, and tells Beam's size sampling nothing, which would encode as well."""
 
     def encode(self, value: Any) -> NoReturn:
-        raise TypeError(f"a {type(value).__name__} would leave its worker: the runner has not fused the stages around it")
+        raise TypeError(
+            f"a {type(value).__name__} would leave its worker: the runner did not fuse the stages around it"
+        )
 
     def decode(self, encoded: bytes) -> NoReturn:
         raise TypeError("what is never encoded cannot be decoded")

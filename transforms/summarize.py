@@ -5,12 +5,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 
 from schemas.records import Failure, PartReport, Recording
-from schemas.tables import FAILURES, failures_table
+from schemas.tables import failures_table
 from transforms.output_store import OutputStore, encode_table
 
 FAILURES_PATH = "failures/failures.parquet"
@@ -97,7 +98,7 @@ class _WriteSummary(beam.DoFn):
     def __init__(self, store: OutputStore, snapshot: str, run_folder: str, run_id: str):
         self._store, self._snapshot, self._run_folder, self._run_id = store, snapshot, run_folder, run_id
 
-    def process(self, group: tuple[None, dict[str, Iterable[object]]]) -> Iterator[Summary]:
+    def process(self, group: tuple[None, dict[str, Iterable[Any]]]) -> Iterator[Summary]:
         found = {name: list(members) for name, members in group[1].items()}
         manifest_failures = [dataclasses.replace(failure, run_id=self._run_id) for failure in found["manifest"]]
         summary, failures = summarize(
