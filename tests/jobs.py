@@ -1,0 +1,96 @@
+"""Whole jobs in this process, with an engine that needs no weights; and jobs as a user starts them."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import soundfile
+
+from pipeline.annotate import embedded_options, run_job
+from pipeline.launch import launched_run
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Transcript
+from transforms.decode_audio import Decode
+from transforms.decode_recordings import decode_requests
+from transforms.summarize import Summary
+
+PHONE_PROMPTS = Path(__file__).parent.parent / "examples" / "phone-prompts" / "manifest.jsonl"
+
+
+class ListeningEngine:
+    """Answers with what it can only know from the audio: the length and the level of each clip."""
+
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[str]) -> list[Answers | RowError]:
+        return [{"transcribe": Transcript(heard(clip.samples), "en", -0.5)} for clip in clips]
+
+
+def heard(samples: np.ndarray) -> str:
+    return f"{len(samples)} samples, peak {np.abs(samples).max():.2f}"
+
+
+def run_here(
+    manifest: Path, output: Path | str, decode: Decode = decode_requests, workers: int = 2, **options: Any
+) -> Summary:
+    """A run of the whole graph with the ListeningEngine; what it raises is a worker's own error."""
+    flags = [f"--direct_num_workers={workers}"]
+    with launched_run(str(manifest), str(output), JobOptions(**options), "listening", workers) as run:
+        return run_job(run, ListeningEngine, embedded_options(flags), decode)
+
+
+def run_command(*arguments: object, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
+    """`earmark ...` as a user types it."""
+    return subprocess.run(command_line(*arguments), capture_output=True, text=True, timeout=timeout_s)
+
+
+def command_line(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "pipeline.cli", *(str(argument) for argument in arguments)]
+
+
+def write_tone(path: Path, seconds: float = 0.5, amplitude: float = 0.5, hz: float = 440.0) -> Path:
+    times = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, (amplitude * np.sin(2 * np.pi * hz * times)).astype(np.float32), SAMPLE_RATE_HZ)
+    return path
+
+
+def write_tones(folder: Path, count: int) -> list[dict[str, Any]]:
+    """`count` recordings that differ in length and level, as rows of a manifest with their true facts."""
+    rows = []
+    for number in range(count):
+        seconds, amplitude = 0.2 + 0.01 * number, 0.1 + 0.8 * number / count
+        path = write_tone(folder / f"tone{number}.wav", seconds, amplitude)
+        text = heard(soundfile.read(path, dtype="float32")[0])
+        rows.append({"id": f"r{number:04d}", "audio_filepath": str(path), "text": text, "number": number})
+    return rows
+
+
+def write_manifest(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def annotations(output: Path | str) -> list[dict[str, Any]]:
+    """All annotations in order of their ids, read part by part: an id in two parts comes twice."""
+    rows = [
+        row for part in sorted(Path(output).glob("annotations/*/*.parquet")) for row in pq.read_table(part).to_pylist()
+    ]
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+def failures(output: Path | str) -> list[dict[str, Any]]:
+    return list(pq.read_table(Path(output) / "failures" / "failures.parquet").to_pylist())
+
+
+def transcripts(output: Path | str) -> dict[str, str]:
+    return {row["id"]: row["transcribe"]["text"] for row in annotations(output)}
+
+
+def counts(summary: Summary) -> dict[str, Any]:
+    return dataclasses.asdict(summary)

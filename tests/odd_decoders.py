@@ -1,0 +1,22 @@
+"""Decoders that misbehave where a file's name says so; children import them by name."""
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+
+from schemas.errors import RowError
+from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+
+
+def crash_or_hang(requests: Sequence[DecodeRequest]) -> list[DecodedAudio | RowError]:
+    for request in requests:
+        if "segfault" in request.recording.uri:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if "hang" in request.recording.uri:
+            threading.Event().wait()
+    return decode_requests(requests)
+
+
+def refuse(requests: Sequence[DecodeRequest]) -> list[DecodedAudio | RowError]:
+    raise AssertionError(f"{len(requests)} recordings were decoded that should not have been")
