@@ -31,7 +31,7 @@ def clip_of(samples: np.ndarray, speech: bool = True, **fields: str) -> Clip:
 def spoken() -> list[np.ndarray]:
     """Ten prompts of all lengths, decoded by earmark."""
     rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
-    rows = sorted(rows, key=lambda row: row["duration"])[::2][-10:]
+    rows = sorted(rows, key=lambda row: row["duration"])[1::2][-10:]
     decoded = []
     for row in rows:
         with open_source(str(PHONE_PROMPTS.parent / row["audio_filepath"]), 0.0) as source:
