@@ -1,8 +1,10 @@
 """What a child process does for DecodeAudio: fetch recordings side by side and decode them. No Beam: it starts fast."""
 
+import os
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,11 +87,13 @@ def _collect(blocks: Iterator[np.ndarray], memory_samples: int, scratch: str) ->
         count += len(block)
         if count > memory_samples:
             path = str(Path(scratch) / f"{uuid.uuid4().hex}.f32")
-            with open(path, "wb") as file:
+            with ExitStack() as on_error, open(path, "wb") as file:
+                on_error.callback(os.unlink, path)
                 for part in held:
                     part.tofile(file)
                 held.clear()
                 for block in blocks:
                     block.tofile(file)
+                on_error.pop_all()
             return np.memmap(path, dtype=np.float32, mode="r"), path
     return (np.concatenate(held) if held else np.zeros(0, dtype=np.float32)), ""

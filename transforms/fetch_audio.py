@@ -5,6 +5,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import fsspec
@@ -26,28 +27,40 @@ def fetch_audio(uris: Sequence[str], folder: str, timeout_s: float) -> list[str 
     copy may take `timeout_s`. Raises OSError for what is the machine's fault, such as a full disk.
     """
     results: list[str | RowError] = [""] * len(uris)
-    remote: list[int] = []
+    copies: dict[fsspec.AbstractFileSystem, list[_Copy]] = {}  # a file system is one object a host, archive or store
     for index, uri in enumerate(uris):
-        if "://" in uri and not uri.startswith("file://"):
-            remote.append(index)
-        else:
+        if "://" not in uri or uri.startswith("file://"):
             results[index] = _local(uri.removeprefix("file://"))
-    by_scheme: dict[str, list[int]] = {}
-    for index in remote:
-        by_scheme.setdefault(uris[index].partition("://")[0], []).append(index)
-    for indices in by_scheme.values():
-        targets = [str(Path(folder) / f"{index}{PurePosixPath(uris[index]).suffix[:8]}") for index in indices]
-        copied = _copy([uris[index] for index in indices], targets, timeout_s)
-        for index, result in zip(indices, copied, strict=True):
-            results[index] = result
+            continue
+        target = str(Path(folder) / f"{index}{PurePosixPath(uri).suffix[:8]}")
+        try:
+            file_system, source = url_to_fs(uri)
+        except (ValueError, ImportError, TypeError) as error:  # TypeError: it wants more than a URL can say
+            results[index] = RowError("unsupported_scheme", f"{uri!r} cannot be fetched: {error}")
+        except OSError as error:
+            results[index] = _row_error(uri, error)
+        else:
+            copies.setdefault(file_system, []).append(_Copy(index, source, target))
+    for file_system, together in copies.items():
+        for copy, outcome in zip(together, _copy(file_system, together, timeout_s), strict=True):
+            results[copy.index] = copy.target if outcome is None else _row_error(uris[copy.index], outcome)
     return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """The uri at `index` is at `source` of its file system, and goes to the local path `target`."""
+
+    index: int
+    source: str
+    target: str
 
 
 def _local(path: str) -> str | RowError:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            return RowError("not_a_file", f"{path!r} is a folder; name the files in it")
+            raise IsADirectoryError
         if not stat.S_ISREG(mode):
             return RowError("not_a_file", f"{path!r} is a device or a pipe, not a file")
         with open(path, "rb"):
@@ -56,33 +69,27 @@ def _local(path: str) -> str | RowError:
         return _row_error(path, error)
 
 
-def _copy(uris: Sequence[str], targets: Sequence[str], timeout_s: float) -> list[str | RowError]:
-    try:
-        file_system, _ = url_to_fs(uris[0])
-    except (ValueError, ImportError) as error:
-        return [RowError("unsupported_scheme", f"{uri!r} cannot be fetched: {error}") for uri in uris]
-    pairs = list(zip([file_system._strip_protocol(uri) for uri in uris], targets, strict=True))
+def _copy(
+    file_system: fsspec.AbstractFileSystem, copies: Sequence[_Copy], timeout_s: float
+) -> list[BaseException | None]:
     if isinstance(file_system, AsyncFileSystem):
-        outcomes = sync(file_system.loop, _copy_together, file_system, pairs, timeout_s)
-    else:
-        outcomes = [_copy_one(file_system, source, target) for source, target in pairs]
-    return [
-        target if outcome is None else _row_error(uri, outcome)
-        for uri, target, outcome in zip(uris, targets, outcomes, strict=True)
-    ]
+        return list(sync(file_system.loop, _copy_together, file_system, copies, timeout_s))
+    return [_copy_one(file_system, copy) for copy in copies]
 
 
 async def _copy_together(
-    file_system: AsyncFileSystem, pairs: Sequence[tuple[str, str]], timeout_s: float
+    file_system: AsyncFileSystem, copies: Sequence[_Copy], timeout_s: float
 ) -> list[BaseException | None]:
-    copies = (asyncio.wait_for(file_system._get_file(source, target), timeout_s) for source, target in pairs)
-    return list(await asyncio.gather(*copies, return_exceptions=True))
+    running = (asyncio.wait_for(file_system._get_file(copy.source, copy.target), timeout_s) for copy in copies)
+    return list(await asyncio.gather(*running, return_exceptions=True))
 
 
-def _copy_one(file_system: fsspec.AbstractFileSystem, source: str, target: str) -> BaseException | None:
+def _copy_one(file_system: fsspec.AbstractFileSystem, copy: _Copy) -> BaseException | None:
     try:
-        file_system.get_file(source, target)
-    except OSError as error:
+        file_system.get_file(copy.source, copy.target)
+        if os.path.isdir(copy.target):  # what fsspec makes of a folder
+            return IsADirectoryError(errno.EISDIR, "it is a folder")
+    except (OSError, ValueError) as error:
         return error
     return None
 
@@ -93,10 +100,12 @@ def _row_error(uri: str, error: BaseException) -> RowError:
         return RowError("not_found", f"there is no {uri!r}")
     if isinstance(error, PermissionError):
         return RowError("permission_denied", f"no permission to read {uri!r}")
+    if isinstance(error, IsADirectoryError):
+        return RowError("not_a_file", f"{uri!r} is a folder; name the files in it")
     if isinstance(error, TimeoutError):
         return RowError("fetch_timeout", f"{uri!r} did not arrive in time; see --recording_timeout_s")
     if isinstance(error, OSError) and error.errno in MACHINE_ERRNOS:
         raise error
-    if isinstance(error, OSError) or type(error).__module__.startswith(("aiohttp", "gcsfs", "botocore")):
+    if isinstance(error, OSError | ValueError) or type(error).__module__.startswith(("aiohttp", "gcsfs", "botocore")):
         return RowError("fetch_failed", f"{uri!r} could not be read: {error or type(error).__name__}")
     raise error

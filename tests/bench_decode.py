@@ -1,0 +1,87 @@
+"""How much faster earmark decodes than librosa.load: 10 s of 44.1 kHz stereo, one thread on one core.
+
+Prints JSON: for each format the minimum of the rounds in milliseconds, of both, and their ratio. The two take turns,
+so that a busy moment of the machine hits both.
+"""
+
+import json
+import os
+import time
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # read when numpy is imported
+
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import librosa
+import numpy as np
+import soundfile
+
+from schemas.records import SAMPLE_RATE_HZ
+from transforms.audio_file import Levels, mono_blocks, open_source
+
+RATE_HZ = 44_100
+SECONDS = 10
+ROUNDS = 25
+
+
+def make_files(folder: Path) -> dict[str, Path]:
+    """A tone in each channel with noise, in each format; an mp3 of low bit rate has no header that counts its bytes."""
+    times = np.arange(SECONDS * RATE_HZ)[:, None] / RATE_HZ
+    noise = np.random.default_rng(0).standard_normal((len(times), 2))
+    samples = (0.3 * np.sin(2 * np.pi * times * [440, 660]) + 0.05 * noise).astype(np.float32)
+    for name in ("wav", "flac", "mp3"):
+        soundfile.write(folder / f"a.{name}", samples, RATE_HZ)
+    soundfile.write(folder / "low.mp3", samples, RATE_HZ, compression_level=0.8, bitrate_mode="CONSTANT")
+    _write_opus(folder / "a.opus", samples)
+    files = {name: folder / f"a.{name}" for name in ("wav", "flac", "mp3", "opus")}
+    return files | {"mp3_without_length": folder / "low.mp3"}
+
+
+def _write_opus(path: Path, samples: np.ndarray) -> None:
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", "stereo")
+    frame.sample_rate = RATE_HZ
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="stereo")
+        stream.codec_context.open()
+        convert = av.AudioResampler(stream.format, "stereo", 48_000, stream.codec_context.frame_size)
+        for part in convert.resample(frame) + convert.resample(None):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+
+
+def decode(path: Path) -> np.ndarray:
+    with open_source(str(path), 0.0) as source:
+        return np.concatenate(list(mono_blocks(source, None, None, 3600.0, Levels())))
+
+
+def elapsed_ms(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - start)
+
+
+def compare(path: Path, rounds: int) -> dict[str, float]:
+    librosas, ours = [], []
+    for _ in range(rounds):
+        librosas.append(elapsed_ms(lambda: librosa.load(path, sr=SAMPLE_RATE_HZ)))
+        ours.append(elapsed_ms(lambda: decode(path)))
+    return {"librosa_ms": min(librosas), "earmark_ms": min(ours), "ratio": min(librosas) / min(ours)}
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    with tempfile.TemporaryDirectory() as folder:
+        found = {name: compare(path, rounds) for name, path in make_files(Path(folder)).items()}
+    print(json.dumps({name: {k: round(v, 2) for k, v in row.items()} for name, row in found.items()}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

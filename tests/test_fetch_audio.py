@@ -1,0 +1,105 @@
+"""Fetching from a server of our own on loopback, and from memory."""
+
+import http.server
+import threading
+import zipfile
+
+import fsspec
+import pytest
+
+from schemas.errors import RowError
+from transforms.fetch_audio import fetch_audio
+
+CONTENT = b"sound" * 1000
+TIMEOUT_S = 3.0
+
+
+@pytest.fixture
+def server():
+    """The address of a server: /good has CONTENT, /stall never ends, /forbidden is 403, anything else 404."""
+    over = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            name = self.path.rpartition("/")[2]
+            self.send_response({"good": 200, "stall": 200, "forbidden": 403}.get(name.partition(".")[0], 404))
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            if name.startswith("stall"):
+                self.wfile.write(CONTENT[:100])
+                self.wfile.flush()
+                over.wait()
+            else:
+                self.wfile.write(CONTENT)
+
+        def log_message(self, format, *arguments):
+            pass
+
+    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=served.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{served.server_port}"
+    over.set()
+    served.shutdown()
+    thread.join()
+    served.server_close()
+
+
+def outcome(result):
+    if isinstance(result, RowError):
+        return result.error
+    with open(result, "rb") as file:
+        return file.read()
+
+
+def test_one_object_that_stalls_costs_no_other(server, tmp_path):
+    pytest.importorskip("aiohttp")
+    uris = [f"{server}/{name}" for name in ("good.wav", "stall.wav", "none.wav", "forbidden.wav", "good.mp3")]
+    found = fetch_audio(uris, str(tmp_path), TIMEOUT_S)
+    assert [outcome(result) for result in found] == [CONTENT, "fetch_timeout", "not_found", "fetch_failed", CONTENT]
+    assert all(uri in result.message for uri, result in zip(uris, found, strict=True) if isinstance(result, RowError))
+
+
+def test_results_are_in_order_whatever_they_come_from(server, tmp_path):
+    pytest.importorskip("aiohttp")
+    fsspec.filesystem("memory").pipe("/store/b.wav", b"b")
+    (tmp_path / "c.wav").write_bytes(b"c")
+    uris = [
+        f"{server}/none.wav",
+        "memory://store/b.wav",
+        str(tmp_path / "c.wav"),
+        f"{server}/good.wav",
+        "memory://store/missing.wav",
+        f"file://{tmp_path}/c.wav",
+        "nowhere://a.wav",
+    ]
+    expected = ["not_found", b"b", b"c", CONTENT, "not_found", b"c", "unsupported_scheme"]
+    (tmp_path / "copies").mkdir()
+    assert [outcome(result) for result in fetch_audio(uris, str(tmp_path / "copies"), TIMEOUT_S)] == expected
+
+
+def test_local_files_stay_where_they_are(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"a")
+    (tmp_path / "copies").mkdir()
+    assert fetch_audio([str(tmp_path / "a.wav")], str(tmp_path / "copies"), TIMEOUT_S) == [str(tmp_path / "a.wav")]
+    assert list((tmp_path / "copies").iterdir()) == []
+
+
+def test_the_same_name_in_two_archives_is_two_recordings(tmp_path):
+    for name in ("a", "b"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.writestr("clip.wav", name)
+    uris = [f"zip://clip.wav::file://{tmp_path}/{name}.zip" for name in ("a", "b", "missing")]
+    assert [outcome(result) for result in fetch_audio(uris, str(tmp_path), TIMEOUT_S)] == [b"a", b"b", "not_found"]
+
+
+def test_a_full_disk_is_raised_so_that_the_runner_tries_elsewhere(tmp_path, monkeypatch):
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/store/full.wav", b"a")
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(memory), "get_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        fetch_audio(["memory://store/full.wav"], str(tmp_path), TIMEOUT_S)

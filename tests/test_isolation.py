@@ -1,0 +1,121 @@
+"""What may crash or hang runs in children: it costs one item, and no child is left behind."""
+
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from pebble import ProcessPool
+
+from schemas.errors import RowError
+from transforms.isolation import call_isolated, child_processes
+
+GENEROUS_S = 60.0
+PARENT = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.test_isolation import hang_after_saying_who
+from transforms.isolation import call_isolated, child_processes
+
+if __name__ == "__main__":
+    list(call_isolated(child_processes(1), hang_after_saying_who, [[{note!r}]], 600.0))
+"""
+
+
+def shout(words):
+    """Upper case; of the words "crash", "exit", "hang" and "full" the child meets its end, or raises."""
+    for word in words:
+        if word == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if word == "exit":
+            os._exit(3)
+        if word == "hang":
+            signal.pause()
+        if word == "full":
+            raise OSError(errno.ENOSPC, "No space left on device")
+    return [RowError("odd", word) if word == "odd" else word.upper() for word in words]
+
+
+def hang_after_saying_who(notes):
+    partial = Path(f"{notes[0]}.partial")
+    partial.write_text(str(os.getpid()))
+    partial.rename(notes[0])
+    signal.pause()
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ProcessPool(2, context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+        pool.stop()
+
+
+def results(pool, chunks, timeout_s=GENEROUS_S):
+    return [
+        result.error if isinstance(result, RowError) else result
+        for result in call_isolated(pool, shout, chunks, timeout_s)
+    ]
+
+
+def test_results_are_in_order_across_chunks(pool):
+    assert results(pool, [["a", "b"], ["odd", "c"], ["d"]]) == ["A", "B", "odd", "C", "D"]
+
+
+def test_a_crash_costs_its_item_only(pool):
+    assert results(pool, [["a", "crash", "b"], ["c"]]) == ["A", "crashed", "B", "C"]
+
+
+def test_a_crash_says_which_signal_it_was(pool):
+    (result,) = call_isolated(pool, shout, [["crash"]], GENEROUS_S)
+    assert isinstance(result, RowError)
+    assert "signal 11" in result.message
+
+
+def test_a_process_that_ends_itself_says_its_status(pool):
+    (result,) = call_isolated(pool, shout, [["exit"]], GENEROUS_S)
+    assert isinstance(result, RowError)
+    assert "status 3" in result.message
+
+
+def test_a_hang_is_a_timeout_of_its_item_only(pool):
+    results(pool, [["warm"], ["up"]])  # the start of a child is not what is timed
+    assert results(pool, [["a", "hang"], ["b"]], timeout_s=3.0) == ["A", "timeout", "B"]
+
+
+def test_what_the_function_raises_reaches_the_caller(pool):
+    with pytest.raises(OSError, match="No space left") as raised:
+        results(pool, [["a"], ["full"]])
+    assert raised.value.errno == errno.ENOSPC
+
+
+def test_children_are_shared_within_a_process():
+    assert child_processes(1) is child_processes(1)
+
+
+def test_a_child_does_not_outlive_a_parent_that_was_killed_in_the_middle_of_a_call(tmp_path):
+    note = tmp_path / "child"
+    root = str(Path(__file__).parent.parent)
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT.format(root=root, note=str(note)))
+    parent = subprocess.Popen([sys.executable, str(script)])
+    try:
+        _wait_for(note.exists)
+        child = psutil.Process(int(note.read_text()))
+        assert child.is_running()
+    finally:
+        parent.kill()
+        parent.wait()
+    _wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def _wait_for(happened, within_s=60.0):
+    end = time.monotonic() + within_s
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
