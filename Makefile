@@ -18,7 +18,7 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 
 bench: $(VENV)/ready
-	set -e; for bench in tests/bench_*.py; do $(BIN)/python $$bench; done
+	set -e; for bench in $(basename $(notdir $(wildcard tests/bench_*.py))); do $(BIN)/python -m tests.$$bench; done
 
 $(VENV)/ready: setup.py
 	$(PYTHON) -m venv $(VENV)

@@ -118,7 +118,9 @@ class WhisperCTranslate2:
         mels = self._extract(
             [item.samples for item in items], sampling_rate=SAMPLE_RATE_HZ, return_tensors="np"
         ).input_features
-        encoded = self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(mels)))
+        # With several devices, the one that decodes may be another than the one that encoded.
+        to_cpu = len(self._model.device_index) > 1
+        encoded = self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(mels)), to_cpu=to_cpu)
         languages = [item.language for item in items]
         if None in languages:
             detected = self._model.detect_language(encoded)

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import sys
 from collections.abc import Sequence
 from types import FrameType
 
@@ -98,4 +97,4 @@ def _cause(error: Exception) -> Exception:
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + signal_number)
+    raise KeyboardInterrupt(signal_number)

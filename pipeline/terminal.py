@@ -3,11 +3,19 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from pipeline.launch import Run
@@ -51,15 +59,19 @@ def _watch(progress: Progress, counters: Counters, ended: threading.Event) -> No
         counts = counters.here()
         if not counts["planned_recordings"]:
             started = time.monotonic()  # planning has a time of its own
-            continue
-        audio_s = counts["annotated_audio_ms"] / 1000
-        rtfx = audio_s / (time.monotonic() - started)
-        progress.update(
-            bar,
-            total=counts["planned_recordings"],
-            completed=counts["annotated"] + counts["failed"],
-            description=f"{audio_s / 3600:.2f} h of audio, RTFx {rtfx:.1f}, {counts['failed']} failures",
-        )
+        else:
+            update_bar(progress, bar, counts, time.monotonic() - started)
+
+
+def update_bar(progress: Progress, bar: TaskID, counts: Mapping[str, int], elapsed_s: float) -> None:
+    """Sets the bar to what a run has counted in `elapsed_s` of work."""
+    audio_s = counts["annotated_audio_ms"] / 1000
+    progress.update(
+        bar,
+        total=counts["planned_recordings"],
+        completed=counts["annotated"] + counts["failed"],
+        description=f"{audio_s / 3600:.2f} h of audio, RTFx {audio_s / elapsed_s:.1f}, {counts['failed']} failures",
+    )
 
 
 def print_summary(summary: Summary, run: Run) -> None:

@@ -1,6 +1,6 @@
 """Word errors of `earmark annotate` and of faster-whisper's own code, each with its defaults, on one manifest.
 
-python tests/bench_wer.py MANIFEST [MODEL]     (defaults: the demo's manifest and whisper-tiny.en)
+python -m tests.bench_wer MANIFEST [MODEL]     (defaults: the demo's manifest and whisper-tiny.en)
 """
 
 import json

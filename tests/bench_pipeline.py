@@ -1,0 +1,102 @@
+"""`earmark annotate` over the bare engine, on the same clips of real speech with the same threads and batches.
+
+    python -m tests.bench_pipeline [ROUNDS [MINUTES]]
+
+Imports and the loading of the model are reported apart; fetching, decoding, speech detection and writing count as
+earmark's. Each side runs in a process of its own, turn by turn; the minimum of the rounds counts.
+"""
+
+import functools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.jobs import PHONE_PROMPTS, write_manifest
+
+MODEL = "whisper-tiny.en"
+
+
+def make_manifest(path: Path, seconds: float) -> Path:
+    """The phone prompts over and over, until there is enough of them."""
+    prompts = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
+    times = int(seconds / sum(row["duration"] for row in prompts)) + 1
+    rows = [
+        {"id": f"{row['id']}-{copy}", "audio_filepath": str(PHONE_PROMPTS.parent / row["audio_filepath"])}
+        for copy in range(times)
+        for row in prompts
+    ]
+    return write_manifest(path, rows)
+
+
+def time_command(manifest: str, output: str) -> dict[str, float]:
+    started = time.perf_counter()
+    import pipeline.annotate as command
+
+    imported = time.perf_counter()
+    loads: list[float] = []
+    real = command.open_engine
+
+    @functools.wraps(real)
+    def timed(*arguments):  # type: ignore[no-untyped-def]
+        began = time.perf_counter()
+        engine = real(*arguments)
+        loads.append(time.perf_counter() - began)
+        return engine
+
+    command.open_engine = timed
+    began = time.perf_counter()
+    assert command.annotate(manifest, output, command.JobOptions(model=MODEL), []) == 0
+    return {"s": time.perf_counter() - began - sum(loads), "load_s": sum(loads), "import_s": imported - started}
+
+
+def time_engine(manifest: str, output: str) -> dict[str, float]:
+    from model.checkpoint import find_checkpoint
+    from model.engine import open_engine
+    from model.speech_detector import SpeechDetector
+    from schemas.job import JobOptions
+    from schemas.manifest import ManifestShape
+    from schemas.records import Clip
+    from transforms.decode_recordings import DecodeRequest, decode_requests
+    from transforms.read_manifest import read_manifests
+    from transforms.segment_speech import segment_clip
+
+    engine, detector = open_engine(find_checkpoint(MODEL), JobOptions()), SpeechDetector()
+    recordings = list(read_manifests([manifest], ManifestShape()))
+    decoded = decode_requests([DecodeRequest(recording, 1e4, 1e3, 2**30, output) for recording in recordings])
+    clips = [
+        Clip(recording, audio.samples, audio.facts, segment_clip(audio.samples, detector)[0])
+        for recording, audio in zip(recordings, decoded, strict=True)
+    ]
+    engine.annotate(clips[:8], ["transcribe"])
+    began = time.perf_counter()
+    engine.annotate(clips, ["transcribe"])
+    return {"s": time.perf_counter() - began, "audio_s": sum(len(clip.samples) for clip in clips) / 16_000}
+
+
+def in_process(side: str, manifest: Path, output: Path) -> dict[str, float]:
+    output.mkdir()
+    done = subprocess.run([sys.executable, "-m", "tests.bench_pipeline", side, manifest, output], stdout=subprocess.PIPE, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main(rounds: int, minutes: float) -> None:
+    commands, engines = [], []
+    with tempfile.TemporaryDirectory() as name:
+        manifest = make_manifest(Path(name) / "m.jsonl", 60 * minutes)
+        for number in range(rounds):
+            engines.append(in_process("engine", manifest, Path(name) / f"e{number}"))
+            commands.append(in_process("command", manifest, Path(name) / f"c{number}"))
+    best, bare = min(commands, key=lambda run: run["s"]), min(engines, key=lambda run: run["s"])
+    figures = {"ratio": best["s"] / bare["s"], "command": best, "engine": bare, "rounds": rounds}
+    print(json.dumps(figures, default=float))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] in (["command"], ["engine"]):
+        side = time_command if sys.argv[1] == "command" else time_engine
+        print(json.dumps(side(*sys.argv[2:4])))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 2, float(sys.argv[2]) if len(sys.argv) > 2 else 31)

@@ -1,0 +1,84 @@
+"""How the Whisper engine chooses languages; the multilingual model is played, for no package ships one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ctranslate2
+import numpy as np
+import pytest
+
+from model.checkpoint import find_checkpoint
+from model.whisper_ctranslate2 import WhisperCTranslate2
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
+
+FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
+WINDOW = 30 * SAMPLE_RATE_HZ
+
+
+@dataclass
+class Generated:
+    sequences_ids: list[list[int]]
+    scores: list[float]
+    no_speech_prob: float = 0.0
+
+
+class Polyglot:
+    """Hears German where there is sound and French in silence, says nothing, and remembers how it was asked."""
+
+    is_multilingual = True
+    device_index = (0,)
+
+    def __init__(self) -> None:
+        self.encoded = 0
+        self.asked: list[int] = []
+
+    def encode(self, mels: ctranslate2.StorageView, to_cpu: bool) -> np.ndarray:
+        features = np.array(mels)
+        self.encoded += len(features)
+        return features.max(axis=(1, 2)) - features.min(axis=(1, 2)) > 0
+
+    def detect_language(self, has_sound: np.ndarray) -> list[list[tuple[str, float]]]:
+        return [[("<|de|>" if sound else "<|fr|>", 0.9), ("<|en|>", 0.1)] for sound in has_sound]
+
+    def generate(self, encoded: np.ndarray, prompts: Sequence[Sequence[int]], **_: object) -> list[Generated]:
+        self.asked += [prompt[1] for prompt in prompts]
+        return [Generated([[]], [0.0]) for _ in prompts]
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> WhisperCTranslate2:
+    engine = WhisperCTranslate2(find_checkpoint("whisper-tiny.en").folder, JobOptions())
+    monkeypatch.setattr(engine, "_model", Polyglot())
+    return engine
+
+
+def clip(first_is_loud: bool, windows: int, language: str | None = None) -> Clip:
+    samples = np.zeros(windows * WINDOW, dtype=np.float32)
+    loud = np.random.default_rng(1).standard_normal(WINDOW).astype(np.float32)
+    samples[:WINDOW] = loud if first_is_loud else 0
+    samples[WINDOW:] = np.tile(loud, windows - 1)
+    segments = tuple(Segment(start, start + WINDOW, WINDOW) for start in range(0, len(samples), WINDOW))
+    return Clip(Recording(id="x", uri="x", language=language), samples, FACTS, segments)
+
+
+def languages(engine: WhisperCTranslate2, clips: list[Clip]) -> list[str | None]:
+    results = engine.annotate(clips, ["transcribe"])
+    return [None if isinstance(result, RowError) else result["transcribe"].language for result in results]
+
+
+def test_a_language_of_the_row_wins_and_others_are_detected(engine: WhisperCTranslate2) -> None:
+    clips = [clip(True, 1), clip(False, 1), clip(True, 1, "ja"), clip(True, 1, "pt_BR"), clip(True, 1, "klingon")]
+    assert languages(engine, clips) == ["de", "fr", "ja", "pt", None]
+
+
+def test_all_segments_are_in_the_language_of_the_first_and_each_is_encoded_once(engine: WhisperCTranslate2) -> None:
+    assert languages(engine, [clip(False, 3)]) == ["fr"]
+    assert engine._model.asked == [engine._token("<|fr|>")] * 3
+    assert engine._model.encoded == 3
+
+
+def test_the_job_s_language_stands_where_the_row_has_none(engine: WhisperCTranslate2) -> None:
+    engine._options = JobOptions(language="es")
+    assert languages(engine, [clip(True, 1), clip(True, 1, "it")]) == ["es", "it"]
