@@ -31,12 +31,14 @@ def run_halving(batch: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
         if not is_out_of_memory(error):
             raise
-        if len(batch) == 1:
-            return [RowError("out_of_memory", "one segment alone is too much for the model's device; use a larger one")]
+        if len(batch) <= 1:
+            too_much = "one segment alone is too much for the model's device; use a larger one"
+            return [RowError("out_of_memory", too_much) for _ in batch]
     middle = len(batch) // 2
     return run_halving(batch[:middle], run) + run_halving(batch[middle:], run)
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that memory ran out, as torch and CTranslate2 word it."""
-    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in words or "cublas_status_alloc_failed" in words

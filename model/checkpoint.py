@@ -8,7 +8,7 @@ from pathlib import Path
 
 from schemas.errors import JobError
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
 # What an engine reads; a repository may hold more (other formats, pictures).
 FILES = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.*")
 
@@ -56,11 +56,14 @@ def find_checkpoint(name: str) -> Checkpoint:
     """
     if not name:
         raise JobError("no model is named: give --model a folder or a hub id such as Systran/faster-whisper-large-v3")
-    if name in PACKAGED:
-        return _packaged(name, PACKAGED[name])
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        return Checkpoint(name, str(folder.resolve()), f"sha256:{_digest(folder)}")
+    try:
+        if name in PACKAGED:
+            return _packaged(name, PACKAGED[name])
+        if folder.is_dir():
+            return Checkpoint(name, str(folder.resolve()), f"sha256:{_digest(folder)}")
+    except OSError as error:
+        raise JobError(f"--model={name} cannot be read: {error}") from error
     if HUB_ID.fullmatch(name) and not folder.exists():
         return _from_hub(name)
     raise JobError(f"--model={name} is neither a folder nor a hub id (owner/name, owner/name@revision)")

@@ -26,9 +26,8 @@ def check_checkpoint(checkpoint: Checkpoint) -> None:
     """Raises JobError when no engine of earmark runs this checkpoint, naming what was found."""
     folder = Path(checkpoint.folder)
     if (folder / "model.bin").is_file() and "lang_ids" in _config(folder):
-        missing = [name for name in ("tokenizer.json",) if not (folder / name).is_file()]
-        if missing:
-            raise JobError(f"model {checkpoint.name}: {', '.join(missing)} is missing beside model.bin in {folder}")
+        if not (folder / "tokenizer.json").is_file():
+            raise JobError(f"model {checkpoint.name}: tokenizer.json is missing beside model.bin in {folder}")
         return
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
     raise JobError(

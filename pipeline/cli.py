@@ -3,6 +3,8 @@
 import argparse
 import dataclasses
 import difflib
+import os
+import signal
 import sys
 import typing
 from collections.abc import Sequence
@@ -11,6 +13,8 @@ from typing import Any
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
 
+# What a job file has to give for an option of a type; YAML takes `language: no` for false.
+KINDS = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
 DESCRIPTION = "Labels a corpus of recordings: a manifest in, Parquet out. Start the same command again to go on."
 
 
@@ -25,9 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"earmark: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("earmark: stopped; what is written is complete, start the same command again to go on", file=sys.stderr)
-        return 130
+        sys.stderr.flush()
+        # Threads are still in the middle of their shards; the ordinary way out would wait for them, or crash on them.
+        os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
 
 def _run(arguments: Sequence[str], verbose: bool) -> int:
@@ -38,11 +44,11 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
         from pipeline.plan import make_plan
         from pipeline.terminal import print_plan
 
-        _refuse_unknown(rest, parser, [])
+        _refuse(rest, parser, [])
         options.check()
         print_plan(make_plan(known.manifest, known.output, options, workers=2))
         return 0
-    _refuse_unknown(rest, parser, _beam_flags(rest))
+    _refuse_unknown(rest, parser)
     _set_up_logging(verbose)
     from pipeline.annotate import annotate
 
@@ -106,9 +112,11 @@ def _read_config(path: str) -> dict[str, Any]:
 
     try:
         with open(path, encoding="utf-8") as file:
-            found = yaml.safe_load(file) or {}
+            found = yaml.safe_load(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise JobError(f"--config={path} cannot be read: {error}") from error
+    if found is None:  # an empty file
+        return {}
     if not isinstance(found, dict):
         raise JobError(f"--config={path} does not hold options by name")
     return {name: _config_value(path, name, value) for name, value in found.items()}
@@ -126,29 +134,35 @@ def _config_value(path: str, name: str, value: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:
-        raise JobError(f"{path}: {name} is {value!r}; give a {kind.__name__}")
+        raise JobError(f"{path}: {name} is {value!r}; give {KINDS[kind]}")
     return value
 
 
-def _beam_flags(rest: Sequence[str]) -> list[str]:
-    """The option strings that Beam knows; all of `rest` with a runner, whose job server may know more."""
+def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    """Refuses what neither earmark nor Beam knows; with a runner, whose job server may know more, misspellings only."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    if any(argument.partition("=")[0] == "--runner" for argument in rest):
-        return [argument.partition("=")[0] for argument in rest]
-    parser = argparse.ArgumentParser(add_help=False)
+    beam = argparse.ArgumentParser(prog="earmark annotate", add_help=False, allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
         if "_add_argparse_args" in options.__dict__:
-            options._add_argparse_args(parser)
-    return list(parser._option_string_actions)
+            options._add_argparse_args(beam)
+    known, unknown = beam.parse_known_args(rest)
+    if known.runner is None:
+        _refuse(unknown, parser, list(beam._option_string_actions))
+    else:
+        ours = [f"--{field.name}" for field in dataclasses.fields(JobOptions)]
+        names = [argument.partition("=")[0] for argument in unknown]
+        _refuse([name for name in names if difflib.get_close_matches(name, ours, n=1, cutoff=0.8)], parser, [])
 
 
-def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser, beam_flags: list[str]) -> None:
+def _refuse(unknown: Sequence[str], parser: argparse.ArgumentParser, beam_flags: list[str]) -> None:
+    """Ends the command at the first of the arguments that nobody knows."""
     ours = [f"--{field.name}" for field in dataclasses.fields(JobOptions)]
-    for argument in rest:
+    for argument in unknown:
         name = argument.partition("=")[0]
-        if name.startswith("--") and name not in beam_flags:
+        if name.startswith("-"):
             parser.error(f"there is no option {name}{_suggest(name, [*ours, *beam_flags])}")
+        parser.error(f"there is one argument too many: {argument}")
 
 
 def _suggest(name: str, known: list[str]) -> str:
@@ -165,6 +179,7 @@ def _set_up_logging(verbose: bool) -> None:
     logging.getLogger("earmark").setLevel(logging.INFO)
     if not verbose:
         warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"  # of child processes too, multiprocessing's own among them
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.launch import manifest_shape
+from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.records import Failure, Recording, partition_of
 from transforms.output_store import OutputStore
@@ -35,10 +35,10 @@ def make_plan(manifest: str, output: str, options: JobOptions, workers: int) -> 
     """Reads the manifest and, where an output is named, what it holds, with the stages' own functions.
 
     Raises:
-        JobError: there is no such manifest.
+        JobError: there is no such manifest, or the output cannot be read.
     """
     manifests = find_manifests(manifest)
-    found = list(read_manifests(manifests, manifest_shape(options, manifests[0]), options.limit))
+    found = list(read_manifests(manifests, options.shape(), options.limit))
     ids, failures = _done(output) if output else (set[str](), [])
     rows = (row for row in found if isinstance(row, Recording))
     left = skip_annotated(rows, ids, failures, options.keep_failures)
@@ -57,13 +57,11 @@ def make_plan(manifest: str, output: str, options: JobOptions, workers: int) -> 
 
 def _done(output: str) -> tuple[set[str], list[Failure]]:
     store = OutputStore(output)
-    ids: set[str] = set()
-    failures: list[Failure] = []
-    for part in store.parts():
-        of_part, report = store.read_part(part)
-        ids.update(of_part)
-        failures.extend(report.failures)
-    return ids, failures
+    try:
+        parts = [store.read_part(part) for part in store.parts()]
+    except (OSError, ValueError, ImportError) as error:  # the last two for a URL that fsspec does not know
+        raise JobError(f"output {output} cannot be read: {error}") from error
+    return {id for ids, _ in parts for id in ids}, [failure for _, report in parts for failure in report.failures]
 
 
 def _shards(recordings: tuple[Recording, ...], shard_rows: int, workers: int) -> Iterator[int]:

@@ -3,7 +3,9 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+import os.path
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,26 +50,24 @@ class JobOptions:
     take_over: bool = option(False, "take the output over from another run that has not ended")
 
     def shape(self) -> ManifestShape:
+        """How the manifest's rows are to be read, wherever that happens: a local root is made absolute here."""
+        root = self.audio_root if "://" in self.audio_root or not self.audio_root else os.path.abspath(self.audio_root)
         pairs = tuple(tuple(pair.split("=", 1)) for pair in self.columns)
-        return ManifestShape(pairs, self.audio_root)  # type: ignore[arg-type]  # check() has seen two in each
+        return ManifestShape(pairs, root)  # type: ignore[arg-type]  # check() has seen two in each
 
     def check(self) -> None:
         """Raises JobError with the value and the remedy for the first option that makes no sense."""
         _check_task(self.task)
-        for pair in self.columns:
-            name, _, column = pair.partition("=")
-            _check(
-                name in COLUMNS and bool(column), "columns", pair, f"write NAME=COLUMN, NAME of {', '.join(COLUMNS)}"
-            )
-        _check(self.device in DEVICES, "device", self.device, f"choose from {', '.join(DEVICES)}")
-        _check(self.compute_type in COMPUTE_TYPES, "compute_type", self.compute_type, ", ".join(COMPUTE_TYPES))
+        _check_columns(self.columns)
+        _check(self.device in DEVICES, "device", self.device, _choose_from(DEVICES))
+        _check(self.compute_type in COMPUTE_TYPES, "compute_type", self.compute_type, _choose_from(COMPUTE_TYPES))
         for name in ("limit", "model_threads", "decode_processes"):
             _check(getattr(self, name) >= 0, name, getattr(self, name), "give 0 or more")
         for name in ("beam_size", "shard_rows", "shard_memory_mb"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "give 1 or more")
         for name in ("max_duration_s", "recording_timeout_s"):
-            _check(getattr(self, name) > 0, name, getattr(self, name), "give seconds above 0")
-        _check(self.batch_s >= 30, "batch_s", self.batch_s, "give at least 30, the length of one segment")
+            _check(0 < getattr(self, name) < math.inf, name, getattr(self, name), "give seconds above 0")
+        _check(30 <= self.batch_s < math.inf, "batch_s", self.batch_s, "give at least 30, the length of one segment")
         _check(
             0 <= self.max_failure_ratio <= 1, "max_failure_ratio", self.max_failure_ratio, "give a share from 0 to 1"
         )
@@ -78,10 +78,24 @@ def _check(holds: bool, name: str, value: Any, remedy: str) -> None:
         raise JobError(f"--{name}={value} does not work: {remedy}")
 
 
+def _choose_from(names: Iterable[str]) -> str:
+    return f"choose from {', '.join(names)}"
+
+
 def _check_task(tasks: Sequence[str]) -> None:
-    _check(bool(tasks), "task", "", f"name one of {', '.join(ANSWER_TYPES)}")
+    _check(bool(tasks), "task", "", _choose_from(ANSWER_TYPES))
     for task in tasks:
-        _check(task in ANSWER_TYPES, "task", task, f"choose from {', '.join(ANSWER_TYPES)}")
+        _check(task in ANSWER_TYPES, "task", task, _choose_from(ANSWER_TYPES))
+    _check(len(set(tasks)) == len(tasks), "task", ",".join(tasks), "name each task once")
+
+
+def _check_columns(pairs: Sequence[str]) -> None:
+    names = []
+    for pair in pairs:
+        name, _, column = pair.partition("=")
+        _check(name in COLUMNS and bool(column), "columns", pair, f"write NAME=COLUMN, NAME of {', '.join(COLUMNS)}")
+        names.append(name)
+    _check(len(set(names)) == len(names), "columns", ",".join(pairs), "name one column for each")
 
 
 @dataclass(frozen=True)

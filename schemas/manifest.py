@@ -65,7 +65,7 @@ def parse_row(row: ManifestRow, shape: ManifestShape) -> Recording | Failure:
         return _recording(row.values, shape)
     except RowError as error:
         place = f"{row.manifest}:{row.line}"
-        name = Recording(id=_named(row.values, shape, "id") or place, uri=_named(row.values, shape, "audio"))
+        name = Recording(id=_called(row.values, shape, "id") or place, uri=_called(row.values, shape, "audio"))
         located = RowError(error.error, f"{place}: {error.message}")
         return Failure.of(name, "ReadManifest", located)
 
@@ -111,7 +111,7 @@ def _recording(values: Mapping[str, Any], shape: ManifestShape) -> Recording:
 
 
 def _default_id(uri: str, offset_s: float | None, channel: int | None) -> str:
-    parts = [f"offset={offset_s:g}"] if offset_s else []
+    parts = [f"offset={repr(offset_s).removesuffix('.0')}"] if offset_s else []
     parts += [f"channel={channel}"] if channel is not None else []
     return f"{uri}#{'&'.join(parts)}" if parts else uri
 
@@ -120,8 +120,8 @@ def _text(value: Any, name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str | int | float):
-        raise RowError(f"bad_{name}", f"{name} is {_as_text(value)[:80]}, which is not text")
-    text = str(value)
+        raise RowError(f"bad_{name}", f"{name} is {_shown(value)}, which is not text")
+    text = _as_text(value)
     _check_unicode(text)
     return text
 
@@ -138,8 +138,8 @@ def _seconds(value: Any, name: str) -> float | None:
         return None
     try:
         seconds = float(value)
-    except (TypeError, ValueError) as error:
-        raise RowError(f"bad_{name}", f"{name} is {str(value)[:80]!r}, which is not a number of seconds") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RowError(f"bad_{name}", f"{name} is {_shown(value)}, which is not a number of seconds") from error
     if not math.isfinite(seconds):
         raise RowError(f"bad_{name}", f"{name} is {seconds}, which is not a number of seconds")
     return seconds
@@ -149,11 +149,12 @@ def _channel(value: Any) -> int | None:
     if value is None or value == "":
         return None
     try:
-        channel = int(value)
+        number = float(value)  # not int(): pandas writes the channels of a column with gaps as 1.0
+        channel = int(number)
     except (TypeError, ValueError, OverflowError) as error:
-        raise RowError("bad_channel", f"channel is {str(value)[:80]!r}; count channels from 0") from error
-    if channel < 0 or channel != float(value):
-        raise RowError("bad_channel", f"channel is {value}; count channels from 0")
+        raise RowError("bad_channel", f"channel is {_shown(value)}; count channels from 0") from error
+    if channel < 0 or channel != number:
+        raise RowError("bad_channel", f"channel is {_shown(value)}; count channels from 0")
     return channel
 
 
@@ -168,8 +169,12 @@ def _as_text(value: Any) -> str:
         raise RowError("bad_manifest_row", f"a value cannot be written as text: {error}") from error
 
 
-def _named(values: Mapping[str, Any], shape: ManifestShape, name: str) -> str:
+def _shown(value: Any) -> str:
+    return repr(_as_text(value)[:80])
+
+
+def _called(values: Mapping[str, Any], shape: ManifestShape, name: str) -> str:
     """What a broken row calls itself, as far as it does."""
     column = shape.column(name, values)
-    value = "" if column is None else values[column]
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ""
+    value = None if column is None else values[column]
+    return _as_text(value) if isinstance(value, str | int | float) else ""

@@ -42,7 +42,8 @@ class Failure:
 
     @classmethod
     def of(cls, recording: Recording, stage: str, error: RowError) -> "Failure":
-        return cls(recording.id, recording.uri, stage, error.error, error.message[:MESSAGE_CHARACTERS])
+        message = error.message[:MESSAGE_CHARACTERS]
+        return cls(_writable(recording.id), _writable(recording.uri), stage, error.error, _writable(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,11 @@ class PartReport:
     key: str
     annotated: int
     failures: tuple[Failure, ...]
+
+
+def _writable(text: str) -> str:
+    """`text` with halves of character pairs spelled out: what broke a row must not break the table that says so."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def stable_hash(*texts: str) -> str:

@@ -1,6 +1,7 @@
 """The Arrow schemas of the output, and rows in their shape."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[str]) -
     """Annotations as a table of `annotations_schema(tasks)`.
 
     Raises:
-        ValueError: an answer to a task, or a field, that the schema has no column for.
+        ValueError: an answer or a field that the schema has no column for, or a task without an answer.
     """
     schema = annotations_schema(tasks)
     rows = [
@@ -68,19 +69,30 @@ def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[str]) -
         for row in annotations
     ]
     for row in rows:
-        for name, value in row.items():
-            _check_fields(name, value, schema)
+        _check_fields("a row", row, pa.struct(schema))
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def _check_fields(name: str, value: Any, schema: pa.Schema) -> None:
-    """pyarrow drops what a schema does not name without a word; here it is an error."""
-    if name not in schema.names:
-        raise ValueError(f"column {name!r} is not in the schema of the output ({', '.join(schema.names)})")
-    if isinstance(value, dict):
-        known = {field.name for field in schema.field(name).type}
-        if unknown := set(value) - known:
-            raise ValueError(f"column {name!r} has no field {', '.join(sorted(unknown))}")
+def _check_fields(where: str, value: Any, type: pa.DataType) -> None:
+    """pyarrow drops what a type does not name, and makes null of what is not there, without a word; not here."""
+    if pa.types.is_list(type):
+        for one in value or ():
+            _check_fields(where, one, type.value_type)
+    fields = _struct_fields(type)
+    if not fields or value is None:
+        return
+    if unknown := sorted(value.keys() - fields.keys()):
+        raise ValueError(f"{where} has {', '.join(unknown)}, which the schema lacks ({', '.join(fields)})")
+    if missing := sorted(fields.keys() - value.keys()):
+        raise ValueError(f"{where} has no {', '.join(missing)}, which the schema asks for")
+    for name, of_field in fields.items():
+        _check_fields(name, value[name], of_field)
+
+
+@functools.cache
+def _struct_fields(type: pa.DataType) -> Mapping[str, pa.DataType]:
+    """Types of a struct's fields by name; empty for any other type."""
+    return {field.name: field.type for field in type} if pa.types.is_struct(type) else {}
 
 
 def failures_table(failures: Iterable[Failure]) -> pa.Table:

@@ -1,11 +1,14 @@
 """One run at a time: the lease on an output, which a dead run loses and a living one has to be told about.
 
 Leases are numbered objects, `_earmark/leases/000001.json` and so on; the highest number holds the output. Taking over
-is creating the next number, which only one of several can do, on every file system that can create if absent.
+is creating the next number, which only one of several can do, on every file system that can create if absent. The last
+one stays, marked as ended: no number is ever used twice, so a forgotten run cannot take a later run's for its own.
 """
 
+import contextlib
 import dataclasses
 import json
+import logging
 import os
 import socket
 import threading
@@ -17,6 +20,8 @@ import psutil
 from schemas.errors import JobError, MachineError
 from transforms.output_store import OutputStore
 
+log = logging.getLogger("earmark")
+
 HEARTBEAT_S = 20.0
 EXPIRY_S = 6 * HEARTBEAT_S
 FOLDER = "_earmark/leases"
@@ -24,20 +29,26 @@ FOLDER = "_earmark/leases"
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who runs. `pid` on `host` is the process that started the run, `started_s` when that process began."""
+    """Who runs. `pid` on `host` is the process that started the run, `started_s` when that process began.
+
+    `ended`: the run has let go of the output.
+    """
 
     run_id: str
     host: str
     pid: int
     started_s: float
     heartbeat_s: float
+    ended: bool = False
 
     @classmethod
     def of_this_process(cls, run_id: str) -> "Lease":
         return cls(run_id, socket.gethostname(), os.getpid(), psutil.Process().create_time(), time.time())
 
     def is_over(self, now_s: float) -> bool:
-        """Whether its holder is known to be dead, or has not been heard of for too long."""
+        """Whether its holder is done, known to be dead, or has not been heard of for too long."""
+        if self.ended:
+            return True
         if self.host == socket.gethostname():
             return not _is_running(self.pid, self.started_s)
         return now_s - self.heartbeat_s > EXPIRY_S
@@ -62,11 +73,12 @@ def take_lease(store: OutputStore, run_id: str, take_over: bool) -> "HeldLease":
         number = int(held.removesuffix(".json")) + 1
     name = f"{number:06d}.json"
     mine = Lease.of_this_process(run_id)
-    if not store.create(f"{FOLDER}/{name}", json.dumps(dataclasses.asdict(mine)).encode()):
+    if not store.create(f"{FOLDER}/{name}", _encoded(mine)) or _highest(store) != name:
         raise JobError(f"another run has started on {store.root} at this moment; wait for it")
     for earlier in store.names(FOLDER):
         if earlier < name:
-            store.remove(f"{FOLDER}/{earlier}")
+            with contextlib.suppress(FileNotFoundError):
+                store.remove(f"{FOLDER}/{earlier}")
     return HeldLease(store, name, mine)
 
 
@@ -74,8 +86,8 @@ def check_lease(store: OutputStore, run_id: str) -> None:
     """Raises MachineError unless `run_id` holds the output: a forgotten worker of an earlier run must add nothing."""
     held = _highest(store)
     lease = _read(store, held) if held is not None else None
-    if lease is None or lease.run_id != run_id:
-        now = "has ended" if lease is None else f"has lost the output to run {lease.run_id}"
+    if lease is None or lease.ended or lease.run_id != run_id:
+        now = "has ended" if lease is None or lease.ended else f"has lost the output to run {lease.run_id}"
         raise MachineError(f"run {run_id} {now}; what it still has at hand is thrown away")
 
 
@@ -94,15 +106,24 @@ class HeldLease:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        if _highest(self._store) == self._name:
-            self._store.remove(f"{FOLDER}/{self._name}")
+        self._write(ended=True)
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_S):
-            if _highest(self._store) != self._name:
-                return  # taken over; the workers find out by themselves
-            fresh = dataclasses.replace(self._lease, heartbeat_s=time.time())
-            self._store.replace(f"{FOLDER}/{self._name}", json.dumps(dataclasses.asdict(fresh)).encode())
+            self._write(ended=False)
+
+    def _write(self, ended: bool) -> None:
+        """Nothing once the output has been taken over; the workers find that out by themselves."""
+        fresh = dataclasses.replace(self._lease, heartbeat_s=time.time(), ended=ended)
+        try:
+            if _highest(self._store) == self._name:
+                self._store.replace(f"{FOLDER}/{self._name}", _encoded(fresh))
+        except OSError as error:  # such as a network that is gone for a moment, or a full disk; the next beat may do it
+            log.warning("the lease on %s could not be renewed: %s", self._store.root, error)
+
+
+def _encoded(lease: Lease) -> bytes:
+    return json.dumps(dataclasses.asdict(lease)).encode()
 
 
 def _highest(store: OutputStore) -> str | None:
@@ -120,6 +141,9 @@ def _read(store: OutputStore, name: str) -> Lease | None:
 
 def _is_running(pid: int, started_s: float) -> bool:
     try:
-        return abs(psutil.Process(pid).create_time() - started_s) < 1.0  # another process may have the number by now
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:  # killed, and its parent does not care, as in many containers
+            return False
+        return abs(process.create_time() - started_s) < 1.0  # another process may have the number by now
     except psutil.NoSuchProcess:
         return False

@@ -1,12 +1,13 @@
 """The output folder, on any file system: where things are, and how an object comes to be exactly once."""
 
+import contextlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from schemas.errors import JobError
 from schemas.records import Failure, PartReport
 
 METADATA_KEY = b"earmark"  # of a part's footer: a JSON object with run_id, key, fingerprint, failures
@@ -51,14 +53,12 @@ class OutputStore:
         return True
 
     def _create_locally(self, target: str, content: bytes) -> bool:
-        temporary = self._write_temporary(content)
-        try:
+        with self._temporary(content) as temporary:
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            os.link(temporary, target)
-        except FileExistsError:
-            return False
-        finally:
-            os.unlink(temporary)
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
         return True
 
     def replace(self, path: str, content: bytes) -> None:
@@ -66,12 +66,15 @@ class OutputStore:
         file_system, root = self._place
         target = f"{root}/{path}"
         if isinstance(file_system, LocalFileSystem):
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            os.replace(self._write_temporary(content), target)
+            with self._temporary(content) as temporary:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.replace(temporary, target)
         else:
             file_system.pipe_file(target, content)
 
-    def _write_temporary(self, content: bytes) -> str:
+    @contextlib.contextmanager
+    def _temporary(self, content: bytes) -> Iterator[str]:
+        """The content in a file of its own, which is gone afterwards unless it has been moved."""
         folder = f"{self._place[1]}/_earmark/tmp"
         os.makedirs(folder, exist_ok=True)
         path = f"{folder}/{uuid.uuid4().hex}"
@@ -80,11 +83,10 @@ class OutputStore:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError:
-            if os.path.exists(path):
+            yield path
+        finally:
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-            raise
-        return path
 
     def clear_temporary(self) -> None:
         """Removes what a killed run left half written; only for who holds the lease."""
@@ -124,19 +126,29 @@ class OutputStore:
         return sorted(path[below:] for path in found if path.endswith(".parquet"))
 
     def read_part(self, path: str) -> tuple[list[str], PartReport]:
-        """The ids that a part annotates, and its report."""
-        file_system, root = self._place
-        with file_system.open(f"{root}/{path}", "rb") as file:
+        """The ids that a part annotates, and its report.
+
+        Raises:
+            JobError: the file is not a part that earmark wrote.
+        """
+        with self._open_part(path) as file:
             part = pq.ParquetFile(file)
             ids = part.read(columns=["id"]).column("id").to_pylist()
-            return ids, _report(part.schema_arrow.metadata or {}, len(ids))
+            return ids, _report(part.metadata)
 
     def read_report(self, path: str) -> PartReport:
-        """What a part says of itself; reads the footer only."""
+        """What a part says of itself; reads the footer only. Raises JobError as read_part does."""
+        with self._open_part(path) as file:
+            return _report(pq.read_metadata(file))
+
+    @contextlib.contextmanager
+    def _open_part(self, path: str) -> Iterator[BinaryIO]:
         file_system, root = self._place
-        with file_system.open(f"{root}/{path}", "rb") as file:
-            metadata = pq.read_metadata(file)
-        return _report(metadata.metadata or {}, metadata.num_rows)
+        try:
+            with file_system.open(f"{root}/{path}", "rb") as file:
+                yield file
+        except (pa.ArrowInvalid, KeyError) as error:
+            raise JobError(f"{root}/{path} is not a part that earmark wrote; move it elsewhere ({error})") from error
 
 
 def encode_part(table: pa.Table, report: PartReport, run_id: str, fingerprint: str) -> bytes:
@@ -156,9 +168,9 @@ def encode_table(table: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _report(metadata: Mapping[bytes, bytes], rows: int) -> PartReport:
-    about: dict[str, Any] = json.loads(metadata[METADATA_KEY])
-    return PartReport(about["key"], rows, tuple(Failure(**failure) for failure in about["failures"]))
+def _report(footer: pq.FileMetaData) -> PartReport:
+    about: dict[str, Any] = json.loads((footer.metadata or {})[METADATA_KEY])
+    return PartReport(about["key"], footer.num_rows, tuple(Failure(**failure) for failure in about["failures"]))
 
 
 def _walk(folder: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ MAX_SHARD_S = 30 * 60.0  # of audio, where durations are known
 
 def count_buckets(rows: int, shard_rows: int, workers: int) -> int:
     """How many buckets so many recordings go to: half full on average, and at least two a worker where rows allow."""
-    return max(1, math.ceil(rows / max(1, shard_rows // 2)), min(rows, 2 * workers))
+    return max(1, math.ceil(2 * rows / shard_rows), min(rows, 2 * workers))
 
 
 def pack_bucket(recordings: Iterable[Recording], shard_rows: int, salt: str) -> list[Shard]:

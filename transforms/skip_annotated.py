@@ -45,7 +45,8 @@ def skip_annotated(
     """
     done = set(annotated)
     # Of several failures of one id the latest run's stands; run ids sort by time.
-    standing = {failure.id: failure for failure in sorted(failures, key=lambda f: f.run_id) if failure.id not in done}
+    by_time = sorted(failures, key=lambda failure: (failure.run_id, repr(failure)))
+    standing = {failure.id: failure for failure in by_time if failure.id not in done}
     by_id: dict[str, list[Recording]] = {}
     for row in rows:
         by_id.setdefault(row.id, []).append(row)

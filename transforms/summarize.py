@@ -27,7 +27,7 @@ class Summary:
         kept_failures: of them, failed in earlier runs and not tried again.
         annotated, failed: of them, in this run.
         duplicates: rows of the manifest left out because another row has their id.
-        failures_by_error: of this run, the kept ones included.
+        failures_by_error: of all that stand after this run, also of recordings that this manifest does not name.
         foreign_parts: parts that appeared during the run and are not of it.
     """
 
@@ -65,7 +65,10 @@ def summarize(
     shard_failures = [failure for report in by_key.values() for failure in report.failures]
     pairs = list(done)
     already, kept = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
-    failures = [*standing_failures, *manifest_failures, *shard_failures]
+    failures = sorted(
+        [*standing_failures, *manifest_failures, *shard_failures],
+        key=lambda failure: (failure.id, failure.uri, failure.message),
+    )
     summary = Summary(
         planned=to_do + already + kept + len(manifest_failures),
         already_annotated=already,
@@ -75,7 +78,7 @@ def summarize(
         duplicates=duplicates,
         failures_by_error=dict(Counter(failure.error for failure in failures).most_common()),
     )
-    return summary, sorted(failures, key=lambda failure: (failure.id, failure.uri, failure.message))
+    return summary, failures
 
 
 def foreign_parts(store: OutputStore, snapshot: str, keys: Iterable[str]) -> tuple[str, ...]:

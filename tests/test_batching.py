@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.batching import plan_batches, run_halving
+from schemas.errors import RowError
+
+LENGTHS = st.lists(st.integers(1, 50))
+BUDGETS = st.integers(1, 200)
+
+
+@given(LENGTHS, BUDGETS)
+def test_every_item_is_in_exactly_one_batch(lengths, budget):
+    batches = plan_batches(lengths, budget)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+
+
+@given(LENGTHS, BUDGETS)
+def test_a_batch_with_its_padding_stays_within_the_budget_unless_it_is_one_item(lengths, budget):
+    for batch in plan_batches(lengths, budget):
+        assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= budget
+
+
+@given(LENGTHS, BUDGETS)
+def test_the_longest_come_first(lengths, budget):
+    order = [lengths[index] for batch in plan_batches(lengths, budget) for index in batch]
+    assert order == sorted(lengths, reverse=True)
+
+
+def test_equal_lengths_fill_batches():
+    assert plan_batches([30] * 5, 60) == [[0, 1], [2, 3], [4]]
+
+
+def device_of(capacity, tried):
+    """A device that doubles numbers, up to `capacity` of them at a time."""
+
+    def run(batch):
+        tried.append(len(batch))
+        if len(batch) > capacity:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return [2 * item for item in batch]
+
+    return run
+
+
+@given(st.lists(st.integers(), max_size=40), st.integers(1, 8))
+def test_a_batch_too_large_for_the_device_is_done_in_parts_in_order(items, capacity):
+    assert run_halving(items, device_of(capacity, [])) == [2 * item for item in items]
+
+
+def test_a_batch_that_fits_is_done_at_once():
+    tried = []
+    run_halving(range(8), device_of(8, tried))
+    assert tried == [8]
+
+
+def test_one_item_too_large_for_the_device_is_that_items_failure():
+    results = run_halving([1, 2, 3], device_of(0, []))
+    assert [type(result) for result in results] == [RowError] * 3
+    assert {result.error for result in results} == {"out_of_memory"}
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("cuBLAS failed with status CUBLAS_STATUS_ALLOC_FAILED")])
+def test_other_ways_to_say_that_memory_ran_out_are_understood(error):
+    def run(batch):
+        if len(batch) > 1:
+            raise error
+        return batch
+
+    assert run_halving([1, 2, 3], run) == [1, 2, 3]
+
+
+def test_other_errors_of_the_device_are_raised():
+    def run(batch):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        run_halving([1, 2], run)

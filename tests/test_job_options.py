@@ -1,0 +1,222 @@
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.cli import build_parser, main, merge_options
+from schemas.errors import JobError
+from schemas.job import JobDescription, JobOptions
+from tests.test_output_store import part
+from transforms.output_store import OutputStore
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    rows = [{"audio": f"{name}.wav", "duration": 1800} for name in "abca"] + [{"audio": "d.wav", "duration": "?"}]
+    path = tmp_path / "m.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def options_of(*flags):
+    return merge_options(build_parser().parse_args(["annotate", "m.jsonl", "out", *flags]))
+
+
+def written(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def test_options_that_nobody_sets_have_their_defaults():
+    assert options_of() == JobOptions()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("task", (), "choose from transcribe"),
+        ("task", ("sing",), "--task=sing does not work: choose from transcribe"),
+        ("task", ("transcribe", "transcribe"), "name each task once"),
+        ("columns", ("sound=wav",), "--columns=sound=wav .* write NAME=COLUMN, NAME of id, audio"),
+        ("columns", ("audio",), "write NAME=COLUMN"),
+        ("columns", ("audio=a", "audio=b"), "--columns=audio=a,audio=b .* name one column for each"),
+        ("device", "gpu", "--device=gpu .* choose from auto, cpu, cuda"),
+        ("compute_type", "int4", "--compute_type=int4 .* choose from default, float32"),
+        ("limit", -1, "--limit=-1 .* give 0 or more"),
+        ("beam_size", 0, "--beam_size=0 .* give 1 or more"),
+        ("shard_rows", 0, "--shard_rows=0 .* give 1 or more"),
+        ("max_duration_s", 0.0, r"--max_duration_s=0\.0 .* give seconds above 0"),
+        ("recording_timeout_s", math.inf, "--recording_timeout_s=inf"),
+        ("batch_s", 10.0, r"--batch_s=10\.0 .* give at least 30"),
+        ("batch_s", math.nan, "--batch_s=nan"),
+        ("max_failure_ratio", 1.5, r"--max_failure_ratio=1\.5 .* from 0 to 1"),
+    ],
+)
+def test_a_bad_option_is_refused_with_its_value_and_what_to_do(name, value, remedy):
+    with pytest.raises(JobError, match=remedy):
+        dataclasses.replace(JobOptions(), **{name: value}).check()
+
+
+def description(model="m@1", segmentation="v1", **options):
+    return JobDescription.of(dataclasses.replace(JobOptions(), **options), model, segmentation)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "m@2"},
+        {"segmentation": "v2"},
+        {"language": "en"},
+        {"timestamps": True},
+        {"beam_size": 1},
+        {"compute_type": "int8"},
+    ],
+    ids=str,
+)
+def test_what_decides_answers_is_in_the_fingerprint(change):
+    assert description(**change).fingerprint != description().fingerprint
+    (difference,) = description(**change).differences(json.loads(description().to_json()))
+    assert difference.startswith(f"{next(iter(change))} was ")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"limit": 5}, {"batch_s": 60.0}, {"device": "cpu"}, {"shard_rows": 9}, {"take_over": True}, {"audio_root": "/d"}],
+    ids=str,
+)
+def test_how_a_job_is_run_is_not_in_the_fingerprint(change):
+    assert description(**change).fingerprint == description().fingerprint
+    assert description(**change).differences(json.loads(description().to_json())) == []
+
+
+def test_differences_are_said_in_words():
+    differences = description(beam_size=1, language="de").differences(json.loads(description().to_json()))
+    assert differences == ["beam_size was 5, now 1", "language was '', now 'de'"]
+
+
+def test_a_job_file_sets_options_and_flags_win(tmp_path):
+    text = "model: big\nlimit: 9\nbatch_s: 60\ntask: [transcribe]\ncolumns: {audio: wav, id: key}\ntimestamps: true\n"
+    config = written(tmp_path / "job.yaml", text)
+    options = options_of("--config", config, "--limit=3", "--no-timestamps")
+    expected = {"model": "big", "limit": 3, "batch_s": 60.0, "columns": ("audio=wav", "id=key"), "timestamps": False}
+    assert options == dataclasses.replace(JobOptions(), **expected)
+    assert options_of("--columns", "audio=wav, id=key").columns == options.columns
+
+
+def test_an_empty_job_file_sets_nothing(tmp_path):
+    assert options_of("--config", written(tmp_path / "job.yaml", "# nothing yet\n")) == JobOptions()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("modle: big", r"job\.yaml: there is no option 'modle'; did you mean model\?"),
+        ("3: x", "there is no option 3"),
+        ("limit: many", "limit is 'many'; give a whole number"),
+        ("limit: true", "limit is True; give a whole number"),
+        ("language: no", "language is False; give text in quotes"),
+        ("timestamps: 1", "timestamps is 1; give true or false"),
+        ("batch_s: fast", "batch_s is 'fast'; give a number"),
+        ("[]", "does not hold options by name"),
+        ("just words", "does not hold options by name"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_a_mistake_in_a_job_file_is_named(tmp_path, text, words):
+    with pytest.raises(JobError, match=words):
+        options_of("--config", written(tmp_path / "job.yaml", text))
+
+
+def test_a_job_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(JobError, match=r"--config=.*none\.yaml cannot be read"):
+        options_of("--config", str(tmp_path / "none.yaml"))
+
+
+def rows_of(table):
+    """The rows of a printed table, by their names."""
+    pairs = (line.strip().split("  ") for line in table.splitlines())
+    return {pair[0]: pair[-1].strip() for pair in pairs if len(pair) > 1}
+
+
+def test_plan_says_what_a_run_would_do_and_touches_nothing(manifest, tmp_path, capsys):
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["plan", manifest]) == 0
+    printed = capsys.readouterr().out
+    rows = rows_of(printed)
+    assert (rows["recordings to annotate"], rows["hours of audio"]) == ("3", "1.500")
+    assert (rows["duplicates left out"], rows["broken rows"]) == ("1", "1")
+    assert "m.jsonl:5: duration is '?'" in printed.replace("\n", "")
+    assert main(["plan", manifest, str(tmp_path / "none yet")]) == 0
+    assert rows_of(capsys.readouterr().out) == rows
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_plan_leaves_out_what_the_output_has(manifest, tmp_path, capsys):
+    store = OutputStore(str(tmp_path / "out"))
+    store.create(store.part_path("k1"), part("k1", [(str(tmp_path / "a.wav"), {})]))
+    assert main(["plan", manifest, store.root]) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert (rows["recordings to annotate"], rows["annotated already"]) == ("2", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--modle=x"], "there is no option --modle; did you mean --model?"),
+        (["--modle=x", "--runner=FlinkRunner"], "there is no option --modle; did you mean --model?"),
+        (["--direct_num_worker", "3"], "did you mean --direct_num_workers?"),
+        (["second.jsonl"], "there is one argument too many: second.jsonl"),
+        (["--limit=many"], "argument --limit: invalid int value: 'many'"),
+    ],
+)
+def test_a_command_that_cannot_be_meant_ends_with_status_2(arguments, words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["annotate", "m.jsonl", "out", *arguments])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_plan_knows_no_options_of_runners(manifest, capsys):
+    with pytest.raises(SystemExit):
+        main(["plan", manifest, "--runner=FlinkRunner"])
+    assert "there is no option --runner" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plan", "none.jsonl"], "earmark: there is no manifest none.jsonl"),
+        (["plan", "m.jsonl", "--limit=-1"], "earmark: --limit=-1 does not work"),
+        (["annotate", "m.jsonl", "out"], "earmark: no model is named"),
+        (["annotate", "m.jsonl", "out", "--runner=FlinkRunner", "--flink_thing=1"], "earmark: no model is named"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_status_1(arguments, words, capsys):
+    assert main(arguments) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(words)
+
+
+def test_an_output_that_cannot_be_reached_is_one_line_and_status_1(manifest, capsys):
+    assert main(["plan", manifest, "nowhere://out"]) == 1
+    assert capsys.readouterr().err.startswith("earmark: output nowhere://out cannot be read")
+
+
+def test_verbose_shows_where_a_mistake_was_noticed():
+    with pytest.raises(JobError, match="no manifest"):
+        main(["plan", "none.jsonl", "--verbose"])
+
+
+def test_help_does_not_load_what_is_heavy():
+    code = (
+        "import sys, pipeline.cli\n"
+        "try: pipeline.cli.main(['--help'])\n"
+        "except SystemExit as end: print('heavy:', {'apache_beam', 'torch', 'librosa'} & set(sys.modules), end.code)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "annotate" in ended.stdout
+    assert ended.stdout.endswith("heavy: set() 0\n")

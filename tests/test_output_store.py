@@ -1,0 +1,182 @@
+import errno
+import os
+import pickle
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import duckdb
+import fsspec
+import pandas as pd
+import pyarrow.dataset
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from schemas.errors import JobError
+from schemas.records import Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
+from schemas.tables import annotations_table
+from transforms.output_store import OutputStore, encode_part, encode_table
+
+FACTS = AudioFacts(1.5, 8000, 2, "flac", -20.0, -3.0, 0.0)
+FAILURE = Failure("x", "x.wav", "DecodeAudio", "not_found", 'there is no "x.wav" 😀', "run1")
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request, tmp_path):
+    return OutputStore(str(tmp_path / "out") if request.param == "local" else f"memory://out-{uuid.uuid4().hex}")
+
+
+def files_below(folder):
+    return [name for _, _, names in os.walk(folder) for name in names]
+
+
+def part(key, rows, failures=()):
+    """A part as bytes; `rows` are pairs of an id and its other columns."""
+    annotations = [
+        Annotation(
+            Recording(id, f"{id}.wav", extra=tuple(extra.items())), FACTS, {"transcribe": Transcript(id, "en", 0)}
+        )
+        for id, extra in rows
+    ]
+    report = PartReport(key, len(annotations), tuple(failures))
+    return encode_part(annotations_table(annotations, ["transcribe"]), report, "run1", "f00d")
+
+
+def test_one_of_many_writers_creates_an_object_and_it_is_whole(tmp_path):
+    store = OutputStore(str(tmp_path))
+    contents = [bytes([number]) * 300_000 for number in range(16)]
+    together = threading.Barrier(len(contents))
+
+    def create(content):
+        together.wait(30)
+        return store.create("a/b/part", content)
+
+    with ThreadPoolExecutor(len(contents)) as threads:
+        created = list(threads.map(create, contents))
+    assert created.count(True) == 1
+    assert store.read("a/b/part") == contents[created.index(True)]
+    assert files_below(tmp_path) == ["part"]
+
+
+def test_what_is_there_is_not_created_again_but_can_be_replaced(store):
+    assert store.create("a/b", b"first")
+    assert not store.create("a/b", b"second")
+    assert store.read("a/b") == b"first"
+    store.replace("a/b", b"third")
+    assert store.read("a/b") == b"third"
+
+
+@pytest.mark.parametrize("write", ["create", "replace"])
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, write):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        getattr(OutputStore(str(tmp_path)), write)("annotations/ab/part-ab.parquet", b"content")
+    assert files_below(tmp_path) == []
+
+
+def test_a_failed_replacement_leaves_the_earlier_object_alone(tmp_path, monkeypatch):
+    store = OutputStore(str(tmp_path))
+    store.replace("a", b"earlier")
+
+    def fails(source, target):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(OSError, match="Input/output"):
+        store.replace("a", b"later")
+    assert files_below(tmp_path) == ["a"]
+    assert store.read("a") == b"earlier"
+
+
+def test_new_parts_are_listed_at_once(store):
+    assert store.parts() == []
+    for key in ("bb1", "aa1", "aa2"):
+        OutputStore(store.root).create(store.part_path(key), part(key, []))
+        assert store.part_path(key) in store.parts()
+    assert store.parts() == [f"annotations/{key[:2]}/part-{key}.parquet" for key in ("aa1", "aa2", "bb1")]
+
+
+class RemembersListings(MemoryFileSystem):
+    """Lists a folder once and never again unless told not to, as gcsfs and s3fs do."""
+
+    protocol = "remembers"
+
+    def find(self, path, **kwargs):
+        if path not in self.dircache:
+            self.dircache[path] = super().find(path, **kwargs)
+        return self.dircache[path] if path in self.dircache else super().find(path, **kwargs)
+
+
+def test_a_file_system_that_remembers_listings_is_asked_anew():
+    fsspec.register_implementation("remembers", RemembersListings, clobber=True)
+    store = OutputStore(f"remembers://out-{uuid.uuid4().hex}")
+    assert store.parts() == []
+    store.create(store.part_path("aa1"), part("aa1", []))
+    assert store.parts() == [store.part_path("aa1")]
+
+
+def test_a_part_says_what_it_annotates_and_what_failed(store):
+    store.create("p", part("k1", [("a", {}), ("b", {})], [FAILURE]))
+    expected = PartReport("k1", 2, (FAILURE,))
+    assert store.read_part("p") == (["a", "b"], expected)
+    assert store.read_report("p") == expected
+
+
+def test_a_part_that_is_missing_is_told_from_one_that_is_not_earmarks(store):
+    with pytest.raises(FileNotFoundError):
+        store.read_report("nowhere")
+    store.create("text", b"hello")
+    store.create("foreign", encode_table(pyarrow.table({"id": ["a"]})))
+    for path in ("text", "foreign"):
+        with pytest.raises(JobError, match=f"{path} is not a part that earmark wrote"):
+            store.read_report(path)
+        with pytest.raises(JobError, match=f"{path} is not a part that earmark wrote"):
+            store.read_part(path)
+
+
+def test_a_store_travels_to_workers(store):
+    store.create("a", b"content")
+    assert pickle.loads(pickle.dumps(store)).read("a") == b"content"
+
+
+def test_what_a_killed_run_left_half_written_is_cleared(tmp_path):
+    store = OutputStore(str(tmp_path))
+    store.create("kept", b"")
+    (tmp_path / "_earmark/tmp").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "_earmark/tmp/half").write_bytes(b"ha")
+    store.clear_temporary()
+    assert files_below(tmp_path) == ["kept"]
+
+
+@pytest.fixture
+def annotations(tmp_path):
+    """A folder of three parts, one without rows, and other columns that differ."""
+    store = OutputStore(str(tmp_path))
+    rows = {"aa": [("a", {"speaker": "x"}), ("b", {})], "bb": [], "cc": [("c", {"audio": "y", "emotion": "z"})]}
+    for key, of_part in rows.items():
+        store.create(store.part_path(key), part(key, of_part, [FAILURE]))
+    return str(tmp_path / "annotations")
+
+
+EXTRA = {"a": {"speaker": "x"}, "b": {}, "c": {"audio": "y", "emotion": "z"}}
+
+
+def test_pandas_reads_the_parts_as_one_table(annotations):
+    table = pd.read_parquet(annotations).sort_values("id")
+    assert {row.id: dict(row.extra) for row in table.itertuples()} == EXTRA
+    assert [answer["text"] for answer in table["transcribe"]] == ["a", "b", "c"]
+
+
+def test_pyarrow_reads_the_parts_as_one_table(annotations):
+    rows = pyarrow.dataset.dataset(annotations, format="parquet").to_table().to_pylist()
+    assert {row["id"]: dict(row["extra"]) for row in rows} == EXTRA
+    assert {row["transcribe"]["text"] for row in rows} == {"a", "b", "c"}
+
+
+def test_duckdb_reads_the_parts_as_one_table(annotations):
+    rows = duckdb.sql(f"select id, extra, transcribe.text from '{annotations}/*/*.parquet'").fetchall()
+    assert {id: extra for id, extra, _ in rows} == EXTRA
+    assert {text for _, _, text in rows} == {"a", "b", "c"}

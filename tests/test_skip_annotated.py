@@ -1,0 +1,84 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.records import Failure, Recording
+from transforms.skip_annotated import skip_annotated
+
+IDS = st.sampled_from("abcde")
+ROWS = st.lists(st.builds(Recording, id=IDS, uri=st.sampled_from(["u", "v"]), offset_s=st.sampled_from([0.0, 1.5])))
+FAILURES = st.lists(
+    st.builds(Failure, IDS, st.just("u"), st.just("Decode"), st.sampled_from("xy"), st.just(""), st.sampled_from("12"))
+)
+INPUTS = st.tuples(ROWS, st.lists(IDS), FAILURES)
+SHUFFLED = INPUTS.flatmap(lambda inputs: st.tuples(st.just(inputs), st.tuples(*map(st.permutations, inputs))))
+
+
+def failure(id, run_id, error="not_found"):
+    return Failure(id, f"{id}.wav", "DecodeAudio", error, "", run_id)
+
+
+def recordings(ids):
+    return [Recording(id, f"{id}.wav") for id in ids]
+
+
+def ids(found):
+    return "".join(one.id for one in found)
+
+
+@given(SHUFFLED, st.booleans())
+def test_the_order_of_rows_parts_and_failures_does_not_matter(inputs, keep_failures):
+    given_order, shuffled = inputs
+    assert skip_annotated(*given_order, keep_failures) == skip_annotated(*shuffled, keep_failures)
+
+
+@given(INPUTS, st.booleans())
+def test_every_row_is_left_out_done_kept_or_to_do_once(inputs, keep_failures):
+    rows, annotated, failures = inputs
+    left = skip_annotated(rows, annotated, failures, keep_failures)
+    assert len(rows) == len(left.recordings) + len(left.duplicates) + left.annotated + left.kept
+    to_do = {recording.id for recording in left.recordings}
+    assert len(to_do) == len(left.recordings)
+    assert not to_do & set(annotated)
+    standing = {failure.id for failure in left.failures}
+    assert standing == {failure.id for failure in failures} - set(annotated) - to_do
+
+
+def test_what_is_annotated_is_not_done_again():
+    left = skip_annotated(recordings("abc"), ["b", "elsewhere"], [], keep_failures=False)
+    assert (ids(left.recordings), left.annotated) == ("ac", 1)
+
+
+def test_the_winner_of_duplicates_is_the_smallest_uri_then_offset_then_channel():
+    best = Recording("a", "1.wav", 0.5, channel=0)
+    others = [
+        Recording("a", "1.wav", 0.5, channel=1),
+        Recording("a", "1.wav", 2.0),
+        Recording("a", "2.wav"),
+    ]
+    left = skip_annotated([others[2], others[0], best, others[1]], [], [], keep_failures=False)
+    assert left.recordings == (best,)
+    assert sorted(left.duplicates, key=repr) == sorted(others, key=repr)
+
+
+def test_equal_rows_are_duplicates_of_each_other():
+    left = skip_annotated(recordings("aaa"), [], [], keep_failures=False)
+    assert (ids(left.recordings), ids(left.duplicates)) == ("a", "aa")
+
+
+def test_failures_are_tried_again_unless_they_are_kept():
+    earlier = [failure("a", "1"), failure("z", "1")]
+    again = skip_annotated(recordings("ab"), [], earlier, keep_failures=False)
+    assert (ids(again.recordings), ids(again.failures), again.kept) == ("ab", "z", 0)
+    kept = skip_annotated(recordings("ab"), [], earlier, keep_failures=True)
+    assert (ids(kept.recordings), ids(kept.failures), kept.kept) == ("b", "az", 1)
+
+
+def test_the_latest_failure_of_an_id_stands():
+    earlier = [failure("z", "20261122T2", "late"), failure("z", "20261122T1", "early")]
+    (standing,) = skip_annotated([], [], earlier, keep_failures=False).failures
+    assert standing.error == "late"
+
+
+def test_an_id_that_failed_and_is_annotated_elsewhere_is_annotated():
+    left = skip_annotated(recordings("a"), ["a"], [failure("a", "9")], keep_failures=True)
+    assert (left.recordings, left.failures, left.annotated, left.kept) == ((), (), 1, 0)

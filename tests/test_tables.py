@@ -1,0 +1,72 @@
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pytest
+
+from schemas.records import Annotation, AudioFacts, Recording, TextSegment, Transcript
+from schemas.tables import annotations_schema, annotations_table
+
+FACTS = AudioFacts(1.5, 8000, 2, "flac", -20.0, -3.0, 0.0)
+SEGMENT = TextSegment(0.5, 1.25, "hello", -0.25)
+TRANSCRIPT = Transcript("hello", "en", -0.25, (SEGMENT,), ("too_fast",))
+
+
+@dataclass(frozen=True)
+class Whispered(Transcript):
+    volume: float = 0.0
+
+
+@dataclass(frozen=True)
+class TextOnly:
+    text: str
+
+
+@dataclass(frozen=True)
+class Timed(TextSegment):
+    speaker: str = ""
+
+
+def table_of(recording=Recording("a", "a.wav"), **answers):  # noqa: B008  # records are frozen
+    return annotations_table([Annotation(recording, FACTS, answers)], ["transcribe"])
+
+
+def test_a_row_holds_what_the_records_hold():
+    recording = Recording("a", "a.wav", reference="hullo", extra=(("audio", "x"), ("emotion", "sad")))
+    (row,) = table_of(recording, transcribe=TRANSCRIPT).to_pylist()
+    assert (row["id"], row["uri"]) == ("a", "a.wav")
+    assert row["reference"] == "hullo"
+    assert row["extra"] == [("audio", "x"), ("emotion", "sad")]
+    assert row["audio"]["sample_rate"] == 8000
+    assert row["transcribe"] == {
+        "text": "hello",
+        "language": "en",
+        "avg_logprob": -0.25,
+        "segments": [{"start_s": 0.5, "end_s": 1.25, "text": "hello", "avg_logprob": -0.25}],
+        "flags": ["too_fast"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ({"transcribe": TRANSCRIPT, "sing": TRANSCRIPT}, "a row has sing, which the schema lacks"),
+        ({"transcribe": Whispered("x", None, None)}, "transcribe has volume, which the schema lacks"),
+        ({"transcribe": TextOnly("x")}, "transcribe has no avg_logprob, flags, language, segments"),
+        ({"transcribe": Transcript("x", None, None, (Timed(0, 1, "x", None),))}, "segments has speaker, which"),
+        ({}, "a row has no transcribe, which the schema asks for"),
+    ],
+)
+def test_an_answer_that_the_schema_has_no_place_for_is_an_error(answers, words):
+    with pytest.raises(ValueError, match=words):
+        table_of(**answers)
+
+
+@pytest.mark.parametrize("transcript", [TRANSCRIPT, Transcript("", None, None)])
+def test_the_schema_is_the_same_whatever_rows_hold(transcript):
+    schema = annotations_schema(["transcribe"])
+    assert table_of(transcribe=transcript).schema == schema
+    assert annotations_table([], ["transcribe"]).schema == schema
+
+
+def test_other_columns_of_the_manifest_are_a_map_of_strings():
+    assert annotations_schema(["transcribe"]).field("extra").type == pa.map_(pa.string(), pa.string())
