@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import re
 import signal
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from model.checkpoint import find_checkpoint
 from model.engine import check_checkpoint, open_engine
 from pipeline.graph import build_graph
-from pipeline.launch import Run, launched_run
+from pipeline.launch import Run, default_workers, launched_run
 from pipeline.terminal import print_summary, show_progress
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
@@ -24,8 +23,6 @@ from transforms.decode_recordings import decode_requests
 from transforms.summarize import Summary
 
 EMBEDDED_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-# More threads than this only hold more audio in memory: one runs the model while the others fetch and decode.
-MAX_EMBEDDED_THREADS = 4
 
 
 def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequence[str]) -> int:
@@ -38,9 +35,9 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
     checkpoint = find_checkpoint(options.model)
     check_checkpoint(checkpoint)
     pipeline_options = embedded_options(beam_flags)
-    threads = pipeline_options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
+    workers = pipeline_options.view_as(DirectOptions).direct_num_workers or default_workers()
     signal.signal(signal.SIGTERM, _stop)
-    with launched_run(manifest, output, options, checkpoint.identity, threads) as run:
+    with launched_run(manifest, output, options, checkpoint.identity, workers) as run:
         load = functools.partial(open_engine, checkpoint, options)
         summary = run_job(run, load, pipeline_options)
     print_summary(summary, run)
@@ -54,7 +51,7 @@ def embedded_options(beam_flags: Sequence[str]) -> PipelineOptions:
         options.view_as(StandardOptions).runner = EMBEDDED_RUNNER
         direct = options.view_as(DirectOptions)
         if not any(flag.startswith("--direct_num_workers") for flag in beam_flags):
-            direct.direct_num_workers = max(2, min(MAX_EMBEDDED_THREADS, os.cpu_count() or 1))
+            direct.direct_num_workers = default_workers()
         if direct.direct_num_workers != 1 and direct.direct_running_mode == "in_memory":
             direct.direct_running_mode = "multi_threading"
     options.view_as(SetupOptions).save_main_session = False

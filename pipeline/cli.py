@@ -41,12 +41,13 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
     known, rest = parser.parse_known_args(arguments)
     options = merge_options(known)
     if known.command == "plan":
+        from pipeline.launch import default_workers
         from pipeline.plan import make_plan
         from pipeline.terminal import print_plan
 
         _refuse(rest, parser, [])
         options.check()
-        print_plan(make_plan(known.manifest, known.output, options, workers=2))
+        print_plan(make_plan(known.manifest, known.output, options, default_workers()))
         return 0
     _refuse_unknown(rest, parser)
     _set_up_logging(verbose)

@@ -25,8 +25,8 @@ def build_graph(
     What a runner starts over gives the same shards: everything hangs on `run`, which was written down at launch.
     """
     options, store, counters = run.options, run.store, Counters(run.run_id)
-    shape, tasks = run.shape, options.task
-    manifest = pipeline | ReadManifest(run.manifests, shape, options.limit, counters)
+    tasks = options.task
+    manifest = pipeline | ReadManifest(run.manifests, options.shape(), options.limit, counters)
     left = manifest.recordings | SkipAnnotated(store, run.snapshot, options.keep_failures, counters)
     shards = left.to_do | PackShards(options.shard_rows, run.workers, run.run_id, counters)
     planned = shards | SkipWritten(store, counters)

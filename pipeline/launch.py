@@ -15,13 +15,13 @@ from functools import cached_property
 
 from schemas.errors import JobError
 from schemas.job import JobDescription, JobOptions
-from schemas.manifest import ManifestShape
 from transforms.lease import take_lease
+from transforms.manifest_files import find_manifests
 from transforms.output_store import OutputStore
-from transforms.read_manifest import find_manifests
 from transforms.segment_speech import SEGMENTATION
 
 JOB_PATH = "_earmark/job.json"
+MAX_EMBEDDED_THREADS = 4
 LIBRARIES = (
     "earmark",
     "apache-beam",
@@ -68,20 +68,10 @@ class Run:
         """The list of the parts that were in the output at launch."""
         return f"{self.folder}/parts.txt"
 
-    @property
-    def shape(self) -> ManifestShape:
-        return manifest_shape(self.options, self.manifests[0])
 
-
-def manifest_shape(options: JobOptions, manifest: str) -> ManifestShape:
-    """How the rows are to be read; relative paths are relative to the manifest unless --audio_root says otherwise."""
-    shape = options.shape()
-    if shape.audio_root:
-        root = shape.audio_root
-        return shape if "://" in root else dataclasses.replace(shape, audio_root=os.path.abspath(root))
-    if "://" in manifest:
-        return dataclasses.replace(shape, audio_root=manifest.rsplit("/", 1)[0])
-    return dataclasses.replace(shape, audio_root=os.path.dirname(os.path.abspath(manifest)))
+def default_workers() -> int:
+    """Threads of an embedded run; more only hold more audio: one runs the model while the others fetch and decode."""
+    return max(2, min(MAX_EMBEDDED_THREADS, os.cpu_count() or 1))
 
 
 def new_run_id() -> str:
@@ -121,7 +111,10 @@ def _check_job(store: OutputStore, description: JobDescription) -> None:
     """Claims an empty output for this job, or makes sure that it is this job's."""
     if store.create(JOB_PATH, description.to_json().encode()):
         return
-    earlier = json.loads(store.read(JOB_PATH))
+    try:
+        earlier = json.loads(store.read(JOB_PATH))
+    except ValueError as error:
+        raise JobError(f"{store.root}/{JOB_PATH} is damaged ({error}); choose another output folder") from error
     if differences := description.differences(earlier):
         raise JobError(
             f"{store.root} was made by another job: {'; '.join(differences)}."

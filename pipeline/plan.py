@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.records import Failure, Recording, partition_of
+from transforms.manifest_files import find_manifests
 from transforms.output_store import OutputStore
 from transforms.pack_shards import count_buckets, pack_bucket
-from transforms.read_manifest import find_manifests, read_manifests
+from transforms.read_manifest import read_manifests
 from transforms.skip_annotated import skip_annotated
 
 

@@ -91,11 +91,10 @@ def print_summary(summary: Summary, run: Run) -> None:
     for name, value in rows:
         if value or name in ("recordings", "annotated now", "failed"):
             table.add_row(name, str(value))
-    for error, count in summary.failures_by_error.items():
-        table.add_row("", f"{count} {escape(error)}")
     table.add_row("annotations", escape(f"{run.output}/annotations"))
     if summary.failures_by_error:
-        table.add_row("failures", escape(f"{run.output}/{FAILURES_PATH}"))
+        standing = ", ".join(f"{count} {error}" for error, count in summary.failures_by_error.items())
+        table.add_row("failures", escape(f"{run.output}/{FAILURES_PATH} ({standing})"))
     console.print(table)
     if not summary.adds_up:
         foreign = f"; parts of another run: {', '.join(summary.foreign_parts)}" if summary.foreign_parts else ""

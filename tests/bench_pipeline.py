@@ -78,7 +78,9 @@ def time_engine(manifest: str, output: str) -> dict[str, float]:
 
 def in_process(side: str, manifest: Path, output: Path) -> dict[str, float]:
     output.mkdir()
-    done = subprocess.run([sys.executable, "-m", "tests.bench_pipeline", side, manifest, output], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench_pipeline", side, manifest, output], stdout=subprocess.PIPE, check=True
+    )
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.errors import JobError
 from tests import odd_decoders
+from tests.hostile_files import make_hostile_files
 from tests.jobs import annotations, failures, run_here, transcripts, write_manifest, write_tone, write_tones
 
 
@@ -162,3 +163,18 @@ def test_the_output_may_be_on_any_file_system(tmp_path: Path) -> None:
     assert run_here(manifest, output).annotated == 6
     assert run_here(manifest, output, decode=odd_decoders.refuse).already_annotated == 6
     assert len(fsspec.filesystem("memory").glob(f"{output}/failures/*")) == 1
+
+
+def test_hostile_files_end_as_they_must_beside_good_rows(tmp_path: Path) -> None:
+    hostile = make_hostile_files(tmp_path / "hostile")
+    named = [{"id": file.name, "audio_filepath": file.uri} for file in hostile]
+    good = write_tones(tmp_path / "audio", 10)
+    summary = run_here(write_manifest(tmp_path / "m.jsonl", [*named, *good]), tmp_path / "out")
+    assert summary.adds_up and summary.planned == len(hostile) + len(good)
+    assert {row["id"]: row["error"] for row in failures(tmp_path / "out")} == {
+        file.name: file.error for file in hostile if file.error
+    }
+    assert all(len(row["message"]) > 20 for row in failures(tmp_path / "out"))
+    said = transcripts(tmp_path / "out")
+    assert set(said) == {file.name for file in hostile if not file.error} | {row["id"] for row in good}
+    assert {row["id"]: said[row["id"]] for row in good} == {row["id"]: row["text"] for row in good}

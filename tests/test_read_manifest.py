@@ -10,7 +10,8 @@ import pytest
 from schemas.errors import JobError
 from schemas.manifest import ManifestShape
 from schemas.records import Failure, Recording
-from transforms.read_manifest import MAX_LINE_BYTES, find_manifests, read_manifests
+from transforms.manifest_files import MAX_LINE_BYTES, find_manifests
+from transforms.read_manifest import read_manifests
 
 
 def read(path, shape=None, limit=0):

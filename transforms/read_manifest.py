@@ -1,72 +1,18 @@
-"""ReadManifest: JSONL, CSV, TSV, Parquet, or a folder or glob of audio files, as recordings and failures."""
+"""ReadManifest: the rows of manifests as recordings and failures."""
 
-import csv
 import dataclasses
 import itertools
-import json
-import lzma
 import os
-import zlib
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import apache_beam as beam
-import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
+from apache_beam.pvalue import TaggedOutput
 
-from schemas.errors import JobError
-from schemas.manifest import ManifestRow, ManifestShape, parse_row
+from schemas.manifest import ManifestShape, parse_row
 from schemas.records import Failure, Recording
 from transforms.counters import Counters
-
-MAX_LINE_BYTES = 2**20
-FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
-COMPRESSIONS = ("gz", "bz2", "xz", "zst")
-AUDIO_NAMES = "wav flac mp3 ogg oga opus m4a mp4 aac webm mka mkv amr gsm g722 aif aiff au wma wv caf"
-AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
-
-
-def manifest_format(path: str) -> str:
-    """One of FORMATS by the name, compressed or not; "" for what is no manifest."""
-    suffixes = [suffix.lstrip(".").lower() for suffix in PurePosixPath(path).suffixes[-2:]]
-    if suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    return suffixes[-1] if suffixes and suffixes[-1] in FORMATS else ""
-
-
-def find_manifests(manifest: str) -> list[str]:
-    """The manifest files that `manifest` (a file or a glob of files) stands for, or itself for a folder of audio.
-
-    Raises:
-        JobError: there is nothing there.
-    """
-    try:
-        file_system, path = url_to_fs(manifest)
-        if any(mark in path for mark in "*?[") and not file_system.exists(path):
-            found = sorted(file_system.glob(path))
-            if not found:
-                raise JobError(f"nothing matches the manifest {manifest}")
-            manifests = [file_system.unstrip_protocol(name) for name in found if manifest_format(name)]
-            return [name.removeprefix("file://") for name in manifests] if manifests else [manifest]
-        if not file_system.exists(path):
-            raise JobError(f"there is no manifest {manifest}")
-        if file_system.isdir(path):
-            if manifest_format(path):
-                raise JobError(f"manifest {manifest} is a folder; name the files in it, as in {manifest.rstrip('/')}/*")
-            return [manifest]
-        if manifest_format(path):
-            return [manifest]
-    except (ValueError, ImportError, OSError) as error:
-        raise JobError(f"manifest {manifest} cannot be reached: {error}") from error
-    raise JobError(
-        f"manifest {manifest} is none that earmark reads: a file ending in {', '.join('.' + name for name in FORMATS)}"
-        " (compressed or not), a folder of audio files, or a glob of either"
-    )
+from transforms.manifest_files import manifest_rows
 
 
 def read_manifests(manifests: Sequence[str], shape: ManifestShape, limit: int = 0) -> Iterator[Recording | Failure]:
@@ -75,8 +21,13 @@ def read_manifests(manifests: Sequence[str], shape: ManifestShape, limit: int = 
     Raises:
         JobError: a manifest cannot be read to its end.
     """
-    rows = (parse_row(row, shape_for(manifest, shape)) for manifest in manifests for row in _rows(manifest))
+    rows = itertools.chain.from_iterable(_read_manifest(manifest, shape) for manifest in manifests)
     return itertools.islice(rows, limit or None)
+
+
+def _read_manifest(manifest: str, shape: ManifestShape) -> Iterator[Recording | Failure]:
+    shape = shape_for(manifest, shape)
+    return (parse_row(row, shape) for row in manifest_rows(manifest))
 
 
 def shape_for(manifest: str, shape: ManifestShape) -> ManifestShape:
@@ -87,180 +38,17 @@ def shape_for(manifest: str, shape: ManifestShape) -> ManifestShape:
     return dataclasses.replace(shape, audio_root=folder)
 
 
-def _rows(manifest: str) -> Iterator[ManifestRow]:
-    kind = manifest_format(manifest)
-    try:
-        if not kind:
-            yield from _audio_files(manifest)
-        elif kind == "parquet":
-            yield from _parquet_rows(manifest)
-        else:
-            with fsspec.open(manifest, "rb", compression="infer") as file:
-                lines = _lines(file)
-                yield from (
-                    _json_rows(manifest, lines) if kind in ("jsonl", "json") else _table_rows(manifest, kind, lines)
-                )
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
-        raise JobError(f"manifest {manifest} cannot be read to its end: {error}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line of a manifest with its end; `problem` says why there is no text."""
-
-    number: int
-    text: str
-    problem: str = ""
-
-
-def _lines(file: BinaryIO) -> Iterator[_Line]:
-    """Lines one by one; a line that is too long, which is never held as a whole, or not UTF-8 has a problem."""
-    for number in itertools.count(1):
-        line = file.readline(MAX_LINE_BYTES + 1)
-        if not line:
-            return
-        size, end = len(line), line[-1:]
-        while size > MAX_LINE_BYTES and end != b"\n" and (rest := file.readline(MAX_LINE_BYTES)):
-            size, end = size + len(rest), rest[-1:]
-        if size > MAX_LINE_BYTES:
-            yield _Line(number, "", f"the line has {size} bytes, more than {MAX_LINE_BYTES}; is it a manifest's?")
-            continue
-        try:
-            yield _Line(number, line.decode("utf-8-sig" if number == 1 else "utf-8"))
-        except UnicodeDecodeError as error:
-            yield _Line(number, "", f"the line is not UTF-8: {error.reason} at byte {error.start}")
-
-
-def _json_rows(manifest: str, lines: Iterable[_Line]) -> Iterator[ManifestRow]:
-    for line in lines:
-        values, problem = _json_object(line)
-        if problem or line.text.strip():
-            yield ManifestRow(manifest, line.number, values, problem)
-
-
-def _json_object(line: _Line) -> tuple[dict[str, Any], str]:
-    """A line's JSON object, or what is wrong with the line."""
-    if line.problem or not line.text.strip():
-        return {}, line.problem
-    try:
-        values = json.loads(line.text)
-    except (ValueError, RecursionError) as error:
-        return {}, f"the line is not JSON: {error}"
-    return (
-        (values, "") if isinstance(values, dict) else ({}, f"the line is not a JSON object: {line.text.strip()[:60]}")
-    )
-
-
-def _table_rows(manifest: str, kind: str, lines: Iterator[_Line]) -> Iterator[ManifestRow]:
-    records = _records(lines, kind)
-    header = next((record for record in records if record.fields or record.problem), None)
-    if header is None:
-        return
-    if header.problem:
-        raise JobError(f"manifest {manifest}, line {header.line}, has no names of columns: {header.problem}")
-    columns = header.fields
-    if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
-        raise JobError(f"manifest {manifest} names the column {', '.join(twice)} twice; give each its own name")
-    for record in records:
-        if record.problem:
-            yield ManifestRow(manifest, record.line, {}, record.problem)
-        elif len(record.fields) == len(columns):
-            yield ManifestRow(manifest, record.line, dict(zip(columns, record.fields, strict=True)))
-        elif record.fields:
-            problem = f"the row has {len(record.fields)} fields, the header {len(columns)}"
-            yield ManifestRow(manifest, record.line, {}, problem)
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """A row of a CSV or TSV file as it starts at `line`; a blank line has no fields."""
-
-    line: int
-    fields: list[str]
-    problem: str = ""
-
-
-def _records(lines: Iterator[_Line], kind: str) -> Iterator[_Record]:
-    """Rows, which quotation marks may stretch over several lines.
-
-    A quotation mark that is never closed would swallow the rows after it without a word: where a row cannot be
-    split, only its first line is given up, and the next row is looked for in the line after that.
-    """
-    waiting: deque[_Line] = deque()
-    while first := waiting.popleft() if waiting else next(lines, None):
-        if first.problem:
-            yield _Record(first.number, [], first.problem)
-            continue
-        taken: list[_Line] = []
-        texts = _texts(itertools.chain([first], _drain(waiting), lines), taken)
-        # Common Voice writes its TSV without quoting: a quotation mark there is a part of the sentence.
-        if kind == "tsv":
-            reader = csv.reader(texts, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-        else:
-            reader = csv.reader(texts, strict=True)
-        try:
-            yield _Record(first.number, next(reader))
-        except csv.Error as error:
-            waiting.extendleft(reversed(taken[1:]))
-            yield _Record(first.number, [], f"the row cannot be split into fields: {error}")
-
-
-def _texts(lines: Iterable[_Line], taken: list[_Line]) -> Iterator[str]:
-    """Texts of lines up to the first that has none; what was taken from `lines` is noted."""
-    for line in lines:
-        taken.append(line)
-        if line.problem:
-            return
-        yield line.text
-
-
-def _drain(waiting: "deque[_Line]") -> Iterator[_Line]:
-    while waiting:
-        yield waiting.popleft()
-
-
-def _parquet_rows(manifest: str) -> Iterator[ManifestRow]:
-    with fsspec.open(manifest, "rb") as file:
-        numbers = itertools.count(1)
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=4096):
-            for values, problem in _parquet_values(batch):
-                yield ManifestRow(manifest, next(numbers), values, problem)
-
-
-def _parquet_values(batch: pa.RecordBatch) -> list[tuple[dict[str, Any], str]]:
-    """Rows of a batch, each with what is wrong with it."""
-    try:
-        return [(values, "") for values in batch.to_pylist()]
-    except ValueError as error:  # text that is not UTF-8, a moment that Python cannot tell
-        if batch.num_rows == 1:
-            return [({}, f"the row cannot be read: {error}")]
-    return [row for number in range(batch.num_rows) for row in _parquet_values(batch.slice(number, 1))]
-
-
-def _audio_files(place: str) -> Iterator[ManifestRow]:
-    """The files of a folder with the suffix of an audio file, or all that a glob matches, by name."""
-    file_system, path = url_to_fs(place)
-    is_folder = file_system.isdir(path)
-    found = file_system.find(path, detail=True) if is_folder else file_system.glob(path, detail=True)
-    files = sorted(name for name, info in found.items() if info["type"] != "directory")
-    names = [name for name in files if not is_folder or PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES]
-    is_local = "file" in file_system.protocol
-    for number, name in enumerate(names, 1):
-        uri = os.path.abspath(name) if is_local else file_system.unstrip_protocol(name)
-        yield ManifestRow(place, number, {"audio": uri})
-
-
 @beam.typehints.with_input_types(list[str])
 @beam.typehints.with_output_types(Recording)
 class _ReadManifests(beam.DoFn):
     def __init__(self, shape: ManifestShape, limit: int, counters: Counters):
         self._shape, self._limit, self._counters = shape, limit, counters
 
-    def process(self, manifests: list[str]) -> Iterator[Recording | beam.pvalue.TaggedOutput]:
+    def process(self, manifests: list[str]) -> Iterator[Recording | TaggedOutput[Literal["failures"], Failure]]:
         for row in read_manifests(manifests, self._shape, self._limit):
             if isinstance(row, Failure):
                 self._counters.add("bad_manifest_rows")
-                yield beam.pvalue.TaggedOutput("failures", row)
+                yield TaggedOutput("failures", row)
             else:
                 self._counters.add("manifest_rows")
                 yield row
@@ -273,7 +61,7 @@ class ReadManifest(beam.PTransform):
         super().__init__()
         self._manifests, self._shape, self._limit, self._counters = list(manifests), shape, limit, counters
 
-    def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
+    def expand(self, pipeline: beam.Pipeline) -> Any:
         groups = [self._manifests] if self._limit else [[manifest] for manifest in self._manifests]
         read = beam.ParDo(_ReadManifests(self._shape, self._limit, self._counters))
         return pipeline | beam.Create(groups) | beam.Reshuffle() | read.with_outputs("failures", main="recordings")

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
 
 from schemas.records import Failure, Recording, partition_of, winner
 from transforms.counters import Counters
@@ -12,6 +13,11 @@ from transforms.output_store import OutputStore
 
 # Ids are compared within partitions of the corpus: a hundred million ids are 25 thousand a partition.
 PARTITIONS = 4096
+_SideOutput: TypeAlias = (
+    TaggedOutput[Literal["duplicates"], Recording]
+    | TaggedOutput[Literal["failures"], Failure]
+    | TaggedOutput[Literal["done"], tuple[int, int]]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +82,12 @@ class _ReadParts(beam.DoFn):
     def __init__(self, store: OutputStore):
         self._store = store
 
-    def process(self, part: str) -> Iterator[tuple[int, str] | beam.pvalue.TaggedOutput]:
+    def process(self, part: str) -> Iterator[tuple[int, str] | TaggedOutput[Literal["failures"], tuple[int, Failure]]]:
         ids, report = self._store.read_part(part)
         for id in ids:
             yield partition_of(id, PARTITIONS), id
         for failure in report.failures:
-            yield beam.pvalue.TaggedOutput("failures", (partition_of(failure.id, PARTITIONS), failure))
+            yield TaggedOutput("failures", (partition_of(failure.id, PARTITIONS), failure))
 
 
 @beam.typehints.with_output_types(Recording)
@@ -89,7 +95,7 @@ class _SkipPartition(beam.DoFn):
     def __init__(self, keep_failures: bool, counters: Counters):
         self._keep_failures, self._counters = keep_failures, counters
 
-    def process(self, group: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Recording | beam.pvalue.TaggedOutput]:
+    def process(self, group: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Recording | _SideOutput]:
         _, members = group
         left = skip_annotated(
             members["rows"],
@@ -102,10 +108,10 @@ class _SkipPartition(beam.DoFn):
         self._counters.add("to_do", len(left.recordings))
         yield from left.recordings
         for duplicate in left.duplicates:
-            yield beam.pvalue.TaggedOutput("duplicates", duplicate)
+            yield TaggedOutput("duplicates", duplicate)
         for failure in left.failures:
-            yield beam.pvalue.TaggedOutput("failures", failure)
-        yield beam.pvalue.TaggedOutput("done", (left.annotated, left.kept))
+            yield TaggedOutput("failures", failure)
+        yield TaggedOutput("done", (left.annotated, left.kept))
 
 
 class SkipAnnotated(beam.PTransform):
@@ -120,7 +126,7 @@ class SkipAnnotated(beam.PTransform):
         self._store, self._snapshot = store, snapshot
         self._keep_failures, self._counters = keep_failures, counters
 
-    def expand(self, recordings: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+    def expand(self, recordings: beam.PCollection) -> Any:
         store = self._store
         parts = (
             recordings.pipeline

@@ -1,8 +1,10 @@
 """SkipWritten: shards of this run that are in the output already are not done again."""
 
 from collections.abc import Iterator
+from typing import Any, Literal
 
 import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
 
 from schemas.records import PartReport, Shard
 from transforms.counters import Counters
@@ -23,13 +25,13 @@ class _SkipWritten(beam.DoFn):
     def __init__(self, store: OutputStore, counters: Counters):
         self._store, self._counters = store, counters
 
-    def process(self, shard: Shard) -> Iterator[Shard | beam.pvalue.TaggedOutput]:
+    def process(self, shard: Shard) -> Iterator[Shard | TaggedOutput[Literal["written"], PartReport]]:
         report = find_written(self._store, shard)
         if report is None:
             yield shard
         else:
             self._counters.add("skipped_shards")
-            yield beam.pvalue.TaggedOutput("written", report)
+            yield TaggedOutput("written", report)
 
 
 class SkipWritten(beam.PTransform):
@@ -39,5 +41,5 @@ class SkipWritten(beam.PTransform):
         super().__init__()
         self._store, self._counters = store, counters
 
-    def expand(self, shards: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+    def expand(self, shards: beam.PCollection) -> Any:
         return shards | beam.ParDo(_SkipWritten(self._store, self._counters)).with_outputs("written", main="to_do")

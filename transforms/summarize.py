@@ -130,7 +130,7 @@ class Summarize(beam.PTransform):
         super().__init__()
         self._write = _WriteSummary(store, snapshot, run_folder, run_id)
 
-    def expand(self, counted: dict[str, beam.PCollection]) -> beam.PCollection:
+    def expand(self, counted: Any) -> beam.PCollection:
         """`counted`: PCollections named to_do (counts), done (pairs), reports, manifest, standing, duplicates."""
         keyed = {name: found | f"Key_{name}" >> beam.Map(lambda one: (None, one)) for name, found in counted.items()}
         return keyed | beam.CoGroupByKey() | beam.ParDo(self._write)

@@ -1,0 +1,29 @@
+"""An opened audio file, whichever library reads it."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.errors import RowError
+
+BLOCK_VALUES = 2**16  # samples times channels in one block: 256 KB stay in a core's cache and need no fresh pages
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An opened file: `blocks` yields float32 of shape (frames, channels) from the wanted offset on."""
+
+    sample_rate: int
+    channels: int
+    codec: str
+    blocks: Iterator[np.ndarray]
+
+
+def frames_in(seconds: float, rate: int) -> int:
+    return round(min(seconds * rate, sys.maxsize))  # a manifest may ask for 1e300 seconds
+
+
+def past_end(offset_s: float, found_s: float) -> RowError:
+    return RowError("offsetpast_end", f"offset {offset_s:g} s, the file has {found_s:g} s")
