@@ -10,8 +10,8 @@ import soundfile
 
 from schemas.errors import RowError
 from schemas.records import SAMPLE_RATE_HZ
-from transforms import audio_file
-from transforms.audio_file import Levels, mono_blocks, open_source
+from transforms import read_ffmpeg, read_libsndfile
+from transforms.audio_file import CLIPPED, Levels, mono_blocks, open_source
 
 TONE_HZ = 440
 
@@ -160,19 +160,20 @@ def test_a_channel_that_is_not_there_is_a_failure(tmp_path):
 def test_the_size_of_blocks_changes_nothing(tmp_path, monkeypatch, name):
     soundfile.write(tmp_path / name, recording(44_100, 2), 44_100)
     expected, _ = librosa.load(tmp_path / name, sr=SAMPLE_RATE_HZ)
-    monkeypatch.setattr(audio_file, "BLOCK_VALUES", 2 * 3001)
+    for reader in (read_ffmpeg, read_libsndfile):
+        monkeypatch.setattr(reader, "BLOCK_VALUES", 2 * 3001)
     assert error_db(decode(tmp_path / name), expected) < -60
 
 
 def test_levels_are_numpys_of_the_source(tmp_path, monkeypatch):
     samples = np.clip(4 * recording(44_100, 2), -1, 1)
     soundfile.write(tmp_path / "a.wav", samples, 44_100, subtype="FLOAT")
-    monkeypatch.setattr(audio_file, "BLOCK_VALUES", 5000)
+    monkeypatch.setattr(read_libsndfile, "BLOCK_VALUES", 5000)
     levels = Levels()
     decode(tmp_path / "a.wav", levels=levels)
     assert levels.values == samples.size
     assert levels.peak == np.abs(samples).max()
-    assert levels.clipped == np.count_nonzero(np.abs(samples) >= audio_file.CLIPPED) > 1000
+    assert levels.clipped == np.count_nonzero(np.abs(samples) >= CLIPPED) > 1000
     assert levels.rms_dbfs == pytest.approx(20 * np.log10(np.sqrt(np.mean(samples.astype(np.float64) ** 2))), abs=1e-4)
 
 

@@ -26,4 +26,4 @@ def frames_in(seconds: float, rate: int) -> int:
 
 
 def past_end(offset_s: float, found_s: float) -> RowError:
-    return RowError("offsetpast_end", f"offset {offset_s:g} s, the file has {found_s:g} s")
+    return RowError("offset_past_end", f"offset {offset_s:g} s, the file has {found_s:g} s")
