@@ -27,19 +27,30 @@ from transforms.audio_file import Levels, mono_blocks, open_source
 RATE_HZ = 44_100
 SECONDS = 10
 ROUNDS = 25
+PROMPTS = Path(__file__).parent.parent / "examples" / "phone-prompts"
+
+
+def contents() -> dict[str, np.ndarray]:
+    """float32 of shape (frames, 2): speech from the examples, and tones in noise, which cost decoders more."""
+    prompt = max(PROMPTS.glob("*.flac"), key=lambda path: path.stat().st_size)
+    speech = librosa.load(prompt, sr=RATE_HZ)[0][: SECONDS * RATE_HZ, np.newaxis] * [1.0, 0.8]
+    times = np.arange(SECONDS * RATE_HZ)[:, np.newaxis] / RATE_HZ
+    noise = np.random.default_rng(0).standard_normal((len(times), 2))
+    noisy = 0.3 * np.sin(2 * np.pi * times * [440, 660]) + 0.05 * noise
+    return {"speech": speech.astype(np.float32), "noisy": noisy.astype(np.float32)}
 
 
 def make_files(folder: Path) -> dict[str, Path]:
-    """A tone in each channel with noise, in each format; an mp3 of low bit rate has no header that counts its bytes."""
-    times = np.arange(SECONDS * RATE_HZ)[:, None] / RATE_HZ
-    noise = np.random.default_rng(0).standard_normal((len(times), 2))
-    samples = (0.3 * np.sin(2 * np.pi * times * [440, 660]) + 0.05 * noise).astype(np.float32)
-    for name in ("wav", "flac", "mp3"):
-        soundfile.write(folder / f"a.{name}", samples, RATE_HZ)
+    """Each content in each format; an mp3 of low bit rate has no header that counts its bytes."""
+    files = {}
+    for content, samples in contents().items():
+        files |= {f"{content}.{name}": folder / f"{content}.{name}" for name in ("wav", "flac", "mp3", "opus")}
+        for name in ("wav", "flac", "mp3"):
+            soundfile.write(files[f"{content}.{name}"], samples, RATE_HZ)
+        _write_opus(files[f"{content}.opus"], samples)
+    files["without_length.mp3"] = folder / "low.mp3"
     soundfile.write(folder / "low.mp3", samples, RATE_HZ, compression_level=0.8, bitrate_mode="CONSTANT")
-    _write_opus(folder / "a.opus", samples)
-    files = {name: folder / f"a.{name}" for name in ("wav", "flac", "mp3", "opus")}
-    return files | {"mp3_without_length": folder / "low.mp3"}
+    return files
 
 
 def _write_opus(path: Path, samples: np.ndarray) -> None:
