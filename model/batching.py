@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from schemas.errors import RowError
+from schemas.errors import MachineError, RowError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,12 +25,16 @@ def plan_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def run_halving(batch: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> list[R | RowError]:
-    """`run(batch)`, in halves where the device is out of memory; a single item that is too much is a RowError."""
+    """`run(batch)`, in halves where the device is out of memory; a single item that is too much is a RowError.
+
+    Raises:
+        MachineError: the device fails in another way, which torch and CTranslate2 tell as a RuntimeError.
+    """
     try:
         return list(run(batch))
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
         if not is_out_of_memory(error):
-            raise
+            raise MachineError(f"the model's device failed: {error}") from error
         if len(batch) <= 1:
             too_much = "one segment alone is too much for the model's device; use a larger one"
             return [RowError("out_of_memory", too_much) for _ in batch]

@@ -40,7 +40,7 @@ class Checkpoint:
     Attributes:
         name: what the user called it.
         folder: where the files are.
-        identity: hub id at its commit, or a digest of the files; the same for the same weights anywhere.
+        identity: hub id at its commit, or a digest of a folder's files, wherever the folder is.
     """
 
     name: str

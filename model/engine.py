@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tokenizers import Tokenizer
+
 from model.checkpoint import Checkpoint
+from model.whisper_languages import spoken_language, whisper_languages
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import Answers, Clip
@@ -22,12 +25,14 @@ class Engine(Protocol):
         ...
 
 
-def check_checkpoint(checkpoint: Checkpoint) -> None:
-    """Raises JobError when no engine of earmark runs this checkpoint, naming what was found."""
+def check_checkpoint(checkpoint: Checkpoint, language: str) -> None:
+    """Raises JobError when no engine of earmark runs this checkpoint, or it does not know the job's language."""
     folder = Path(checkpoint.folder)
     if (folder / "model.bin").is_file() and "lang_ids" in _config(folder):
         if not (folder / "tokenizer.json").is_file():
             raise JobError(f"model {checkpoint.name}: tokenizer.json is missing beside model.bin in {folder}")
+        if language:
+            _check_language(folder, language)
         return
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
     raise JobError(
@@ -41,6 +46,13 @@ def open_engine(checkpoint: Checkpoint, options: JobOptions) -> Engine:
     from model.whisper_ctranslate2 import WhisperCTranslate2  # loads torch and transformers: seconds
 
     return WhisperCTranslate2(checkpoint.folder, options)
+
+
+def _check_language(folder: Path, language: str) -> None:
+    try:
+        spoken_language(language, whisper_languages(Tokenizer.from_file(str(folder / "tokenizer.json"))))
+    except RowError as error:
+        raise JobError(f"--language={language} does not work: {error.message}") from error
 
 
 def _config(folder: Path) -> dict[str, object]:

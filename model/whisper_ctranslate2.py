@@ -15,7 +15,9 @@ from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor
 
 from model.batching import plan_batches, run_halving
+from model.device import choose_device
 from model.text_flags import is_repetitive, is_too_fast
+from model.whisper_languages import spoken_language, whisper_languages
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Segment, TextSegment, Transcript
@@ -25,8 +27,9 @@ ctranslate2.set_log_level(logging.ERROR)  # it warns of the numbers it computes 
 
 WINDOW_S = 30  # Whisper hears this much at a time
 TIMESTAMP_SAMPLES = SAMPLE_RATE_HZ // 50  # a timestamp token counts 20 ms
+CONTEXT_TOKENS = 448  # of Whisper's decoder; CTranslate2 generates up to half of the `max_length` that it is given
 # Whisper's reference code samples at most half of its text context (whisper/decoding.py, sample_len).
-MAX_NEW_TOKENS = 224
+MAX_NEW_TOKENS = CONTEXT_TOKENS // 2
 # A segment is silent when both hold (whisper/transcribe.py: no_speech_threshold, logprob_threshold).
 NO_SPEECH_PROBABILITY = 0.6
 NO_SPEECH_LOGPROB = -1.0
@@ -36,9 +39,13 @@ UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Item:
-    """One segment to transcribe; `language` is None where it is to be detected."""
+    """One segment to transcribe; `language` is None where it is to be detected.
+
+    `offset_s`: where the clip begins in its file; the times that are given out are times in the file.
+    """
 
     clip: int
+    offset_s: float
     segment: Segment
     samples: np.ndarray
     language: str | None
@@ -59,23 +66,27 @@ class WhisperCTranslate2:
     """Transcribes with Whisper; safe to call from several threads, whose batches queue for the device.
 
     Raises:
-        JobError: a CUDA device is asked for and there is none.
+        JobError: a CUDA device is asked for and there is none, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):
         self.device = choose_device(options.device)
         devices = ctranslate2.get_cuda_device_count() if self.device == "cuda" else 1
-        self._model = ctranslate2.models.Whisper(
-            folder,
-            device=self.device,
-            device_index=list(range(devices)),
-            compute_type=options.compute_type,
-            intra_threads=options.model_threads or os.cpu_count() or 1,
-        )
+        try:
+            self._model = ctranslate2.models.Whisper(
+                folder,
+                device=self.device,
+                device_index=list(range(devices)),
+                compute_type=options.compute_type,
+                intra_threads=options.model_threads or os.cpu_count() or 1,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise JobError(f"the model in {folder} cannot be loaded on {self.device}: {error}") from error
         log.info("Whisper on %s, computing in %s", self.device, self._model.compute_type)
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self._extract = WhisperFeatureExtractor(feature_size=self._model.n_mels)
         self._options = options
+        self._languages = whisper_languages(self._tokenizer)
         self._end_of_text = self._token("<|endoftext|>")
         self._first_timestamp = self._token("<|notimestamps|>") + 1
 
@@ -94,8 +105,9 @@ class WhisperCTranslate2:
                     later.append((index, segment))
                 else:
                     started.add(index)
-                    samples = clips[index].samples[segment.start : segment.end]
-                    ready.append(_Item(index, segment, samples, language))
+                    clip = clips[index]
+                    samples = clip.samples[segment.start : segment.end]
+                    ready.append(_Item(index, clip.recording.offset_s, segment, samples, language))
             for item, result in self._run(ready):
                 heard[item.clip, item.segment.start] = result
                 if languages[item.clip] is None:
@@ -131,7 +143,7 @@ class WhisperCTranslate2:
             encoded,
             prompts,
             beam_size=self._options.beam_size,
-            max_length=len(prompts[0]) + MAX_NEW_TOKENS,
+            max_length=CONTEXT_TOKENS,
             return_scores=True,
             return_no_speech_prob=True,
         )
@@ -151,8 +163,8 @@ class WhisperCTranslate2:
         spans = split_at_timestamps(tokens, self._first_timestamp, len(item.samples))
         pieces = tuple(
             TextSegment(
-                (item.segment.start + start) / SAMPLE_RATE_HZ,
-                (item.segment.start + end) / SAMPLE_RATE_HZ,
+                item.offset_s + (item.segment.start + start) / SAMPLE_RATE_HZ,
+                item.offset_s + (item.segment.start + end) / SAMPLE_RATE_HZ,
                 self._tokenizer.decode([token for token in words if token < self._end_of_text]).strip(),
                 avg_logprob,
             )
@@ -191,14 +203,12 @@ class WhisperCTranslate2:
     def _language(self, of_row: str | None) -> str | RowError | None:
         """The language to transcribe in; None where the model is to detect it."""
         wanted = of_row or self._options.language
-        language = wanted.replace("_", "-").split("-")[0].lower() if wanted else None
-        if not self._model.is_multilingual:
-            if language in (None, "en"):
-                return "en"
-            return RowError("language", f"the model knows English only, the recording is in {wanted!r}")
-        if language and self._tokenizer.token_to_id(f"<|{language}|>") is None:
-            return RowError("language", f"the model knows no language {wanted!r}; use a code such as en, de, zh")
-        return language
+        try:
+            if wanted:
+                return spoken_language(wanted, self._languages)
+        except RowError as error:
+            return error
+        return None if self._model.is_multilingual else "en"
 
     def _prompt(self, language: str) -> list[int]:
         prompt = [self._token("<|startoftranscript|>")]
@@ -211,21 +221,6 @@ class WhisperCTranslate2:
         if token is None:
             raise JobError(f"the model's tokenizer.json knows no {text}; it is not Whisper's")
         return int(token)
-
-
-def choose_device(wanted: str) -> str:
-    """ "cpu" or "cuda" for "auto", "cpu" or "cuda".
-
-    Raises:
-        JobError: "cuda" is wanted and there is none; a model never runs elsewhere than it was told to.
-    """
-    if wanted == "cpu":
-        return "cpu"
-    if ctranslate2.get_cuda_device_count() > 0:
-        return "cuda"
-    if wanted == "cuda":
-        raise JobError("--device=cuda, and no CUDA device is to be seen; use --device=cpu or look at the driver")
-    return "cpu"
 
 
 def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, length: int) -> list[tuple[int, int, list[int]]]:

@@ -11,6 +11,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
 
 from model.checkpoint import find_checkpoint
+from model.device import check_device
 from model.engine import check_checkpoint, open_engine
 from pipeline.graph import build_graph
 from pipeline.launch import Run, default_workers, launched_run
@@ -33,8 +34,10 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
     """
     options.check()
     checkpoint = find_checkpoint(options.model)
-    check_checkpoint(checkpoint)
+    check_checkpoint(checkpoint, options.language)
     pipeline_options = embedded_options(beam_flags)
+    if is_embedded(pipeline_options):
+        check_device(options.device, options.compute_type)
     workers = pipeline_options.view_as(DirectOptions).direct_num_workers or default_workers()
     signal.signal(signal.SIGTERM, _stop)
     with launched_run(manifest, output, options, checkpoint.identity, workers) as run:
@@ -58,6 +61,11 @@ def embedded_options(beam_flags: Sequence[str]) -> PipelineOptions:
     return options
 
 
+def is_embedded(pipeline_options: PipelineOptions) -> bool:
+    """Whether the job runs in this process, so that its device is this machine's."""
+    return bool(pipeline_options.view_as(StandardOptions).runner == EMBEDDED_RUNNER)
+
+
 def run_job(run: Run, load: OpenEngine, pipeline_options: PipelineOptions, decode: Decode = decode_requests) -> Summary:
     """Runs the graph of a launched run and returns its summary.
 
@@ -66,9 +74,8 @@ def run_job(run: Run, load: OpenEngine, pipeline_options: PipelineOptions, decod
     """
     pipeline = beam.Pipeline(options=pipeline_options)
     build_graph(pipeline, run, load, decode)
-    embedded = pipeline_options.view_as(StandardOptions).runner == EMBEDDED_RUNNER
     try:
-        with show_progress(run, embedded):
+        with show_progress(run, is_embedded(pipeline_options)):
             pipeline.run().wait_until_finish()
     except Exception as error:
         raise _cause(error) from error

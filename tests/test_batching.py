@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.batching import plan_batches, run_halving
-from schemas.errors import RowError
+from schemas.errors import MachineError, RowError
 
 LENGTHS = st.lists(st.integers(1, 50))
 BUDGETS = st.integers(1, 200)
@@ -74,5 +74,5 @@ def test_other_errors_of_the_device_are_raised():
     def run(batch):
         raise RuntimeError("CUDA error: device-side assert triggered")
 
-    with pytest.raises(RuntimeError, match="device-side assert"):
+    with pytest.raises(MachineError, match="device-side assert"):
         run_halving([1, 2], run)

@@ -109,7 +109,7 @@ def test_a_hub_that_cannot_be_reached_is_said_so(monkeypatch):
 
 
 def check(folder):
-    check_checkpoint(Checkpoint("m", str(folder), ""))
+    check_checkpoint(Checkpoint("m", str(folder), ""), language="")
 
 
 def test_whisper_in_ctranslate2s_format_is_run(tmp_path):
@@ -130,3 +130,11 @@ def test_whisper_in_ctranslate2s_format_is_run(tmp_path):
 def test_a_model_that_no_engine_runs_is_refused_with_what_was_found(tmp_path, files, words):
     with pytest.raises(JobError, match=words):
         check(make_model(tmp_path / "m", **files))
+
+
+@pytest.mark.parametrize("language", ["de", "klingon"])
+def test_a_language_that_the_model_does_not_know_is_refused_before_any_work(language: str) -> None:
+    checkpoint = find_checkpoint("whisper-tiny.en")
+    check_checkpoint(checkpoint, language="en-US")
+    with pytest.raises(JobError, match=rf"--language={language} does not work: the model knows English only"):
+        check_checkpoint(checkpoint, language)

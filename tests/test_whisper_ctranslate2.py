@@ -1,5 +1,6 @@
 """The Whisper engine against faster-whisper's own code and against itself in other company, with real weights."""
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -10,7 +11,8 @@ from faster_whisper import WhisperModel
 from faster_whisper.feature_extractor import FeatureExtractor
 
 from model.checkpoint import find_checkpoint
-from model.whisper_ctranslate2 import WhisperCTranslate2, choose_device
+from model.device import check_device, choose_device
+from model.whisper_ctranslate2 import MAX_NEW_TOKENS, WhisperCTranslate2
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment, Transcript
@@ -105,6 +107,55 @@ def test_a_language_that_the_model_does_not_know_fails_its_recording_only(spoken
     german, english = engine.annotate([clip_of(spoken[0], language="de"), clip_of(spoken[0], language="en-US")], [])
     assert isinstance(german, RowError) and "'de'" in german.message
     assert not isinstance(english, RowError)
+
+
+def test_times_are_times_in_the_file(spoken: list[np.ndarray]) -> None:
+    part = clip_of(spoken[0])
+    part = dataclasses.replace(part, recording=dataclasses.replace(part.recording, offset_s=60.0))
+    (transcript,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [part])
+    (segment,) = transcript.segments
+    assert (segment.start_s, segment.end_s) == pytest.approx((60.0, 60.0 + len(spoken[0]) / SAMPLE_RATE_HZ))
+
+
+class NeverEnding:
+    """The model without its end of text: what it says is cut where the engine cuts it."""
+
+    def __init__(self, model: object, end_of_text: int):
+        self._model, self._end_of_text = model, end_of_text
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._model, name)
+
+    def generate(self, *arguments: object, **options: object) -> object:
+        return self._model.generate(*arguments, **options, suppress_tokens=[-1, self._end_of_text])  # type: ignore[attr-defined]
+
+
+def test_text_is_cut_at_half_of_the_context_and_says_so(spoken: list[np.ndarray]) -> None:
+    engine = WhisperCTranslate2(FOLDER, JobOptions(beam_size=1))
+    engine._model = NeverEnding(engine._model, engine._end_of_text)
+    heard: list[int] = []
+    real = engine._hear
+
+    def hear(item, language, result):  # type: ignore[no-untyped-def]
+        heard.append(len(result.sequences_ids[0]))
+        return real(item, language, result)
+
+    engine._hear = hear  # type: ignore[method-assign]
+    (transcript,) = transcripts(engine, [clip_of(spoken[0])])
+    assert heard == [MAX_NEW_TOKENS]
+    assert "truncated" in transcript.flags
+
+
+def test_numbers_that_the_device_does_not_have_are_refused() -> None:
+    check_device("cpu", "int8")
+    with pytest.raises(JobError, match=r"--compute_type=float16 is none that cpu has here: .*float32"):
+        check_device("cpu", "float16")
+
+
+def test_weights_that_cannot_be_loaded_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"no weights")
+    with pytest.raises(JobError, match="cannot be loaded on cpu"):
+        WhisperCTranslate2(str(tmp_path), JobOptions(device="cpu"))
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -51,6 +51,7 @@ class Polyglot:
 def engine(monkeypatch: pytest.MonkeyPatch) -> WhisperCTranslate2:
     engine = WhisperCTranslate2(find_checkpoint("whisper-tiny.en").folder, JobOptions())
     monkeypatch.setattr(engine, "_model", Polyglot())
+    monkeypatch.setattr(engine, "_languages", frozenset({"de", "en", "es", "fr", "it", "ja", "pt"}))
     return engine
 
 

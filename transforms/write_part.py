@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 
-from schemas.errors import JobError, MachineError
+from schemas.errors import MachineError
 from schemas.records import AnnotatedShard, PartReport
 from schemas.tables import annotations_table
 from transforms.counters import Counters
+from transforms.failure_limit import check_failures
 from transforms.lease import check_lease
 from transforms.output_store import OutputStore, encode_part
-
-FIRST_LOOK_ROWS = 1000  # the share of failures is looked at from then on
 
 
 def write_part(
@@ -45,21 +44,15 @@ class _WritePart(beam.DoFn):
         self._max_failure_ratio, self._counters = max_failure_ratio, counters
 
     def process(self, shard: AnnotatedShard) -> Iterator[PartReport]:
+        # Before the part is in place: a runner that tries the shard again must come to the same end.
+        counts = self._counters.here()
+        failed = counts["failed"] + len(shard.failures)
+        check_failures(failed, failed + counts["annotated"] + len(shard.annotations), self._max_failure_ratio)
         report = write_part(self._store, shard, self._tasks, self._counters.run_id, self._fingerprint)
         self._counters.add("annotated", report.annotated)
         self._counters.add("failed", len(report.failures))
         self._counters.add("written_shards")
-        self._check_failures()
         yield report
-
-    def _check_failures(self) -> None:
-        counts = self._counters.here()
-        rows = counts["annotated"] + counts["failed"]
-        if rows >= FIRST_LOOK_ROWS and counts["failed"] > self._max_failure_ratio * rows:
-            raise JobError(
-                f"{counts['failed']} of {rows} recordings failed, more than --max_failure_ratio"
-                f" {self._max_failure_ratio:g}; look at what the failures say before going on"
-            )
 
 
 @beam.typehints.with_output_types(PartReport)

@@ -1,0 +1,30 @@
+"""Which languages a Whisper checkpoint knows, by its tokenizer alone."""
+
+from tokenizers import Tokenizer
+
+from schemas.errors import RowError
+
+# Tokens of a multilingual vocabulary; the English-only one is smaller (whisper/model.py, is_multilingual).
+MULTILINGUAL_TOKENS = 51_865
+
+
+def whisper_languages(tokenizer: Tokenizer) -> frozenset[str]:
+    """Codes such as "en" and "zh"; English alone for an English-only checkpoint, whose tokens name others in vain."""
+    start, end = (tokenizer.token_to_id(name) for name in ("<|startoftranscript|>", "<|translate|>"))
+    if tokenizer.get_vocab_size() < MULTILINGUAL_TOKENS or start is None or end is None:
+        return frozenset({"en"})
+    return frozenset(tokenizer.id_to_token(token).strip("<|>") for token in range(start + 1, end))
+
+
+def spoken_language(wanted: str, known: frozenset[str]) -> str:
+    """The code in `known` for a language as manifests name it: "en", "en-US", "pt_BR".
+
+    Raises:
+        RowError: the checkpoint does not know the language.
+    """
+    language = wanted.replace("_", "-").split("-")[0].lower()
+    if language in known:
+        return language
+    if known == {"en"}:
+        raise RowError("language", f"the model knows English only, and is asked for {wanted!r}")
+    raise RowError("language", f"the model knows no language {wanted!r}; use a code such as en, de, zh")
