@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import socket
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -190,3 +191,15 @@ def test_a_decoder_that_crashes_or_hangs_costs_one_row(tmp_path: Path, name: str
     (failure,) = failures(tmp_path / "out")
     assert (failure["id"], failure["error"]) == ("bad", {"segfault": "crashed", "hang": "timeout"}[name])
     assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
+
+
+def test_a_fetch_that_stalls_costs_one_row(tmp_path: Path) -> None:
+    rows = write_tones(tmp_path / "audio", 6)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never says a word
+        stalled = {"id": "stalled", "audio_filepath": f"http://127.0.0.1:{server.getsockname()[1]}/a.wav"}
+        manifest = write_manifest(tmp_path / "m.jsonl", [*rows, stalled])
+        summary = run_here(manifest, tmp_path / "out", recording_timeout_s=1.0)
+    assert (summary.annotated, summary.failed, summary.adds_up) == (6, 1, True)
+    assert [(failure["id"], failure["error"]) for failure in failures(tmp_path / "out")] == [
+        ("stalled", "fetch_timeout")
+    ]
