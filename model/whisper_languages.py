@@ -13,7 +13,8 @@ def whisper_languages(tokenizer: Tokenizer) -> frozenset[str]:
     start, end = (tokenizer.token_to_id(name) for name in ("<|startoftranscript|>", "<|translate|>"))
     if tokenizer.get_vocab_size() < MULTILINGUAL_TOKENS or start is None or end is None:
         return frozenset({"en"})
-    return frozenset(tokenizer.id_to_token(token).strip("<|>") for token in range(start + 1, end))
+    names = (tokenizer.id_to_token(token) for token in range(start + 1, end))
+    return frozenset(name.strip("<|>") for name in names if name)
 
 
 def spoken_language(wanted: str, known: frozenset[str]) -> str:

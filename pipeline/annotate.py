@@ -86,7 +86,8 @@ def read_summary(run: Run) -> Summary:
     """The summary that Summarize has written."""
     found = json.loads(run.store.read(f"{run.folder}/summary.json"))
     found.pop("adds_up")
-    return Summary(**{**found, "foreign_parts": tuple(found["foreign_parts"])})
+    lists = {name: tuple(found[name]) for name in ("foreign_parts", "doubled_ids")}
+    return Summary(**{**found, **lists})
 
 
 def _cause(error: Exception) -> Exception:

@@ -15,8 +15,8 @@ from functools import cached_property
 
 from schemas.errors import JobError
 from schemas.job import JobDescription, JobOptions
+from transforms.find_manifests import find_manifests
 from transforms.lease import take_lease
-from transforms.manifest_files import find_manifests
 from transforms.output_store import OutputStore
 from transforms.segment_speech import SEGMENTATION
 
@@ -87,24 +87,29 @@ def launched_run(manifest: str, output: str, options: JobOptions, model: str, wo
         model: identity of the checkpoint.
 
     Raises:
-        JobError: no manifest, no permission, another job's output, another run at work.
+        JobError: no manifest, no such file system, no permission, another job's output, another run at work.
     """
     manifests = tuple(find_manifests(manifest))
     output = output if "://" in output else os.path.abspath(output)
     description = JobDescription.of(options, model, SEGMENTATION)
     run = Run(new_run_id(), options, manifests, output, description.fingerprint, workers)
-    store = run.store
-    try:
-        _check_job(store, description)
-        held = take_lease(store, run.run_id, options.take_over)
-    except OSError as error:
-        raise JobError(f"output {output} cannot be written: {error}") from error
-    with held:
-        store.clear_temporary()
-        parts = "".join(f"{part}\n" for part in store.parts())
-        store.create(run.snapshot, parts.encode())
-        store.create(f"{run.folder}/run.json", _about(run).encode())
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            _claim(run, description, until_the_end)
+        except OSError as error:
+            raise JobError(f"output {output} cannot be used: {error}") from error
         yield run
+
+
+def _claim(run: Run, description: JobDescription, until_the_end: contextlib.ExitStack) -> None:
+    """Makes the output this run's until the end, and writes down there what the run hangs on."""
+    store = run.store
+    _check_job(store, description)
+    until_the_end.enter_context(take_lease(store, run.run_id, run.options.take_over))
+    store.clear_temporary()
+    parts = "".join(f"{part}\n" for part in store.parts())
+    store.create(run.snapshot, parts.encode())
+    store.create(f"{run.folder}/run.json", _about(run).encode())
 
 
 def _check_job(store: OutputStore, description: JobDescription) -> None:
@@ -113,6 +118,8 @@ def _check_job(store: OutputStore, description: JobDescription) -> None:
         return
     try:
         earlier = json.loads(store.read(JOB_PATH))
+        if not isinstance(earlier, dict):
+            raise ValueError("it holds no description of a job")
     except ValueError as error:
         raise JobError(f"{store.root}/{JOB_PATH} is damaged ({error}); choose another output folder") from error
     if differences := description.differences(earlier):

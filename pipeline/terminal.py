@@ -76,8 +76,8 @@ def update_bar(progress: Progress, bar: TaskID, counts: Mapping[str, int], elaps
 
 def print_summary(summary: Summary, run: Run) -> None:
     """The closing table: where every row of the manifest went."""
-    if summary.annotated + summary.failed == 0:
-        console.print(f"Nothing new: all {summary.planned} recordings are accounted for already; nothing was decoded.")
+    if summary.tried == 0:
+        console.print("Nothing new: what the manifest names is accounted for already; nothing was decoded.")
     audio_s = Counters(run.run_id).here()["annotated_audio_ms"] / 1000
     table = Table(show_header=False, box=None, padding=(0, 2))
     rows = [
@@ -97,8 +97,12 @@ def print_summary(summary: Summary, run: Run) -> None:
         table.add_row("failures", escape(f"{run.output}/{FAILURES_PATH} ({standing})"))
     console.print(table)
     if not summary.adds_up:
-        foreign = f"; parts of another run: {', '.join(summary.foreign_parts)}" if summary.foreign_parts else ""
-        errors.print(escape(f"The count does not add up: see {run.output}/{run.folder}/summary.json{foreign}"))
+        told = f"The count does not add up: see {run.output}/{run.folder}/summary.json"
+        if summary.foreign_parts:
+            told += f"; parts of another run: {', '.join(summary.foreign_parts)}"
+        if summary.doubled:
+            told += f"; {summary.doubled} annotated more than once, such as {', '.join(summary.doubled_ids)}"
+        errors.print(escape(told), soft_wrap=True)
 
 
 def print_plan(plan: Plan) -> None:

@@ -71,6 +71,10 @@ class JobOptions:
         _check(
             0 <= self.max_failure_ratio <= 1, "max_failure_ratio", self.max_failure_ratio, "give a share from 0 to 1"
         )
+        for name in ("scratch_dir", "audio_root"):
+            folder = getattr(self, name)
+            there = not folder or "://" in folder or os.path.isdir(folder)
+            _check(there, name, folder, "there is no such folder; make it, or name another")
 
 
 def _check(holds: bool, name: str, value: Any, remedy: str) -> None:

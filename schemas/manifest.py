@@ -41,7 +41,7 @@ class ManifestShape:
     audio_root: str = ""
 
     def column(self, name: str, row: Mapping[str, Any]) -> str | None:
-        """The column of `row` that holds `name`; a column that the user named is the only one looked at."""
+        """The column of `row` that holds `name`, if any; a column that the user named is the only one looked at."""
         chosen = dict(self.columns).get(name)
         candidates = COLUMNS[name] if chosen is None else (chosen,)
         return next((column for column in candidates if column in row), None)
@@ -58,16 +58,20 @@ class ManifestRow:
 
 
 def parse_row(row: ManifestRow, shape: ManifestShape) -> Recording | Failure:
-    """A Recording, or the Failure that names the row by manifest and line."""
+    """A Recording, or the Failure that names the row by manifest and line.
+
+    The row's own id is only told: another row may have it too, and would be annotated and failed under one name.
+    """
     try:
         if row.problem:
             raise RowError("bad_manifest_row", row.problem)
         return _recording(row.values, shape)
     except RowError as error:
         place = f"{row.manifest}:{row.line}"
-        name = Recording(id=_called(row.values, shape, "id") or place, uri=_called(row.values, shape, "audio"))
-        located = RowError(error.error, f"{place}: {error.message}")
-        return Failure.of(name, "ReadManifest", located)
+        called = _called(row.values, shape, "id")
+        words = f"id {called[:80]!r}: {error.message}" if called else error.message
+        name = Recording(id=place, uri=_called(row.values, shape, "audio"))
+        return Failure.of(name, "ReadManifest", RowError(error.error, f"{place}: {words}"))
 
 
 def resolve_uri(path: str, root: str) -> str:
@@ -78,6 +82,7 @@ def resolve_uri(path: str, root: str) -> str:
 
 
 def _recording(values: Mapping[str, Any], shape: ManifestShape) -> Recording:
+    _check_columns(values, shape)
     used = {name: column for name in COLUMNS if (column := shape.column(name, values)) is not None}
     found = {name: values[column] for name, column in used.items()}
     audio = _text(found.get("audio"), "audio")
@@ -108,6 +113,16 @@ def _recording(values: Mapping[str, Any], shape: ManifestShape) -> Recording:
         reference=None if found.get("reference") is None else _text(found["reference"], "reference"),
         extra=tuple(sorted(extra.items())),
     )
+
+
+def _check_columns(values: Mapping[str, Any], shape: ManifestShape) -> None:
+    """A column that the user named has to be there, if only empty: without it, another id would be made up."""
+    for name, column in shape.columns:
+        if column not in values:
+            there = ", ".join(sorted(values)) or "none"
+            raise RowError(
+                "no_such_column", f"the row has no column {column!r}, which --columns names as {name}; it has {there}"
+            )
 
 
 def _default_id(uri: str, offset_s: float | None, channel: int | None) -> str:

@@ -20,6 +20,8 @@ PNG = bytes.fromhex(
 BOMB_S = 10 * 3600
 BOMB_BLOCK_FRAMES = 65535  # the longest that FLAC has
 BOMB_RATE_HZ = 16_000
+MKA_CODEC = b"A_PCM/INT/LIT"
+MKA_RATE = b"\xb5\x88" + struct.pack(">d", float(SAMPLE_RATE_HZ))  # element, length, value
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def make_hostile_files(folder: Path) -> list[HostileFile]:
         HostileFile("nothing listens", "http://127.0.0.1:9/a.wav", "fetch_failed"),
         HostileFile("broken address", "http://[::1/a.wav", "fetch_failed"),
         HostileFile("folder of a store", "memory://", "not_a_file"),
+        HostileFile("broken zip", f"zip://a.wav::file://{folder / 'page.mp3'}", "fetch_failed"),
+        HostileFile("broken tar", f"tar://a.wav::file://{folder / 'page.mp3'}", "fetch_failed"),
     ]
     return listed
 
@@ -76,6 +80,8 @@ def _contents() -> Iterator[tuple[str, bytes, str]]:
     yield "silence.wav", encode(np.zeros(SAMPLE_RATE_HZ, np.float32), "WAV"), ""
     yield "one_sample.wav", encode(tone[:1], "WAV"), ""
     yield "channels_24.wav", encode(np.repeat(tone[:, None], 24, axis=1), "WAV"), ""
+    yield "channels_9.aiff", encode(np.repeat(tone[:, None], 9, axis=1), "AIFF"), ""
+    yield "channels_24.aiff", encode(np.repeat(tone[:, None], 24, axis=1), "AIFF"), ""
     yield "rate_192k.wav", encode(tone, "WAV", rate=192_000), ""
     yield "bits_8.wav", encode(tone, "WAV", subtype="PCM_U8"), ""
     yield "mp3_cut_in_a_frame.mp3", mp3[: len(mp3) // 2], ""  # an mp3 has no length to be short of
@@ -89,6 +95,7 @@ def _contents() -> Iterator[tuple[str, bytes, str]]:
     yield "lying_length.wav", wav[:40] + struct.pack("<I", 2 * len(wav)) + wav[44:], "cut_short"
     yield "rate_0.wav", wav[:24] + struct.pack("<I", 0) + wav[28:], "not_decodable"
     yield "rate_1.wav", wav[:24] + struct.pack("<I", 1) + wav[28:], "too_long"
+    yield "rate_1_for_long.wav", encode(tone[:3000], "WAV", rate=1), ""
     yield "channels_0.wav", wav[:22] + struct.pack("<H", 0) + wav[24:], "not_decodable"
     not_numbers = tone.copy()
     not_numbers[1000] = np.nan
@@ -99,12 +106,30 @@ def _contents() -> Iterator[tuple[str, bytes, str]]:
     yield "picture.wav", PNG, "not_decodable"
     yield "text.flac", b"this is no audio\n" * 100, "bad_header"
     yield "noise.wav", np.random.default_rng(0).bytes(10_000), "not_decodable"
+    mka = _matroska(tone[:3000])
+    yield "rate_1_for_long.mka", mka.replace(MKA_RATE, MKA_RATE[:2] + struct.pack(">d", 1.0)), ""
+    yield (
+        "codec_without_decoder.mka",
+        mka.replace(MKA_CODEC, b"A_AC4".ljust(len(MKA_CODEC), b"\0")),
+        "unsupported_codec",
+    )
     yield "video_without_sound.mkv", _silent_video(), "no_audio_stream"
 
 
 def encode(samples: np.ndarray, container: str, rate: int = SAMPLE_RATE_HZ, subtype: str | None = None) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format=container, subtype=subtype)
+    return buffer.getvalue()
+
+
+def _matroska(samples: np.ndarray) -> bytes:
+    """Plain samples in Matroska."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as container:
+        stream = container.add_stream("pcm_s16le", rate=SAMPLE_RATE_HZ, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.int16(samples[None] * 2**15), "s16", "mono")
+        frame.sample_rate = SAMPLE_RATE_HZ
+        container.mux(stream.encode(frame) + stream.encode(None))
     return buffer.getvalue()
 
 

@@ -10,7 +10,7 @@ import soundfile
 
 from schemas.errors import RowError
 from schemas.records import SAMPLE_RATE_HZ
-from transforms import read_ffmpeg, read_libsndfile
+from transforms import audio_source
 from transforms.audio_file import CLIPPED, Levels, mono_blocks, open_source
 
 TONE_HZ = 440
@@ -72,6 +72,9 @@ def loudest_hz(samples):
         ("a.wav", 22_050, 1, "PCM_U8"),
         ("a.wav", 8_000, 1, "ULAW"),
         ("a.wav", 48_000, 6, "PCM_16"),
+        ("a.aiff", 44_100, 2, "PCM_16"),
+        ("a.aiff", 44_100, 9, "PCM_16"),
+        ("a.aiff", 48_000, 24, "PCM_16"),
         ("a.flac", 44_100, 2, "PCM_16"),
         ("a.flac", 48_000, 1, "PCM_24"),
         ("a.mp3", 44_100, 2, None),
@@ -160,15 +163,14 @@ def test_a_channel_that_is_not_there_is_a_failure(tmp_path):
 def test_the_size_of_blocks_changes_nothing(tmp_path, monkeypatch, name):
     soundfile.write(tmp_path / name, recording(44_100, 2), 44_100)
     expected, _ = librosa.load(tmp_path / name, sr=SAMPLE_RATE_HZ)
-    for reader in (read_ffmpeg, read_libsndfile):
-        monkeypatch.setattr(reader, "BLOCK_VALUES", 2 * 3001)
+    monkeypatch.setattr(audio_source, "BLOCK_VALUES", 2 * 3001)
     assert error_db(decode(tmp_path / name), expected) < -60
 
 
 def test_levels_are_numpys_of_the_source(tmp_path, monkeypatch):
     samples = np.clip(4 * recording(44_100, 2), -1, 1)
     soundfile.write(tmp_path / "a.wav", samples, 44_100, subtype="FLOAT")
-    monkeypatch.setattr(read_libsndfile, "BLOCK_VALUES", 5000)
+    monkeypatch.setattr(audio_source, "BLOCK_VALUES", 5000)
     levels = Levels()
     decode(tmp_path / "a.wav", levels=levels)
     assert levels.values == samples.size

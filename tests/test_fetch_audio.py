@@ -7,7 +7,7 @@ import zipfile
 import fsspec
 import pytest
 
-from schemas.errors import RowError
+from schemas.errors import MachineError, RowError
 from transforms.fetch_audio import fetch_audio
 
 CONTENT = b"sound" * 1000
@@ -16,13 +16,15 @@ TIMEOUT_S = 3.0
 
 @pytest.fixture
 def server():
-    """The address of a server: /good has CONTENT, /stall never ends, /forbidden is 403, anything else 404."""
+    """The address of a server: /good has CONTENT, /stall never ends, /forbidden is 403, /login 401, all else 404."""
     over = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             name = self.path.rpartition("/")[2]
-            self.send_response({"good": 200, "stall": 200, "forbidden": 403}.get(name.partition(".")[0], 404))
+            self.send_response(
+                {"good": 200, "stall": 200, "forbidden": 403, "login": 401}.get(name.partition(".")[0], 404)
+            )
             self.send_header("Content-Length", str(len(CONTENT)))
             self.end_headers()
             if name.startswith("stall"):
@@ -86,11 +88,93 @@ def test_local_files_stay_where_they_are(tmp_path):
 
 
 def test_the_same_name_in_two_archives_is_two_recordings(tmp_path):
+    (tmp_path / "broken.zip").write_bytes(b"no archive")
     for name in ("a", "b"):
         with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
             archive.writestr("clip.wav", name)
-    uris = [f"zip://clip.wav::file://{tmp_path}/{name}.zip" for name in ("a", "b", "missing")]
-    assert [outcome(result) for result in fetch_audio(uris, str(tmp_path), TIMEOUT_S)] == [b"a", b"b", "not_found"]
+    uris = [f"zip://clip.wav::file://{tmp_path}/{name}.zip" for name in ("a", "b", "missing", "broken")]
+    expected = [b"a", b"b", "not_found", "fetch_failed"]
+    assert [outcome(result) for result in fetch_audio(uris, str(tmp_path), TIMEOUT_S)] == expected
+
+
+def test_a_missing_file_says_where_to_look(tmp_path):
+    (result,) = fetch_audio([str(tmp_path / "none.wav")], str(tmp_path), TIMEOUT_S)
+    assert result.message == f"there is no {str(tmp_path / 'none.wav')!r}; look at the manifest, or --audio_root"
+
+
+def fetch_where_the_store_raises(error, tmp_path, monkeypatch):
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/store/a.wav", b"a")
+
+    def refuse(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(type(memory), "get_file", refuse)
+    (result,) = fetch_audio(["memory://store/a.wav"], str(tmp_path), TIMEOUT_S)
+    return result
+
+
+class ClientError(Exception):
+    """As clients of stores raise them: what they say is in attributes."""
+
+    def __init__(self, **said):
+        super().__init__("it said\nno")
+        vars(self).update(said)
+
+
+class AuthError(Exception):
+    """Called as Google's, which is not imported for it."""
+
+
+AuthError.__module__, AuthError.__qualname__ = "google.auth.exceptions", "GoogleAuthError"
+
+
+def hidden(cause):
+    """As s3fs raises: its own PermissionError, whose cause is botocore's."""
+    error = PermissionError("denied")
+    error.__cause__ = cause
+    return error
+
+
+def botocores(code):
+    return hidden(ClientError(response={"Error": {"Code": code}}))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError(code=401),
+        ClientError(status=401),
+        type("RefreshError", (AuthError,), {})("expired"),
+        botocores("ExpiredToken"),
+    ],
+)
+def test_expired_credentials_are_the_machines(tmp_path, monkeypatch, error):
+    with pytest.raises(MachineError, match=r"^no valid credentials to read 'memory://store/a\.wav' \(.*sign in again"):
+        fetch_where_the_store_raises(error, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ClientError(code=403), "fetch_failed"),
+        (ClientError(status=404), "fetch_failed"),
+        (botocores("AccessDenied"), "permission_denied"),
+        (EOFError(), "fetch_failed"),
+        (KeyError("what no one expects"), "fetch_failed"),
+    ],
+)
+def test_whatever_else_a_client_raises_costs_its_recording_only(tmp_path, monkeypatch, error, code):
+    result = fetch_where_the_store_raises(error, tmp_path, monkeypatch)
+    assert result.error == code
+    assert "\n" not in result.message
+
+
+def test_a_page_of_the_web_that_wants_a_login_costs_its_recording_only(server, tmp_path):
+    pytest.importorskip("aiohttp")
+    good, login = fetch_audio([f"{server}/good.wav", f"{server}/login.wav"], str(tmp_path), TIMEOUT_S)
+    assert Path(good).read_bytes() == CONTENT
+    assert login.error == "fetch_failed" and "401" in login.message
 
 
 def test_a_full_disk_is_raised_so_that_the_runner_tries_elsewhere(tmp_path, monkeypatch):
@@ -101,5 +185,5 @@ def test_a_full_disk_is_raised_so_that_the_runner_tries_elsewhere(tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(memory), "get_file", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(MachineError, match=r"this machine cannot go on.*No space left on device"):
         fetch_audio(["memory://store/full.wav"], str(tmp_path), TIMEOUT_S)

@@ -1,6 +1,8 @@
 """Every hostile file ends as one clip or one failure with a sentence that helps, and harms nothing beside it."""
 
 import builtins
+import dataclasses
+import errno
 import resource
 import tracemalloc
 
@@ -8,9 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from schemas.errors import RowError
+from schemas.errors import MachineError, RowError
 from schemas.records import SAMPLE_RATE_HZ, Recording
 from tests.hostile_files import HostileFile, make_hostile_files, write_flac_bomb
+from transforms import decode_recordings
+from transforms.audio_file import Levels, mono_blocks, open_source
 from transforms.decode_recordings import DecodeRequest, decode_requests
 
 
@@ -27,7 +31,8 @@ def hostile(tmp_path_factory) -> list[HostileFile]:
 def results(hostile, tmp_path_factory):
     scratch = tmp_path_factory.mktemp("scratch")
     found = decode_requests([request(file.uri, scratch) for file in hostile])
-    assert list(scratch.iterdir()) == []
+    spilled = [audio.spilled for audio in found if not isinstance(audio, RowError) and audio.spilled]
+    assert sorted(map(str, scratch.iterdir())) == sorted(spilled)
     return found
 
 
@@ -47,10 +52,52 @@ def test_each_message_is_a_sentence_without_the_innards_of_python(results):
 def test_what_is_decoded_is_sound(results):
     for audio in results:
         if not isinstance(audio, RowError):
-            assert audio.samples.dtype == np.float32
-            assert len(audio.samples) > 0
-            assert np.isfinite(audio.samples).all()
-            assert audio.facts.duration_s == len(audio.samples) / SAMPLE_RATE_HZ
+            samples = np.memmap(audio.spilled, np.float32, "r") if audio.spilled else audio.samples
+            assert samples.dtype == np.float32
+            assert len(samples) > 0
+            assert np.isfinite(samples).all()
+            assert audio.facts.duration_s == len(samples) / SAMPLE_RATE_HZ
+
+
+@pytest.mark.parametrize("name", ["rate_1_for_long.wav", "rate_1_for_long.mka"])
+def test_a_low_rate_does_not_make_blocks_large(hostile, name):
+    (file,) = [file for file in hostile if file.name == name]
+    with open_source(file.uri, 0.0) as source:
+        assert source.sample_rate == 1
+        longest = max(len(block) for block in mono_blocks(source, None, None, 3600.0, Levels()))
+    assert longest < 1000 * SAMPLE_RATE_HZ  # of 3000 s; soxr holds back some 800 s, of any length, to the end
+
+
+@pytest.mark.parametrize("raised", [ValueError, AttributeError, OverflowError, RuntimeError])
+def test_whatever_a_decoder_raises_costs_its_recording_only(tmp_path, monkeypatch, raised):
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), SAMPLE_RATE_HZ)
+    really_open = decode_recordings.open_source
+
+    def fragile_open(path, offset_s):
+        if offset_s:
+            raise raised("what it\nsays")
+        return really_open(path, offset_s)
+
+    monkeypatch.setattr(decode_recordings, "open_source", fragile_open)
+    good = request(tmp_path / "a.wav", tmp_path)
+    bad = dataclasses.replace(good, recording=dataclasses.replace(good.recording, offset_s=1.0))
+    failed, decoded = decode_requests([bad, good])
+    assert isinstance(failed, RowError)
+    assert failed.error == "decoder_error"
+    assert f"{raised.__name__}: what it says" in failed.message
+    assert decoded.facts.duration_s == 100 / SAMPLE_RATE_HZ
+
+
+@pytest.mark.parametrize("raised", [MemoryError("no room"), OSError(errno.EMFILE, "Too many open files")])
+def test_what_the_machine_lacks_is_no_fault_of_the_recording(tmp_path, monkeypatch, raised):
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), SAMPLE_RATE_HZ)
+
+    def lacking_open(path, offset_s):
+        raise raised
+
+    monkeypatch.setattr(decode_recordings, "open_source", lacking_open)
+    with pytest.raises(MachineError, match=r"this machine cannot go on.*(no room|Too many open files)"):
+        decode_requests([request(tmp_path / "a.wav", tmp_path)])
 
 
 def test_a_playlist_does_not_lead_to_the_file_that_it_names(hostile, results):
@@ -100,10 +147,16 @@ def test_a_full_disk_is_no_fault_of_the_recording(tmp_path, monkeypatch):
     really_open = builtins.open
 
     def full_open(file, mode="r", *arguments, **options):
-        if "w" in mode:
+        if str(file).endswith(".f32"):
             raise OSError(28, "No space left on device", file)
         return really_open(file, mode, *arguments, **options)
 
     monkeypatch.setattr(builtins, "open", full_open)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(MachineError, match=r"No space left on device.*--scratch_dir"):
         decode_requests([request(tmp_path / "a.wav", tmp_path)])
+
+
+def test_a_scratch_folder_that_is_gone_is_no_fault_of_the_recording(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), SAMPLE_RATE_HZ)
+    with pytest.raises(MachineError, match=r"gone takes no more audio.*--scratch_dir"):
+        decode_requests([request(tmp_path / "a.wav", tmp_path / "gone")])

@@ -35,7 +35,7 @@ from transforms.write_part import write_part
 FACTS = AudioFacts(1.0, 16_000, 1, "pcm_16", -20.0, -10.0, 0.0)
 
 
-class CutError(Exception):
+class CutError(BaseException):
     """Stands for the moment at which a process is killed."""
 
 

@@ -1,19 +1,23 @@
 """What may crash or hang runs in children: it costs one item, and no child is left behind."""
 
+import contextlib
 import errno
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
 import pytest
 from pebble import ProcessPool
 
-from schemas.errors import RowError
+from schemas.errors import MachineError, RowError
+from transforms import isolation
 from transforms.isolation import call_isolated, child_processes
 
 GENEROUS_S = 60.0
@@ -29,10 +33,12 @@ if __name__ == "__main__":
 
 
 def shout(words):
-    """Upper case; of the words "crash", "exit", "hang" and "full" the child meets its end, or raises."""
+    """Upper case; of the words "crash", "kill", "exit", "hang" and "full" the child meets its end, or raises."""
     for word in words:
         if word == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
+        if word == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
         if word == "exit":
             os._exit(3)
         if word == "hang":
@@ -83,6 +89,32 @@ def test_a_process_that_ends_itself_says_its_status(pool):
     assert "status 3" in result.message
 
 
+def test_a_child_killed_from_outside_is_the_machines_fault(pool):
+    with pytest.raises(MachineError, match=r"too little memory; give fewer --decode_processes or less --shard_memory"):
+        results(pool, [["a", "kill"]])
+
+
+class Noting:
+    """A pool that notes the time limits it is given; the shared try of more than one item runs out of time at once."""
+
+    def __init__(self, pool):
+        self._pool, self.limits_s = pool, []
+
+    def schedule(self, function, args, timeout):
+        self.limits_s.append(timeout)
+        if len(args[0]) > 1:
+            late = Future()
+            late.set_exception(TimeoutError())
+            return late
+        return self._pool.schedule(function, args=args, timeout=timeout)
+
+
+def test_a_time_limit_is_one_for_each_item(pool):
+    noting = Noting(pool)
+    assert results(noting, [["a", "b", "c"]], timeout_s=30.0) == ["A", "B", "C"]
+    assert noting.limits_s == [90.0, 30.0, 30.0, 30.0]
+
+
 def test_a_hang_is_a_timeout_of_its_item_only(pool):
     results(pool, [["warm"], ["up"]])  # the start of a child is not what is timed
     assert results(pool, [["a", "hang"], ["b"]], timeout_s=3.0) == ["A", "timeout", "B"]
@@ -96,6 +128,26 @@ def test_what_the_function_raises_reaches_the_caller(pool):
 
 def test_children_are_shared_within_a_process():
     assert child_processes(1) is child_processes(1)
+
+
+def test_threads_that_ask_at_once_share_one_pool(monkeypatch):
+    both_make_one = threading.Barrier(2)
+    made, found = [], []
+
+    def slow_pool(count, **options):
+        made.append(count)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_make_one.wait(timeout=0.5)
+        return object()
+
+    monkeypatch.setattr(isolation, "ProcessPool", slow_pool)
+    threads = [threading.Thread(target=lambda: found.append(child_processes(1234))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [1234]
+    assert found[0] is found[1]
 
 
 def test_a_child_does_not_outlive_a_parent_that_was_killed_in_the_middle_of_a_call(tmp_path):

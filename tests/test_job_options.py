@@ -53,11 +53,19 @@ def test_options_that_nobody_sets_have_their_defaults():
         ("batch_s", 10.0, r"--batch_s=10\.0 .* give at least 30"),
         ("batch_s", math.nan, "--batch_s=nan"),
         ("max_failure_ratio", 1.5, r"--max_failure_ratio=1\.5 .* from 0 to 1"),
+        ("scratch_dir", "/no/where", "--scratch_dir=/no/where .* there is no such folder; make it"),
+        ("scratch_dir", __file__, r"--scratch_dir=.*\.py does not work: there is no such folder"),
+        ("audio_root", "/no/where", "--audio_root=/no/where .* there is no such folder"),
     ],
 )
 def test_a_bad_option_is_refused_with_its_value_and_what_to_do(name, value, remedy):
     with pytest.raises(JobError, match=remedy):
         dataclasses.replace(JobOptions(), **{name: value}).check()
+
+
+def test_folders_that_exist_and_roots_of_other_file_systems_are_accepted(tmp_path):
+    JobOptions(scratch_dir=str(tmp_path), audio_root=str(tmp_path)).check()
+    JobOptions(audio_root="s3://bucket/corpus").check()
 
 
 def description(model="m@1", segmentation="v1", **options):

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import fsspec
 import psutil
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from schemas.errors import JobError, MachineError
 from transforms import lease
@@ -77,6 +80,36 @@ def test_another_machines_lease_holds_until_it_has_not_been_heard_of_for_long(st
     store.remove(f"{FOLDER}/000001.json")
     leave_lease(store, host="elsewhere", heartbeat_s=now - EXPIRY_S - 1)
     take_lease(store, "mine", take_over=False)
+
+
+@pytest.mark.parametrize("changes", [{"boot_id": "other"}, {"pid_namespace": "pid:[1]"}], ids=str)
+def test_a_container_of_the_same_name_is_judged_by_what_is_heard_of_it(store, ended_process, changes):
+    pid, started_s = ended_process
+    leave_lease(store, pid=pid, started_s=started_s, **changes)  # no such process here, which says nothing
+    with pytest.raises(JobError, match="run other"):
+        take_lease(store, "mine", take_over=False)
+    store.remove(f"{FOLDER}/000001.json")
+    leave_lease(store, heartbeat_s=time.time() - EXPIRY_S - 1, **changes)  # this process's number, by chance
+    take_lease(store, "mine", take_over=False)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/ns/pid"), reason="the system does not say")
+def test_a_lease_says_which_kernel_and_which_container_its_process_is_of(store):
+    take_lease(store, "mine", take_over=False)
+    lease = held_lease(store)
+    kernel, namespace = subprocess.check_output(
+        ["sh", "-c", "cat /proc/sys/kernel/random/boot_id; readlink /proc/$$/ns/pid"], text=True
+    ).split()
+    assert (lease["boot_id"], lease["pid_namespace"]) == (kernel, namespace)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"who": 1}'])
+def test_a_lease_that_cannot_be_read_is_named_and_can_be_taken_over(store, content):
+    store.create(f"{FOLDER}/000001.json", content)
+    with pytest.raises(JobError, match=r"leases/000001\.json is damaged .*--take_over"):
+        take_lease(store, "mine", take_over=False)
+    take_lease(store, "mine", take_over=True)
+    check_lease(store, "mine")
 
 
 def test_an_old_run_adds_nothing_after_it_was_taken_over(store):
@@ -173,3 +206,30 @@ def test_a_heartbeat_that_cannot_be_written_is_not_the_last(store, beats, monkey
         assert beats.wait(30)
     assert failed.is_set()
     assert "network is unreachable" in caplog.text
+
+
+class Fickle(MemoryFileSystem):
+    """Raises what is no OSError while `down`, as gcsfs and google.auth do."""
+
+    protocol = "fickle"
+    down = threading.Event()
+    refused = threading.Event()
+
+    def ls(self, path, detail=True, **kwargs):
+        if self.down.is_set():
+            self.refused.set()
+            raise Exception("HttpError 503")
+        return super().ls(path, detail=detail, **kwargs)
+
+
+def test_an_error_of_any_class_ends_neither_the_heartbeat_nor_the_run(beats, caplog):
+    fsspec.register_implementation("fickle", Fickle, clobber=True)
+    store = OutputStore(f"fickle://out-{uuid.uuid4().hex}")
+    with take_lease(store, "mine", take_over=False):
+        Fickle.down.set()
+        assert Fickle.refused.wait(30)
+        Fickle.down.clear()
+        beats.clear()
+        assert beats.wait(30)
+        Fickle.down.set()
+    assert "could not be renewed: HttpError 503" in caplog.text

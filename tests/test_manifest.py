@@ -80,7 +80,23 @@ def test_a_column_that_the_user_names_is_the_only_one_looked_at():
     recording = parsed({"wav": "a.wav", "key": "k1", "audio": "other", "id": "mine", "emotion": "sad"}, shape)
     assert (recording.id, recording.uri) == ("k1", "a.wav")
     assert dict(recording.extra) == {"audio": "other", "id": "mine", "emotion": "sad"}
-    assert parsed({"audio": "a.wav"}, shape).error == "no_audio"
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_that_the_user_names_and_a_row_lacks_fails_the_row(name):
+    failure = parsed({"b": 1, "audio": "a.wav"}, ManifestShape(((name, "typo"),)))
+    assert failure.error == "no_such_column"
+    assert failure.message == (
+        f"corpus.jsonl:7: the row has no column 'typo', which --columns names as {name}; it has audio, b"
+    )
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_column_that_the_user_names_may_be_empty(value):
+    names = [name for name in COLUMNS if name != "audio"]
+    row = {"audio": "a.wav", **{f"my {name}": value for name in names}}
+    recording = parsed(row, ManifestShape(tuple((name, f"my {name}") for name in names)))
+    assert (recording.id, recording.language) == ("a.wav", None)
 
 
 def test_other_columns_are_carried_as_the_json_that_they_are():
@@ -146,7 +162,11 @@ def test_a_row_that_cannot_be_meant_says_why(values, error, words):
     assert words in failure.message
 
 
-@pytest.mark.parametrize(("id", "called"), [("x1", "x1"), (17, "17"), (None, "corpus.jsonl:7"), ("\ud800", "\\ud800")])
-def test_a_broken_row_is_called_what_it_calls_itself(id, called):
+@pytest.mark.parametrize(
+    ("id", "told"),
+    [("x1", "id 'x1': offset"), (17, "id '17': offset"), (None, "offset"), ("\ud800", r"id '\ud800': offset")],
+)
+def test_a_broken_row_is_named_by_its_place_and_tells_its_id(id, told):
     failure = parsed({"id": id, "audio": "a.wav", "offset": "?"})
-    assert (failure.id, failure.uri) == (called, "a.wav")
+    assert (failure.id, failure.uri) == ("corpus.jsonl:7", "a.wav")
+    assert failure.message.startswith(f"corpus.jsonl:7: {told} is '?'")

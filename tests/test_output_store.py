@@ -10,11 +10,13 @@ import fsspec
 import pandas as pd
 import pyarrow.dataset
 import pytest
+from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from schemas.errors import JobError
 from schemas.records import Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
 from schemas.tables import annotations_table
+from transforms.file_system import StorageError
 from transforms.output_store import OutputStore, encode_part, encode_table
 
 FACTS = AudioFacts(1.5, 8000, 2, "flac", -20.0, -3.0, 0.0)
@@ -104,10 +106,10 @@ class RemembersListings(MemoryFileSystem):
 
     protocol = "remembers"
 
-    def find(self, path, **kwargs):
+    def ls(self, path, **kwargs):
         if path not in self.dircache:
-            self.dircache[path] = super().find(path, **kwargs)
-        return self.dircache[path] if path in self.dircache else super().find(path, **kwargs)
+            self.dircache[path] = super().ls(path, **kwargs)
+        return self.dircache[path] if path in self.dircache else super().ls(path, **kwargs)
 
 
 def test_a_file_system_that_remembers_listings_is_asked_anew():
@@ -116,6 +118,69 @@ def test_a_file_system_that_remembers_listings_is_asked_anew():
     assert store.parts() == []
     store.create(store.part_path("aa1"), part("aa1", []))
     assert store.parts() == [store.part_path("aa1")]
+
+
+class Refusing(MemoryFileSystem):
+    """Does nothing that the test names, with what is no OSError, as gcsfs, botocore and google.auth do."""
+
+    protocol = "refusing"
+    find = AbstractFileSystem.find  # by folders; the memory's own knows no folders
+    refused = ()
+
+    def __getattribute__(self, name):
+        if name in type(self).refused:
+            raise Exception("HttpError 403:\nno permission")
+        return super().__getattribute__(name)
+
+    def ls(self, path, **kwargs):
+        if path.endswith("/closed"):
+            raise PermissionError(path)
+        return super().ls(path, **kwargs)
+
+
+@pytest.fixture
+def refusing():
+    fsspec.register_implementation("refusing", Refusing, clobber=True)
+    return OutputStore(f"refusing://out-{uuid.uuid4().hex}")
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(tmp_path, refusing, monkeypatch, remote):
+    store = refusing if remote else OutputStore(str(tmp_path))
+    scandir = os.scandir
+
+    def refuses(path):
+        if str(path).endswith("/closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    store.create("annotations/aa/part-aa1.parquet", b"")
+    assert store.parts() == ["annotations/aa/part-aa1.parquet"]
+    store.create("annotations/bb/closed/part-bb1.parquet", b"")
+    with pytest.raises(StorageError, match="/closed"):
+        store.parts()
+
+
+@pytest.mark.parametrize(
+    ("refused", "method", "arguments"),
+    [
+        ("pipe_file", "create", ("a", b"")),
+        ("pipe_file", "replace", ("a", b"")),
+        ("cat_file", "read", ("a",)),
+        ("rm_file", "remove", ("a",)),
+        ("ls", "names", ("a",)),
+        ("info", "parts", ()),
+        ("open", "read_part", ("a",)),
+        ("open", "read_report", ("a",)),
+    ],
+)
+def test_whatever_a_file_system_raises_is_one_error_in_one_line(refusing, monkeypatch, refused, method, arguments):
+    monkeypatch.setattr(Refusing, "refused", (refused,))
+    with pytest.raises(StorageError, match=r"^HttpError 403: no permission$"):
+        getattr(refusing, method)(*arguments)
+    with pytest.raises(StorageError, match="Protocol not known"):
+        getattr(OutputStore("nowhere://out"), method)(*arguments)
 
 
 def test_a_part_says_what_it_annotates_and_what_failed(store):

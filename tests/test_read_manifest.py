@@ -10,7 +10,8 @@ import pytest
 from schemas.errors import JobError
 from schemas.manifest import ManifestShape
 from schemas.records import Failure, Recording
-from transforms.manifest_files import MAX_LINE_BYTES, find_manifests
+from transforms.find_manifests import find_manifests
+from transforms.manifest_files import MAX_LINE_BYTES
 from transforms.read_manifest import read_manifests
 
 
@@ -163,26 +164,3 @@ def test_a_folder_gives_its_audio_files_and_a_glob_all_its_files(tmp_path):
     assert {row.uri for row in read(tmp_path)} == {str(tmp_path / name) for name in names if name != "notes.txt"}
     assert {row.uri for row in read(tmp_path / "*")} == {str(tmp_path / name) for name in names if "/" not in name}
     assert not any(isinstance(row, Failure) for row in read(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("missing.jsonl", "there is no manifest"),
-        ("nothing-*.jsonl", "nothing matches"),
-        ("notes.txt", "none that earmark reads"),
-        ("folder.parquet", r"is a folder; name the files in it, as in .*folder\.parquet/\*"),
-        ("broken.parquet", "cannot be read"),
-    ],
-)
-def test_what_is_no_manifest_stops_the_job(tmp_path, name, words):
-    (tmp_path / "folder.parquet").mkdir()
-    for file in ("notes.txt", "broken.parquet"):
-        written(tmp_path / file, "x")
-    with pytest.raises(JobError, match=words):
-        read(tmp_path / name)
-
-
-def test_an_unknown_scheme_stops_the_job():
-    with pytest.raises(JobError, match=r"nowhere://m\.jsonl cannot be reached"):
-        find_manifests("nowhere://m.jsonl")

@@ -35,7 +35,7 @@ def test_the_order_of_rows_parts_and_failures_does_not_matter(inputs, keep_failu
 def test_every_row_is_left_out_done_kept_or_to_do_once(inputs, keep_failures):
     rows, annotated, failures = inputs
     left = skip_annotated(rows, annotated, failures, keep_failures)
-    assert len(rows) == len(left.recordings) + len(left.duplicates) + left.annotated + left.kept
+    assert len(rows) == len(left.recordings) + len(left.duplicates) + left.done.annotated + left.done.kept
     to_do = {recording.id for recording in left.recordings}
     assert len(to_do) == len(left.recordings)
     assert not to_do & set(annotated)
@@ -45,7 +45,7 @@ def test_every_row_is_left_out_done_kept_or_to_do_once(inputs, keep_failures):
 
 def test_what_is_annotated_is_not_done_again():
     left = skip_annotated(recordings("abc"), ["b", "elsewhere"], [], keep_failures=False)
-    assert (ids(left.recordings), left.annotated) == ("ac", 1)
+    assert (ids(left.recordings), left.done.annotated) == ("ac", 1)
 
 
 def test_the_winner_of_duplicates_is_the_smallest_uri_then_offset_then_channel():
@@ -68,9 +68,9 @@ def test_equal_rows_are_duplicates_of_each_other():
 def test_failures_are_tried_again_unless_they_are_kept():
     earlier = [failure("a", "1"), failure("z", "1")]
     again = skip_annotated(recordings("ab"), [], earlier, keep_failures=False)
-    assert (ids(again.recordings), ids(again.failures), again.kept) == ("ab", "z", 0)
+    assert (ids(again.recordings), ids(again.failures), again.done.kept) == ("ab", "z", 0)
     kept = skip_annotated(recordings("ab"), [], earlier, keep_failures=True)
-    assert (ids(kept.recordings), ids(kept.failures), kept.kept) == ("b", "az", 1)
+    assert (ids(kept.recordings), ids(kept.failures), kept.done.kept) == ("b", "az", 1)
 
 
 def test_the_latest_failure_of_an_id_stands():
@@ -81,4 +81,11 @@ def test_the_latest_failure_of_an_id_stands():
 
 def test_an_id_that_failed_and_is_annotated_elsewhere_is_annotated():
     left = skip_annotated(recordings("a"), ["a"], [failure("a", "9")], keep_failures=True)
-    assert (left.recordings, left.failures, left.annotated, left.kept) == ((), (), 1, 0)
+    assert (left.recordings, left.failures, left.done.annotated, left.done.kept) == ((), (), 1, 0)
+
+
+def test_ids_that_are_annotated_several_times_are_counted_and_the_first_are_named():
+    once, twice = [f"once{i}" for i in range(3)], [f"twice{i:02d}" for i in range(12)]
+    done = skip_annotated(recordings(["twice00"]), iter([*once, *twice, *twice, "twice00"]), [], False).done
+    assert (done.annotated, done.doubled, done.doubled_ids) == (1, 13, tuple(twice[:10]))
+    assert skip_annotated([], once, [], keep_failures=False).done.doubled == 0

@@ -3,6 +3,7 @@ import json
 
 from schemas.records import Failure, PartReport, Recording
 from transforms.output_store import OutputStore
+from transforms.skip_annotated import Done
 from transforms.summarize import duplicates_table, foreign_parts, summarize
 
 
@@ -21,7 +22,7 @@ def summary_of(to_do=0, done=(), reports=(), manifest=(), standing=(), duplicate
 def test_a_run_that_did_everything_adds_up():
     summary = summary_of(
         to_do=10,
-        done=[(5, 1), (2, 0)],
+        done=[Done(5, 1), Done(2, 0)],
         reports=iter([report("k1", 6, "a"), report("k2", 2, "b")]),
         manifest=[failure("m:3", "bad_manifest_row")],
         standing=[failure("kept")],
@@ -43,6 +44,13 @@ def test_a_shard_that_was_reported_twice_counts_once():
     summary = summary_of(to_do=3, reports=[report("k1", 2, "a"), report("k1", 2, "a")])
     assert summary.adds_up
     assert summary.failures_by_error == {"not_found": 1}
+
+
+def test_an_output_that_has_an_id_twice_does_not_add_up_and_names_the_first_ids():
+    doubled = [Done(1, 0, 7, tuple("hijklmn")), Done(2, 0), Done(0, 0, 6, tuple("abcdef"))]
+    summary = summary_of(done=doubled)
+    assert not summary.adds_up
+    assert (summary.doubled, summary.doubled_ids) == (13, tuple("abcdefhijk"))
 
 
 def test_all_failures_that_stand_are_listed_by_id_whatever_order_they_come_in():

@@ -9,6 +9,7 @@ import numpy as np
 from schemas.errors import RowError
 
 BLOCK_VALUES = 2**16  # samples times channels in one block: 256 KB stay in a core's cache and need no fresh pages
+BLOCK_S = 10.0  # the most in one block: at the 1 Hz that a header may claim, 2**16 samples grow to 4 GB when resampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,11 @@ class Source:
     channels: int
     codec: str
     blocks: Iterator[np.ndarray]
+
+
+def block_frames(rate: int, channels: int) -> int:
+    """How many frames a reader puts into one block."""
+    return max(1, min(BLOCK_VALUES // channels, round(BLOCK_S * rate)))
 
 
 def frames_in(seconds: float, rate: int) -> int:

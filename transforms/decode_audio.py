@@ -1,13 +1,18 @@
 """DecodeAudio: from the recordings of a shard to clips, fetched and decoded in child processes."""
 
 import os
+import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
+import psutil
 
-from schemas.errors import RowError
+from schemas.errors import MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import Clip, DecodedShard, Failure, Shard
 from transforms.counters import Counters
@@ -16,7 +21,7 @@ from transforms.isolation import call_isolated, child_processes
 from transforms.stays_on_worker import StaysOnWorker
 
 STAGE = "DecodeAudio"
-CHUNK_RECORDINGS = 16  # fetched side by side, and decoded by one child, at a time
+CHUNK_RECORDINGS = 8  # fetched side by side, and decoded by one child, at a time; a hang holds all of them up
 SAMPLE_BYTES = np.dtype(np.float32).itemsize
 
 
@@ -31,19 +36,19 @@ class _DecodeShard(beam.DoFn):
 
     def setup(self) -> None:
         self._pool = child_processes(self._options.decode_processes or os.cpu_count() or 1)
-        # Removed when the worker ends in good order; spilled files have no name left by then in any case.
-        self._scratch = tempfile.TemporaryDirectory(prefix="earmark-", dir=self._options.scratch_dir or None)
-
-    def teardown(self) -> None:
-        self._scratch.cleanup()
+        remove_leftovers(self._options.scratch_dir)
 
     def process(self, shard: Shard) -> Iterator[DecodedShard]:
+        with scratch_folder(self._options.scratch_dir) as scratch:
+            decoded = self._decode_shard(shard, scratch)
+        yield decoded
+
+    def _decode_shard(self, shard: Shard, scratch: str) -> DecodedShard:
         memory_samples = self._options.shard_memory_mb * 2**20 // SAMPLE_BYTES // len(shard.recordings)
-        limits = (self._options.max_duration_s, self._options.recording_timeout_s, memory_samples, self._scratch.name)
+        limits = (self._options.max_duration_s, self._options.recording_timeout_s, memory_samples, scratch)
         requests = [DecodeRequest(recording, *limits) for recording in shard.recordings]
         chunks = [requests[i : i + CHUNK_RECORDINGS] for i in range(0, len(requests), CHUNK_RECORDINGS)]
-        # A fetch has its own time limit; this one, for fetching and decoding, is for what cannot be interrupted.
-        results = call_isolated(self._pool, self._decode, chunks, 2 * self._options.recording_timeout_s)
+        results = call_isolated(self._pool, self._decode, chunks, self._options.recording_timeout_s)
         clips: list[Clip] = []
         failures: list[Failure] = []
         for recording, result in zip(shard.recordings, results, strict=True):
@@ -53,15 +58,38 @@ class _DecodeShard(beam.DoFn):
                 clips.append(Clip(recording, _samples(result), result.facts))
         self._counters.add("decoded_recordings", len(clips))
         self._counters.add("decoded_audio_ms", round(1000 * sum(clip.facts.duration_s for clip in clips)))
-        yield DecodedShard(shard.key, tuple(clips), tuple(failures))
+        return DecodedShard(shard.key, tuple(clips), tuple(failures))
 
 
 def _samples(audio: DecodedAudio) -> np.ndarray:
     if not audio.spilled:
         return audio.samples
-    samples = np.memmap(audio.spilled, dtype=np.float32, mode="r")
-    os.unlink(audio.spilled)  # the mapping keeps the data; nothing is left to clean up, however this process ends
-    return samples
+    return np.memmap(audio.spilled, dtype=np.float32, mode="r")  # keeps the data when the file's name is removed
+
+
+@contextmanager
+def scratch_folder(parent: str) -> Iterator[str]:
+    """A folder for the files of one shard, named after this process; gone with all in it afterwards, however it ends.
+
+    Only a process that is killed leaves it behind, to remove_leftovers of the next one. `parent`: as --scratch_dir.
+    """
+    try:
+        folder = tempfile.mkdtemp(prefix=f"earmark-{os.getpid()}-{socket.gethostname()}-", dir=parent or None)
+    except OSError as error:
+        raise MachineError(f"no folder can be made in the --scratch_dir {parent!r}: {error}") from error
+    try:
+        yield folder
+    finally:
+        # A child that is being stopped may still write into it: what then stays is a leftover.
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(parent: str) -> None:
+    """Removes the scratch folders of processes of this host that are no more."""
+    for folder in Path(parent or tempfile.gettempdir()).glob("earmark-*-*-*"):
+        pid = folder.name.rpartition("-")[0].removeprefix("earmark-").removesuffix(f"-{socket.gethostname()}")
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)  # it may be another user's, or another worker removes it too
 
 
 class DecodeAudio(beam.PTransform):

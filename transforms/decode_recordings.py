@@ -1,19 +1,19 @@
 """What a child process does for DecodeAudio: fetch recordings side by side and decode them. No Beam: it starts fast."""
 
-import os
+import itertools
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from schemas.errors import RowError
+from schemas.errors import MachineError, RowError
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Recording
 from transforms.audio_file import Levels, mono_blocks, open_source, to_dbfs
-from transforms.fetch_audio import fetch_audio
+from transforms.fetch_audio import fetch_audio, row_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,17 @@ class DecodedAudio:
 
 
 def decode_requests(requests: Sequence[DecodeRequest]) -> list[DecodedAudio | RowError]:
-    """Fetches the recordings side by side and decodes them one after the other."""
-    with tempfile.TemporaryDirectory(prefix="earmark-fetch-", dir=requests[0].scratch) as folder:
+    """Fetches the recordings side by side and decodes them one after the other.
+
+    Raises:
+        MachineError: no recording is to blame, such as for a full disk.
+    """
+    scratch = requests[0].scratch
+    try:
+        fetched = tempfile.TemporaryDirectory(prefix="fetch-", dir=scratch, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _no_scratch(scratch, error) from error
+    with fetched as folder:
         paths = fetch_audio([request.recording.uri for request in requests], folder, requests[0].timeout_s)
         return [
             path if isinstance(path, RowError) else _decode_request(request, path)
@@ -51,6 +60,13 @@ def _decode_request(request: DecodeRequest, path: str) -> DecodedAudio | RowErro
         return decode_recording(request, path)
     except RowError as error:
         return error
+    except MachineError:
+        raise
+    except (OSError, MemoryError) as error:
+        return row_error(request.recording.uri, error)
+    except Exception as error:  # decoders raise anything for a hostile file, which costs that file and not the job
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        return RowError("decoder_error", f"the decoder gave up ({said}); is it audio, and whole?")
 
 
 def decode_recording(request: DecodeRequest, path: str) -> DecodedAudio:
@@ -58,6 +74,7 @@ def decode_recording(request: DecodeRequest, path: str) -> DecodedAudio:
 
     Raises:
         RowError: there is no audio to be had from it.
+        MachineError: the scratch folder takes no more.
     """
     recording = request.recording
     levels = Levels()
@@ -80,20 +97,43 @@ def decode_recording(request: DecodeRequest, path: str) -> DecodedAudio:
 
 def _collect(blocks: Iterator[np.ndarray], memory_samples: int, scratch: str) -> tuple[np.ndarray, str]:
     """All blocks as one array; from `memory_samples` on they go to a file, whose path is the second result."""
-    held: list[np.ndarray] = []
+    held: deque[np.ndarray] = deque()
     count = 0
     for block in blocks:
         held.append(block)
         count += len(block)
         if count > memory_samples:
-            path = str(Path(scratch) / f"{uuid.uuid4().hex}.f32")
-            with ExitStack() as on_error, open(path, "wb") as file:
-                on_error.callback(os.unlink, path)
-                for part in held:
-                    part.tofile(file)
-                held.clear()
-                for block in blocks:
-                    block.tofile(file)
-                on_error.pop_all()
+            path = _spill(itertools.chain(_drained(held), blocks), scratch)
             return np.memmap(path, dtype=np.float32, mode="r"), path
     return (np.concatenate(held) if held else np.zeros(0, dtype=np.float32)), ""
+
+
+def _drained(held: deque[np.ndarray]) -> Iterator[np.ndarray]:
+    while held:
+        yield held.popleft()
+
+
+def _spill(blocks: Iterable[np.ndarray], scratch: str) -> str:
+    """All blocks in a new file of `scratch`; none is left there when a block or the disk makes it raise."""
+    path = Path(scratch) / f"{uuid.uuid4().hex}.f32"
+    whole = False
+    try:
+        for block in blocks:
+            _append(path, block)
+        whole = True
+    finally:
+        if not whole:
+            path.unlink(missing_ok=True)
+    return str(path)
+
+
+def _append(path: Path, block: np.ndarray) -> None:
+    try:
+        with open(path, "ab") as file:
+            block.tofile(file)
+    except OSError as error:
+        raise _no_scratch(str(path.parent), error) from error
+
+
+def _no_scratch(folder: str, error: OSError) -> MachineError:
+    return MachineError(f"{folder} takes no more audio ({error}); make room there, or give another --scratch_dir")

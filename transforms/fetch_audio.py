@@ -12,19 +12,33 @@ import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.core import url_to_fs
 
-from schemas.errors import RowError
+from schemas.errors import MachineError, RowError
 
 # Of the machine, not of a row: no space, no memory, no file handles, a broken disk.
 MACHINE_ERRNOS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS}
+)
+# What stores answer where the credentials have expired or there are none; to have too few rights is a row's matter.
+CREDENTIAL_CODES = (401, "401", "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired")
+CREDENTIAL_ERRORS = (
+    "google.auth.exceptions.GoogleAuthError",
+    "botocore.exceptions.NoCredentialsError",
+    "botocore.exceptions.PartialCredentialsError",
+    "botocore.exceptions.CredentialRetrievalError",
+    "botocore.exceptions.TokenRetrievalError",
+    "botocore.exceptions.SSOError",
 )
 
 
 def fetch_audio(uris: Sequence[str], folder: str, timeout_s: float) -> list[str | RowError]:
     """A local path, or why there is none, for each uri, in order.
 
-    Local files stay where they are; others are copied into `folder`, side by side where the file system can. Each
-    copy may take `timeout_s`. Raises OSError for what is the machine's fault, such as a full disk.
+    Local files stay where they are; others are copied into `folder`, side by side where the file system can. Each of
+    those may take `timeout_s`. A copy by a file system that only does one after the other (archives, FTP, SFTP) cannot
+    be interrupted from here: the limit of the child process that this runs in covers it.
+
+    Raises:
+        MachineError: for what is not about one recording, such as a full disk or expired credentials.
     """
     results: list[str | RowError] = [""] * len(uris)
     copies: dict[fsspec.AbstractFileSystem, list[_Copy]] = {}  # a file system is one object a host, archive or store
@@ -37,13 +51,13 @@ def fetch_audio(uris: Sequence[str], folder: str, timeout_s: float) -> list[str 
             file_system, source = url_to_fs(uri)
         except (ValueError, ImportError, TypeError) as error:  # TypeError: it wants more than a URL can say
             results[index] = RowError("unsupported_scheme", f"{uri!r} cannot be fetched: {error}")
-        except OSError as error:
-            results[index] = _row_error(uri, error)
+        except Exception as error:  # opening a broken archive, say, raises what its library likes; row_error sorts it
+            results[index] = row_error(uri, error)
         else:
             copies.setdefault(file_system, []).append(_Copy(index, source, target))
     for file_system, together in copies.items():
         for copy, outcome in zip(together, _copy(file_system, together, timeout_s), strict=True):
-            results[copy.index] = copy.target if outcome is None else _row_error(uris[copy.index], outcome)
+            results[copy.index] = copy.target if outcome is None else row_error(uris[copy.index], outcome)
     return results
 
 
@@ -66,7 +80,7 @@ def _local(path: str) -> str | RowError:
         with open(path, "rb"):
             return os.path.abspath(path)
     except OSError as error:
-        return _row_error(path, error)
+        return row_error(path, error)
 
 
 def _copy(
@@ -80,8 +94,10 @@ def _copy(
 async def _copy_together(
     file_system: AsyncFileSystem, copies: Sequence[_Copy], timeout_s: float
 ) -> list[BaseException | None]:
-    running = (asyncio.wait_for(file_system._get_file(copy.source, copy.target), timeout_s) for copy in copies)
-    return list(await asyncio.gather(*running, return_exceptions=True))
+    async def copy_one(copy: _Copy) -> None:
+        await asyncio.wait_for(file_system._get_file(copy.source, copy.target), timeout_s)
+
+    return list(await asyncio.gather(*map(copy_one, copies), return_exceptions=True))
 
 
 def _copy_one(file_system: fsspec.AbstractFileSystem, copy: _Copy) -> BaseException | None:
@@ -89,23 +105,45 @@ def _copy_one(file_system: fsspec.AbstractFileSystem, copy: _Copy) -> BaseExcept
         file_system.get_file(copy.source, copy.target)
         if os.path.isdir(copy.target):  # what fsspec makes of a folder
             return IsADirectoryError(errno.EISDIR, "it is a folder")
-    except (OSError, ValueError) as error:
+    except Exception as error:  # each client has its own kinds, as in _copy_together; row_error sorts them
         return error
     return None
 
 
-def _row_error(uri: str, error: BaseException) -> RowError:
-    """What an exception of a file system means for the recording; raised on where it is not about the recording."""
+def row_error(uri: str, error: BaseException) -> RowError:
+    """What it means for the recording that reading `uri` raised `error`.
+
+    Raises:
+        MachineError: nothing; the error is not about the recording.
+    """
+    said = " ".join(str(error).split()) or type(error).__name__
+    # A page of the web that wants a login is a bad address; a store that does not know this machine is not.
+    if not uri.startswith(("http://", "https://")) and _is_about_credentials(error):
+        raise MachineError(f"no valid credentials to read {uri!r} ({said}); sign in again on this machine") from error
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE_ERRNOS):
+        message = f"this machine cannot go on, as seen when it read {uri!r} ({said}); see to its memory and disks"
+        raise MachineError(message) from error
     if isinstance(error, FileNotFoundError):
-        return RowError("not_found", f"there is no {uri!r}")
+        return RowError("not_found", f"there is no {uri!r}; look at the manifest, or --audio_root")
     if isinstance(error, PermissionError):
         return RowError("permission_denied", f"no permission to read {uri!r}")
     if isinstance(error, IsADirectoryError):
         return RowError("not_a_file", f"{uri!r} is a folder; name the files in it")
     if isinstance(error, TimeoutError):
         return RowError("fetch_timeout", f"{uri!r} did not arrive in time; see --recording_timeout_s")
-    if isinstance(error, OSError) and error.errno in MACHINE_ERRNOS:
-        raise error
-    if isinstance(error, OSError | ValueError) or type(error).__module__.startswith(("aiohttp", "gcsfs", "botocore")):
-        return RowError("fetch_failed", f"{uri!r} could not be read: {error or type(error).__name__}")
-    raise error
+    return RowError("fetch_failed", f"{uri!r} could not be read: {said}")
+
+
+def _is_about_credentials(error: BaseException | None) -> bool:
+    """By names and codes, so that no client has to be imported; s3fs hides what the store said behind a cause."""
+    while error is not None:
+        kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+        codes = [getattr(error, name, None) for name in ("code", "status", "status_code")]
+        response = getattr(error, "response", None)
+        codes.append(getattr(response, "status_code", None))  # requests, httpx
+        if isinstance(response, dict):  # botocore
+            codes.append(response.get("Error", {}).get("Code"))
+        if not kinds.isdisjoint(CREDENTIAL_ERRORS) or any(code in CREDENTIAL_CODES for code in codes):
+            return True
+        error = error.__cause__
+    return False

@@ -3,21 +3,30 @@
 import functools
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from schemas.errors import RowError
+from schemas.errors import MachineError, RowError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-@functools.cache
+_one_at_a_time = threading.Lock()  # functools.cache lets two threads make one pool each
+
+
 def child_processes(count: int) -> ProcessPool:
     """The pool of `count` children of this process, shared by its threads and ended with it."""
+    with _one_at_a_time:
+        return _new_pool(count)
+
+
+@functools.cache
+def _new_pool(count: int) -> ProcessPool:
     return ProcessPool(count, initializer=_end_with_parent, context=multiprocessing.get_context("spawn"))
 
 
@@ -25,21 +34,24 @@ def call_isolated(
     pool: ProcessPool,
     function: Callable[[Sequence[T]], Sequence[R | RowError]],
     chunks: Sequence[Sequence[T]],
-    timeout_s: float,
+    item_timeout_s: float,
 ) -> Iterator[R | RowError]:
     """`function` of each chunk, in children side by side; the results of all items, in order.
 
-    Where a child dies or takes longer than `timeout_s`, each item of its chunk is tried once more alone; the one that
-    does it again is a RowError. What `function` raises is raised here.
+    Where a child dies or takes longer than `item_timeout_s` for each item of its chunk, every one of them is tried once
+    more alone; the one that does it again is a RowError. What `function` raises is raised here.
+
+    Raises:
+        MachineError: a child was killed from outside, also alone: memory has run out.
     """
-    futures = [pool.schedule(function, args=[chunk], timeout=timeout_s) for chunk in chunks]
+    futures = [pool.schedule(function, args=[chunk], timeout=item_timeout_s * len(chunk)) for chunk in chunks]
     try:
         for chunk, future in zip(chunks, futures, strict=True):
             try:
                 yield from future.result()
             except (ProcessExpired, TimeoutError):
                 for item in chunk:
-                    yield _call_alone(pool, function, item, timeout_s)
+                    yield _call_alone(pool, function, item, item_timeout_s)
     finally:
         for future in futures:
             future.cancel()
@@ -52,10 +64,17 @@ def _call_alone(
         results: Sequence[R | RowError] = pool.schedule(function, args=[[item]], timeout=timeout_s).result()
         return results[0]
     except ProcessExpired as error:
+        if error.exitcode == -signal.SIGKILL:  # a file cannot do that; the kernel does it when there is no memory left
+            raise MachineError(
+                "a decoding process was killed, also alone: this machine has too little memory; "
+                "give fewer --decode_processes or less --shard_memory_mb"
+            ) from error
         how = f"signal {-error.exitcode}" if error.exitcode < 0 else f"status {error.exitcode}"
         return RowError("crashed", f"decoding ended the process ({how}), also alone; the file is damaged or hostile")
     except TimeoutError:
-        return RowError("timeout", f"not decoded within {timeout_s:g} s, also alone; see --recording_timeout_s")
+        return RowError(
+            "timeout", f"not fetched and decoded within {timeout_s:g} s, also alone; see --recording_timeout_s"
+        )
 
 
 def _end_with_parent() -> None:

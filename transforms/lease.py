@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -29,9 +30,13 @@ FOLDER = "_earmark/leases"
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who runs. `pid` on `host` is the process that started the run, `started_s` when that process began.
+    """Who runs.
 
-    `ended`: the run has let go of the output.
+    Attributes:
+        pid: of the process that started the run on `host`; `started_s` is when that process began.
+        ended: the run has let go of the output.
+        boot_id, pid_namespace: what `pid` is a number in, "" where the system does not say. Containers of several
+            machines, or of one, may all have the same host name.
     """
 
     run_id: str
@@ -40,16 +45,26 @@ class Lease:
     started_s: float
     heartbeat_s: float
     ended: bool = False
+    boot_id: str = ""
+    pid_namespace: str = ""
 
     @classmethod
     def of_this_process(cls, run_id: str) -> "Lease":
-        return cls(run_id, socket.gethostname(), os.getpid(), psutil.Process().create_time(), time.time())
+        return cls(
+            run_id,
+            socket.gethostname(),
+            os.getpid(),
+            psutil.Process().create_time(),
+            time.time(),
+            boot_id=_boot_id(),
+            pid_namespace=_pid_namespace(),
+        )
 
     def is_over(self, now_s: float) -> bool:
         """Whether its holder is done, known to be dead, or has not been heard of for too long."""
         if self.ended:
             return True
-        if self.host == socket.gethostname():
+        if (self.host, self.boot_id, self.pid_namespace) == (socket.gethostname(), _boot_id(), _pid_namespace()):
             return not _is_running(self.pid, self.started_s)
         return now_s - self.heartbeat_s > EXPIRY_S
 
@@ -58,13 +73,14 @@ def take_lease(store: OutputStore, run_id: str, take_over: bool) -> "HeldLease":
     """The lease on `store` for `run_id`.
 
     Raises:
-        JobError: another run has it, and is alive as far as can be known, and `take_over` is False.
+        JobError: another run has it, and is alive as far as can be known, or what it left cannot be read; and
+            `take_over` is False.
     """
     held = _highest(store)
     number = 1
     if held is not None:
-        lease = _read(store, held)
-        if lease is not None and not lease.is_over(time.time()) and not take_over:
+        lease = None if take_over else _read(store, held)
+        if lease is not None and not lease.is_over(time.time()):
             raise JobError(
                 f"run {lease.run_id} (process {lease.pid} on {lease.host}, last heard of"
                 f" {max(0.0, time.time() - lease.heartbeat_s):.0f} s ago) is writing to {store.root}; wait for it,"
@@ -132,11 +148,30 @@ def _highest(store: OutputStore) -> str | None:
 
 
 def _read(store: OutputStore, name: str) -> Lease | None:
-    """The lease, or None where it has been released in the meantime."""
+    """The lease, or None where it has been released in the meantime. Raises JobError for what is no lease."""
     try:
         return Lease(**json.loads(store.read(f"{FOLDER}/{name}")))
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError) as error:
+        raise JobError(
+            f"{store.root}/{FOLDER}/{name} is damaged ({error}); give --take_over if no run is writing there"
+        ) from error
+
+
+def _boot_id() -> str:
+    """Of the running kernel, the same in all containers on it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _pid_namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def _is_running(pid: int, started_s: float) -> bool:

@@ -1,68 +1,24 @@
-"""Rows of manifest files as they stand there: JSONL, CSV, TSV, Parquet, and folders or globs of audio files."""
+"""Rows of manifest files as they stand there: JSONL, CSV, TSV and Parquet, compressed or not."""
 
 import csv
 import itertools
 import json
 import lzma
-import os
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
 
 from schemas.errors import JobError
 from schemas.manifest import ManifestRow
+from transforms.find_manifests import audio_files, manifest_format
 
 MAX_LINE_BYTES = 2**20
-FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
-COMPRESSIONS = ("gz", "bz2", "xz", "zst")
-AUDIO_NAMES = "wav flac mp3 ogg oga opus m4a mp4 aac webm mka mkv amr gsm g722 aif aiff au wma wv caf"
-AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
-
-
-def manifest_format(path: str) -> str:
-    """One of FORMATS by the name, compressed or not; "" for what is no manifest."""
-    suffixes = [suffix.lstrip(".").lower() for suffix in PurePosixPath(path).suffixes[-2:]]
-    if suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    return suffixes[-1] if suffixes and suffixes[-1] in FORMATS else ""
-
-
-def find_manifests(manifest: str) -> list[str]:
-    """The manifest files that `manifest` (a file or a glob of files) stands for, or itself for a folder of audio.
-
-    Raises:
-        JobError: there is nothing there.
-    """
-    try:
-        file_system, path = url_to_fs(manifest)
-        if any(mark in path for mark in "*?[") and not file_system.exists(path):
-            found = sorted(file_system.glob(path))
-            if not found:
-                raise JobError(f"nothing matches the manifest {manifest}")
-            manifests = [file_system.unstrip_protocol(name) for name in found if manifest_format(name)]
-            return [name.removeprefix("file://") for name in manifests] if manifests else [manifest]
-        if not file_system.exists(path):
-            raise JobError(f"there is no manifest {manifest}")
-        if file_system.isdir(path):
-            if manifest_format(path):
-                raise JobError(f"manifest {manifest} is a folder; name the files in it, as in {manifest.rstrip('/')}/*")
-            return [manifest]
-        if manifest_format(path):
-            return [manifest]
-    except (ValueError, ImportError, OSError) as error:
-        raise JobError(f"manifest {manifest} cannot be reached: {error}") from error
-    raise JobError(
-        f"manifest {manifest} is none that earmark reads: a file ending in {', '.join('.' + name for name in FORMATS)}"
-        " (compressed or not), a folder of audio files, or a glob of either"
-    )
 
 
 def manifest_rows(manifest: str) -> Iterator[ManifestRow]:
@@ -74,7 +30,7 @@ def manifest_rows(manifest: str) -> Iterator[ManifestRow]:
     kind = manifest_format(manifest)
     try:
         if not kind:
-            yield from _audio_files(manifest)
+            yield from audio_files(manifest)
         elif kind == "parquet":
             yield from _parquet_rows(manifest)
         else:
@@ -218,16 +174,3 @@ def _parquet_values(batch: pa.RecordBatch) -> list[tuple[dict[str, Any], str]]:
         if batch.num_rows == 1:
             return [({}, f"the row cannot be read: {error}")]
     return [row for number in range(batch.num_rows) for row in _parquet_values(batch.slice(number, 1))]
-
-
-def _audio_files(place: str) -> Iterator[ManifestRow]:
-    """The files of a folder with the suffix of an audio file, or all that a glob matches, by name."""
-    file_system, path = url_to_fs(place)
-    is_folder = file_system.isdir(path)
-    found = file_system.find(path, detail=True) if is_folder else file_system.glob(path, detail=True)
-    files = sorted(name for name, info in found.items() if info["type"] != "directory")
-    names = [name for name in files if not is_folder or PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES]
-    is_local = "file" in file_system.protocol
-    for number, name in enumerate(names, 1):
-        uri = os.path.abspath(name) if is_local else file_system.unstrip_protocol(name)
-        yield ManifestRow(place, number, {"audio": uri})

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, BinaryIO
@@ -17,13 +17,17 @@ from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import JobError
 from schemas.records import Failure, PartReport
+from transforms.file_system import files_below, is_there, storage_errors
 
 METADATA_KEY = b"earmark"  # of a part's footer: a JSON object with run_id, key, fingerprint, failures
 
 
 @dataclass(frozen=True)
 class OutputStore:
-    """An output folder. Paths of its methods are relative to `root`, a local path or any URL that fsspec knows."""
+    """An output folder. Paths of its methods are relative to `root`, a local path or any URL that fsspec knows.
+
+    Whatever goes wrong with the file system is a StorageError, but for FileNotFoundError of what is read or removed.
+    """
 
     root: str
 
@@ -32,6 +36,12 @@ class OutputStore:
         # The listings decide what is annotated already and who runs; fsspec's cache of them would never expire.
         file_system, path = url_to_fs(self.root, use_listings_cache=False)
         return file_system, path.rstrip("/")
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
+        """The file system and the path of the root there, for what can go wrong on it."""
+        with storage_errors():
+            yield self._place
 
     def __getstate__(self) -> dict[str, str]:
         return {"root": self.root}
@@ -42,15 +52,15 @@ class OutputStore:
 
     def create(self, path: str, content: bytes) -> bool:
         """Puts a whole object in place, or does nothing and returns False where there is one already."""
-        file_system, root = self._place
-        target = f"{root}/{path}"
-        if isinstance(file_system, LocalFileSystem):
-            return self._create_locally(target, content)
-        try:
-            file_system.pipe_file(target, content, mode="create")
-        except FileExistsError:
-            return False
-        return True
+        with self._reached() as (file_system, root):
+            target = f"{root}/{path}"
+            if isinstance(file_system, LocalFileSystem):
+                return self._create_locally(target, content)
+            try:
+                file_system.pipe_file(target, content, mode="create")
+            except FileExistsError:
+                return False
+            return True
 
     def _create_locally(self, target: str, content: bytes) -> bool:
         with self._temporary(content) as temporary:
@@ -63,14 +73,14 @@ class OutputStore:
 
     def replace(self, path: str, content: bytes) -> None:
         """Puts a whole object in place of an earlier one; a reader sees the one or the other."""
-        file_system, root = self._place
-        target = f"{root}/{path}"
-        if isinstance(file_system, LocalFileSystem):
-            with self._temporary(content) as temporary:
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                os.replace(temporary, target)
-        else:
-            file_system.pipe_file(target, content)
+        with self._reached() as (file_system, root):
+            target = f"{root}/{path}"
+            if isinstance(file_system, LocalFileSystem):
+                with self._temporary(content) as temporary:
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                    os.replace(temporary, target)
+            else:
+                file_system.pipe_file(target, content)
 
     @contextlib.contextmanager
     def _temporary(self, content: bytes) -> Iterator[str]:
@@ -90,40 +100,33 @@ class OutputStore:
 
     def clear_temporary(self) -> None:
         """Removes what a killed run left half written; only for who holds the lease."""
-        file_system, root = self._place
-        if isinstance(file_system, LocalFileSystem) and file_system.exists(f"{root}/_earmark/tmp"):
-            file_system.rm(f"{root}/_earmark/tmp", recursive=True)
-
-    def exists(self, path: str) -> bool:
-        file_system, root = self._place
-        return bool(file_system.exists(f"{root}/{path}"))
+        with self._reached() as (file_system, root), contextlib.suppress(FileNotFoundError):
+            if isinstance(file_system, LocalFileSystem):
+                file_system.rm(f"{root}/_earmark/tmp", recursive=True)
 
     def read(self, path: str) -> bytes:
-        file_system, root = self._place
-        return bytes(file_system.cat_file(f"{root}/{path}"))
+        with self._reached() as (file_system, root):
+            return bytes(file_system.cat_file(f"{root}/{path}"))
 
     def remove(self, path: str) -> None:
-        file_system, root = self._place
-        file_system.rm_file(f"{root}/{path}")
+        with self._reached() as (file_system, root):
+            file_system.rm_file(f"{root}/{path}")
 
     def names(self, folder: str) -> list[str]:
         """Names of the objects right in `folder`, sorted; none where there is no such folder."""
-        file_system, root = self._place
-        try:
-            found = file_system.ls(f"{root}/{folder}", detail=False)
-        except FileNotFoundError:
-            return []
-        return sorted(path.rstrip("/").rsplit("/", 1)[1] for path in found)
+        with self._reached() as (file_system, root):
+            try:
+                found = file_system.ls(f"{root}/{folder}", detail=False)
+            except FileNotFoundError:
+                return []
+            return sorted(path.rstrip("/").rsplit("/", 1)[1] for path in found)
 
     def parts(self) -> list[str]:
-        """Paths of all parts, sorted. What is listed is complete."""
-        file_system, root = self._place
-        if isinstance(file_system, LocalFileSystem):  # fsspec asks for the size and times of every file
-            found: Iterable[str] = _walk(f"{root}/annotations")
-        else:
-            found = file_system.find(f"{root}/annotations")
-        below = len(root) + 1
-        return sorted(path[below:] for path in found if path.endswith(".parquet"))
+        """Paths of all parts, sorted. What is listed is complete; a folder that cannot be listed is an error."""
+        with self._reached() as (file_system, root):
+            folder, below = f"{root}/annotations", len(root) + 1
+            found = files_below(file_system, folder) if is_there(file_system, folder) else iter(())
+            return sorted(path[below:] for path in found if path.endswith(".parquet"))
 
     def read_part(self, path: str) -> tuple[list[str], PartReport]:
         """The ids that a part annotates, and its report.
@@ -143,12 +146,13 @@ class OutputStore:
 
     @contextlib.contextmanager
     def _open_part(self, path: str) -> Iterator[BinaryIO]:
-        file_system, root = self._place
-        try:
-            with file_system.open(f"{root}/{path}", "rb") as file:
+        with self._reached() as (file_system, root), file_system.open(f"{root}/{path}", "rb") as file:
+            try:
                 yield file
-        except (pa.ArrowInvalid, KeyError) as error:
-            raise JobError(f"{root}/{path} is not a part that earmark wrote; move it elsewhere ({error})") from error
+            except (pa.ArrowInvalid, KeyError) as error:
+                raise JobError(
+                    f"{root}/{path} is not a part that earmark wrote; move it elsewhere ({error})"
+                ) from error
 
 
 def encode_part(table: pa.Table, report: PartReport, run_id: str, fingerprint: str) -> bytes:
@@ -171,9 +175,3 @@ def encode_table(table: pa.Table) -> bytes:
 def _report(footer: pq.FileMetaData) -> PartReport:
     about: dict[str, Any] = json.loads((footer.metadata or {})[METADATA_KEY])
     return PartReport(about["key"], footer.num_rows, tuple(Failure(**failure) for failure in about["failures"]))
-
-
-def _walk(folder: str) -> Iterator[str]:
-    for path, _, names in os.walk(folder):
-        for name in names:
-            yield f"{path}/{name}"

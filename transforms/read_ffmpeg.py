@@ -8,10 +8,11 @@ import av
 import numpy as np
 
 from schemas.errors import RowError
-from transforms.audio_source import BLOCK_VALUES, Source, frames_in, past_end
+from transforms.audio_source import Source, block_frames, frames_in, past_end
 
 # Demuxers of recordings. Playlists and the like, which make FFmpeg open other files and hosts, are not among them.
 FFMPEG_FORMATS = "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,caf,flac,g722,gsm,matroska,webm,mov,mp4,mp3,ogg,wav,w64,wv"
+PLANES = 8  # PyAV crashes the process on frames of more
 
 av.logging.set_level(None)
 
@@ -25,6 +26,9 @@ def open_ffmpeg(path: str, offset_s: float) -> Iterator[Source]:
         stream = container.streams.audio[0]
         stream.thread_type = "NONE"  # one child decodes on each core already
         context = stream.codec_context
+        if context is None:
+            message = f"the file is {container.format.long_name} of a codec that FFmpeg cannot decode; convert it"
+            raise RowError("unsupported_codec", message)
         codec = context.codec.canonical_name
         frames = _ffmpeg_frames(container, stream)
         blocks = _float_blocks(frames, context.sample_rate, context.layout)
@@ -46,22 +50,27 @@ def _ffmpeg_frames(container: "av.container.InputContainer", stream: "av.AudioSt
 
 def _float_blocks(frames: Iterable["av.AudioFrame"], rate: int, layout: "av.AudioLayout") -> Iterator[np.ndarray]:
     """Frames joined to blocks of float32, all of one rate and layout also where the stream changes them midway."""
-    frames_per_block = max(1024, BLOCK_VALUES // layout.nb_channels)
-    for _, alike in itertools.groupby(frames, key=lambda frame: (frame.format.name, frame.layout.name, frame.rate)):
-        to_float = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+    packing = "fltp" if layout.nb_channels <= PLANES else "flt"  # most decoders make planes, and they are mixed faster
+    shapes = itertools.groupby(frames, key=lambda frame: (frame.format.name, frame.layout.name, frame.rate))
+    for (_, _, found_rate), alike in shapes:
+        size = block_frames(found_rate, layout.nb_channels)
+        to_float = av.AudioResampler(format=packing, layout=layout, rate=rate)
         joined = av.AudioFifo()
         for frame in alike:
             frame.pts = None  # gaps between timestamps are no reason to stop
             joined.write(frame)
-            if joined.samples >= frames_per_block:
-                yield from _arrays(to_float.resample(joined.read()))
+            while joined.samples >= size:
+                yield from _arrays(to_float.resample(joined.read(size)))
         if joined.samples:
             yield from _arrays(to_float.resample(joined.read()))
         yield from _arrays(to_float.resample(None))
 
 
 def _arrays(frames: Iterable["av.AudioFrame | None"]) -> Iterator[np.ndarray]:
-    return (frame.to_ndarray().T for frame in frames if frame is not None)
+    for frame in frames:
+        if frame is not None:
+            values = frame.to_ndarray()
+            yield values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
 
 
 def _skip(blocks: Iterator[np.ndarray], offset_s: float, rate: int) -> Iterator[np.ndarray]:

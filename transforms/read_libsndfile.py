@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from schemas.errors import RowError
-from transforms.audio_source import BLOCK_VALUES, Source, frames_in, past_end
+from transforms.audio_source import Source, block_frames, frames_in, past_end
 
 PLACEHOLDER_BYTES = 0x7FFFF000  # writers that cannot seek back leave a length at or above this in a wav header
 ID3V1_BYTES = 128  # of the tag that may stand at the end of an mp3
@@ -82,7 +82,7 @@ def open_libsndfile(path: str, offset_s: float) -> Iterator[Source]:
 
 
 def _libsndfile_blocks(file: soundfile.SoundFile, start: int) -> Iterator[np.ndarray]:
-    frames = max(1, BLOCK_VALUES // file.channels)
+    frames = block_frames(file.samplerate, file.channels)
     is_16_bit = file.subtype == "PCM_16"  # numpy makes floats of these ten times faster than libsndfile
     position = start
     try:

@@ -12,6 +12,7 @@ from apache_beam.pvalue import TaggedOutput
 from schemas.manifest import ManifestShape, parse_row
 from schemas.records import Failure, Recording
 from transforms.counters import Counters
+from transforms.failure_limit import check_failures
 from transforms.manifest_files import manifest_rows
 
 
@@ -41,12 +42,16 @@ def shape_for(manifest: str, shape: ManifestShape) -> ManifestShape:
 @beam.typehints.with_input_types(list[str])
 @beam.typehints.with_output_types(Recording)
 class _ReadManifests(beam.DoFn):
-    def __init__(self, shape: ManifestShape, limit: int, counters: Counters):
-        self._shape, self._limit, self._counters = shape, limit, counters
+    def __init__(self, shape: ManifestShape, limit: int, max_failure_ratio: float, counters: Counters):
+        self._shape, self._limit = shape, limit
+        self._max_failure_ratio, self._counters = max_failure_ratio, counters
 
     def process(self, manifests: list[str]) -> Iterator[Recording | TaggedOutput[Literal["failures"], Failure]]:
-        for row in read_manifests(manifests, self._shape, self._limit):
+        bad = 0
+        for rows, row in enumerate(read_manifests(manifests, self._shape, self._limit), 1):
             if isinstance(row, Failure):
+                bad += 1
+                check_failures(bad, rows, self._max_failure_ratio)
                 self._counters.add("bad_manifest_rows")
                 yield TaggedOutput("failures", row)
             else:
@@ -57,11 +62,19 @@ class _ReadManifests(beam.DoFn):
 class ReadManifest(beam.PTransform):
     """Recordings (main output) and `failures`; manifests are read side by side unless a limit counts over all."""
 
-    def __init__(self, manifests: Sequence[str], shape: ManifestShape, limit: int, counters: Counters):
+    def __init__(
+        self,
+        manifests: Sequence[str],
+        shape: ManifestShape,
+        limit: int,
+        max_failure_ratio: float,
+        counters: Counters,
+    ):
         super().__init__()
-        self._manifests, self._shape, self._limit, self._counters = list(manifests), shape, limit, counters
+        self._manifests, self._limit = list(manifests), limit
+        self._read = _ReadManifests(shape, limit, max_failure_ratio, counters)
 
     def expand(self, pipeline: beam.Pipeline) -> Any:
         groups = [self._manifests] if self._limit else [[manifest] for manifest in self._manifests]
-        read = beam.ParDo(_ReadManifests(self._shape, self._limit, self._counters))
-        return pipeline | beam.Create(groups) | beam.Reshuffle() | read.with_outputs("failures", main="recordings")
+        read = beam.ParDo(self._read).with_outputs("failures", main="recordings")
+        return pipeline | beam.Create(groups) | beam.Reshuffle() | read

@@ -1,5 +1,6 @@
 """SkipAnnotated: the recordings of the manifest that are still to do, each once, given what is done already."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -13,11 +14,29 @@ from transforms.output_store import OutputStore
 
 # Ids are compared within partitions of the corpus: a hundred million ids are 25 thousand a partition.
 PARTITIONS = 4096
+MAX_DOUBLED_IDS = 10  # that are named; more would help nobody
 _SideOutput: TypeAlias = (
     TaggedOutput[Literal["duplicates"], Recording]
     | TaggedOutput[Literal["failures"], Failure]
-    | TaggedOutput[Literal["done"], tuple[int, int]]
+    | TaggedOutput[Literal["done"], "Done"]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What needs no work now of some rows of the manifest, and what is wrong with what the output holds of their kind.
+
+    Attributes:
+        annotated: ids of the rows that are annotated already.
+        kept: ids of the rows that failed before and are not tried again.
+        doubled: annotations that the output has beyond one an id.
+        doubled_ids: ids that have several annotations, in order; not more than MAX_DOUBLED_IDS of them.
+    """
+
+    annotated: int
+    kept: int
+    doubled: int = 0
+    doubled_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +46,14 @@ class StillToDo:
     Attributes:
         recordings: to annotate now, one an id, ordered by id.
         duplicates: rows whose id another row has too, and which are left out for it.
-        annotated: how many ids are done already.
         failures: of earlier runs that still stand, because their recordings are not tried now.
-        kept: how many of `failures` are of ids in these rows.
+        done: the rest of the rows, in numbers; its kept ones are among `failures`.
     """
 
     recordings: tuple[Recording, ...]
     duplicates: tuple[Recording, ...]
-    annotated: int
     failures: tuple[Failure, ...]
-    kept: int
+    done: Done
 
 
 def skip_annotated(
@@ -45,27 +62,32 @@ def skip_annotated(
     """Separates the rows of one partition; what comes out does not depend on the order of anything.
 
     Args:
-        annotated: ids of the partition that the output has annotations for.
+        annotated: the id of every annotation of the partition that the output has; an id should be there once.
         failures: failures of the partition in the output, of any run.
         keep_failures: whether what failed before is left alone.
     """
-    done = set(annotated)
+    annotations = Counter(annotated)
+    doubled = sorted(id for id, count in annotations.items() if count > 1)
     # Of several failures of one id the latest run's stands; run ids sort by time.
     by_time = sorted(failures, key=lambda failure: (failure.run_id, repr(failure)))
-    standing = {failure.id: failure for failure in by_time if failure.id not in done}
+    standing = {failure.id: failure for failure in by_time if failure.id not in annotations}
     by_id: dict[str, list[Recording]] = {}
     for row in rows:
         by_id.setdefault(row.id, []).append(row)
     winners = {id: winner(group) for id, group in by_id.items()}
     kept = set(standing) & set(winners) if keep_failures else set[str]()
-    to_do = [winners[id] for id in sorted(winners) if id not in done and id not in kept]
+    to_do = [winners[id] for id in sorted(winners) if id not in annotations and id not in kept]
     tried = {recording.id for recording in to_do}
     return StillToDo(
         recordings=tuple(to_do),
         duplicates=tuple(row for id, group in sorted(by_id.items()) for row in _others(group, winners[id])),
-        annotated=len(done & set(winners)),
         failures=tuple(standing[id] for id in sorted(standing) if id not in tried),
-        kept=len(kept),
+        done=Done(
+            annotated=len(annotations.keys() & winners.keys()),
+            kept=len(kept),
+            doubled=annotations.total() - len(annotations),
+            doubled_ids=tuple(doubled[:MAX_DOUBLED_IDS]),
+        ),
     )
 
 
@@ -103,19 +125,19 @@ class _SkipPartition(beam.DoFn):
             members["failures"],
             self._keep_failures,
         )
-        self._counters.add("already_annotated", left.annotated)
-        self._counters.add("kept_failures", left.kept)
+        self._counters.add("already_annotated", left.done.annotated)
+        self._counters.add("kept_failures", left.done.kept)
         self._counters.add("to_do", len(left.recordings))
         yield from left.recordings
         for duplicate in left.duplicates:
             yield TaggedOutput("duplicates", duplicate)
         for failure in left.failures:
             yield TaggedOutput("failures", failure)
-        yield TaggedOutput("done", (left.annotated, left.kept))
+        yield TaggedOutput("done", left.done)
 
 
 class SkipAnnotated(beam.PTransform):
-    """Recordings still to do (main output), `duplicates`, `failures` that still stand, and counts of what is `done`.
+    """Recordings still to do (main output), `duplicates`, `failures` that still stand, and Done for what is `done`.
 
     What the output holds is read from `snapshot`, the list of parts that was written down when the run was launched,
     never from a fresh listing: whatever a runner starts over, the same recordings come out.

@@ -13,6 +13,7 @@ import pyarrow as pa
 from schemas.records import Failure, PartReport, Recording
 from schemas.tables import failures_table
 from transforms.output_store import OutputStore, encode_table
+from transforms.skip_annotated import MAX_DOUBLED_IDS, Done
 
 FAILURES_PATH = "failures/failures.parquet"
 
@@ -26,9 +27,12 @@ class Summary:
         already_annotated: of them, annotated by earlier runs.
         kept_failures: of them, failed in earlier runs and not tried again.
         annotated, failed: of them, in this run.
+        unreadable: rows of the manifest that cannot be read; they are among `failed`.
         duplicates: rows of the manifest left out because another row has their id.
         failures_by_error: of all that stand after this run, also of recordings that this manifest does not name.
         foreign_parts: parts that appeared during the run and are not of it.
+        doubled: annotations that the output had at launch beyond one an id, as a forgotten worker may leave them.
+        doubled_ids: the first of their ids.
     """
 
     planned: int
@@ -36,19 +40,27 @@ class Summary:
     kept_failures: int
     annotated: int
     failed: int
+    unreadable: int
     duplicates: int
     failures_by_error: dict[str, int]
     foreign_parts: tuple[str, ...] = ()
+    doubled: int = 0
+    doubled_ids: tuple[str, ...] = ()
+
+    @property
+    def tried(self) -> int:
+        """Recordings that this run fetched, or tried to."""
+        return self.planned - self.already_annotated - self.kept_failures - self.unreadable
 
     @property
     def adds_up(self) -> bool:
         accounted = self.already_annotated + self.kept_failures + self.annotated + self.failed
-        return self.planned == accounted and not self.foreign_parts
+        return self.planned == accounted and not self.foreign_parts and not self.doubled
 
 
 def summarize(
     to_do: int,
-    done: Iterable[tuple[int, int]],
+    done: Iterable[Done],
     reports: Iterable[PartReport],
     manifest_failures: Sequence[Failure],
     standing_failures: Sequence[Failure],
@@ -58,13 +70,13 @@ def summarize(
 
     Args:
         to_do: recordings that were to be annotated by this run.
-        done: pairs of (annotated by earlier runs, kept failures) of parts of the manifest.
+        done: what needed no work, of parts of the manifest.
         reports: of this run's parts; a shard that was done twice may come twice.
     """
     by_key = {report.key: report for report in reports}
     shard_failures = [failure for report in by_key.values() for failure in report.failures]
-    pairs = list(done)
-    already, kept = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
+    done = list(done)
+    already, kept = sum(one.annotated for one in done), sum(one.kept for one in done)
     failures = sorted(
         [*standing_failures, *manifest_failures, *shard_failures],
         key=lambda failure: (failure.id, failure.uri, failure.message),
@@ -75,8 +87,11 @@ def summarize(
         kept_failures=kept,
         annotated=sum(report.annotated for report in by_key.values()),
         failed=len(shard_failures) + len(manifest_failures),
+        unreadable=len(manifest_failures),
         duplicates=duplicates,
         failures_by_error=dict(Counter(failure.error for failure in failures).most_common()),
+        doubled=sum(one.doubled for one in done),
+        doubled_ids=tuple(sorted(id for one in done for id in one.doubled_ids)[:MAX_DOUBLED_IDS]),
     )
     return summary, failures
 
@@ -131,6 +146,6 @@ class Summarize(beam.PTransform):
         self._write = _WriteSummary(store, snapshot, run_folder, run_id)
 
     def expand(self, counted: Any) -> beam.PCollection:
-        """`counted`: PCollections named to_do (counts), done (pairs), reports, manifest, standing, duplicates."""
+        """`counted`: PCollections named to_do (counts), done, reports, manifest, standing, duplicates."""
         keyed = {name: found | f"Key_{name}" >> beam.Map(lambda one: (None, one)) for name, found in counted.items()}
         return keyed | beam.CoGroupByKey() | beam.ParDo(self._write)

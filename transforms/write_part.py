@@ -27,13 +27,12 @@ def write_part(
     failures = tuple(dataclasses.replace(failure, run_id=run_id) for failure in shard.failures)
     report = PartReport(shard.key, len(shard.annotations), failures)
     content = encode_part(annotations_table(shard.annotations, tasks), report, run_id, fingerprint)
-    check_lease(store, run_id)
     path = store.part_path(shard.key)
     try:
-        created = store.create(path, content)
+        check_lease(store, run_id)
+        return report if store.create(path, content) else store.read_report(path)
     except OSError as error:
         raise MachineError(f"{path} could not be written to {store.root}: {error}") from error
-    return report if created else store.read_report(path)
 
 
 class _WritePart(beam.DoFn):

@@ -1,0 +1,108 @@
+import json
+import uuid
+from pathlib import Path
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import known_implementations
+
+from pipeline.launch import JOB_PATH, launched_run
+from schemas.errors import JobError
+from schemas.job import JobOptions
+from transforms.lease import FOLDER as LEASES
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text(json.dumps({"audio": "a.wav"}) + "\n")
+    return str(path)
+
+
+def launched(manifest, output):
+    return launched_run(manifest, str(output), JobOptions(), "model@1", workers=1)
+
+
+class Failing(MemoryFileSystem):
+    """Raises what is no OSError where the name of the method and the path are what the test says."""
+
+    protocol = "failing"
+    method, part_of_path = "", ""
+
+    def _fail(self, method, path):
+        if method == self.method and self.part_of_path in path:
+            raise Exception("HttpError 403:\nno permission")
+
+    def pipe_file(self, path, value, **kwargs):
+        self._fail("pipe_file", path)
+        return super().pipe_file(path, value, **kwargs)
+
+    def ls(self, path, **kwargs):
+        self._fail("ls", path)
+        return super().ls(path, **kwargs)
+
+    def info(self, path, **kwargs):
+        self._fail("info", path)
+        return super().info(path, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("method", "part_of_path"),
+    [
+        ("pipe_file", JOB_PATH),
+        ("ls", LEASES),
+        ("pipe_file", LEASES),
+        ("info", "annotations"),
+        ("pipe_file", "parts.txt"),
+        ("pipe_file", "run.json"),
+    ],
+)
+def test_what_goes_wrong_while_the_output_is_claimed_is_one_line(manifest, monkeypatch, method, part_of_path):
+    fsspec.register_implementation("failing", Failing, clobber=True)
+    monkeypatch.setattr(Failing, "method", method)
+    monkeypatch.setattr(Failing, "part_of_path", part_of_path)
+    output = f"failing://out-{uuid.uuid4().hex}"
+    words = f"^output {output} cannot be used: HttpError 403: no permission$"
+    with pytest.raises(JobError, match=words), launched(manifest, output):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [("nowhere://out", "Protocol not known: nowhere"), ("missing://out", "Install the library of missing")],
+)
+def test_an_output_of_an_unknown_file_system_is_one_line(manifest, monkeypatch, output, reason):
+    missing = {"class": "no_such_library.FileSystem", "err": "Install the library of missing"}
+    monkeypatch.setitem(known_implementations, "missing", missing)
+    with pytest.raises(JobError, match=f"^output {output} cannot be used: {reason}$"), launched(manifest, output):
+        pass
+
+
+def test_an_output_that_is_a_file_is_one_line(manifest):
+    words = r"^output .*m\.jsonl cannot be used: .*Not a directory"
+    with pytest.raises(JobError, match=words), launched(manifest, manifest):
+        pass
+
+
+def test_an_error_of_the_run_itself_is_not_said_to_be_the_outputs(manifest, tmp_path):
+    with pytest.raises(OSError, match=r"^of the run$"), launched(manifest, tmp_path / "out"):
+        raise OSError("of the run")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"{", b"\xff", b'"text"'])
+def test_a_damaged_description_of_the_job_is_named(manifest, tmp_path, content):
+    path = tmp_path / "out" / JOB_PATH
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    words = r"job\.json is damaged \(.*\); choose another output folder"
+    with pytest.raises(JobError, match=words), launched(manifest, tmp_path / "out"):
+        pass
+
+
+def test_what_a_run_hangs_on_is_named_for_workers_in_any_folder(manifest, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with launched(Path(manifest).name, "out") as run:
+        assert run.manifests == (manifest,)
+        assert run.output == str(tmp_path / "out")
+        assert json.loads(run.store.read(f"{run.folder}/run.json"))["manifests"] == [manifest]

@@ -1,0 +1,99 @@
+"""Which files a manifest given by a user stands for: files by name or glob, and the audio of a folder or a glob."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import fsspec
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from schemas.errors import JobError
+from schemas.manifest import ManifestRow
+from transforms.file_system import files_below, is_there, storage_errors
+
+log = logging.getLogger("earmark")
+
+FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
+COMPRESSIONS = ("gz", "bz2", "xz", "zst")
+AUDIO_NAMES = "wav flac mp3 ogg oga opus m4a mp4 aac webm mka mkv amr gsm g722 aif aiff au wma wv caf"
+AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
+
+
+def manifest_format(path: str) -> str:
+    """One of FORMATS by the name, compressed or not; "" for what is no manifest."""
+    suffixes = [suffix.lstrip(".").lower() for suffix in PurePosixPath(path).suffixes[-2:]]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    return suffixes[-1] if suffixes and suffixes[-1] in FORMATS else ""
+
+
+def find_manifests(manifest: str) -> list[str]:
+    """The manifest files that `manifest` (a file or a glob of files) stands for, or itself for a folder of audio.
+
+    Local paths come out absolute: ids are made of them, and a worker may be in another folder.
+
+    Raises:
+        JobError: there is nothing there, or a glob matches manifests and audio files.
+    """
+    try:
+        with storage_errors():
+            file_system, path = url_to_fs(manifest)
+            if any(mark in path for mark in "*?[") and not is_there(file_system, path):
+                return _matches(file_system, path, manifest)
+            if not is_there(file_system, path):
+                raise JobError(f"there is no manifest {manifest}")
+            is_folder = file_system.isdir(path)
+    except OSError as error:
+        raise JobError(f"manifest {manifest} cannot be reached: {error}") from error
+    if is_folder and manifest_format(path):
+        raise JobError(f"manifest {manifest} is a folder; name the files in it, as in {manifest.rstrip('/')}/*")
+    if is_folder or manifest_format(path):
+        return [_from_anywhere(file_system, path, manifest)]
+    raise JobError(
+        f"manifest {manifest} is none that earmark reads: a file ending in {', '.join('.' + name for name in FORMATS)}"
+        " (compressed or not), a folder of audio files, or a glob of either"
+    )
+
+
+def _matches(file_system: fsspec.AbstractFileSystem, path: str, manifest: str) -> list[str]:
+    """The manifest files that a glob matches, or the glob itself where it matches audio files."""
+    found = sorted(file_system.glob(path))
+    if not found:
+        raise JobError(f"nothing matches the manifest {manifest}")
+    manifests = [name for name in found if manifest_format(name)]
+    audio_files = sum(_is_audio(name) for name in found)
+    if manifests and audio_files:
+        raise JobError(
+            f"{manifest} matches {len(manifests)} manifests and {audio_files} audio files; name the ones or the others"
+        )
+    if not manifests:
+        return [_from_anywhere(file_system, path, manifest)]
+    return [_from_anywhere(file_system, name, file_system.unstrip_protocol(name)) for name in manifests]
+
+
+def _from_anywhere(file_system: fsspec.AbstractFileSystem, path: str, url: str) -> str:
+    """What names a file wherever it is asked for: the absolute path of a local one, the URL of another."""
+    return os.path.abspath(path) if isinstance(file_system, LocalFileSystem) else url
+
+
+def audio_files(place: str) -> Iterator[ManifestRow]:
+    """The files of a folder with the suffix of an audio file, or all that a glob matches, by name."""
+    file_system, path = url_to_fs(place)
+    if file_system.isdir(path):
+        files = list(files_below(file_system, path))
+        names = [name for name in files if _is_audio(name)]
+        if left_out := len(files) - len(names):
+            log.warning("%d files of %s have no suffix of an audio file and are left out", left_out, place)
+    else:
+        found = file_system.glob(path, detail=True)
+        names = [name for name, info in found.items() if info["type"] != "directory"]
+    for number, name in enumerate(sorted(names), 1):
+        yield ManifestRow(
+            place, number, {"audio": _from_anywhere(file_system, name, file_system.unstrip_protocol(name))}
+        )
+
+
+def _is_audio(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
