@@ -3,6 +3,7 @@
 import http.server
 import threading
 import zipfile
+from pathlib import Path
 
 import fsspec
 import pytest
