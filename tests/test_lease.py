@@ -61,6 +61,7 @@ def test_the_lease_of_a_dead_process_is_taken_at_once(store, ended_process):
 def test_a_process_that_got_a_dead_ones_number_does_not_hold_its_lease(store):
     leave_lease(store, started_s=psutil.Process().create_time() - 3600)
     take_lease(store, "mine", take_over=False)
+    assert store.names(FOLDER) == ["000002.json"]
 
 
 def test_a_killed_process_that_nobody_waits_for_holds_no_lease(store):
@@ -69,6 +70,7 @@ def test_a_killed_process_that_nobody_waits_for_holds_no_lease(store):
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and still in the table of processes
     take_lease(store, "mine", take_over=False)
+    assert store.names(FOLDER) == ["000002.json"]
     process.communicate()
 
 
