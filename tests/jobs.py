@@ -1,6 +1,5 @@
 """Whole jobs in this process, with an engine that needs no weights; and jobs as a user starts them."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -90,7 +89,3 @@ def failures(output: Path | str) -> list[dict[str, Any]]:
 
 def transcripts(output: Path | str) -> dict[str, str]:
     return {row["id"]: row["transcribe"]["text"] for row in annotations(output)}
-
-
-def counts(summary: Summary) -> dict[str, Any]:
-    return dataclasses.asdict(summary)
