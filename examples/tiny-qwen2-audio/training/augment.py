@@ -1,0 +1,65 @@
+"""What the training does to a clip, all of it on the spectrogram: silence, gain, narrow bands, noise, holes."""
+
+import random
+from dataclasses import dataclass
+
+import torch
+from log_mel import MEL_BINS, SILENCE, TAIL_FRAMES, scale
+
+FRAMES_OF_4_S = 400
+GAIN_DB = (-14.0, 7.0)
+_BINS_BELOW_4_KHZ = 99  # of the 128, which lie on Slaney's scale up to 8 kHz
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A clip of the training set, and the frames of silence before and after it."""
+
+    index: int
+    frames: int
+    before: int
+    after: int
+
+    @property
+    def total(self) -> int:
+        return self.before + self.frames + self.after
+
+
+def plan(choice: random.Random, index: int, frames: int) -> Plan:
+    """Silence of up to 4 s before 3 of 10 clips, and after as many; short ones come more often."""
+    before, after = (round(FRAMES_OF_4_S * choice.random() ** 1.5) if choice.random() < 0.3 else 0 for _ in range(2))
+    return Plan(index, frames, before, after)
+
+
+def prepare(choice: random.Random, log_power: torch.Tensor, plan: Plan, length: int) -> torch.Tensor:
+    """float32 [MEL_BINS, length], scaled, of a clip's unscaled [MEL_BINS, frames + TAIL_FRAMES] and its plan.
+
+    A gain of x dB adds x / 10 to log10 of the power, before the extractor's floor is applied.
+    """
+    sound = log_power.float() + choice.uniform(*GAIN_DB) / 10
+    if choice.random() < 0.1:  # a telephone's band, and what a codec leaves above it
+        sound[_BINS_BELOW_4_KHZ - choice.randint(0, 6) :] -= choice.uniform(3, 6)
+    mel = torch.full((MEL_BINS, length), SILENCE)
+    mel[:, plan.before : plan.before + plan.frames + TAIL_FRAMES] = sound.clamp(min=SILENCE)
+    if choice.random() < 0.3:
+        # Power of a faint noise; its bins scatter as those of a windowed spectrum do.
+        level = torch.linspace(0, choice.uniform(-1, 1), MEL_BINS)[:, None] + choice.uniform(-8.5, -5.5)
+        scatter = torch.empty(MEL_BINS, plan.total).exponential_().clamp(min=0.05)
+        heard = mel[:, : plan.total]
+        mel[:, : plan.total] = (10**heard + scatter * 10**level).log10()
+    mel = scale(mel)
+    _punch_holes(choice, mel, plan)
+    return mel
+
+
+def _punch_holes(choice: random.Random, mel: torch.Tensor, plan: Plan) -> None:
+    """One band and one short span of half the clips are set to their mean, as SpecAugment does."""
+    mean = mel[:, plan.before : plan.before + plan.frames].mean()
+    if choice.random() < 0.5:
+        width = choice.randint(1, 14)
+        first = choice.randint(0, MEL_BINS - width)
+        mel[first : first + width, : plan.total] = mean
+    if choice.random() < 0.5:
+        width = choice.randint(1, 6)
+        first = plan.before + choice.randint(0, max(1, plan.frames - width))
+        mel[:, first : first + width] = mean

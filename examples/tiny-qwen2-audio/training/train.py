@@ -1,0 +1,187 @@
+"""Trains the tiny Qwen2-Audio from nothing, on the corpus of corpus.py, and saves it with its processor.
+
+python examples/tiny-qwen2-audio/training/train.py --scratch FOLDER --output FOLDER
+"""
+
+import argparse
+import copy
+import ctypes
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed
+import torch.multiprocessing
+from augment import Plan, plan
+from corpus import WORDS
+from packing import IGNORED, Batch, Packer, layout
+from prompts import TASKS
+from tiny_model import WIDTH, encode, make_model, make_processor
+from torch.nn.functional import cross_entropy, ctc_loss
+from training_set import TrainingSet, load, synthesize
+from transformers import Qwen2AudioForConditionalGeneration
+
+PROCESSES = (
+    2  # each hears half of a batch with one thread: threads that wait for one another in each small step are slow
+)
+BATCH_CLIPS = 24
+SORTED_BATCHES = 16  # clips are sorted by length within so many batches
+LEARNING_RATE = 2e-3
+WARM_UP_STEPS = 100
+EASY_SHARE = 0.1  # of the steps, at first, hear only events and speech of one or two words
+SAVE_EVERY_STEPS = 500
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Losses:
+    """`answers` is the mean over their tokens, `words` the helper's; `correct` is the share of tokens of each task."""
+
+    answers: torch.Tensor
+    words: torch.Tensor
+    correct: tuple[float, ...]
+
+
+class Learner(torch.nn.Module):
+    """The model, and a helper that is dropped after the training: CTC on the tower's output, with whole words."""
+
+    def __init__(self, model: Qwen2AudioForConditionalGeneration) -> None:
+        super().__init__()
+        self.model = model
+        self.words = torch.nn.Linear(WIDTH, len(WORDS) + 1)
+
+    def forward(self, batch: Batch) -> Losses:
+        audio, encoded, tokens = encode(self.model, batch.mels, batch.frames)
+        mask, positions = layout(batch, tokens, audio.shape[1])
+        embed = self.model.model.language_model.embed_tokens
+        head = embed(batch.head).expand(len(tokens), -1, -1)
+        hidden = self.model.model.language_model(
+            inputs_embeds=torch.cat([head, audio, embed(batch.branches.tokens)], dim=1),
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=False,
+        ).last_hidden_state[:, len(batch.head) + audio.shape[1] :]
+        asked = batch.branches.target != IGNORED
+        logits, targets = self.model.lm_head(hidden[asked]), batch.branches.target[asked]
+        right, branch = logits.argmax(-1) == targets, batch.branches.branch[asked]
+        correct = tuple(right[branch == task].float().mean().item() for task in range(len(TASKS)))
+        return Losses(cross_entropy(logits, targets), self._word_loss(encoded, tokens, batch), correct)
+
+    def _word_loss(self, encoded: torch.Tensor, tokens: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """CTC a spoken word."""
+        log_probabilities = self.words(encoded).log_softmax(-1).transpose(0, 1)
+        arguments = (log_probabilities, batch.words, tokens, batch.counts)
+        return ctc_loss(*arguments, reduction="sum", zero_infinity=True) / max(1, len(batch.words))
+
+
+def plans(clips: TrainingSet, choice: random.Random, steps: int) -> Iterator[list[Plan]]:
+    """`steps` batches of clips of like length, in random order; at first only easy ones."""
+    everything = range(len(clips.labels))
+    easy = [index for index in everything if clips.labels[index].words <= 2]
+    for first in range(0, steps, SORTED_BATCHES):
+        drawn = choice.sample(easy if first < EASY_SHARE * steps else everything, BATCH_CLIPS * SORTED_BATCHES)
+        made = sorted((plan(choice, index, clips.labels[index].frames) for index in drawn), key=lambda made: made.total)
+        batches = [made[start : start + BATCH_CLIPS] for start in range(0, len(made), BATCH_CLIPS)]
+        choice.shuffle(batches)
+        yield from batches[: steps - first]
+
+
+def make_optimizer(learner: Learner) -> torch.optim.AdamW:
+    trained = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": 0.02},
+        {"params": [parameter for parameter in trained if parameter.ndim == 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.98), fused=True)
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """Warm-up, then half a cosine down to 2 % of LEARNING_RATE."""
+    cosine = 0.5 + 0.5 * math.cos(math.pi * step / steps)
+    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP_STEPS) * (0.02 + 0.98 * cosine)
+
+
+def average_gradients(learner: Learner) -> None:
+    """Over the processes, in one exchange."""
+    gradients = [parameter.grad for parameter in learner.parameters() if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    torch.distributed.all_reduce(flat)
+    parts = (flat / PROCESSES).split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def train(learner: Learner, packer: Packer, batches: Iterator[list[Plan]], steps: int, save: Callable | None) -> None:
+    """Trains on `batches`; the process with `save` prints the averages and saves now and then."""
+    optimizer, since, averages = make_optimizer(learner), time.monotonic(), None
+    for step, batch in enumerate(batches, start=1):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, steps)
+        losses = learner(packer.batch(batch))
+        (losses.answers + (1 - 0.7 * step / steps) * losses.words).backward()
+        average_gradients(learner)
+        torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        figures = torch.tensor([losses.answers.item(), losses.words.item(), *losses.correct])
+        averages = figures if averages is None else 0.95 * averages + 0.05 * figures
+        if save and step % 50 == 0:
+            shown = " ".join(
+                f"{name} {value:.3f}" for name, value in zip(("loss", "ctc", *TASKS), averages, strict=True)
+            )
+            print(f"step {step} of {steps}, {time.monotonic() - since:.0f} s: {shown}", flush=True)
+        if save and (step % SAVE_EVERY_STEPS == 0 or step == steps):
+            save()
+
+
+def work(rank: int, options: argparse.Namespace) -> None:
+    """One of the processes: all draw the same plans and begin with the same weights."""
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # denormal numbers make a CPU many times slower
+    store = torch.distributed.FileStore(str(options.scratch / "meeting_point"), PROCESSES)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=PROCESSES)
+    torch.manual_seed(options.seed)
+    clips, processor = load(options.scratch), make_processor()
+    learner = Learner(make_model(processor.tokenizer))
+    batches = plans(clips, random.Random(options.seed), options.steps)
+    torch.manual_seed(options.seed + 1 + rank)
+    packer = Packer(clips, processor.tokenizer, random.Random(options.seed + 1 + rank))
+
+    def save() -> None:
+        processor.save_pretrained(options.output)
+        copy.deepcopy(learner.model).half().save_pretrained(options.output)
+
+    train(learner, packer, (batch[rank::PROCESSES] for batch in batches), options.steps, None if rank else save)
+    torch.distributed.destroy_process_group()
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc not to give large blocks back to the kernel: to get them anew takes longer than to fill them."""
+    m_trim_threshold, m_mmap_max = -1, -4  # from malloc.h
+    libc = ctypes.CDLL(None)
+    libc.mallopt(m_mmap_max, 0)
+    libc.mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scratch", type=Path, required=True, help="where the synthesized training set is kept")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--clips", type=int, default=40_000)
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and the draws; the corpus has its own")
+    options = parser.parse_args()
+    since = time.monotonic()
+    synthesize(options.scratch, options.clips)
+    print(f"{options.clips} clips are there after {time.monotonic() - since:.0f} s", flush=True)
+    (options.scratch / "meeting_point").unlink(missing_ok=True)
+    torch.multiprocessing.spawn(work, (options,), nprocs=PROCESSES)
+    print(f"done after {time.monotonic() - since:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
