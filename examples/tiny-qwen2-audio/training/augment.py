@@ -13,22 +13,23 @@ _BINS_BELOW_4_KHZ = 99  # of the 128, which lie on Slaney's scale up to 8 kHz
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A clip of the training set, and the frames of silence before and after it."""
+    """A clip of the training set, the frames of silence before and after it, and whether its sound is changed."""
 
     index: int
     frames: int
-    before: int
-    after: int
+    before: int = 0
+    after: int = 0
+    disturbed: bool = False
 
     @property
     def total(self) -> int:
         return self.before + self.frames + self.after
 
 
-def plan(choice: random.Random, index: int, frames: int) -> Plan:
+def disturbed(choice: random.Random, index: int, frames: int) -> Plan:
     """Silence of up to 4 s before 3 of 10 clips, and after as many; short ones come more often."""
     before, after = (round(FRAMES_OF_4_S * choice.random() ** 1.5) if choice.random() < 0.3 else 0 for _ in range(2))
-    return Plan(index, frames, before, after)
+    return Plan(index, frames, before, after, disturbed=True)
 
 
 def prepare(choice: random.Random, log_power: torch.Tensor, plan: Plan, length: int) -> torch.Tensor:
@@ -37,18 +38,19 @@ def prepare(choice: random.Random, log_power: torch.Tensor, plan: Plan, length: 
     A gain of x dB adds x / 10 to log10 of the power, before the extractor's floor is applied.
     """
     sound = log_power.float() + choice.uniform(*GAIN_DB) / 10
-    if choice.random() < 0.1:  # a telephone's band, and what a codec leaves above it
+    if plan.disturbed and choice.random() < 0.1:  # a telephone's band, and what a codec leaves above it
         sound[_BINS_BELOW_4_KHZ - choice.randint(0, 6) :] -= choice.uniform(3, 6)
     mel = torch.full((MEL_BINS, length), SILENCE)
     mel[:, plan.before : plan.before + plan.frames + TAIL_FRAMES] = sound.clamp(min=SILENCE)
-    if choice.random() < 0.3:
+    if plan.disturbed and choice.random() < 0.3:
         # Power of a faint noise; its bins scatter as those of a windowed spectrum do.
         level = torch.linspace(0, choice.uniform(-1, 1), MEL_BINS)[:, None] + choice.uniform(-8.5, -5.5)
         scatter = torch.empty(MEL_BINS, plan.total).exponential_().clamp(min=0.05)
         heard = mel[:, : plan.total]
         mel[:, : plan.total] = (10**heard + scatter * 10**level).log10()
     mel = scale(mel)
-    _punch_holes(choice, mel, plan)
+    if plan.disturbed:
+        _punch_holes(choice, mel, plan)
     return mel
 
 

@@ -30,7 +30,7 @@ class Prosody:
 def say(text: str, voice: str, prosody: Prosody) -> np.ndarray:
     """`text` as float32 mono at SAMPLE_RATE_HZ, without silence around it.
 
-    espeak does not start afresh with each call: the same words come out a few samples longer or shorter.
+    espeak does not start afresh with each call: the same words come out some milliseconds longer or shorter.
 
     Raises:
         OSError: there is no libespeak-ng.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from augment import Plan, prepare
-from corpus import WORDS
+from corpus import CAPTIONS, EMOTIONS, WORDS
 from log_mel import MEL_BINS, TAIL_FRAMES
 from prompts import TASKS, draw_head, draw_prompt, paraphrases, question
 from tiny_model import END, additive
@@ -34,7 +34,8 @@ class Branches:
 class Batch:
     """`mels` is float32 [clips, MEL_BINS, longest], `frames` int64 [clips], `head` int64 [tokens].
 
-    `words` are the numbers of the words spoken, all clips' in a row, from 1 on; `counts`, how many are each clip's.
+    What the helpers are to say: `words` are the numbers of the words spoken, all clips' in a row, from 1 on; `counts`,
+    how many are each clip's; `captions` and `emotions` the places in CAPTIONS and EMOTIONS, int64 [clips].
     """
 
     mels: torch.Tensor
@@ -43,6 +44,8 @@ class Batch:
     branches: Branches
     words: torch.Tensor
     counts: torch.Tensor
+    captions: torch.Tensor
+    emotions: torch.Tensor
 
 
 class Packer:
@@ -71,6 +74,8 @@ class Packer:
             branches=self._branches(labels, base),
             words=torch.tensor([number for numbers in spoken for number in numbers], dtype=torch.long),
             counts=torch.tensor([len(numbers) for numbers in spoken]),
+            captions=torch.tensor([CAPTIONS.index(label.caption) for label in labels]),
+            emotions=torch.tensor([list(EMOTIONS).index(label.emotion) for label in labels]),
         )
 
     def _branches(self, labels: list[Label], base: bool) -> Branches:
