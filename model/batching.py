@@ -24,6 +24,18 @@ def plan_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return batches
 
 
+def cut_alike(lengths: Sequence[int], max_padding: float) -> list[range]:
+    """Runs of `lengths`, longest first; each, padded to its longest, is at most `max_padding` times its sum."""
+    runs: list[range] = []
+    start, total = 0, 0
+    for index, length in enumerate(lengths):
+        if index > start and (index + 1 - start) * lengths[start] > max_padding * (total + length):
+            runs.append(range(start, index))
+            start, total = index, 0
+        total += length
+    return [*runs, range(start, len(lengths))] if lengths else []
+
+
 def run_halving(batch: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> list[R | RowError]:
     """`run(batch)`, in halves where the device is out of memory; a single item that is too much is a RowError.
 

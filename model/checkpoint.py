@@ -3,14 +3,14 @@
 import hashlib
 import importlib.util
 import re
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from schemas.errors import JobError
+from model.checkpoint_files import FILES, folder_digest
+from schemas.errors import JobError, MachineError
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
-# What an engine reads; a repository may hold more (other formats, pictures).
-FILES = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.*")
 
 
 @dataclass(frozen=True)
@@ -35,38 +35,85 @@ PACKAGED = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's files on this machine.
+    """A model's files on a machine.
 
     Attributes:
         name: what the user called it.
         folder: where the files are.
         identity: hub id at its commit, or a digest of a folder's files, wherever the folder is.
+        machine: the one that has the folder.
     """
 
     name: str
     folder: str
     identity: str
+    machine: str = field(default_factory=socket.gethostname)
 
 
 def find_checkpoint(name: str) -> Checkpoint:
-    """The checkpoint that `name` (a folder, a hub id with an optional @revision, a packaged name) stands for.
+    """The checkpoint that `name` stands for.
+
+    Args:
+        name: a folder, one in an object store ("gs://bucket/folder", or what else fsspec knows), a hub id with an
+            optional @revision, or a packaged name. What is not on this machine is fetched.
 
     Raises:
         JobError: there is none, or it cannot be had, with what to do.
     """
     if not name:
         raise JobError("no model is named: give --model a folder or a hub id such as Systran/faster-whisper-large-v3")
-    folder = Path(name).expanduser()
+    folder = Path(name.removeprefix("file://")).expanduser()
     try:
         if name in PACKAGED:
             return _packaged(name, PACKAGED[name])
         if folder.is_dir():
-            return Checkpoint(name, str(folder.resolve()), f"sha256:{_digest(folder)}")
+            return Checkpoint(name, str(folder.resolve()), f"sha256:{folder_digest(folder)}")
     except OSError as error:
         raise JobError(f"--model={name} cannot be read: {error}") from error
+    if "://" in name and not name.startswith("file://"):
+        return _from_store(name)
     if HUB_ID.fullmatch(name) and not folder.exists():
-        return _from_hub(name)
-    raise JobError(f"--model={name} is neither a folder nor a hub id (owner/name, owner/name@revision)")
+        return _from_hub(name, name)
+    raise JobError(
+        f"--model={name} is neither a folder nor a hub id (owner/name, owner/name@revision) nor an object store's URL"
+    )
+
+
+def local_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
+    """The same files on the machine that asks, which may be another than the one where the job was started.
+
+    It costs nothing where they were found; elsewhere they are fetched, or a folder of the same path is compared.
+
+    Raises:
+        MachineError: they cannot be had here.
+        JobError: what is found here is something else.
+    """
+    machine = socket.gethostname()
+    if checkpoint.machine == machine and Path(checkpoint.folder).is_dir():
+        return checkpoint
+    try:
+        here = _find_again(checkpoint)
+    except JobError as error:
+        raise MachineError(f"{error}; this is {machine}, the job was started on {checkpoint.machine}") from error
+    if here.identity != checkpoint.identity:
+        raise JobError(
+            f"--model={checkpoint.name} is {here.identity} on {machine}, but was {checkpoint.identity} on"
+            f" {checkpoint.machine} when the job was started; put the same files there, or start a new job"
+        )
+    return here
+
+
+def _find_again(checkpoint: Checkpoint) -> Checkpoint:
+    if checkpoint.name in PACKAGED or "://" in checkpoint.name:
+        return find_checkpoint(checkpoint.name)
+    if not checkpoint.identity.startswith("sha256:"):
+        return _from_hub(checkpoint.name, checkpoint.identity)
+    if not Path(checkpoint.folder).is_dir():
+        raise JobError(
+            f"--model={checkpoint.name}: there is no folder {checkpoint.folder}; put it on every machine, or name a hub"
+            " id or an object store's URL, which the machines can fetch themselves"
+        )
+    return find_checkpoint(checkpoint.folder)
 
 
 def _packaged(name: str, weights: PackagedWeights) -> Checkpoint:
@@ -78,27 +125,28 @@ def _packaged(name: str, weights: PackagedWeights) -> Checkpoint:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != weights.sha256:
         raise JobError(f"{folder / 'model.bin'} has sha256 {found}, not {weights.sha256}: install the package again")
-    return Checkpoint(name, str(folder), f"sha256:{_digest(folder)}")
+    return Checkpoint(name, str(folder), f"sha256:{folder_digest(folder)}")
 
 
-def _digest(folder: Path) -> str:
-    """sha256 over the names and contents of the files that engines read."""
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in FILES for path in folder.glob(pattern)}):
-        with open(path, "rb") as file:
-            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
+def _from_store(name: str) -> Checkpoint:
+    from model.copy_checkpoint import copy_checkpoint
+
+    folder, digest = copy_checkpoint(name)
+    return Checkpoint(name, str(folder), f"sha256:{digest}")
 
 
-def _from_hub(name: str) -> Checkpoint:
+def _from_hub(name: str, pinned: str) -> Checkpoint:
+    """`pinned`: the hub id with the revision to take; without one, the current commit."""
     import httpx
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    repository, _, revision = name.partition("@")
+    repository, _, revision = pinned.partition("@")
     try:
         folder = snapshot_download(repository, revision=revision or None, allow_patterns=list(FILES))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
         raise JobError(f"--model={name} could not be had from the hub ({reason}); is there a folder of it?") from error
+    if not Path(folder).is_dir():
+        raise JobError(f"--model={name}: the hub's repository holds none of the files of a model ({', '.join(FILES)})")
     return Checkpoint(name, folder, f"{repository}@{Path(folder).name}")  # the folder's name is the commit

@@ -1,28 +1,25 @@
-"""Where a model runs, and in which numbers; checked before any work where this machine is the one that runs it."""
-
-import ctranslate2
+"""Where a model runs; never elsewhere than it was told to."""
 
 from schemas.errors import JobError
 
 
-def choose_device(wanted: str) -> str:
-    """ "cpu" or "cuda" for "auto", "cpu" or "cuda".
+def choose_device(wanted: str, cuda_devices: int) -> str:
+    """ "cpu" or "cuda" for "auto", "cpu" or "cuda", where the engine's runtime sees so many CUDA devices.
 
     Raises:
-        JobError: "cuda" is wanted and there is none; a model never runs elsewhere than it was told to.
+        JobError: "cuda" is wanted and there is none.
     """
     if wanted == "cpu":
         return "cpu"
-    if ctranslate2.get_cuda_device_count() > 0:
+    if cuda_devices > 0:
         return "cuda"
     if wanted == "cuda":
         raise JobError("--device=cuda, and no CUDA device is to be seen; use --device=cpu or look at the driver")
     return "cpu"
 
 
-def check_device(device: str, compute_type: str) -> None:
-    """Raises JobError where there is no such device here, or it does not compute in such numbers."""
-    chosen = choose_device(device)
-    possible = sorted(ctranslate2.get_supported_compute_types(chosen))
-    if compute_type not in ("default", *possible):
-        raise JobError(f"--compute_type={compute_type} is none that {chosen} has here: {', '.join(possible)}, default")
+def check_compute_type(compute_type: str, possible: "set[str]", chosen: str) -> None:
+    """Raises JobError where an engine does not compute in such numbers on the device."""
+    if compute_type not in {"default", *possible}:
+        words = ", ".join(sorted(possible))
+        raise JobError(f"--compute_type={compute_type} is none that {chosen} has here: {words}, default")

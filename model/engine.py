@@ -3,56 +3,80 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from tokenizers import Tokenizer
-
-from model.checkpoint import Checkpoint
-from model.whisper_languages import spoken_language, whisper_languages
+from model.checkpoint import Checkpoint, local_checkpoint
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import Answers, Clip
+from schemas.tasks import Task
+
+Kind = Literal["whisper_ctranslate2", "qwen2_audio"]
+# Engines load torch and transformers, which takes seconds: they are imported where one is needed.
 
 
 class Engine(Protocol):
     """What answers questions about clips."""
 
-    def annotate(self, clips: Sequence[Clip], tasks: Sequence[str]) -> list[Answers | RowError]:
-        """One mapping of answers by task, or the reason there is none, for each clip, in order.
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+        """One mapping of answers by task's name, or the reason there is none, for each clip, in order.
 
         An answer does not depend on the other clips. Raises MachineError when the device cannot go on.
         """
         ...
 
 
-def check_checkpoint(checkpoint: Checkpoint, language: str) -> None:
-    """Raises JobError when no engine of earmark runs this checkpoint, or it does not know the job's language."""
-    folder = Path(checkpoint.folder)
-    if (folder / "model.bin").is_file() and "lang_ids" in _config(folder):
-        if not (folder / "tokenizer.json").is_file():
-            raise JobError(f"model {checkpoint.name}: tokenizer.json is missing beside model.bin in {folder}")
-        if language:
-            _check_language(folder, language)
-        return
-    found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
-    raise JobError(
-        f"model {checkpoint.name} is not one that earmark runs. It runs Whisper in CTranslate2's format"
-        f" (model.bin, config.json, tokenizer.json), such as Systran/faster-whisper-large-v3; found {found}"
-    )
+def check_checkpoint(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> None:
+    """Raises JobError when no engine runs this checkpoint, or the one that does cannot do what is asked.
+
+    Args:
+        here: whether it will run on this machine, so that devices can be looked at.
+    """
+    if engine_kind(checkpoint) == "qwen2_audio":
+        from model.check_qwen2_audio import check_qwen2_audio_job
+
+        check_qwen2_audio_job(checkpoint, options, tasks, here)
+    else:
+        from model.check_whisper import check_whisper_job
+
+        check_whisper_job(checkpoint, options, tasks, here)
 
 
 def open_engine(checkpoint: Checkpoint, options: JobOptions) -> Engine:
-    """Loads the engine that a checked checkpoint calls for."""
-    from model.whisper_ctranslate2 import WhisperCTranslate2  # loads torch and transformers: seconds
+    """Loads the engine that a checked checkpoint calls for, on the machine that asks.
+
+    Raises:
+        MachineError, JobError: the checkpoint's files cannot be had here, or are others here.
+    """
+    checkpoint = local_checkpoint(checkpoint)
+    if engine_kind(checkpoint) == "qwen2_audio":
+        from model.qwen2_audio import Qwen2Audio
+
+        return Qwen2Audio(checkpoint.folder, options)
+    from model.whisper_ctranslate2 import WhisperCTranslate2
 
     return WhisperCTranslate2(checkpoint.folder, options)
 
 
-def _check_language(folder: Path, language: str) -> None:
-    try:
-        spoken_language(language, whisper_languages(Tokenizer.from_file(str(folder / "tokenizer.json"))))
-    except RowError as error:
-        raise JobError(f"--language={language} does not work: {error.message}") from error
+def engine_kind(checkpoint: Checkpoint) -> Kind:
+    """Which engine runs a checkpoint.
+
+    Raises:
+        JobError: none does.
+    """
+    folder = Path(checkpoint.folder)
+    config = _config(folder)
+    if (folder / "model.bin").is_file() and "lang_ids" in config:
+        return "whisper_ctranslate2"
+    if config.get("model_type") == "qwen2_audio":
+        return "qwen2_audio"
+    found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
+    kind = f"a model of type {config['model_type']!r}: " if "model_type" in config else ""
+    raise JobError(
+        f"model {checkpoint.name} is not one that earmark runs. It runs Qwen2-Audio (such as"
+        " Qwen/Qwen2-Audio-7B-Instruct) and Whisper in CTranslate2's format (such as"
+        f" Systran/faster-whisper-large-v3); found {kind}{found}"
+    )
 
 
 def _config(folder: Path) -> dict[str, object]:

@@ -16,11 +16,13 @@ from transformers import WhisperFeatureExtractor
 
 from model.batching import plan_batches, run_halving
 from model.device import choose_device
+from model.join_answers import SpokenPart, join_transcript
 from model.text_flags import is_repetitive, is_too_fast
 from model.whisper_languages import spoken_language, whisper_languages
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Segment, TextSegment, Transcript
+from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Segment, TextSegment
+from schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 ctranslate2.set_log_level(logging.ERROR)  # it warns of the numbers it computes in, which the engine says itself
@@ -30,11 +32,10 @@ TIMESTAMP_SAMPLES = SAMPLE_RATE_HZ // 50  # a timestamp token counts 20 ms
 CONTEXT_TOKENS = 448  # of Whisper's decoder; CTranslate2 generates up to half of the `max_length` that it is given
 # Whisper's reference code samples at most half of its text context (whisper/decoding.py, sample_len).
 MAX_NEW_TOKENS = CONTEXT_TOKENS // 2
+BEAM_SIZE = 5  # of the reference code, and of faster-whisper
 # A segment is silent when both hold (whisper/transcribe.py: no_speech_threshold, logprob_threshold).
 NO_SPEECH_PROBABILITY = 0.6
 NO_SPEECH_LOGPROB = -1.0
-# Written without spaces between words (whisper/tokenizer.py, split_to_word_tokens).
-UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,10 +57,7 @@ class _Heard:
     """What the model made of one segment."""
 
     language: str
-    pieces: tuple[TextSegment, ...]
-    logprob_sum: float
-    tokens: int
-    flags: frozenset[str]
+    part: SpokenPart
 
 
 class WhisperCTranslate2:
@@ -70,8 +68,9 @@ class WhisperCTranslate2:
     """
 
     def __init__(self, folder: str, options: JobOptions):
-        self.device = choose_device(options.device)
-        devices = ctranslate2.get_cuda_device_count() if self.device == "cuda" else 1
+        cuda_devices = ctranslate2.get_cuda_device_count()
+        self.device = choose_device(options.device, cuda_devices)
+        devices = cuda_devices if self.device == "cuda" else 1
         try:
             self._model = ctranslate2.models.Whisper(
                 folder,
@@ -90,7 +89,7 @@ class WhisperCTranslate2:
         self._end_of_text = self._token("<|endoftext|>")
         self._first_timestamp = self._token("<|notimestamps|>") + 1
 
-    def annotate(self, clips: Sequence[Clip], tasks: Sequence[str]) -> list[Answers | RowError]:
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
         """A Transcript for each clip; segments without speech are not shown to the model."""
         languages: list[str | RowError | None] = [self._language(clip.recording.language) for clip in clips]
         heard: dict[tuple[int, int], _Heard | RowError] = {}
@@ -142,7 +141,7 @@ class WhisperCTranslate2:
         results = self._model.generate(
             encoded,
             prompts,
-            beam_size=self._options.beam_size,
+            beam_size=self._options.beam_size or BEAM_SIZE,
             max_length=CONTEXT_TOKENS,
             return_scores=True,
             return_no_speech_prob=True,
@@ -159,7 +158,7 @@ class WhisperCTranslate2:
         logprob_sum = result.scores[0] * len(tokens)
         avg_logprob = logprob_sum / (len(tokens) + 1)
         if result.no_speech_prob > NO_SPEECH_PROBABILITY and avg_logprob < NO_SPEECH_LOGPROB:
-            return _Heard(language, (), 0.0, 0, frozenset({"no_speech"}))
+            return _Heard(language, SpokenPart((), 0.0, 0, frozenset({"no_speech"})))
         spans = split_at_timestamps(tokens, self._first_timestamp, len(item.samples))
         pieces = tuple(
             TextSegment(
@@ -174,31 +173,17 @@ class WhisperCTranslate2:
         flags = {"repetition"} if is_repetitive(text) else set()
         flags |= {"too_fast"} if is_too_fast(text, len(item.samples) / SAMPLE_RATE_HZ) else set()
         flags |= {"truncated"} if len(tokens) >= MAX_NEW_TOKENS else set()
-        return _Heard(
-            language, tuple(piece for piece in pieces if piece.text), logprob_sum, len(tokens) + 1, frozenset(flags)
-        )
+        pieces = tuple(piece for piece in pieces if piece.text)
+        return _Heard(language, SpokenPart(pieces, logprob_sum, len(tokens) + 1, frozenset(flags)))
 
     def _answer(
         self, clip: Clip, index: int, heard: dict[tuple[int, int], _Heard | RowError], language: str | None
     ) -> Answers | RowError:
         parts = [heard[index, segment.start] for segment in clip.segments if (index, segment.start) in heard]
-        good = [part for part in parts if isinstance(part, _Heard)]
+        good = [part.part for part in parts if isinstance(part, _Heard)]
         if len(good) < len(parts):
             return next(part for part in parts if isinstance(part, RowError))
-        pieces = [piece for part in good for piece in part.pieces]
-        space = "" if language in UNSPACED_LANGUAGES else " "
-        tokens = sum(part.tokens for part in good)
-        flags = {flag for part in good for flag in part.flags} - {"no_speech"}
-        if not pieces:
-            flags.add("no_speech")
-        transcript = Transcript(
-            text=space.join(piece.text for piece in pieces),
-            language=language,
-            avg_logprob=sum(part.logprob_sum for part in good) / tokens if tokens else None,
-            segments=tuple(pieces),
-            flags=tuple(sorted(flags)),
-        )
-        return {"transcribe": transcript}
+        return {"transcribe": join_transcript(good, language)}
 
     def _language(self, of_row: str | None) -> str | RowError | None:
         """The language to transcribe in; None where the model is to detect it."""

@@ -8,19 +8,18 @@ from collections.abc import Sequence
 from types import FrameType
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment
 
 from model.checkpoint import find_checkpoint
-from model.device import check_device
 from model.engine import check_checkpoint, open_engine
 from pipeline.graph import build_graph
 from pipeline.launch import Run, default_workers, launched_run
 from pipeline.terminal import print_summary, show_progress
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
-from transforms.annotate import OpenEngine
+from transforms.annotate import Assignment
 from transforms.decode_audio import Decode
 from transforms.decode_recordings import decode_requests
 from transforms.summarize import Summary
@@ -36,18 +35,30 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
         JobError, MachineError: it could not run.
     """
     options.check()
-    checkpoint = find_checkpoint(options.model)
-    check_checkpoint(checkpoint, options.language)
     pipeline_options = embedded_options(beam_flags)
-    if is_embedded(pipeline_options):
-        check_device(options.device, options.compute_type)
+    assignments, models = assign(options, is_embedded(pipeline_options))
     workers = pipeline_options.view_as(DirectOptions).direct_num_workers or default_workers()
     signal.signal(signal.SIGTERM, _stop)
-    with launched_run(manifest, output, options, checkpoint.identity, workers) as run:
-        load = functools.partial(open_engine, checkpoint, options)
-        summary = run_job(run, load, pipeline_options)
+    with launched_run(manifest, output, options, models, workers) as run:
+        summary = run_job(run, assignments, pipeline_options)
     print_summary(summary, run)
     return 0 if summary.adds_up else 1
+
+
+def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[str, str]]:
+    """Who answers what, and for each task's name the identity of its checkpoint.
+
+    Raises:
+        JobError: a model cannot be had, or cannot do what is asked of it.
+    """
+    assignments: list[Assignment] = []
+    models: dict[str, str] = {}
+    for name, tasks in options.models().items():
+        checkpoint = find_checkpoint(name)
+        check_checkpoint(checkpoint, options, tasks, here)
+        assignments.append(Assignment(functools.partial(open_engine, checkpoint, options), tasks))
+        models |= {task.name: checkpoint.identity for task in tasks}
+    return assignments, models
 
 
 def embedded_options(beam_flags: Sequence[str]) -> PipelineOptions:
@@ -60,7 +71,6 @@ def embedded_options(beam_flags: Sequence[str]) -> PipelineOptions:
             direct.direct_num_workers = default_workers()
         if direct.direct_running_mode == "multi_threading":
             direct.direct_running_mode = "in_memory"  # new_pipeline makes threads of it
-    options.view_as(SetupOptions).save_main_session = False
     return options
 
 
@@ -82,14 +92,16 @@ def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
     return beam.Pipeline(runner=FnApiRunner(default_environment=threads), options=options)
 
 
-def run_job(run: Run, load: OpenEngine, pipeline_options: PipelineOptions, decode: Decode = decode_requests) -> Summary:
+def run_job(
+    run: Run, assignments: Sequence[Assignment], pipeline_options: PipelineOptions, decode: Decode = decode_requests
+) -> Summary:
     """Runs the graph of a launched run and returns its summary.
 
     Raises:
         JobError, MachineError: as the stage that raised it said it.
     """
     pipeline = new_pipeline(pipeline_options)
-    build_graph(pipeline, run, load, decode)
+    build_graph(pipeline, run, assignments, decode)
     try:
         with show_progress(run, is_embedded(pipeline_options)):
             pipeline.run().wait_until_finish()

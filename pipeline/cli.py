@@ -12,9 +12,11 @@ from typing import Any
 
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
+from schemas.tasks import BUILT_IN, new_task
 
 # What a job file has to give for an option of a type; YAML takes `language: no` for false.
 KINDS = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
+FLAGS = [field for field in dataclasses.fields(JobOptions) if field.metadata["flag"]]
 DESCRIPTION = "Labels a corpus of recordings: a manifest in, Parquet out. Start the same command again to go on."
 
 
@@ -40,6 +42,12 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
     parser = build_parser()
     known, rest = parser.parse_known_args(arguments)
     options = merge_options(known)
+    if known.command == "tasks":
+        from pipeline.terminal import print_tasks
+
+        _refuse(rest, parser, [])
+        print_tasks((*BUILT_IN, *options.new_tasks))
+        return 0
     if known.command == "plan":
         from pipeline.launch import default_workers
         from pipeline.plan import make_plan
@@ -70,10 +78,12 @@ def build_parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="say what annotate would do, and touch nothing", allow_abbrev=False)
     plan.add_argument("manifest")
     plan.add_argument("output", nargs="?", default="", help="what is done there already is left out")
-    for command in (annotate, plan):
+    tasks = commands.add_parser("tasks", help="list what can be asked, and how it is asked", allow_abbrev=False)
+    for command in (annotate, plan, tasks):
         command.add_argument("--config", default="", help="YAML file with options by name; flags win over it")
         command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")
-        for field in dataclasses.fields(JobOptions):
+    for command in (annotate, plan):
+        for field in FLAGS:
             _add_flag(command, field)
     return parser
 
@@ -87,8 +97,15 @@ def _add_flag(command: argparse.ArgumentParser, field: "dataclasses.Field[Any]")
     if kind is bool:
         command.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, default=None, help=text)
     else:
-        convert = _names if typing.get_origin(kind) is tuple else kind
-        command.add_argument(f"--{field.name}", type=convert, default=None, metavar=field.name.upper(), help=text)
+        several = typing.get_origin(kind) is tuple
+        command.add_argument(
+            f"--{field.name}",
+            type=_names if several else kind,
+            action="extend" if several else "store",
+            default=None,
+            metavar=field.name.upper(),
+            help=text,
+        )
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -103,8 +120,8 @@ def merge_options(known: argparse.Namespace) -> JobOptions:
     """
     values = _read_config(known.config) if known.config else {}
     for field in dataclasses.fields(JobOptions):
-        if (value := getattr(known, field.name)) is not None:
-            values[field.name] = value
+        if (value := getattr(known, field.name, None)) is not None:
+            values[field.name] = tuple(value) if isinstance(value, list) else value
     return JobOptions(**values)
 
 
@@ -128,6 +145,10 @@ def _config_value(path: str, name: str, value: Any) -> Any:
     if name not in kinds:
         raise JobError(f"{path}: there is no option {name!r}{_suggest(str(name), list(kinds))}")
     kind = kinds[name]
+    if name == "new_tasks":
+        if not isinstance(value, dict):
+            raise JobError(f"{path}: new_tasks is {value!r}; give tasks by name, each with a prompt")
+        return tuple(new_task(str(task), found) for task, found in value.items())
     if typing.get_origin(kind) is tuple:
         if isinstance(value, dict):
             return tuple(f"{key}={column}" for key, column in value.items())
@@ -151,14 +172,14 @@ def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser) -> Non
     if known.runner is None:
         _refuse(unknown, parser, list(beam._option_string_actions))
     else:
-        ours = [f"--{field.name}" for field in dataclasses.fields(JobOptions)]
+        ours = [f"--{field.name}" for field in FLAGS]
         names = [argument.partition("=")[0] for argument in unknown]
         _refuse([name for name in names if difflib.get_close_matches(name, ours, n=1, cutoff=0.8)], parser, [])
 
 
 def _refuse(unknown: Sequence[str], parser: argparse.ArgumentParser, beam_flags: list[str]) -> None:
     """Ends the command at the first of the arguments that nobody knows."""
-    ours = [f"--{field.name}" for field in dataclasses.fields(JobOptions)]
+    ours = [f"--{field.name}" for field in FLAGS]
     for argument in unknown:
         name = argument.partition("=")[0]
         if name.startswith("-"):
@@ -177,7 +198,7 @@ def _set_up_logging(verbose: bool) -> None:
     import warnings
 
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
-    logging.getLogger("earmark").setLevel(logging.INFO)
+    logging.getLogger("earmark").setLevel(logging.DEBUG if verbose else logging.INFO)
     if not verbose:
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"  # of child processes too, multiprocessing's own among them

@@ -1,9 +1,11 @@
 """The whole job on one screen."""
 
+from collections.abc import Sequence
+
 import apache_beam as beam
 
 from pipeline.launch import Run
-from transforms.annotate import Annotate, OpenEngine
+from transforms.annotate import Annotate, Assignment
 from transforms.counters import Counters
 from transforms.decode_audio import Decode, DecodeAudio
 from transforms.decode_recordings import decode_requests
@@ -18,14 +20,14 @@ from transforms.write_part import WritePart
 
 
 def build_graph(
-    pipeline: beam.Pipeline, run: Run, open_engine: OpenEngine, decode: Decode = decode_requests
+    pipeline: beam.Pipeline, run: Run, assignments: Sequence[Assignment], decode: Decode = decode_requests
 ) -> beam.PCollection:
     """Adds the job to a pipeline; the result holds one Summary.
 
     What a runner starts over gives the same shards: everything hangs on `run`, which was written down at launch.
     """
     options, store, counters = run.options, run.store, Counters(run.run_id)
-    tasks = options.task
+    tasks = options.tasks()
     manifest = pipeline | ReadManifest(
         run.manifests, options.shape(), options.limit, options.max_failure_ratio, counters
     )
@@ -37,7 +39,7 @@ def build_graph(
         | DecodeAudio(options, counters, decode)
         | MeasureBandwidth()
         | SegmentSpeech()
-        | Annotate(open_engine, tasks, counters)
+        | Annotate(assignments, counters)
         | WritePart(store, tasks, run.fingerprint, options.max_failure_ratio, counters)
     )
     return {

@@ -9,12 +9,13 @@ import platform
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from schemas.errors import JobError
-from schemas.job import JobDescription, JobOptions
+from schemas.job import JobOptions
+from schemas.job_description import JobDescription
 from transforms.find_manifests import find_manifests
 from transforms.lease import take_lease
 from transforms.output_store import OutputStore
@@ -80,18 +81,20 @@ def new_run_id() -> str:
 
 
 @contextlib.contextmanager
-def launched_run(manifest: str, output: str, options: JobOptions, model: str, workers: int) -> Iterator[Run]:
+def launched_run(
+    manifest: str, output: str, options: JobOptions, models: Mapping[str, str], workers: int
+) -> Iterator[Run]:
     """A run that holds the output, for as long as the context lasts.
 
     Args:
-        model: identity of the checkpoint.
+        models: for each task's name, the identity of its checkpoint.
 
     Raises:
         JobError: no manifest, no such file system, no permission, another job's output, another run at work.
     """
     manifests = tuple(find_manifests(manifest))
     output = output if "://" in output else os.path.abspath(output)
-    description = JobDescription.of(options, model, SEGMENTATION)
+    description = JobDescription.of(options, models, SEGMENTATION)
     run = Run(new_run_id(), options, manifests, output, description.fingerprint, workers)
     with contextlib.ExitStack() as until_the_end:
         try:

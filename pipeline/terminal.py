@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +20,7 @@ from rich.table import Table
 
 from pipeline.launch import Run
 from pipeline.plan import Plan
+from schemas.tasks import Task
 from transforms.counters import Counters
 from transforms.summarize import FAILURES_PATH, Summary
 
@@ -120,3 +121,19 @@ def print_plan(plan: Plan) -> None:
     console.print(table)
     for failure in plan.failures[:5]:
         console.print(escape(f"  {failure.message}"), soft_wrap=True)
+
+
+def print_tasks(tasks: Sequence[Task]) -> None:
+    """Each task with what it answers and how it is asked."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 1, 0))
+    for task in tasks:
+        lines = [f"{task.about}; answers {'one of ' + ', '.join(task.labels) if task.labels else 'in text'}"]
+        if task.base_prompt is not None:
+            lines.append(f"  base checkpoints: {_asked(task, task.base_prompt)}")
+        lines.append(f"  Instruct checkpoints: {_asked(task, task.chat_prompt)}")
+        table.add_row(task.name, escape("\n".join(lines)))
+    console.print(table)
+
+
+def _asked(task: Task, prompt: str) -> str:
+    return prompt.replace("{question}", task.question) or "(the audio alone)"

@@ -1,39 +1,44 @@
-"""What a user can set, and what of it decides the answers."""
+"""What a user can set."""
 
 import dataclasses
-import hashlib
-import json
+import difflib
 import math
 import os.path
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.errors import JobError
 from schemas.manifest import COLUMNS, ManifestShape
-from schemas.tables import ANSWER_TYPES
+from schemas.tasks import BUILT_IN, LANGUAGE_NAMES, Task
 
 DEVICES = ("auto", "cpu", "cuda")
 COMPUTE_TYPES = ("default", "float32", "float16", "bfloat16", "int8", "int8_float32", "int8_float16", "int8_bfloat16")
 
 
-def option(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def option(default: Any, help: str, flag: bool = True) -> Any:
+    return field(default=default, metadata={"help": help, "flag": flag})
 
 
 @dataclass(frozen=True)
 class JobOptions:
     """Every option of `earmark annotate`: the flag `--name`, and the same name in a job file."""
 
-    task: tuple[str, ...] = option(("transcribe",), "what to ask, separated by commas: " + ", ".join(ANSWER_TYPES))
-    model: str = option("", "folder or hub id[@revision] of the model; whisper-tiny.en for the one that pip installs")
+    task: tuple[str, ...] = option(("transcribe",), "what to ask, separated by commas (`earmark tasks` lists them)")
+    model: tuple[str, ...] = option(
+        (), "folder, URL or hub id[@revision] of the model, or TASK=MODEL for one task; several separated by commas"
+    )
+    new_tasks: tuple[Task, ...] = option((), "tasks that the job file defines", flag=False)
+    translate_to: str = option("en", "language that translate answers in: " + ", ".join(LANGUAGE_NAMES))
+    prompt: str = option("", "question of analyze, for rows that bring no prompt")
+    free_labels: bool = option(False, "let the model write emotions and other labels as text, as evaluations do")
     columns: tuple[str, ...] = option((), "which column holds what: audio=wav,id=key (" + ", ".join(COLUMNS) + ")")
     audio_root: str = option("", "what relative paths are relative to (default: the manifest's folder)")
     limit: int = option(0, "only the first N recordings of the manifest; 0 for all")
     language: str = option("", "language of recordings whose row names none, such as en (default: detect)")
     timestamps: bool = option(False, "let the model time phrases within a segment (default: one time span a segment)")
     beam_size: int = option(
-        5, "hypotheses kept while decoding, as the reference code does; 1 is greedy, a little faster"
+        0, "hypotheses kept while decoding; 0 for the model's own: 5 for Whisper, 1 (greedy) for Qwen2-Audio"
     )
     device: str = option("auto", "where the model runs: " + ", ".join(DEVICES))
     compute_type: str = option("default", "numbers the model computes with: " + ", ".join(COMPUTE_TYPES))
@@ -55,15 +60,57 @@ class JobOptions:
         pairs = tuple(tuple(pair.split("=", 1)) for pair in self.columns)
         return ManifestShape(pairs, root)  # type: ignore[arg-type]  # check() has seen two in each
 
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks of the job, with what its options say put in."""
+        known = {task.name: task for task in (*BUILT_IN, *self.new_tasks)}
+        return tuple(self._filled(known[name]) for name in self.task)
+
+    def _filled(self, task: Task) -> Task:
+        if task.target_language:
+            task = dataclasses.replace(task, target_language=self.translate_to)
+        if task.takes_row_prompt:
+            task = dataclasses.replace(task, question=self.prompt)
+        return dataclasses.replace(task, answer="text", labels=()) if task.labels and self.free_labels else task
+
+    def models(self) -> dict[str, tuple[Task, ...]]:
+        """Which model answers which tasks: its name as the user gave it, "" where none is given."""
+        names = {task.name for task in (*BUILT_IN, *self.new_tasks)}
+        pairs = [entry.split("=", 1) if entry.split("=")[0] in names else ["", entry] for entry in self.model]
+        of_task = dict(pairs)
+        models: dict[str, tuple[Task, ...]] = {}
+        for task in self.tasks():
+            model = of_task.get(task.name, of_task.get("", ""))
+            models[model] = (*models.get(model, ()), task)
+        return models
+
+    def check_tasks(self) -> None:
+        """Raises JobError where tasks and models do not go together; check() calls it."""
+        known = [task.name for task in (*BUILT_IN, *self.new_tasks)]
+        _check(bool(self.task), "task", "", _choose_from(known))
+        for task in self.task:
+            close = difflib.get_close_matches(task, known, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            _check(task in known, "task", task, _choose_from(known) + hint)
+        _check(len(set(self.task)) == len(self.task), "task", ",".join(self.task), "name each task once")
+        of_tasks = [entry.split("=")[0] for entry in self.model if entry.split("=")[0] in known]
+        for task in of_tasks:
+            _check(task in self.task, "model", f"{task}=…", f"--task does not ask for {task}; add it there")
+        for_all = len(self.model) - len(of_tasks)
+        once = for_all <= 1 and len(set(of_tasks)) == len(of_tasks)
+        _check(once, "model", ",".join(self.model), "name one model for all tasks, and one for each TASK=MODEL")
+        if self.prompt and not any(task.takes_row_prompt for task in self.tasks()):
+            raise JobError("--prompt is the question of analyze, which --task does not ask for; add it there")
+
     def check(self) -> None:
         """Raises JobError with the value and the remedy for the first option that makes no sense."""
-        _check_task(self.task)
+        self.check_tasks()
         _check_columns(self.columns)
+        _check(self.translate_to in LANGUAGE_NAMES, "translate_to", self.translate_to, _choose_from(LANGUAGE_NAMES))
         _check(self.device in DEVICES, "device", self.device, _choose_from(DEVICES))
         _check(self.compute_type in COMPUTE_TYPES, "compute_type", self.compute_type, _choose_from(COMPUTE_TYPES))
-        for name in ("limit", "model_threads", "decode_processes"):
+        for name in ("limit", "model_threads", "decode_processes", "beam_size"):
             _check(getattr(self, name) >= 0, name, getattr(self, name), "give 0 or more")
-        for name in ("beam_size", "shard_rows", "shard_memory_mb"):
+        for name in ("shard_rows", "shard_memory_mb"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "give 1 or more")
         for name in ("max_duration_s", "recording_timeout_s"):
             _check(0 < getattr(self, name) < math.inf, name, getattr(self, name), "give seconds above 0")
@@ -86,13 +133,6 @@ def _choose_from(names: Iterable[str]) -> str:
     return f"choose from {', '.join(names)}"
 
 
-def _check_task(tasks: Sequence[str]) -> None:
-    _check(bool(tasks), "task", "", _choose_from(ANSWER_TYPES))
-    for task in tasks:
-        _check(task in ANSWER_TYPES, "task", task, _choose_from(ANSWER_TYPES))
-    _check(len(set(tasks)) == len(tasks), "task", ",".join(tasks), "name each task once")
-
-
 def _check_columns(pairs: Sequence[str]) -> None:
     names = []
     for pair in pairs:
@@ -100,52 +140,3 @@ def _check_columns(pairs: Sequence[str]) -> None:
         _check(name in COLUMNS and bool(column), "columns", pair, f"write NAME=COLUMN, NAME of {', '.join(COLUMNS)}")
         names.append(name)
     _check(len(set(names)) == len(names), "columns", ",".join(pairs), "name one column for each")
-
-
-@dataclass(frozen=True)
-class JobDescription:
-    """What decides the answers of a job; two runs into one output must agree on all of it.
-
-    Attributes:
-        model: what names the weights and nothing else: hub id at its commit, or a digest of the files.
-        segmentation: how recordings are cut.
-    """
-
-    tasks: tuple[str, ...]
-    model: str
-    language: str
-    timestamps: bool
-    beam_size: int
-    compute_type: str
-    segmentation: str
-    schema_version: int = 1
-
-    @classmethod
-    def of(cls, options: JobOptions, model: str, segmentation: str) -> "JobDescription":
-        return cls(
-            options.task,
-            model,
-            options.language,
-            options.timestamps,
-            options.beam_size,
-            options.compute_type,
-            segmentation,
-        )
-
-    @property
-    def fingerprint(self) -> str:
-        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
-
-    def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self) | {"fingerprint": self.fingerprint}, indent=2) + "\n"
-
-    def differences(self, earlier: Mapping[str, Any]) -> list[str]:
-        """What differs from the description of an earlier run, in words."""
-        mine = json.loads(self.to_json())
-        names = sorted((set(mine) | set(earlier)) - {"fingerprint"})
-        return [
-            f"{name} was {earlier.get(name)!r}, now {mine.get(name)!r}"
-            for name in names
-            if mine.get(name) != earlier.get(name)
-        ]

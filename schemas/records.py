@@ -103,7 +103,8 @@ class TextSegment:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The answer of transcribe: `avg_logprob` is the mean log-probability of a token, None without tokens."""
+    """The answer of transcribe and translate: `language` is the text's; `avg_logprob` is the mean log-probability of a
+    token, None without tokens."""
 
     text: str
     language: str | None
@@ -112,7 +113,40 @@ class Transcript:
     flags: tuple[str, ...] = ()
 
 
-Answer: TypeAlias = Transcript
+@dataclass(frozen=True, slots=True)
+class TextAnswer:
+    """The answer of caption, analyze, chat; `prompt` is the text that was asked, `segments` says what was said when."""
+
+    text: str
+    prompt: str
+    avg_logprob: float | None
+    segments: tuple[TextSegment, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """`score`: the label's share of the likelihood of all labels, from 0 to 1."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelAnswer:
+    """The answer of a closed set: the likeliest label, and all of them, likeliest first.
+
+    `avg_logprob` is the mean log-probability of a token of `label`, its end included: low where the model would rather
+    have said something else.
+    """
+
+    label: str
+    score: float
+    scores: tuple[LabelScore, ...]
+    avg_logprob: float
+
+
+Answer: TypeAlias = Transcript | TextAnswer | LabelAnswer
 Answers: TypeAlias = Mapping[str, Answer]  # by task
 
 

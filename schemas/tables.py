@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.records import Annotation, Failure
+from schemas.tasks import AnswerKind, Task
 
 TEXT_SEGMENT = pa.struct(
     [("start_s", pa.float64()), ("end_s", pa.float64()), ("text", pa.string()), ("avg_logprob", pa.float32())]
@@ -34,11 +35,28 @@ AUDIO = pa.struct(
         ("bandwidth_hz", pa.float32()),
     ]
 )
+TEXT = pa.struct(
+    [
+        ("text", pa.string()),
+        ("prompt", pa.string()),
+        ("avg_logprob", pa.float32()),
+        ("segments", pa.list_(TEXT_SEGMENT)),
+        ("flags", pa.list_(pa.string())),
+    ]
+)
+LABEL = pa.struct(
+    [
+        ("label", pa.string()),
+        ("score", pa.float32()),
+        ("scores", pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32())]))),
+        ("avg_logprob", pa.float32()),
+    ]
+)
 FAILURES = pa.schema([(field.name, pa.string()) for field in dataclasses.fields(Failure)])
-ANSWER_TYPES: Mapping[str, pa.DataType] = {"transcribe": TRANSCRIPT}
+ANSWER_TYPES: Mapping[AnswerKind, pa.DataType] = {"transcript": TRANSCRIPT, "text": TEXT, "label": LABEL}
 
 
-def annotations_schema(tasks: Sequence[str]) -> pa.Schema:
+def annotations_schema(tasks: Sequence[Task]) -> pa.Schema:
     """The schema of `annotations/`: the same for every part of a job, whatever its rows hold."""
     columns = [
         pa.field("id", pa.string(), nullable=False),
@@ -47,10 +65,10 @@ def annotations_schema(tasks: Sequence[str]) -> pa.Schema:
         pa.field("extra", pa.map_(pa.string(), pa.string())),
         pa.field("audio", AUDIO, nullable=False),
     ]
-    return pa.schema(columns + [pa.field(task, ANSWER_TYPES[task]) for task in tasks])
+    return pa.schema(columns + [pa.field(task.name, ANSWER_TYPES[task.answer]) for task in tasks])
 
 
-def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[str]) -> pa.Table:
+def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) -> pa.Table:
     """Annotations as a table of `annotations_schema(tasks)`.
 
     Raises:

@@ -1,15 +1,19 @@
+import dataclasses
 import hashlib
 import importlib.util
 import json
 import shutil
+from pathlib import Path
 
+import fsspec
 import httpx
 import huggingface_hub
 import pytest
 
-from model.checkpoint import PACKAGED, Checkpoint, PackagedWeights, find_checkpoint
+from model.checkpoint import PACKAGED, Checkpoint, PackagedWeights, find_checkpoint, local_checkpoint
 from model.engine import check_checkpoint
-from schemas.errors import JobError
+from schemas.errors import JobError, MachineError
+from schemas.job import JobOptions
 
 WHISPER_FILES = {
     "model.bin": b"weights",
@@ -78,7 +82,8 @@ def test_a_package_without_its_weights_is_the_users_to_mend(packaged):
         ("whisper", "--model=whisper is neither a folder nor a hub id"),
         ("/no/such/folder", "neither a folder nor a hub id"),
         ("../models", "neither a folder nor a hub id"),
-        ("gs://bucket/model", "neither a folder nor a hub id"),
+        ("file:///no/such/folder", "neither a folder nor a hub id"),
+        ("nosuch://bucket/model", "--model=nosuch://bucket/model cannot be read: Protocol not known: nosuch"),
     ],
 )
 def test_what_is_no_model_is_said_so(name, words):
@@ -91,12 +96,19 @@ def test_a_hub_id_is_named_by_its_commit(tmp_path, monkeypatch):
 
     def download(repository, revision, allow_patterns):
         asked.append((repository, revision))
-        return str(tmp_path / "snapshots" / "0a1b2c")
+        return str(snapshot)
 
+    snapshot = make_model(tmp_path / "0a1b2c")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert find_checkpoint("Systran/faster-whisper-tiny@v1").identity == "Systran/faster-whisper-tiny@0a1b2c"
     find_checkpoint("Systran/faster-whisper-tiny")
     assert asked == [("Systran/faster-whisper-tiny", "v1"), ("Systran/faster-whisper-tiny", None)]
+
+
+def test_a_hub_repository_without_a_model_is_said_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path / "0a1b2c"))
+    with pytest.raises(JobError, match="owner/name: the hub's repository holds none of the files of a model"):
+        find_checkpoint("owner/name")
 
 
 def test_a_hub_that_cannot_be_reached_is_said_so(monkeypatch):
@@ -108,8 +120,89 @@ def test_a_hub_that_cannot_be_reached_is_said_so(monkeypatch):
         find_checkpoint("owner/name")
 
 
+@pytest.fixture
+def store():
+    """A folder of an object store in memory that holds a model, and its URL."""
+    memory = fsspec.filesystem("memory")
+    for name, content in WHISPER_FILES.items():
+        memory.pipe_file(f"/bucket/model/{name}", content)
+    yield "memory://bucket/model"
+    memory.rm("/bucket", recursive=True)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_same_files_have_one_identity_in_a_folder_and_in_a_store(tmp_path, store, cache):
+    folder = make_model(tmp_path / "m")
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle, which no engine reads")
+    here, there = find_checkpoint(str(folder)), find_checkpoint(store)
+    assert there.identity == here.identity == find_checkpoint(f"file://{folder}").identity
+    assert there.folder.startswith(str(cache))
+    assert {path.name for path in Path(there.folder).iterdir()} == {*WHISPER_FILES, "copied.json"}
+
+
+def test_the_identity_of_whisper_tiny_stays_what_it_was():
+    digest = "d6dc76b954edf23f859c6992ee730fa19f8681d449dbcc5b219e62a274b6f46f"
+    assert find_checkpoint("whisper-tiny.en").identity == f"sha256:{digest}"
+
+
+def elsewhere(checkpoint):
+    """What another machine gets to see."""
+    return dataclasses.replace(checkpoint, machine="the machine of the launch")
+
+
+def test_the_machine_that_found_a_checkpoint_reads_nothing_again(tmp_path, monkeypatch):
+    checkpoint = find_checkpoint(str(make_model(tmp_path / "m")))
+    monkeypatch.setattr("model.checkpoint.find_checkpoint", None)
+    assert local_checkpoint(checkpoint) is checkpoint
+
+
+def test_a_worker_fetches_a_stores_checkpoint_itself(store, cache):
+    found = find_checkpoint(store)
+    shutil.rmtree(cache)
+    here = local_checkpoint(elsewhere(found))
+    assert here == found
+    assert (Path(here.folder) / "model.bin").read_bytes() == b"weights"
+
+
+def test_a_worker_fetches_a_hub_id_at_the_commit_of_the_launch(tmp_path, monkeypatch):
+    asked = []
+
+    def download(repository, revision, allow_patterns):
+        asked.append((repository, revision))
+        return str(snapshot)
+
+    snapshot = make_model(tmp_path / "0a1b2c")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    checkpoint = Checkpoint("owner/name@main", "/no/such/snapshots/0a1b2c", "owner/name@0a1b2c")
+    assert local_checkpoint(checkpoint).folder == str(snapshot)
+    assert asked == [("owner/name", "0a1b2c")]
+
+
+def test_a_worker_with_other_files_does_not_answer(tmp_path, store, cache):
+    folder = make_model(tmp_path / "m")
+    for found in (find_checkpoint(str(folder)), find_checkpoint(store)):
+        (folder / "model.bin").write_bytes(b"others")
+        fsspec.filesystem("memory").pipe_file("/bucket/model/model.bin", b"others")
+        with pytest.raises(JobError, match=r"is sha256:\w+ on .*, but was sha256:\w+ on the machine of the launch"):
+            local_checkpoint(elsewhere(found))
+        fsspec.filesystem("memory").pipe_file("/bucket/model/model.bin", b"weights")
+
+
+def test_a_worker_without_the_folder_says_which_and_where(tmp_path):
+    checkpoint = find_checkpoint(str(make_model(tmp_path / "m")))
+    shutil.rmtree(tmp_path / "m")
+    words = "there is no folder .*; put it on every machine, .* the job was started on the machine of the launch"
+    with pytest.raises(MachineError, match=words):
+        local_checkpoint(elsewhere(checkpoint))
+
+
 def check(folder):
-    check_checkpoint(Checkpoint("m", str(folder), ""), language="")
+    check_checkpoint(Checkpoint("m", str(folder), ""), JobOptions(), JobOptions().tasks(), here=False)
 
 
 def test_whisper_in_ctranslate2s_format_is_run(tmp_path):
@@ -122,7 +215,7 @@ def test_whisper_in_ctranslate2s_format_is_run(tmp_path):
         ({"tokenizer.json": None}, r"tokenizer\.json is missing beside model\.bin"),
         ({"model.bin": None}, r"not one that earmark runs.*found config\.json, tokenizer\.json"),
         ({"config.json": None}, "not one that earmark runs"),
-        ({"config.json": json.dumps({"model_type": "bert"}).encode()}, "not one that earmark runs"),
+        ({"config.json": json.dumps({"model_type": "bert"}).encode()}, "found a model of type 'bert': config"),
         ({"config.json": b"[1]"}, r"config\.json is not a JSON object"),
         ({"config.json": b"\xff"}, r"config\.json is not a JSON object"),
     ],
@@ -135,6 +228,6 @@ def test_a_model_that_no_engine_runs_is_refused_with_what_was_found(tmp_path, fi
 @pytest.mark.parametrize("language", ["de", "klingon"])
 def test_a_language_that_the_model_does_not_know_is_refused_before_any_work(language: str) -> None:
     checkpoint = find_checkpoint("whisper-tiny.en")
-    check_checkpoint(checkpoint, language="en-US")
+    check_checkpoint(checkpoint, JobOptions(language="en-US"), JobOptions().tasks(), here=False)
     with pytest.raises(JobError, match=rf"--language={language} does not work: the model knows English only"):
-        check_checkpoint(checkpoint, language)
+        check_checkpoint(checkpoint, JobOptions(language=language), JobOptions().tasks(), here=False)

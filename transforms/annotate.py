@@ -1,54 +1,78 @@
-"""Annotate: every task's answer for every clip of a shard, from one copy of the model a worker."""
+"""Annotate: every task's answer for every clip of a shard, from one copy of each model a worker."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
 from model.engine import Engine
 from schemas.errors import RowError
-from schemas.records import AnnotatedShard, Annotation, DecodedShard, Failure
+from schemas.records import AnnotatedShard, Annotation, Answer, Clip, DecodedShard, Failure
+from schemas.tasks import Task
 from transforms.counters import Counters
 
 STAGE = "Annotate"
 OpenEngine = Callable[[], Engine]
 
 
-def annotate_shard(shard: DecodedShard, engine: Engine, tasks: Sequence[str]) -> AnnotatedShard:
-    """The shard's clips as annotations, or as failures where the engine has no answer; its audio is let go."""
-    results = engine.annotate(shard.clips, tasks)
-    annotations: list[Annotation] = []
+@dataclass(frozen=True)
+class Assignment:
+    """Which model answers which tasks; `open_engine` loads it."""
+
+    open_engine: OpenEngine
+    tasks: tuple[Task, ...]
+
+
+def annotate_shard(shard: DecodedShard, engines: Sequence[tuple[Engine, Sequence[Task]]]) -> AnnotatedShard:
+    """The shard's clips as annotations, or as failures where an engine has no answer; its audio is let go.
+
+    A clip that one engine has no answer for is not shown to the next ones.
+    """
     failures = list(shard.failures)
-    for clip, result in zip(shard.clips, results, strict=True):
-        if isinstance(result, RowError):
-            failures.append(Failure.of(clip.recording, STAGE, result))
-        else:
-            annotations.append(Annotation(clip.recording, clip.facts, result))
-    return AnnotatedShard(shard.key, tuple(annotations), tuple(failures))
+    answered: list[tuple[Clip, dict[str, Answer]]] = [(clip, {}) for clip in shard.clips]
+    for engine, tasks in engines:
+        results = engine.annotate([clip for clip, _ in answered], tasks)
+        still: list[tuple[Clip, dict[str, Answer]]] = []
+        for (clip, answers), result in zip(answered, results, strict=True):
+            if isinstance(result, RowError):
+                failures.append(Failure.of(clip.recording, STAGE, result))
+            else:
+                still.append((clip, {**answers, **result}))
+        answered = still
+    annotations = tuple(Annotation(clip.recording, clip.facts, answers) for clip, answers in answered)
+    return AnnotatedShard(shard.key, annotations, tuple(failures))
 
 
 @beam.typehints.with_output_types(AnnotatedShard)
 class _AnnotateShard(beam.DoFn):
-    def __init__(self, open_engine: OpenEngine, tasks: Sequence[str], counters: Counters):
-        self._open_engine, self._tasks, self._counters = open_engine, tuple(tasks), counters
+    def __init__(self, assignments: Sequence[Assignment], counters: Counters):
+        self._assignments, self._counters = tuple(assignments), counters
         # Loads at the first shard, so that a run with nothing new loads nothing; what is shared lives while held.
-        self._shared = Shared()
-        self._engine: Engine | None = None
+        self._shared = tuple(Shared() for _ in assignments)
+        self._engines: list[Engine] = []
 
     def process(self, shard: DecodedShard) -> Iterator[AnnotatedShard]:
-        self._engine = self._shared.acquire(self._open_engine)
-        annotated = annotate_shard(shard, self._engine, self._tasks)
+        if not self._engines:
+            self._engines = [
+                shared.acquire(assignment.open_engine)
+                for shared, assignment in zip(self._shared, self._assignments, strict=True)
+            ]
+        engines = [
+            (engine, assignment.tasks) for engine, assignment in zip(self._engines, self._assignments, strict=True)
+        ]
+        annotated = annotate_shard(shard, engines)
         audio_s = sum(annotation.facts.duration_s for annotation in annotated.annotations)
         self._counters.add("annotated_audio_ms", round(1000 * audio_s))
         yield annotated
 
 
 class Annotate(beam.PTransform):
-    """DecodedShards to AnnotatedShards; `open_engine` loads the model, once a worker process."""
+    """DecodedShards to AnnotatedShards; each assignment's model is loaded once a worker process."""
 
-    def __init__(self, open_engine: OpenEngine, tasks: Sequence[str], counters: Counters):
+    def __init__(self, assignments: Sequence[Assignment], counters: Counters):
         super().__init__()
-        self._open_engine, self._tasks, self._counters = open_engine, tasks, counters
+        self._assignments, self._counters = assignments, counters
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
-        return shards | beam.ParDo(_AnnotateShard(self._open_engine, self._tasks, self._counters))
+        return shards | beam.ParDo(_AnnotateShard(self._assignments, self._counters))

@@ -8,6 +8,7 @@ import apache_beam as beam
 from schemas.errors import MachineError
 from schemas.records import AnnotatedShard, PartReport
 from schemas.tables import annotations_table
+from schemas.tasks import Task
 from transforms.counters import Counters
 from transforms.failure_limit import check_failures
 from transforms.lease import check_lease
@@ -15,7 +16,7 @@ from transforms.output_store import OutputStore, encode_part
 
 
 def write_part(
-    store: OutputStore, shard: AnnotatedShard, tasks: Sequence[str], run_id: str, fingerprint: str
+    store: OutputStore, shard: AnnotatedShard, tasks: Sequence[Task], run_id: str, fingerprint: str
 ) -> PartReport:
     """Puts the shard's part in place, and returns what the part holds that is in place then.
 
@@ -37,7 +38,7 @@ def write_part(
 
 class _WritePart(beam.DoFn):
     def __init__(
-        self, store: OutputStore, tasks: Sequence[str], fingerprint: str, max_failure_ratio: float, counters: Counters
+        self, store: OutputStore, tasks: Sequence[Task], fingerprint: str, max_failure_ratio: float, counters: Counters
     ):
         self._store, self._tasks, self._fingerprint = store, tuple(tasks), fingerprint
         self._max_failure_ratio, self._counters = max_failure_ratio, counters
@@ -59,7 +60,7 @@ class WritePart(beam.PTransform):
     """AnnotatedShards to reports of the parts that hold them."""
 
     def __init__(
-        self, store: OutputStore, tasks: Sequence[str], fingerprint: str, max_failure_ratio: float, counters: Counters
+        self, store: OutputStore, tasks: Sequence[Task], fingerprint: str, max_failure_ratio: float, counters: Counters
     ):
         super().__init__()
         self._write = _WritePart(store, tasks, fingerprint, max_failure_ratio, counters)

@@ -1,0 +1,86 @@
+"""Answers about the segments of a recording, as one answer about the recording."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.records import LabelAnswer, LabelScore, TextAnswer, TextSegment, Transcript
+
+# Written without spaces between words (whisper/tokenizer.py, split_to_word_tokens).
+UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenPart:
+    """What a model wrote about one segment.
+
+    Attributes:
+        segments: the text, in pieces with their times; none where it wrote nothing.
+        logprob_sum: of `tokens` tokens, the end token among them.
+    """
+
+    segments: tuple[TextSegment, ...]
+    logprob_sum: float
+    tokens: int
+    flags: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPart:
+    """What a model thinks of one segment.
+
+    Attributes:
+        weight: how much the segment counts.
+        logprobs: log-likelihood of each label.
+        tokens: of each label, the end token among them.
+    """
+
+    weight: float
+    logprobs: tuple[float, ...]
+    tokens: tuple[int, ...]
+
+
+def join_transcript(parts: Sequence[SpokenPart], language: str | None) -> Transcript:
+    """The parts in order, as one transcript in `language`."""
+    segments = tuple(segment for part in parts for segment in part.segments)
+    flags = {flag for part in parts for flag in part.flags} - {"no_speech"}
+    if not segments:
+        flags.add("no_speech")
+    space = "" if language in UNSPACED_LANGUAGES else " "
+    text = space.join(segment.text for segment in segments)
+    return Transcript(text, language, _avg_logprob(parts), segments, tuple(sorted(flags)))
+
+
+def join_text(parts: Sequence[SpokenPart], prompt: str) -> TextAnswer:
+    """The parts in order, as one answer to `prompt`."""
+    segments = tuple(segment for part in parts for segment in part.segments)
+    flags = {flag for part in parts for flag in part.flags}
+    text = " ".join(segment.text for segment in segments)
+    return TextAnswer(text, prompt, _avg_logprob(parts), segments, tuple(sorted(flags)))
+
+
+def _avg_logprob(parts: Sequence[SpokenPart]) -> float | None:
+    tokens = sum(part.tokens for part in parts)
+    return sum(part.logprob_sum for part in parts) / tokens if tokens else None
+
+
+def join_labels(labels: Sequence[str], parts: Sequence[LabelPart]) -> LabelAnswer:
+    """Mean of the parts' scores, weighted; where no weight is above 0, all parts count alike.
+
+    The scores of a part are the softmax of the labels' log-likelihoods, so they add up to 1.
+    """
+    weights = [part.weight for part in parts]
+    if not any(weights):
+        weights = [1.0] * len(parts)
+    shares = [weight / sum(weights) for weight in weights]
+    scores = [0.0] * len(labels)
+    logprobs = [0.0] * len(labels)
+    for share, part in zip(shares, parts, strict=True):
+        likeliest = max(part.logprobs)
+        likelihoods = [math.exp(logprob - likeliest) for logprob in part.logprobs]
+        for index, likelihood in enumerate(likelihoods):
+            scores[index] += share * likelihood / sum(likelihoods)
+            logprobs[index] += share * part.logprobs[index] / part.tokens[index]
+    order = sorted(range(len(labels)), key=lambda index: -scores[index])
+    ranked = tuple(LabelScore(labels[index], scores[index]) for index in order)
+    return LabelAnswer(ranked[0].label, ranked[0].score, ranked, logprobs[order[0]])

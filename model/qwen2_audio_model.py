@@ -1,0 +1,130 @@
+"""A Qwen2-Audio checkpoint in memory: one copy a device, in 32 bits on a CPU and in bfloat16 on a GPU."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
+from transformers.utils.logging import disable_progress_bar
+
+from model.batching import cut_alike
+from model.decode_greedily import Said
+from model.device import choose_device
+from model.log_mels import LogMels
+from model.questions import Question
+from model.qwen2_audio_encoder import encode_audio
+from model.qwen2_audio_files import reads_turns
+from model.qwen2_audio_prompts import Prompts
+from model.shared_prefix import PrefixSharer, Weighed
+from schemas.errors import JobError
+from schemas.records import SAMPLE_RATE_HZ
+
+log = logging.getLogger("earmark")
+disable_progress_bar()  # of loading, in the middle of earmark's own
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DEFAULT_DTYPES = {"cpu": "float32", "cuda": "bfloat16"}
+MAX_PADDING = 1.05  # padded over real audio of what the encoder takes in at once
+MIN_FRAMES = 3  # of a spectrogram; fewer make no audio token, so what is shorter gets silence behind it
+LONGEST_AUDIO_TOKENS = 750  # 30 s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioGroup:
+    """Segments of like length, stacked: float32 (segments, samples), and the spectrogram frames of each."""
+
+    rows: torch.Tensor
+    frames: tuple[int, ...]
+    padded_s: float
+
+
+class Qwen2AudioModel:
+    """One copy of the weights on one device. Not for several threads at a time, but for `stack`."""
+
+    def __init__(self, model: Qwen2AudioForConditionalGeneration, extractor: WhisperFeatureExtractor):
+        self._model = model.eval()
+        self._device = model.device
+        self._mels = LogMels(extractor, model.device)
+        self._hop = int(extractor.hop_length)
+        self._sharer = PrefixSharer(model.model.language_model, model.lm_head, _stops(model))
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens that fit beside the longest audio."""
+        return int(self._model.config.text_config.max_position_embeddings) - LONGEST_AUDIO_TOKENS
+
+    def stack(self, segments: Sequence[np.ndarray]) -> list[AudioGroup]:
+        """Segments (float32 at 16 kHz, longest first) in groups that waste little on padding."""
+        groups = []
+        for run in cut_alike([len(segment) for segment in segments], MAX_PADDING):
+            members = [segments[index] for index in run]
+            rows = self._mels.stack(members, MIN_FRAMES * self._hop)
+            frames = tuple(max(self._mels.frames(len(member)), MIN_FRAMES) for member in members)
+            padded_s = len(members) * max(frames) * self._hop / SAMPLE_RATE_HZ
+            # Pinned memory is copied to the device while the device works on something else.
+            groups.append(AudioGroup(rows.pin_memory() if self._device.type == "cuda" else rows, frames, padded_s))
+        return groups
+
+    def answer(
+        self, head: Sequence[int], groups: Sequence[AudioGroup], rows: Sequence[Sequence[Question]]
+    ) -> list[list[Said | Weighed | None]]:
+        """Answers to the questions of each segment of the groups, in order."""
+        heard, start = [], 0
+        with torch.inference_mode():
+            for group in groups:
+                of_group = rows[start : start + len(group.frames)]
+                start += len(group.frames)
+                frames = torch.tensor(group.frames, device=self._device)
+                mels = self._mels.spectrograms(group.rows.to(self._device, non_blocking=True), max(group.frames))
+                audio, tokens = encode_audio(self._model, mels, frames)
+                heard.append(self._sharer.take_in(head, audio, tokens.tolist(), of_group))
+            return self._sharer.answer(heard, rows)
+
+
+def _stops(model: Qwen2AudioForConditionalGeneration) -> list[int]:
+    stops = model.generation_config.eos_token_id
+    if stops is None:
+        raise ValueError("neither its generation_config.json nor its config.json names an eos_token_id")
+    return stops if isinstance(stops, list) else [stops]
+
+
+def load_models(folder: str, device: str, compute_type: str) -> list[Qwen2AudioModel]:
+    """A copy of the checkpoint on each visible CUDA device, or one on the CPU.
+
+    Raises:
+        JobError: there is no such device, or the weights cannot be loaded.
+    """
+    chosen = choose_device(device, torch.cuda.device_count())
+    places = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if chosen == "cuda" else ["cpu"]
+    numbers = DEFAULT_DTYPES[chosen] if compute_type == "default" else compute_type
+    log.info("Qwen2-Audio on %s, computing in %s", ", ".join(places), numbers)
+    return [_load(folder, place, DTYPES[numbers]) for place in places]
+
+
+def _load(folder: str, place: str, dtype: torch.dtype) -> Qwen2AudioModel:
+    try:
+        model = Qwen2AudioForConditionalGeneration.from_pretrained(
+            folder, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, local_files_only=True
+        )
+        extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        return Qwen2AudioModel(model.to(place), extractor)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise JobError(f"the model in {folder} cannot be loaded on {place}: {error}") from error
+
+
+def load_prompts(folder: str, context_tokens: int) -> Prompts:
+    """The checkpoint's templates and tokenizer.
+
+    Raises:
+        JobError: they cannot be read, or do not suit.
+    """
+    try:
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise JobError(f"the processor in {folder} cannot be loaded: {error}") from error
+    chat = reads_turns(Path(folder))
+    log.info("Qwen2-Audio is asked as %s", "an Instruct checkpoint, in turns" if chat else "a base checkpoint")
+    return Prompts(processor, chat, context_tokens)

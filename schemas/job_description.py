@@ -1,0 +1,88 @@
+"""What decides the answers of a job."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.job import JobOptions
+from schemas.tasks import Task
+
+
+@dataclass(frozen=True)
+class AskedTask:
+    """A task as it is asked, and what names the weights that answer it and nothing else."""
+
+    name: str
+    model: str
+    base_prompt: str | None
+    chat_prompt: str
+    question: str
+    answer: str
+    labels: tuple[str, ...]
+    max_new_tokens: int
+    target_language: str
+
+    @classmethod
+    def of(cls, task: Task, model: str) -> "AskedTask":
+        asked = {field.name: getattr(task, field.name) for field in dataclasses.fields(task) if field.name != "about"}
+        return cls(model=model, **asked)
+
+
+@dataclass(frozen=True)
+class JobDescription:
+    """What decides the answers of a job; two runs into one output must agree on all of it.
+
+    Attributes:
+        tasks: in the order of the output's columns.
+        segmentation: how recordings are cut.
+    """
+
+    tasks: tuple[AskedTask, ...]
+    language: str
+    timestamps: bool
+    beam_size: int
+    compute_type: str
+    segmentation: str
+    schema_version: int = 2
+
+    @classmethod
+    def of(cls, options: JobOptions, models: Mapping[str, str], segmentation: str) -> "JobDescription":
+        """`models`: for each task's name, its checkpoint's identity: hub id at its commit, or a digest of the files."""
+        return cls(
+            tuple(AskedTask.of(task, models[task.name]) for task in options.tasks()),
+            options.language,
+            options.timestamps,
+            options.beam_size,
+            options.compute_type,
+            segmentation,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self) | {"fingerprint": self.fingerprint}, indent=2) + "\n"
+
+    def differences(self, earlier: Mapping[str, Any]) -> list[str]:
+        """What differs from the description of an earlier run, in words."""
+        mine, theirs = _flat(json.loads(self.to_json())), _flat(earlier)
+        return [
+            f"{name} was {theirs.get(name)!r}, now {mine.get(name)!r}"
+            for name in sorted(mine.keys() | theirs.keys())
+            if mine.get(name) != theirs.get(name)
+        ]
+
+
+def _flat(description: Mapping[str, Any]) -> dict[str, Any]:
+    """A description as read from JSON, with what a task holds by names such as `caption.model`."""
+    flat = {name: value for name, value in description.items() if name not in ("tasks", "fingerprint")}
+    tasks = description.get("tasks", [])
+    tasks = [task for task in tasks if isinstance(task, dict)] if isinstance(tasks, list) else []
+    flat["tasks"] = [task.get("name") for task in tasks]
+    of_tasks = {f"{task.get('name')}.{key}": task[key] for task in tasks for key in task if key != "name"}
+    return flat | of_tasks

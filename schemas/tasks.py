@@ -1,0 +1,156 @@
+"""What can be asked of a recording: tasks as data."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from schemas.errors import JobError
+
+AnswerKind = Literal["transcript", "text", "label"]
+
+# The seven emotions of MELD (Poria et al., 2019) and the six sounds of VocalSound (Gong et al., 2022).
+MELD_EMOTIONS = ("neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust")
+VOCAL_SOUNDS = ("Laughter", "Sigh", "Cough", "Throat clearing", "Sneeze", "Sniff")
+# Languages to translate into, as a prompt names them.
+LANGUAGE_NAMES: Mapping[str, str] = {
+    "en": "English",
+    "zh": "Mandarin",
+    "yue": "Cantonese",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "ar": "Arabic",
+}
+# What Qwen2-Audio's published evaluation lets the model say (eval_audio/, max_new_tokens).
+MAX_NEW_TOKENS = 256
+RESERVED = ("id", "uri", "reference", "extra", "audio")
+PLACEHOLDER = re.compile(r"\{(language_tag|target|question|row_prompt)\}")
+NEW_TASK_KEYS = ("prompt", "labels", "max_new_tokens")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question, and what its answer is. The answers of a task are a column of the output, named like the task.
+
+    Attributes:
+        about: what it is for, to a person.
+        base_prompt: the text beside the audio for a base checkpoint, None where only an Instruct checkpoint can answer.
+            `{language_tag}`, `{target}`, `{question}` and `{row_prompt}` stand for what the row and the job say.
+        chat_prompt: the same for an Instruct checkpoint.
+        labels: the closed set of a "label" task.
+        max_new_tokens: longest answer to one segment.
+        target_language: code of the language that the answer is to be in; empty where that is the speech's own.
+        question: what `{question}` stands for, and `{row_prompt}` in rows that bring no prompt.
+    """
+
+    name: str
+    about: str
+    base_prompt: str | None
+    chat_prompt: str
+    answer: AnswerKind = "text"
+    labels: tuple[str, ...] = ()
+    max_new_tokens: int = MAX_NEW_TOKENS
+    target_language: str = ""
+    question: str = ""
+
+    @property
+    def needs_speech(self) -> bool:
+        """Whether there is nothing to answer where nobody speaks."""
+        return self.answer == "transcript"
+
+    @property
+    def takes_row_prompt(self) -> bool:
+        return "{row_prompt}" in self.chat_prompt
+
+    def prompt(self, chat: bool, language: str | None, row_prompt: str | None) -> str:
+        """The text beside the audio; `language` is a code that the model has a tag for, None to let it detect.
+
+        What a row brings is put in as it is: placeholders in it stay text.
+        """
+        text = self.chat_prompt if chat else self.base_prompt
+        values = {
+            "language_tag": f"<|{language}|>" if language else "",
+            "target": LANGUAGE_NAMES.get(self.target_language, ""),
+            "question": self.question,
+            "row_prompt": row_prompt or self.question,
+        }
+        return PLACEHOLDER.sub(lambda found: values[found[1]], text or "")
+
+
+def _one_of(words: tuple[str, ...]) -> str:
+    return f"Answer with one of: {', '.join(words)}."
+
+
+# Base prompts are those of Qwen2-Audio's published evaluation (eval_audio/ of QwenLM/Qwen2-Audio).
+BUILT_IN = (
+    Task(
+        "transcribe",
+        "what is said, word for word",
+        "Detect the language and recognize the speech: {language_tag}",
+        "Transcribe the speech word for word. Answer with the transcript only.",
+        "transcript",
+    ),
+    Task(
+        "translate",
+        "what is said, in the language of --translate_to",
+        "Detect the language and translate the speech into {target}: {language_tag}",
+        "Translate the speech into {target}. Answer with the translation only.",
+        "transcript",
+        target_language="en",
+    ),
+    Task("caption", "what is heard", "Generate the caption in English:", "Describe the audio in one sentence."),
+    Task(
+        "emotion",
+        "how it is said: MELD's seven emotions",
+        "Recognize the emotion with keywords in English:",
+        f"What is the speaker's emotion? Answer with one word of: {', '.join(MELD_EMOTIONS)}.",
+        "label",
+        MELD_EMOTIONS,
+    ),
+    Task(
+        "vocal_sound",
+        "which sound a person makes: VocalSound's six",
+        "Classify the human vocal sound to VocalSound in English:",
+        f"Which vocal sound is this? {_one_of(VOCAL_SOUNDS)}",
+        "label",
+        VOCAL_SOUNDS,
+    ),
+    Task("analyze", "the answer to the row's prompt, or to --prompt", "{row_prompt}", "{row_prompt}"),
+    Task("chat", "the answer to what is said, which is the user's turn (Instruct checkpoints)", None, ""),
+)
+
+
+def new_task(name: str, found: Any) -> Task:
+    """A task of a job file: `found` holds its prompt, and labels or max_new_tokens if it has them.
+
+    Raises:
+        JobError: it cannot be a task, with the reason.
+    """
+    where = f"task {name!r} of the job file"
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
+        raise JobError(f"{where}: give it a name of small letters, digits and _, which will be a column's name")
+    if name in RESERVED or name in {task.name for task in BUILT_IN}:
+        raise JobError(f"{where}: that name is taken by a column or a task of earmark's own; choose another")
+    if not isinstance(found, dict) or (unknown := found.keys() - set(NEW_TASK_KEYS)):
+        what = ", ".join(map(repr, unknown)) if isinstance(found, dict) else repr(found)
+        raise JobError(f"{where} holds {what}; give {', '.join(NEW_TASK_KEYS)}")
+    prompt, labels = found.get("prompt"), found.get("labels", [])
+    tokens = found.get("max_new_tokens", MAX_NEW_TOKENS)
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise JobError(f"{where} has no prompt; give the question as text")
+    if not isinstance(labels, list) or not all(isinstance(label, str) and label.strip() for label in labels):
+        raise JobError(f"{where}: labels is {labels!r}; give a list of texts (quote yes, no, on, off)")
+    if len(labels) == 1 or len(set(labels)) < len(labels):
+        raise JobError(f"{where}: labels is {labels!r}; give two or more, each once")
+    if type(tokens) is not int or tokens < 1:
+        raise JobError(f"{where}: max_new_tokens is {tokens!r}; give a whole number above 0")
+    # The prompt is the question itself, so that braces in it stay braces.
+    kind: AnswerKind = "label" if labels else "text"
+    about = "defined by the job file"
+    return Task(name, about, "{question}", "{question}", kind, tuple(labels), tokens, question=prompt)
