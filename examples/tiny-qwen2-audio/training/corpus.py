@@ -92,7 +92,7 @@ HELD_OUT_MIXTURES = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SyntheticClip:
-    """`samples` is float32 mono at SAMPLE_RATE_HZ, peaks at least 6 dB below full scale; the rest is true of it.
+    """`samples` is float32 mono at SAMPLE_RATE_HZ, speech at least 6 dB below full scale; the rest is true of it.
 
     `voice` is espeak's name or that of the event; `colour` is that of the noise behind speech, or None.
     """

@@ -103,7 +103,7 @@ EVENTS: dict[str, tuple[str, Callable[[np.random.Generator, int], np.ndarray]]] 
 
 
 def event(random: np.random.Generator, kind: str) -> np.ndarray:
-    """One event of 0.9 to 2.2 s, its peak 8 to 27 dB below full scale; half of them with a faint hiss."""
+    """One event of 0.9 to 2.2 s, 8 to 27 dB quieter than it is made, half of the time with a faint hiss."""
     length = _samples(random, 0.9, 2.2)
     samples = EVENTS[kind][1](random, length) * decibels(random.uniform(-27, -8))
     if random.random() < 0.5:
