@@ -5,9 +5,12 @@ BIN := $(VENV)/bin
 OUTPUT ?= demo-output
 
 .PHONY: demo test lint bench clean
+TINY := examples/tiny-qwen2-audio
+TASKS := transcribe,caption,emotion
 demo: $(VENV)/ready
-	$(BIN)/earmark annotate examples/phone-prompts/manifest.jsonl $(OUTPUT) --model whisper-tiny.en
-	$(BIN)/python examples/show_transcripts.py $(OUTPUT)
+	$(BIN)/earmark annotate examples/phone-prompts/manifest.jsonl $(OUTPUT)/phone-prompts --task $(TASKS) --model $(TINY),transcribe=whisper-tiny.en
+	$(BIN)/earmark annotate examples/scenes/manifest.jsonl $(OUTPUT)/scenes --task $(TASKS) --model $(TINY)
+	$(BIN)/python examples/show_answers.py $(OUTPUT)/phone-prompts $(OUTPUT)/scenes
 
 test: lint
 	$(BIN)/python -m pytest --durations=10

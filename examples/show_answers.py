@@ -1,28 +1,35 @@
-"""Prints the transcripts of an output folder beside their references."""
+"""Prints what output folders say about their recordings: transcript beside its reference, caption and emotion."""
 
 import sys
+from pathlib import PurePath
+from typing import Any
 
 import pyarrow.dataset as ds
 from rich.console import Console
 from rich.table import Table
 
+NOTE = (
+    "The tiny Qwen2-Audio has heard 30 words, synthetic voices and sounds in its life; about real voices it guesses."
+    " A real one: --model Qwen/Qwen2-Audio-7B-Instruct."
+)
 
-def main(output: str) -> None:
-    columns = {
-        "id": ds.field("id"),
-        "reference": ds.field("reference"),
-        "transcript": ds.field("transcribe", "text"),
-        "avg_logprob": ds.field("transcribe", "avg_logprob"),
-    }
-    rows = ds.dataset(f"{output}/annotations").to_table(columns=columns).sort_by("id").to_pylist()
-    table = Table("id", "reference", "transcript", "avg logprob")
-    for row in rows:
-        logprob = "" if row["avg_logprob"] is None else f"{row['avg_logprob']:.2f}"
-        table.add_row(row["id"], row["reference"] or "", row["transcript"], logprob)
+
+def main(outputs: list[str]) -> None:
     console = Console(markup=False)
-    console.print(table)
-    console.print(f"{len(rows)} annotations, as Parquet in {output}/annotations")
+    for output in outputs:
+        rows = ds.dataset(f"{output}/annotations").to_table().sort_by("uri").to_pylist()
+        table = Table("recording", "reference", "transcript", "caption", "emotion")
+        for row in rows:
+            table.add_row(PurePath(row["uri"]).name, row["reference"] or "", row["transcribe"]["text"], *_heard(row))
+        console.print(table)
+        console.print(f"{len(rows)} annotations, as Parquet in {output}/annotations\n")
+    console.print(NOTE)
+
+
+def _heard(row: dict[str, Any]) -> tuple[str, str]:
+    emotion = row["emotion"]
+    return row["caption"]["text"], f"{emotion['label']} {emotion['score']:.2f}"
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

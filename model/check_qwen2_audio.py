@@ -6,28 +6,31 @@ from pathlib import Path
 from model.checkpoint import Checkpoint
 from model.device import check_compute_type, choose_device
 from model.qwen2_audio_files import check_qwen2_audio, reads_turns
-from schemas.errors import JobError
+from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
+from schemas.records import Recording
 from schemas.tasks import Task
 
 
 def check_qwen2_audio_job(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> None:
     """Raises JobError where the checkpoint is not whole, or cannot do what is asked; `here`: looks at this machine."""
     check_qwen2_audio(checkpoint)
-    if options.beam_size > 1:
-        raise JobError(f"--beam_size={options.beam_size} does not work: Qwen2-Audio answers greedily; leave it out")
-    if options.timestamps:
-        raise JobError("--timestamps does not work: Qwen2-Audio does not time phrases; leave it out")
     chat = reads_turns(Path(checkpoint.folder))
     if not chat and (turns := [task.name for task in tasks if task.base_prompt is None]):
         raise JobError(
             f"model {checkpoint.name} is a base checkpoint, which does not take turns; for {', '.join(turns)} name an"
             f" Instruct one: --model {turns[0]}=Qwen/Qwen2-Audio-7B-Instruct,…"
         )
+    from model.qwen2_audio_model import DTYPES, context_tokens, load_prompts
+
+    prompts = load_prompts(checkpoint.folder, context_tokens(checkpoint.folder))
+    try:
+        for task in tasks:
+            prompts.ask(task, Recording("", "", prompt=task.question or "-"), options.language)
+    except RowError as error:
+        raise JobError(f"task {task.name} cannot be asked of {checkpoint.name}: {error.message}") from error
     if here:
         import torch
-
-        from model.qwen2_audio_model import DTYPES
 
         chosen = choose_device(options.device, torch.cuda.device_count())
         check_compute_type(options.compute_type, set(DTYPES), chosen)

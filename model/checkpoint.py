@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import re
 import socket
+import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,12 +72,21 @@ def find_checkpoint(name: str) -> Checkpoint:
     except OSError as error:
         raise JobError(f"--model={name} cannot be read: {error}") from error
     if "://" in name and not name.startswith("file://"):
+        _check_no_secrets(name)
         return _from_store(name)
     if HUB_ID.fullmatch(name) and not folder.exists():
         return _from_hub(name, name)
     raise JobError(
         f"--model={name} is neither a folder nor a hub id (owner/name, owner/name@revision) nor an object store's URL"
     )
+
+
+def _check_no_secrets(url: str) -> None:
+    """A model's name is written to the output and to logs; what opens the store to a stranger must not be in it."""
+    parts = urllib.parse.urlsplit(url)
+    if "@" in parts.netloc or parts.query:
+        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        raise JobError(f"--model={shown}: leave user, key and query out of the URL; the store's own settings hold them")
 
 
 def local_checkpoint(checkpoint: Checkpoint) -> Checkpoint:

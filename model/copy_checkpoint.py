@@ -189,6 +189,8 @@ def _stored(url: str, name: str, entry: dict[str, Any]) -> StoredFile:
     if entry.get("size") is None:
         raise JobError(f"--model={url} does not say how long {name} is, so a copy cannot be checked; copy it yourself")
     version = next((f"{entry[key]}" for keys in VERSIONS for key in keys if entry.get(key)), "")
+    if not version:
+        raise JobError(f"--model={url} does not say when {name} changed, so a copy may be old; copy it yourself")
     kind, checksum = "", ""
     etag = str(entry.get("ETag", "")).strip('"')
     if entry.get("crc32c"):  # of Google's stores, base64

@@ -42,6 +42,16 @@ def check_checkpoint(checkpoint: Checkpoint, options: JobOptions, tasks: Sequenc
         check_whisper_job(checkpoint, options, tasks, here)
 
 
+def check_options(checkpoints: Sequence[Checkpoint], options: JobOptions) -> None:
+    """Raises JobError for an option that no model of the job has a use for."""
+    if any(engine_kind(checkpoint) == "whisper_ctranslate2" for checkpoint in checkpoints):
+        return
+    if options.beam_size > 1:
+        raise JobError(f"--beam_size={options.beam_size} does not work: Qwen2-Audio answers greedily; leave it out")
+    if options.timestamps:
+        raise JobError("--timestamps does not work: Qwen2-Audio does not time phrases; leave it out")
+
+
 def open_engine(checkpoint: Checkpoint, options: JobOptions) -> Engine:
     """Loads the engine that a checked checkpoint calls for, on the machine that asks.
 

@@ -5,6 +5,8 @@ launches them all at once, for which their shapes and addresses must not change:
 answers that are done stay where they are, unseen, until half of the clips are.
 """
 
+import threading
+
 import torch
 from transformers import PreTrainedModel
 
@@ -12,8 +14,9 @@ from model.decode_steps import run_tokens, visible_to
 from model.questions import HIDDEN, NOBODY, SHARED
 from model.slot_cache import SlotCache
 
-CLIP_STEP, SLOT_STEP = 8, 256  # clips and slots are rounded up to a multiple, so that batches find a graph that suits
+CLIP_STEP, SLOT_STEP = 4, 128  # clips and slots are rounded up to a multiple, so that batches find a graph that suits
 WARM_UP_STEPS = 2  # before a capture, as torch's documentation of CUDA graphs asks
+_one_capture = threading.Lock()  # a process may capture one graph at a time, whatever the number of devices
 
 
 class StaticSlots:
@@ -39,12 +42,26 @@ class StaticSteps:
     def __init__(self, model: PreTrainedModel, head: torch.nn.Linear):
         self._model, self._head = model, head
         self._layers = int(model.config.num_hidden_layers)
-        self._shape = (0, 0, 0)  # clips, askers, slots of the fixed tensors
+        self._forget_tensors()
 
     def start(self, cache: SlotCache, owner: torch.Tensor) -> None:
         """Takes over what a batch has heard."""
         self._cache, self._known, self._used = cache, owner, owner.shape[1]
         self._loaded = False  # whether the fixed tensors hold what is known
+
+    def finish(self) -> None:
+        """Lets go of what the batch has heard; the fixed tensors stay for the next one."""
+        self._cache, self._loaded = SlotCache(self._layers), False
+
+    def forget(self) -> None:
+        """Lets go of all memory, which another batch needs."""
+        self.finish()
+        self._forget_tensors()
+
+    def _forget_tensors(self) -> None:
+        self._shape = (0, 0, 0)  # clips, askers, slots of the fixed tensors
+        self._logits: torch.Tensor | None = None
+        self._slots = StaticSlots([], [], torch.empty(0))
 
     def step(self, chosen: torch.Tensor, positions: torch.Tensor, asker: torch.Tensor) -> torch.Tensor:
         clips, askers = chosen.shape
@@ -57,10 +74,11 @@ class StaticSteps:
         self._slots.place.copy_(torch.arange(self._used, self._used + askers, device=chosen.device))
         self._forward()
         self._used += askers
+        assert self._logits is not None
         return self._logits[:clips]
 
     def may_leave(self, staying: int, clips: int) -> bool:
-        return not self._loaded or staying <= clips // 2
+        return not self._loaded or (staying <= clips // 2 and _up(staying, CLIP_STEP) < self._shape[0])
 
     def keep_clips(self, kept: torch.Tensor) -> None:
         self._take_back()
@@ -85,6 +103,8 @@ class StaticSteps:
 
     def _make(self, shape: tuple[int, int, int]) -> None:
         """Fixed tensors of a shape, in place of those that are there."""
+        # Nothing of the old ones may be left when memory runs out on the way to the new ones.
+        self._forget_tensors()
         rows, askers, slots = shape
         like = self._cache.sample()
         self._chosen = torch.zeros(rows, askers, dtype=torch.int64, device=like.device)
@@ -94,8 +114,8 @@ class StaticSteps:
         tensors = [like.new_zeros(rows, like.shape[1], slots, like.shape[3]) for _ in range(2 * self._layers)]
         place = torch.arange(askers, device=like.device)
         self._slots = StaticSlots(tensors[::2], tensors[1::2], place)
-        self._shape = shape
         self._prepare()
+        self._shape = shape
 
     def _take_back(self) -> None:
         """What the fixed tensors know goes back into a cache and its owners."""
@@ -126,22 +146,32 @@ class StaticSteps:
 
 
 class GraphedSteps(StaticSteps):
-    """StaticSteps whose step is captured as a CUDA graph whenever its tensors are new."""
+    """StaticSteps whose step is captured as a CUDA graph whenever its tensors are new.
+
+    To be used with the model's device as the current one, on which streams are made.
+    """
+
+    def _forget_tensors(self) -> None:
+        super()._forget_tensors()
+        self._graph: torch.cuda.CUDAGraph | None = None
 
     def _prepare(self) -> None:
-        # The steps of the warm-up write to the slots of the first real step, which writes over them.
-        self._slots.place.copy_(torch.arange(self._used, self._used + self._shape[1], device=self._owner.device))
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
-            for _ in range(WARM_UP_STEPS):
-                self._compute()
-        torch.cuda.current_stream().wait_stream(beside)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._logits = self._compute()
+        # What the warm-up writes is written over when the tensors are filled.
+        with _one_capture:
+            beside = torch.cuda.Stream()
+            beside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(beside):
+                for _ in range(WARM_UP_STEPS):
+                    self._compute()
+            torch.cuda.current_stream().wait_stream(beside)
+            graph = torch.cuda.CUDAGraph()
+            # Other threads pin memory and run other models meanwhile.
+            with torch.cuda.graph(graph, stream=beside, capture_error_mode="thread_local"):
+                self._logits = self._compute()
+        self._graph = graph
 
     def _forward(self) -> None:
+        assert self._graph is not None
         self._graph.replay()
 
 

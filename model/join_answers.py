@@ -81,6 +81,10 @@ def join_labels(labels: Sequence[str], parts: Sequence[LabelPart]) -> LabelAnswe
         for index, likelihood in enumerate(likelihoods):
             scores[index] += share * likelihood / sum(likelihoods)
             logprobs[index] += share * part.logprobs[index] / part.tokens[index]
-    order = sorted(range(len(labels)), key=lambda index: -scores[index])
-    ranked = tuple(LabelScore(labels[index], scores[index]) for index in order)
-    return LabelAnswer(ranked[0].label, ranked[0].score, ranked, logprobs[order[0]])
+    likeliest_label = max(range(len(labels)), key=scores.__getitem__)
+    return LabelAnswer(
+        labels[likeliest_label],
+        scores[likeliest_label],
+        tuple(map(LabelScore, labels, scores)),
+        logprobs[likeliest_label],
+    )

@@ -34,11 +34,11 @@ class LogMels:
         """
         longest = self.frames(max(at_least, *map(len, clips)))
         samples = min((longest + MARGIN_FRAMES) * self._hop + self._n_fft, self._most_samples)
-        rows = torch.zeros(len(clips), samples)
+        rows = np.zeros((len(clips), samples), np.float32)
         for row, clip in zip(rows, clips, strict=True):
             heard = clip[: self._most_samples]
-            row[: len(heard)] = torch.from_numpy(np.ascontiguousarray(heard, dtype=np.float32))
-        return rows
+            row[: len(heard)] = heard
+        return torch.from_numpy(rows)
 
     def spectrograms(self, rows: torch.Tensor, longest: int) -> torch.Tensor:
         """float32 (clips, mels, frames) of what `stack` made; `longest` clip's frames and two more, at most 30 s."""

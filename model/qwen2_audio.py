@@ -22,15 +22,17 @@ from model.batching import plan_batches, run_halving
 from model.decode_greedily import Said
 from model.join_answers import LabelPart, SpokenPart, join_labels, join_text, join_transcript
 from model.questions import Question
-from model.qwen2_audio_model import AudioGroup, Qwen2AudioModel, load_models, load_prompts
+from model.qwen2_audio_model import AudioGroup, Qwen2AudioModel, context_tokens, load_models, load_prompts
 from model.shared_prefix import Weighed
+from model.slot_cache import GROWTH_SLOTS
 from model.text_flags import is_repetitive, is_too_fast
-from schemas.errors import RowError
+from schemas.errors import MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, Segment, TextSegment
 from schemas.tasks import Task
 
 log = logging.getLogger("earmark")
+SAMPLES_PER_TOKEN = 640  # 40 ms of audio
 _Results: TypeAlias = list[Said | Weighed | None] | RowError  # of one segment, by task
 
 
@@ -63,7 +65,9 @@ class Qwen2Audio:
         self._options = options
         torch.set_num_threads(options.model_threads or os.cpu_count() or 1)
         models = load_models(folder, options.device, options.compute_type)
-        self._prompts = load_prompts(folder, models[0].context_tokens)
+        self._prompts = load_prompts(folder, context_tokens(folder))
+        kind = "an Instruct checkpoint, in turns" if self._prompts.chat else "a base checkpoint"
+        log.info("Qwen2-Audio is asked as %s", kind)
         self._stack = models[0].stack
         # Threads take a copy for a batch and put it back, so that each device has one batch at a time.
         self._models: queue.SimpleQueue[Qwen2AudioModel] = queue.SimpleQueue()
@@ -78,6 +82,7 @@ class Qwen2Audio:
             for index, (clip, of_clip) in enumerate(zip(clips, asked, strict=True))
             if isinstance(of_clip, _Asked)
             for segment in clip.segments
+            if any(question.tokens for question in _of_segment(of_clip, segment, tasks))
         ]
         found: list[list[tuple[_Piece, _Results]]] = [[] for _ in clips]
         for piece, results in self._run(pieces):
@@ -96,13 +101,15 @@ class Qwen2Audio:
 
     def _run(self, pieces: Sequence[_Piece]) -> Iterator[tuple[_Piece, _Results]]:
         """Every piece with its results. While one batch is answered, the next one's audio is put together."""
-        budget = int(self._options.batch_s * SAMPLE_RATE_HZ)
-        plan = plan_batches([len(piece.samples) for piece in pieces], budget)
-        batches = [[pieces[index] for index in batch] for batch in plan]
+        plan = plan_batches([_weight(piece) for piece in pieces], int(self._options.batch_s * SAMPLE_RATE_HZ))
+        batches = [sorted((pieces[index] for index in batch), key=lambda piece: -len(piece.samples)) for batch in plan]
         with ThreadPoolExecutor(1, "earmark-stack") as stacker:
             stacked = deque(stacker.submit(self._stacked, batch) for batch in batches[:1])
             for index, batch in enumerate(batches):
-                groups = stacked.popleft().result()
+                try:
+                    groups = stacked.popleft().result()
+                except (MemoryError, RuntimeError) as error:  # pinning memory raises the latter
+                    raise MachineError(f"a batch of audio could not be put together: {error}") from error
                 if index + 1 < len(batches):
                     stacked.append(stacker.submit(self._stacked, batches[index + 1]))
                 yield from zip(batch, run_halving(batch, partial(self._answer_batch, batch, groups)), strict=True)
@@ -179,6 +186,12 @@ class Qwen2Audio:
             if isinstance(one, Weighed)
         ]
         return join_labels(task.labels, parts)
+
+
+def _weight(piece: _Piece) -> int:
+    """Samples of audio that take as much of the model's memory as a piece with its questions and answers."""
+    asked = sum(len(question.tokens) + sum(map(len, question.labels)) for question in piece.questions)
+    return len(piece.samples) + (asked + GROWTH_SLOTS) * SAMPLES_PER_TOKEN
 
 
 def _of_segment(asked: _Asked, segment: Segment, tasks: Sequence[Task]) -> tuple[Question, ...]:

@@ -9,11 +9,6 @@ from torch.nn import functional
 from transformers import Qwen2AudioForConditionalGeneration
 
 
-def token_count(frames: int) -> int:
-    """Audio tokens of a clip of so many mel frames (Qwen2AudioEncoder._get_feat_extract_output_lengths)."""
-    return int((frames - 1) // 2 + 1) // 2
-
-
 def encode_audio(
     model: Qwen2AudioForConditionalGeneration, mels: torch.Tensor, frames: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:

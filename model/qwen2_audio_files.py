@@ -64,6 +64,9 @@ def _config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"config.json says architectures {architectures}, not {ARCHITECTURE}")
     if "quantization_config" in config:
         raise ValueError("it is quantized (config.json, quantization_config); take the checkpoint it was made from")
+    kinds = set(_part(config, "text_config").get("layer_types") or ()) - {"full_attention"}
+    if kinds or _part(config, "text_config").get("use_sliding_window"):
+        raise ValueError("its language model attends to a window of its past only, which earmark cannot run")
     for part, known in (("text_config", "qwen2"), ("audio_config", "qwen2_audio_encoder")):
         if (kind := _part(config, part).get("model_type", known)) != known:
             raise ValueError(f"config.json says model_type {kind!r} in {part}, not {known!r}")

@@ -1,5 +1,6 @@
 """A Qwen2-Audio checkpoint in memory: one copy a device, in 32 bits on a CPU and in bfloat16 on a GPU."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
+from transformers import AutoProcessor, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
 from transformers.utils.logging import disable_progress_bar
 
 from model.batching import cut_alike
@@ -51,11 +52,6 @@ class Qwen2AudioModel:
         self._hop = int(extractor.hop_length)
         self._sharer = PrefixSharer(model.model.language_model, model.lm_head, _stops(model))
 
-    @property
-    def context_tokens(self) -> int:
-        """Tokens that fit beside the longest audio."""
-        return int(self._model.config.text_config.max_position_embeddings) - LONGEST_AUDIO_TOKENS
-
     def stack(self, segments: Sequence[np.ndarray]) -> list[AudioGroup]:
         """Segments (float32 at 16 kHz, longest first) in groups that waste little on padding."""
         groups = []
@@ -72,16 +68,29 @@ class Qwen2AudioModel:
         self, head: Sequence[int], groups: Sequence[AudioGroup], rows: Sequence[Sequence[Question]]
     ) -> list[list[Said | Weighed | None]]:
         """Answers to the questions of each segment of the groups, in order."""
+        with torch.inference_mode(), self._current_device():
+            try:
+                return self._answer(head, groups, rows)
+            except torch.OutOfMemoryError:
+                self._sharer.let_go()
+                raise
+
+    def _answer(
+        self, head: Sequence[int], groups: Sequence[AudioGroup], rows: Sequence[Sequence[Question]]
+    ) -> list[list[Said | Weighed | None]]:
         heard, start = [], 0
-        with torch.inference_mode():
-            for group in groups:
-                of_group = rows[start : start + len(group.frames)]
-                start += len(group.frames)
-                frames = torch.tensor(group.frames, device=self._device)
-                mels = self._mels.spectrograms(group.rows.to(self._device, non_blocking=True), max(group.frames))
-                audio, tokens = encode_audio(self._model, mels, frames)
-                heard.append(self._sharer.take_in(head, audio, tokens.tolist(), of_group))
-            return self._sharer.answer(heard, rows)
+        for group in groups:
+            of_group = rows[start : start + len(group.frames)]
+            start += len(group.frames)
+            frames = torch.tensor(group.frames, device=self._device)
+            mels = self._mels.spectrograms(group.rows.to(self._device, non_blocking=True), max(group.frames))
+            audio, tokens = encode_audio(self._model, mels, frames)
+            heard.append(self._sharer.take_in(head, audio, tokens.tolist(), of_group))
+        return self._sharer.answer(heard, rows)
+
+    def _current_device(self) -> contextlib.AbstractContextManager[object]:
+        """Makes the model's device the one that streams and graphs belong to."""
+        return torch.cuda.device(self._device) if self._device.type == "cuda" else contextlib.nullcontext()
 
 
 def _stops(model: Qwen2AudioForConditionalGeneration) -> list[int]:
@@ -89,6 +98,12 @@ def _stops(model: Qwen2AudioForConditionalGeneration) -> list[int]:
     if stops is None:
         raise ValueError("neither its generation_config.json nor its config.json names an eos_token_id")
     return stops if isinstance(stops, list) else [stops]
+
+
+def context_tokens(folder: str) -> int:
+    """Tokens of a checkpoint's context that its longest audio leaves to questions and answers."""
+    config = Qwen2AudioConfig.from_pretrained(folder, local_files_only=True)
+    return int(config.text_config.max_position_embeddings) - LONGEST_AUDIO_TOKENS
 
 
 def load_models(folder: str, device: str, compute_type: str) -> list[Qwen2AudioModel]:
@@ -125,6 +140,4 @@ def load_prompts(folder: str, context_tokens: int) -> Prompts:
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise JobError(f"the processor in {folder} cannot be loaded: {error}") from error
-    chat = reads_turns(Path(folder))
-    log.info("Qwen2-Audio is asked as %s", "an Instruct checkpoint, in turns" if chat else "a base checkpoint")
-    return Prompts(processor, chat, context_tokens)
+    return Prompts(processor, reads_turns(Path(folder)), context_tokens)

@@ -12,6 +12,8 @@ from schemas.tasks import Task
 
 AUDIO, AUDIO_BEGIN, AUDIO_END = "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"
 END_OF_TURN, END_OF_TEXT = "<|im_end|>", "<|endoftext|>"
+LANGUAGE_CODE = re.compile("[a-z]{2,3}")
+LANGUAGE_TAG = re.compile(r"<\|([a-z]{2,3})\|>")
 SLOT = "{text of the user}"  # stands for the prompt while a template is rendered
 KEPT_PROMPTS = 1024  # tokens of so many prompts are kept; most rows share theirs
 
@@ -40,6 +42,8 @@ class Prompts:
         self.head: tuple[int, ...] = self._tokens(before)
         self._before_text, _, self._after_text = after.partition(SLOT)
         self._alone = _around(alone)[1] if chat else ""
+        tags = map(LANGUAGE_TAG.fullmatch, self.tokenizer.get_vocab())
+        self._tagged = frozenset(tag[1] for tag in tags if tag)
         self._end_token: int = self.tokenizer.convert_tokens_to_ids(self.end)
         self._tails = lru_cache(KEPT_PROMPTS)(self._tokens)
 
@@ -52,13 +56,18 @@ class Prompts:
         Raises:
             RowError: the prompt is missing or too long, or the model has no tag for the language.
         """
-        prompt = task.prompt(self.chat, self.language(recording.language or language), _plain(recording.prompt))
+        spoken = self.language(recording.language or language) if task.needs_speech else None
+        prompt = task.prompt(self.chat, spoken, _plain(recording.prompt))
         if task.takes_row_prompt and not prompt.strip():
             raise RowError("prompt", "the row has no prompt; add a column `prompt`, or --prompt for all such rows")
         tail = f"{self._before_text}{prompt}{self._after_text}" if prompt else self._alone
         tokens = self._tails(tail)
         if len(tokens) + task.max_new_tokens > self._context_tokens:
-            raise RowError("prompt", f"the prompt is {len(tokens)} tokens long, more than the model's context holds")
+            raise RowError(
+                "prompt",
+                f"a prompt of {len(tokens)} tokens and an answer of up to {task.max_new_tokens} do not fit into the"
+                f" {self._context_tokens} tokens of the model's context that audio leaves; ask more shortly",
+            )
         labels = tuple((*self._tails(label), self._end_token) for label in task.labels)
         return prompt, Question(tokens, task.max_new_tokens, labels)
 
@@ -66,19 +75,21 @@ class Prompts:
         """The code of a language as manifests name it ("en-US"), None for none.
 
         Raises:
-            RowError: a base checkpoint, whose prompts carry the language, has no tag for it.
+            RowError: it is no code; or a base checkpoint, whose prompts carry the language, has no tag for it.
         """
+        if not wanted:
+            return None
         code = wanted.replace("_", "-").split("-")[0].lower()
-        if code and not self.chat and f"<|{code}|>" not in self.tokenizer.get_vocab():
-            raise RowError(
-                "language", f"the model has no tag for the language {wanted!r}; use a code such as en, zh, de"
-            )
-        return code or None
+        if not LANGUAGE_CODE.fullmatch(code):
+            raise RowError("language", f"{wanted!r} is no code of a language; use one such as en, zh, de")
+        if not self.chat and code not in self._tagged:
+            raise RowError("language", f"the model has no tag for the language {wanted!r}; use one such as en, zh, de")
+        return code
 
     def detected_language(self, tokens: tuple[int, ...]) -> str | None:
         """The code of the language tag that an answer begins with."""
         first = self.tokenizer.convert_ids_to_tokens(tokens[0]) if tokens else ""
-        tag = re.fullmatch(r"<\|([a-z]{2,3})\|>", first or "")
+        tag = LANGUAGE_TAG.fullmatch(first or "")
         return tag[1] if tag else None
 
     def text(self, tokens: tuple[int, ...]) -> str:

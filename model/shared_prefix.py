@@ -77,12 +77,13 @@ class PrefixSharer:
         hidden = run_tokens(self._model, embedded, visible, positions, cache)
         cache.advance(layout.text_slots)
         ends = hidden[torch.arange(len(rows), device=self._device)[:, None], last]
+        first_logits = self._logits(ends)
         return Heard(
             cache,
             owner[:, : layout.text_slots],
-            self._logits(ends),
+            first_logits,
             positions.gather(1, last) + 1,
-            self._weigh(hidden, ends, layout, rows),
+            self._weigh(hidden, first_logits, layout, rows),
         )
 
     def answer(self, batch: Sequence[Heard], rows: Sequence[Sequence[Question]]) -> list[list[Said | Weighed | None]]:
@@ -95,11 +96,18 @@ class PrefixSharer:
             ]
         )
         steps = self._start(heard)
-        said = decode_greedily(steps, heard.first_logits, heard.positions, self._tensor(limits), self._stops)
+        try:
+            said = decode_greedily(steps, heard.first_logits, heard.positions, self._tensor(limits), self._stops)
+        finally:
+            self._graphs.finish()
         return [
             [weight or (said[clip][column] if limits[clip, column] else None) for column, weight in enumerate(row)]
             for clip, row in enumerate(heard.weighed)
         ]
+
+    def let_go(self) -> None:
+        """Gives all memory back that is kept for the next batch."""
+        self._graphs.forget()
 
     def _start(self, heard: Heard) -> Steps:
         if self._device.type == "cuda":
@@ -115,16 +123,16 @@ class PrefixSharer:
         return logits
 
     def _weigh(
-        self, hidden: torch.Tensor, ends: torch.Tensor, layout: Layout, rows: Sequence[Sequence[Question]]
+        self, hidden: torch.Tensor, first_logits: torch.Tensor, layout: Layout, rows: Sequence[Sequence[Question]]
     ) -> list[list[Weighed | None]]:
-        """Log-likelihood of the labels, from the hidden states of the questions' ends and of the labels' tokens."""
+        """Log-likelihood of the labels, from the logits of the answers' first tokens and the labels' hidden states."""
         weighed: list[list[Weighed | None]] = [[None] * len(row) for row in rows]
         for column, starts in enumerate(layout.label_start):
             if not starts:
                 continue
             labels = rows[0][column].labels
             firsts = torch.tensor([label[0] for label in labels], device=self._device)
-            sums = self._logits(ends[:, column]).log_softmax(-1)[:, firsts]
+            sums = first_logits[:, column].log_softmax(-1)[:, firsts]
             rest = torch.tensor([token for label in labels for token in label[1:]], device=self._device)
             of_label = [index for index, label in enumerate(labels) for _ in label[1:]]
             logprobs = self._logprobs(hidden[:, starts[0] : starts[0] + len(rest)], rest)

@@ -13,7 +13,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment
 
 from model.checkpoint import find_checkpoint
-from model.engine import check_checkpoint, open_engine
+from model.engine import check_checkpoint, check_options, open_engine
 from pipeline.graph import build_graph
 from pipeline.launch import Run, default_workers, launched_run
 from pipeline.terminal import print_summary, show_progress
@@ -53,8 +53,14 @@ def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[str,
     """
     assignments: list[Assignment] = []
     models: dict[str, str] = {}
-    for name, tasks in options.models().items():
-        checkpoint = find_checkpoint(name)
+    asked = options.models()
+    if unanswered := asked.get(""):
+        names = ", ".join(task.name for task in unanswered)
+        raise JobError(f"no model is named for {names}: give --model a folder, a URL or a hub id (README.md, A model)")
+    checkpoints = {name: find_checkpoint(name) for name in asked}
+    check_options(list(checkpoints.values()), options)
+    for name, tasks in asked.items():
+        checkpoint = checkpoints[name]
         check_checkpoint(checkpoint, options, tasks, here)
         assignments.append(Assignment(functools.partial(open_engine, checkpoint, options), tasks))
         models |= {task.name: checkpoint.identity for task in tasks}

@@ -43,7 +43,9 @@ class JobOptions:
     device: str = option("auto", "where the model runs: " + ", ".join(DEVICES))
     compute_type: str = option("default", "numbers the model computes with: " + ", ".join(COMPUTE_TYPES))
     model_threads: int = option(0, "CPU threads of the model; 0 for one a core")
-    batch_s: float = option(240.0, "seconds of audio, padding included, in one batch of the model")
+    batch_s: float = option(
+        240.0, "seconds of audio, padding included, in one batch of the model; a token counts 40 ms"
+    )
     decode_processes: int = option(0, "child processes that fetch and decode, a worker; 0 for one a core")
     shard_rows: int = option(256, "most recordings in one part of the output")
     shard_memory_mb: int = option(512, "audio of one shard held in memory; what is more lies in --scratch_dir")
@@ -75,8 +77,7 @@ class JobOptions:
     def models(self) -> dict[str, tuple[Task, ...]]:
         """Which model answers which tasks: its name as the user gave it, "" where none is given."""
         names = {task.name for task in (*BUILT_IN, *self.new_tasks)}
-        pairs = [entry.split("=", 1) if entry.split("=")[0] in names else ["", entry] for entry in self.model]
-        of_task = dict(pairs)
+        of_task = dict(_of_task(entry, names) for entry in self.model)
         models: dict[str, tuple[Task, ...]] = {}
         for task in self.tasks():
             model = of_task.get(task.name, of_task.get("", ""))
@@ -92,12 +93,14 @@ class JobOptions:
             hint = f" (did you mean {close[0]}?)" if close else ""
             _check(task in known, "task", task, _choose_from(known) + hint)
         _check(len(set(self.task)) == len(self.task), "task", ",".join(self.task), "name each task once")
-        of_tasks = [entry.split("=")[0] for entry in self.model if entry.split("=")[0] in known]
+        of_tasks = [task for task, _ in (_of_task(entry, known) for entry in self.model) if task]
         for task in of_tasks:
             _check(task in self.task, "model", f"{task}=…", f"--task does not ask for {task}; add it there")
         for_all = len(self.model) - len(of_tasks)
         once = for_all <= 1 and len(set(of_tasks)) == len(of_tasks)
         _check(once, "model", ",".join(self.model), "name one model for all tasks, and one for each TASK=MODEL")
+        used = not for_all or bool(set(self.task) - set(of_tasks))
+        _check(used, "model", ",".join(self.model), "every task has a model of its own; leave out the one for all")
         if self.prompt and not any(task.takes_row_prompt for task in self.tasks()):
             raise JobError("--prompt is the question of analyze, which --task does not ask for; add it there")
 
@@ -122,6 +125,12 @@ class JobOptions:
             folder = getattr(self, name)
             there = not folder or "://" in folder or os.path.isdir(folder)
             _check(there, name, folder, "there is no such folder; make it, or name another")
+
+
+def _of_task(entry: str, tasks: Iterable[str]) -> tuple[str, str]:
+    """An entry of --model as (task, model); ("", model) for the model of all other tasks."""
+    task, equals, model = entry.partition("=")
+    return (task, model) if equals and task in tasks else ("", entry)
 
 
 def _check(holds: bool, name: str, value: Any, remedy: str) -> None:

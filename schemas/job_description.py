@@ -69,20 +69,20 @@ class JobDescription:
         return json.dumps(dataclasses.asdict(self) | {"fingerprint": self.fingerprint}, indent=2) + "\n"
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
-        """What differs from the description of an earlier run, in words."""
+        """What differs from the description of an earlier run, in words; of a task that only one has, no more."""
         mine, theirs = _flat(json.loads(self.to_json())), _flat(earlier)
         return [
             f"{name} was {theirs.get(name)!r}, now {mine.get(name)!r}"
             for name in sorted(mine.keys() | theirs.keys())
-            if mine.get(name) != theirs.get(name)
+            if mine.get(name) != theirs.get(name) and (name in mine.keys() & theirs.keys() or "." not in name)
         ]
 
 
 def _flat(description: Mapping[str, Any]) -> dict[str, Any]:
     """A description as read from JSON, with what a task holds by names such as `caption.model`."""
     flat = {name: value for name, value in description.items() if name not in ("tasks", "fingerprint")}
-    tasks = description.get("tasks", [])
-    tasks = [task for task in tasks if isinstance(task, dict)] if isinstance(tasks, list) else []
-    flat["tasks"] = [task.get("name") for task in tasks]
+    listed = description.get("tasks")
+    tasks = [task for task in listed if isinstance(task, dict)] if isinstance(listed, list) else []
+    flat["tasks"] = [task.get("name") for task in tasks] or listed  # names alone, in an earlier version
     of_tasks = {f"{task.get('name')}.{key}": task[key] for task in tasks for key in task if key != "name"}
     return flat | of_tasks

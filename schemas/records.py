@@ -134,7 +134,7 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class LabelAnswer:
-    """The answer of a closed set: the likeliest label, and all of them, likeliest first.
+    """The answer of a closed set: the likeliest label, and the scores of all of them, in the task's order.
 
     `avg_logprob` is the mean log-probability of a token of `label`, its end included: low where the model would rather
     have said something else.

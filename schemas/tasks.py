@@ -146,6 +146,7 @@ def new_task(name: str, found: Any) -> Task:
         raise JobError(f"{where} has no prompt; give the question as text")
     if not isinstance(labels, list) or not all(isinstance(label, str) and label.strip() for label in labels):
         raise JobError(f"{where}: labels is {labels!r}; give a list of texts (quote yes, no, on, off)")
+    labels = [label.strip() for label in labels]
     if len(labels) == 1 or len(set(labels)) < len(labels):
         raise JobError(f"{where}: labels is {labels!r}; give two or more, each once")
     if type(tokens) is not int or tokens < 1:

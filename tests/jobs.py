@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pyarrow.parquet as pq
 import soundfile
 
 from pipeline.annotate import embedded_options, run_job
-from pipeline.launch import launched_run
+from pipeline.launch import Run, launched_run
 from schemas.errors import RowError
 from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Transcript
+from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, LabelScore, TextAnswer, Transcript
+from schemas.tasks import Task
+from transforms.annotate import Assignment
 from transforms.decode_audio import Decode
 from transforms.decode_recordings import decode_requests
 from transforms.summarize import Summary
@@ -24,10 +27,21 @@ PHONE_PROMPTS = Path(__file__).parent.parent / "examples" / "phone-prompts" / "m
 
 
 class ListeningEngine:
-    """Answers with what it can only know from the audio: the length and the level of each clip."""
+    """Answers any task with what it can only know from the audio: the length and the level of each clip.
 
-    def annotate(self, clips: Sequence[Clip], tasks: Sequence[str]) -> list[Answers | RowError]:
-        return [{"transcribe": Transcript(heard(clip.samples), "en", -0.5)} for clip in clips]
+    Of labels it chooses the first.
+    """
+
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+        return [{task.name: self._answer(task, heard(clip.samples)) for task in tasks} for clip in clips]
+
+    def _answer(self, task: Task, text: str) -> Answer:
+        if task.answer == "transcript":
+            return Transcript(text, "en", -0.5)
+        if task.answer == "text":
+            return TextAnswer(text, task.prompt(True, None, None), -0.5)
+        scores = tuple(LabelScore(label, float(label == task.labels[0])) for label in task.labels)
+        return LabelAnswer(task.labels[0], 1.0, scores, -0.5)
 
 
 def heard(samples: np.ndarray) -> str:
@@ -39,8 +53,19 @@ def run_here(
 ) -> Summary:
     """A run of the whole graph with the ListeningEngine; what it raises is a worker's own error."""
     flags = [f"--direct_num_workers={workers}"]
-    with launched_run(str(manifest), str(output), JobOptions(**options), "listening", workers) as run:
-        return run_job(run, ListeningEngine, embedded_options(flags), decode)
+    with launched_here(manifest, output, JobOptions(**options), workers) as run:
+        return run_job(run, listening(run.options), embedded_options(flags), decode)
+
+
+def launched_here(manifest: Path, output: Path | str, options: JobOptions, workers: int) -> AbstractContextManager[Run]:
+    """A launched run whose models are known by their names; where none is named, by "listening"."""
+    models = {task.name: name or "listening" for name, tasks in options.models().items() for task in tasks}
+    return launched_run(str(manifest), str(output), options, models, workers)
+
+
+def listening(options: JobOptions) -> list[Assignment]:
+    """A ListeningEngine for each model of a job."""
+    return [Assignment(ListeningEngine, tasks) for tasks in options.models().values()]
 
 
 def run_command(*arguments: object, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:

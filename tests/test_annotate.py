@@ -132,7 +132,7 @@ def test_audio_beyond_the_memory_of_a_shard_gives_the_same_answers(tmp_path: Pat
 def test_another_job_is_refused_in_the_same_folder(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 2))
     run_here(manifest, tmp_path / "out")
-    with pytest.raises(JobError, match=r"beam_size was 5, now 1.*another output folder"):
+    with pytest.raises(JobError, match=r"beam_size was 0, now 1.*another output folder"):
         run_here(manifest, tmp_path / "out", beam_size=1)
 
 
@@ -164,7 +164,8 @@ def test_the_output_says_what_made_it(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 2))
     run_here(manifest, tmp_path / "out", language="en")
     job = json.loads((tmp_path / "out" / "_earmark" / "job.json").read_text())
-    assert (job["tasks"], job["model"], job["language"]) == (["transcribe"], "listening", "en")
+    (task,) = job["tasks"]
+    assert (task["name"], task["model"], job["language"]) == ("transcribe", "listening", "en")
     (about,) = (tmp_path / "out").glob("_earmark/runs/*/run.json")
     run = json.loads(about.read_text())
     assert run["fingerprint"] == job["fingerprint"] and run["manifests"] == [str(manifest)]

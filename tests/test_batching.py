@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.batching import plan_batches, run_halving
+from model.batching import cut_alike, plan_batches, run_halving
 from schemas.errors import MachineError, RowError
 
 LENGTHS = st.lists(st.integers(1, 50))
@@ -29,6 +29,34 @@ def test_the_longest_come_first(lengths, budget):
 
 def test_equal_lengths_fill_batches():
     assert plan_batches([30] * 5, 60) == [[0, 1], [2, 3], [4]]
+
+
+LONGEST_FIRST = LENGTHS.map(lambda lengths: sorted(lengths, reverse=True))
+MOST_PADDING = st.sampled_from([1.0, 1.1, 1.25, 1.5, 2.0, 10.0])
+
+
+def padded_to_sum(lengths, run):
+    """How many times a run's own length it takes with its padding."""
+    return len(run) * lengths[run.start] / sum(lengths[run.start : run.stop])
+
+
+@given(LONGEST_FIRST, MOST_PADDING)
+def test_runs_hold_every_length_once_in_order(lengths, most):
+    assert [index for run in cut_alike(lengths, most) for index in run] == list(range(len(lengths)))
+
+
+@given(LONGEST_FIRST, MOST_PADDING)
+def test_every_run_stays_within_its_padding_and_would_not_with_one_more(lengths, most):
+    runs = cut_alike(lengths, most)
+    assert all(len(run) > 0 and padded_to_sum(lengths, run) <= most for run in runs)
+    assert all(padded_to_sum(lengths, range(run.start, run.stop + 1)) > most for run in runs[:-1])
+
+
+def test_lengths_that_are_alike_are_one_run():
+    assert cut_alike([10, 10, 9, 5, 5, 1], 1.1) == [range(3), range(3, 5), range(5, 6)]
+    assert cut_alike([10, 10, 9, 5, 5, 1], 10.0) == [range(6)]
+    assert cut_alike([7], 1.0) == [range(1)]
+    assert cut_alike([], 1.25) == []
 
 
 def device_of(capacity, tried):

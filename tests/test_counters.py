@@ -7,19 +7,18 @@ from rich.progress import Progress
 
 from pipeline.annotate import embedded_options
 from pipeline.graph import build_graph
-from pipeline.launch import launched_run
 from pipeline.terminal import update_bar
 from schemas.job import JobOptions
-from tests.jobs import ListeningEngine, annotations, write_manifest, write_tones
+from tests.jobs import annotations, launched_here, listening, write_manifest, write_tones
 from transforms.counters import NAMESPACE, Counters
 
 
 def test_beam_s_metrics_and_the_tally_say_what_the_output_holds(tmp_path: Path) -> None:
     rows = [*write_tones(tmp_path / "audio", 6), {"id": "gone", "audio_filepath": "gone.wav"}]
     manifest = write_manifest(tmp_path / "m.jsonl", [*rows, rows[0]])
-    with launched_run(str(manifest), str(tmp_path / "out"), JobOptions(), "listening", 1) as run:
+    with launched_here(manifest, tmp_path / "out", JobOptions(), 1) as run:
         pipeline = beam.Pipeline(options=embedded_options(["--direct_num_workers=1"]))
-        build_graph(pipeline, run, ListeningEngine)
+        build_graph(pipeline, run, listening(run.options))
         result = pipeline.run()
         result.wait_until_finish()
         metrics = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(NAMESPACE))["counters"]

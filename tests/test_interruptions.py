@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 
 from pipeline.annotate import embedded_options, run_job
-from pipeline.launch import Run, launched_run
+from pipeline.launch import Run
 from schemas.errors import JobError, MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import AnnotatedShard, Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
 from tests import odd_decoders
 from tests.jobs import (
-    ListeningEngine,
     annotations,
     failures,
+    launched_here,
+    listening,
     run_here,
     transcripts,
     write_manifest,
@@ -32,6 +33,7 @@ from transforms.lease import take_lease
 from transforms.output_store import OutputStore
 from transforms.write_part import write_part
 
+TASKS = JobOptions().tasks()
 FACTS = AudioFacts(1.0, 16_000, 1, "pcm_16", -20.0, -10.0, 0.0)
 
 
@@ -69,11 +71,11 @@ def test_a_shard_cut_before_or_after_any_step_of_its_write_is_there_once(
 
     monkeypatch.setattr(os, step, cut)
     with pytest.raises(CutError):
-        write_part(store, shard_of(3), ["transcribe"], "run", "f")
+        write_part(store, shard_of(3), TASKS, "run", "f")
     monkeypatch.undo()
     for part in store.parts():
         assert store.read_part(part)[0] == ["id0", "id1", "id2"], "what is listed is complete"
-    report = write_part(store, shard_of(3), ["transcribe"], "run", "f")
+    report = write_part(store, shard_of(3), TASKS, "run", "f")
     assert (report.annotated, len(report.failures)) == (3, 1)
     assert [row["id"] for row in annotations(store.root)] == ["id0", "id1", "id2"]
 
@@ -84,7 +86,7 @@ def test_of_writers_that_race_for_a_part_one_wins_and_all_report_it(store: Outpu
 
     def write(number: int) -> None:
         barrier.wait()
-        reports.append(write_part(store, shard_of(number + 1, f"writer {number}"), ["transcribe"], "run", "f"))
+        reports.append(write_part(store, shard_of(number + 1, f"writer {number}"), TASKS, "run", "f"))
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -99,11 +101,11 @@ def test_of_writers_that_race_for_a_part_one_wins_and_all_report_it(store: Outpu
 
 def launched(tmp_path: Path, rows: int, **options: Any) -> AbstractContextManager[Run]:
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", rows))
-    return launched_run(str(manifest), str(tmp_path / "out"), JobOptions(shard_rows=4, **options), "listening", 1)
+    return launched_here(manifest, tmp_path / "out", JobOptions(shard_rows=4, **options), 1)
 
 
 def work(run: Run) -> None:
-    run_job(run, ListeningEngine, embedded_options(["--direct_num_workers=1"]))
+    run_job(run, listening(run.options), embedded_options(["--direct_num_workers=1"]))
 
 
 def rows_in(store: OutputStore) -> int:
@@ -178,7 +180,7 @@ def test_a_run_that_was_taken_over_adds_nothing(tmp_path: Path) -> None:
 def test_a_part_that_a_forgotten_worker_adds_is_told(tmp_path: Path) -> None:
     with launched(tmp_path, rows=4) as run:
         run.store.create(OutputStore.part_path("cd" * 16), b"of another run")
-        assert not run_job(run, ListeningEngine, embedded_options([])).adds_up
+        assert not run_job(run, listening(run.options), embedded_options([])).adds_up
 
 
 @pytest.mark.parametrize("name", ["segfault", "hang"])

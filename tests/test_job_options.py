@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.cli import build_parser, main, merge_options
 from schemas.errors import JobError
-from schemas.job import JobDescription, JobOptions
+from schemas.job import JobOptions
+from schemas.tasks import Task
 from tests.test_output_store import part
 from transforms.output_store import OutputStore
 
@@ -37,7 +38,7 @@ def test_options_that_nobody_sets_have_their_defaults():
 @pytest.mark.parametrize(
     ("name", "value", "remedy"),
     [
-        ("task", (), "choose from transcribe"),
+        ("task", (), "choose from transcribe, translate, caption"),
         ("task", ("sing",), "--task=sing does not work: choose from transcribe"),
         ("task", ("transcribe", "transcribe"), "name each task once"),
         ("columns", ("sound=wav",), "--columns=sound=wav .* write NAME=COLUMN, NAME of id, audio"),
@@ -46,7 +47,8 @@ def test_options_that_nobody_sets_have_their_defaults():
         ("device", "gpu", "--device=gpu .* choose from auto, cpu, cuda"),
         ("compute_type", "int4", "--compute_type=int4 .* choose from default, float32"),
         ("limit", -1, "--limit=-1 .* give 0 or more"),
-        ("beam_size", 0, "--beam_size=0 .* give 1 or more"),
+        ("beam_size", -1, "--beam_size=-1 .* give 0 or more"),
+        ("translate_to", "tlh", "--translate_to=tlh .* choose from en, zh, yue"),
         ("shard_rows", 0, "--shard_rows=0 .* give 1 or more"),
         ("max_duration_s", 0.0, r"--max_duration_s=0\.0 .* give seconds above 0"),
         ("recording_timeout_s", math.inf, "--recording_timeout_s=inf"),
@@ -68,50 +70,51 @@ def test_folders_that_exist_and_roots_of_other_file_systems_are_accepted(tmp_pat
     JobOptions(audio_root="s3://bucket/corpus").check()
 
 
-def description(model="m@1", segmentation="v1", **options):
-    return JobDescription.of(dataclasses.replace(JobOptions(), **options), model, segmentation)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"model": "m@2"},
-        {"segmentation": "v2"},
-        {"language": "en"},
-        {"timestamps": True},
-        {"beam_size": 1},
-        {"compute_type": "int8"},
-    ],
-    ids=str,
-)
-def test_what_decides_answers_is_in_the_fingerprint(change):
-    assert description(**change).fingerprint != description().fingerprint
-    (difference,) = description(**change).differences(json.loads(description().to_json()))
-    assert difference.startswith(f"{next(iter(change))} was ")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"limit": 5}, {"batch_s": 60.0}, {"device": "cpu"}, {"shard_rows": 9}, {"take_over": True}, {"audio_root": "/d"}],
-    ids=str,
-)
-def test_how_a_job_is_run_is_not_in_the_fingerprint(change):
-    assert description(**change).fingerprint == description().fingerprint
-    assert description(**change).differences(json.loads(description().to_json())) == []
-
-
-def test_differences_are_said_in_words():
-    differences = description(beam_size=1, language="de").differences(json.loads(description().to_json()))
-    assert differences == ["beam_size was 5, now 1", "language was '', now 'de'"]
-
-
 def test_a_job_file_sets_options_and_flags_win(tmp_path):
     text = "model: big\nlimit: 9\nbatch_s: 60\ntask: [transcribe]\ncolumns: {audio: wav, id: key}\ntimestamps: true\n"
     config = written(tmp_path / "job.yaml", text)
     options = options_of("--config", config, "--limit=3", "--no-timestamps")
-    expected = {"model": "big", "limit": 3, "batch_s": 60.0, "columns": ("audio=wav", "id=key"), "timestamps": False}
+    expected = {"model": ("big",), "limit": 3, "batch_s": 60.0, "columns": ("audio=wav", "id=key"), "timestamps": False}
     assert options == dataclasses.replace(JobOptions(), **expected)
     assert options_of("--columns", "audio=wav, id=key").columns == options.columns
+
+
+def test_a_flag_of_several_values_takes_them_at_once_or_one_by_one(tmp_path):
+    expected = ("big", "caption=small@v1", "emotion=./lr=3")
+    assert options_of("--model", "big, caption=small@v1", "--model=emotion=./lr=3").model == expected
+    config = written(tmp_path / "job.yaml", "model: other\ntask: caption, emotion\n")
+    options = options_of("--config", config, "--model", "big", "--model", "caption=small@v1", "--model=emotion=./lr=3")
+    assert (options.task, options.model) == (("caption", "emotion"), expected)
+
+
+def test_a_job_file_may_name_models_by_task(tmp_path):
+    options = options_of("--config", written(tmp_path / "job.yaml", "model: {transcribe: big, caption: small}"))
+    assert options.model == ("transcribe=big", "caption=small")
+
+
+def test_a_job_file_defines_tasks(tmp_path):
+    text = """
+task: [noise]
+new_tasks:
+  noise: {prompt: "Is there noise in {place}?", labels: ["yes", "no"]}
+  summary:
+    prompt: Sum up what is said.
+    max_new_tokens: 64
+"""
+    noise, summary = options_of("--config", written(tmp_path / "job.yaml", text)).new_tasks
+    assert (noise.name, noise.question, noise.answer, noise.labels) == (
+        "noise",
+        "Is there noise in {place}?",
+        "label",
+        ("yes", "no"),
+    )
+    assert (summary.name, summary.question, summary.answer, summary.max_new_tokens) == (
+        "summary",
+        "Sum up what is said.",
+        "text",
+        64,
+    )
+    assert isinstance(noise, Task)
 
 
 def test_an_empty_job_file_sets_nothing(tmp_path):
@@ -128,6 +131,9 @@ def test_an_empty_job_file_sets_nothing(tmp_path):
         ("language: no", "language is False; give text in quotes"),
         ("timestamps: 1", "timestamps is 1; give true or false"),
         ("batch_s: fast", "batch_s is 'fast'; give a number"),
+        ("new_tasks: [noise]", r"new_tasks is \['noise'\]; give tasks by name, each with a prompt"),
+        ("new_tasks: {noise: {prompt: Noise, labels: [yes, no]}}", r"labels is \[True, False\]; .*quote yes, no"),
+        ("new_tasks: {caption: {prompt: Noise}}", "task 'caption' of the job file: that name is taken"),
         ("[]", "does not hold options by name"),
         ("just words", "does not hold options by name"),
         ("a: [", "cannot be read"),

@@ -15,6 +15,8 @@ from transforms.lease import take_lease
 from transforms.output_store import OutputStore
 
 RECORDINGS = 200
+WHISPER = ("--model", "whisper-tiny.en", "--beam_size", "1")
+QWEN2_AUDIO = ("--model", "examples/tiny-qwen2-audio", "--task", "transcribe,caption,emotion")
 KILLS = 3
 DEADLINE_S = 300
 
@@ -47,9 +49,8 @@ def many_prompts(path: Path) -> Path:
     )
 
 
-def annotate(manifest: Path, output: Path) -> list[str]:
-    options = ("--model", "whisper-tiny.en", "--beam_size", "1", "--shard_rows", "16")
-    return command_line("annotate", manifest, output, *options)
+def annotate(manifest: Path, output: Path, options: tuple[str, ...] = WHISPER) -> list[str]:
+    return command_line("annotate", manifest, output, *options, "--shard_rows", "16")
 
 
 def same(one: Any, other: Any) -> bool:
@@ -64,19 +65,22 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.slow
-def test_a_job_killed_three_times_delivers_every_recording_once_and_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "longest_s"), [(WHISPER, 8.0), (QWEN2_AUDIO, 1.0)], ids=["whisper", "qwen2-audio"])
+def test_a_job_killed_three_times_delivers_every_recording_once_and_the_same(
+    tmp_path: Path, options: tuple[str, ...], longest_s: float
+) -> None:
     manifest, random_moments = many_prompts(tmp_path / "m.jsonl"), random.Random(20261122)
     killed_with: list[int] = []
     for _ in range(KILLS):
-        process = start(annotate(manifest, tmp_path / "killed"), tmp_path / "killed")
-        time.sleep(random_moments.uniform(0, 8))  # from then on, anything may be going on
+        process = start(annotate(manifest, tmp_path / "killed", options), tmp_path / "killed")
+        time.sleep(random_moments.uniform(0, longest_s))  # from then on, anything may be going on
         process.send_signal(signal.SIGKILL)
         process.communicate()
         killed_with.append(len(annotations(tmp_path / "killed")))
     assert killed_with == sorted(killed_with) and killed_with[0] > 0 and killed_with[-1] < RECORDINGS
 
-    undisturbed = run_command(*annotate(manifest, tmp_path / "undisturbed")[3:])
-    resumed = run_command(*annotate(manifest, tmp_path / "killed")[3:])
+    undisturbed = run_command(*annotate(manifest, tmp_path / "undisturbed", options)[3:])
+    resumed = run_command(*annotate(manifest, tmp_path / "killed", options)[3:])
     assert (undisturbed.returncode, resumed.returncode) == (0, 0), resumed.stderr
     expected, found = annotations(tmp_path / "undisturbed"), annotations(tmp_path / "killed")
     assert [row["id"] for row in found] == [f"{number:03d}" for number in range(RECORDINGS)]

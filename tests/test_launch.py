@@ -21,7 +21,7 @@ def manifest(tmp_path):
 
 
 def launched(manifest, output):
-    return launched_run(manifest, str(output), JobOptions(), "model@1", workers=1)
+    return launched_run(manifest, str(output), JobOptions(), {"transcribe": "model@1"}, workers=1)
 
 
 class Failing(MemoryFileSystem):

@@ -14,6 +14,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from schemas.errors import JobError
+from schemas.job import JobOptions
 from schemas.records import Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
 from schemas.tables import annotations_table
 from transforms.file_system import StorageError
@@ -41,7 +42,7 @@ def part(key, rows, failures=()):
         for id, extra in rows
     ]
     report = PartReport(key, len(annotations), tuple(failures))
-    return encode_part(annotations_table(annotations, ["transcribe"]), report, "run1", "f00d")
+    return encode_part(annotations_table(annotations, JobOptions().tasks()), report, "run1", "f00d")
 
 
 def test_one_of_many_writers_creates_an_object_and_it_is_whole(tmp_path):

@@ -3,12 +3,26 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pytest
 
-from schemas.records import Annotation, AudioFacts, Recording, TextSegment, Transcript
+from schemas.job import JobOptions
+from schemas.records import (
+    Annotation,
+    AudioFacts,
+    LabelAnswer,
+    LabelScore,
+    Recording,
+    TextAnswer,
+    TextSegment,
+    Transcript,
+)
 from schemas.tables import annotations_schema, annotations_table
 
 FACTS = AudioFacts(1.5, 8000, 2, "flac", -20.0, -3.0, 0.0)
 SEGMENT = TextSegment(0.5, 1.25, "hello", -0.25)
 TRANSCRIPT = Transcript("hello", "en", -0.25, (SEGMENT,), ("too_fast",))
+TEXT = TextAnswer("a dog", "What is heard?", -0.5, (SEGMENT,), ("truncated",))
+LABEL = LabelAnswer("joy", 0.75, (LabelScore("joy", 0.75), LabelScore("fear", 0.25)), -1.5)
+TRANSCRIBE = JobOptions().tasks()
+THREE = JobOptions(task=("transcribe", "caption", "emotion")).tasks()
 
 
 @dataclass(frozen=True)
@@ -26,8 +40,8 @@ class Timed(TextSegment):
     speaker: str = ""
 
 
-def table_of(recording=Recording("a", "a.wav"), **answers):  # noqa: B008  # records are frozen
-    return annotations_table([Annotation(recording, FACTS, answers)], ["transcribe"])
+def table_of(recording=Recording("a", "a.wav"), tasks=TRANSCRIBE, **answers):  # noqa: B008  # records are frozen
+    return annotations_table([Annotation(recording, FACTS, answers)], tasks)
 
 
 def test_a_row_holds_what_the_records_hold():
@@ -44,6 +58,32 @@ def test_a_row_holds_what_the_records_hold():
         "segments": [{"start_s": 0.5, "end_s": 1.25, "text": "hello", "avg_logprob": -0.25}],
         "flags": ["too_fast"],
     }
+
+
+def test_texts_and_labels_have_columns_of_their_own_in_the_order_of_the_tasks():
+    table = table_of(tasks=THREE, transcribe=TRANSCRIPT, caption=TEXT, emotion=LABEL)
+    assert table.column_names[-3:] == ["transcribe", "caption", "emotion"]
+    (row,) = table.to_pylist()
+    assert row["caption"] == {
+        "text": "a dog",
+        "prompt": "What is heard?",
+        "avg_logprob": -0.5,
+        "segments": [{"start_s": 0.5, "end_s": 1.25, "text": "hello", "avg_logprob": -0.25}],
+        "flags": ["truncated"],
+    }
+    assert row["emotion"] == {
+        "label": "joy",
+        "score": 0.75,
+        "scores": [{"label": "joy", "score": 0.75}, {"label": "fear", "score": 0.25}],
+        "avg_logprob": -1.5,
+    }
+
+
+def test_an_answer_of_another_kind_than_its_task_s_is_an_error():
+    with pytest.raises(ValueError, match="caption has language, which the schema lacks"):
+        table_of(tasks=THREE, transcribe=TRANSCRIPT, caption=TRANSCRIPT, emotion=LABEL)
+    with pytest.raises(ValueError, match="emotion has flags, prompt, segments, text, which the schema lacks"):
+        table_of(tasks=THREE, transcribe=TRANSCRIPT, caption=TEXT, emotion=TEXT)
 
 
 @pytest.mark.parametrize(
@@ -63,10 +103,10 @@ def test_an_answer_that_the_schema_has_no_place_for_is_an_error(answers, words):
 
 @pytest.mark.parametrize("transcript", [TRANSCRIPT, Transcript("", None, None)])
 def test_the_schema_is_the_same_whatever_rows_hold(transcript):
-    schema = annotations_schema(["transcribe"])
+    schema = annotations_schema(TRANSCRIBE)
     assert table_of(transcribe=transcript).schema == schema
-    assert annotations_table([], ["transcribe"]).schema == schema
+    assert annotations_table([], TRANSCRIBE).schema == schema
 
 
 def test_other_columns_of_the_manifest_are_a_map_of_strings():
-    assert annotations_schema(["transcribe"]).field("extra").type == pa.map_(pa.string(), pa.string())
+    assert annotations_schema(TRANSCRIBE).field("extra").type == pa.map_(pa.string(), pa.string())

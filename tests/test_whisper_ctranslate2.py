@@ -5,13 +5,15 @@ import itertools
 import json
 from pathlib import Path
 
+import ctranslate2
 import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 from faster_whisper.feature_extractor import FeatureExtractor
 
 from model.checkpoint import find_checkpoint
-from model.device import check_device, choose_device
+from model.device import choose_device
+from model.engine import check_checkpoint
 from model.whisper_ctranslate2 import MAX_NEW_TOKENS, WhisperCTranslate2
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
@@ -43,7 +45,7 @@ def spoken() -> list[np.ndarray]:
 
 def transcripts(engine: WhisperCTranslate2, clips: list[Clip]) -> list[Transcript]:
     found = []
-    for result in engine.annotate(clips, ["transcribe"]):
+    for result in engine.annotate(clips, JobOptions().tasks()):
         assert not isinstance(result, RowError)
         found.append(result["transcribe"])
     return found
@@ -104,7 +106,9 @@ def test_what_holds_no_speech_is_not_shown_to_the_model(monkeypatch: pytest.Monk
 
 def test_a_language_that_the_model_does_not_know_fails_its_recording_only(spoken: list[np.ndarray]) -> None:
     engine = WhisperCTranslate2(FOLDER, JobOptions())
-    german, english = engine.annotate([clip_of(spoken[0], language="de"), clip_of(spoken[0], language="en-US")], [])
+    german, english = engine.annotate(
+        [clip_of(spoken[0], language="de"), clip_of(spoken[0], language="en-US")], JobOptions().tasks()
+    )
     assert isinstance(german, RowError) and "'de'" in german.message
     assert not isinstance(english, RowError)
 
@@ -147,9 +151,19 @@ def test_text_is_cut_at_half_of_the_context_and_says_so(spoken: list[np.ndarray]
 
 
 def test_numbers_that_the_device_does_not_have_are_refused() -> None:
-    check_device("cpu", "int8")
+    checkpoint, tasks = find_checkpoint("whisper-tiny.en"), JobOptions().tasks()
+    check_checkpoint(checkpoint, JobOptions(device="cpu", compute_type="int8"), tasks, here=True)
+    elsewhere = JobOptions(device="cpu", compute_type="float16")
+    check_checkpoint(checkpoint, elsewhere, tasks, here=False)
     with pytest.raises(JobError, match=r"--compute_type=float16 is none that cpu has here: .*float32"):
-        check_device("cpu", "float16")
+        check_checkpoint(checkpoint, elsewhere, tasks, here=True)
+
+
+def test_what_whisper_does_not_do_is_refused_before_any_work() -> None:
+    options = JobOptions(task=("transcribe", "caption", "emotion"))
+    words = "whisper-tiny.en is Whisper, which transcribes and does nothing else; for caption, emotion name an"
+    with pytest.raises(JobError, match=f"{words} audio-language model: --model caption="):
+        check_checkpoint(find_checkpoint("whisper-tiny.en"), options, options.tasks(), here=False)
 
 
 def test_weights_that_cannot_be_loaded_are_refused(tmp_path: Path) -> None:
@@ -159,10 +173,13 @@ def test_weights_that_cannot_be_loaded_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    assert choose_device("cpu") == "cpu"
-    if choose_device("auto") == "cpu":
+    assert [choose_device(wanted, 2) for wanted in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
+    assert [choose_device(wanted, 0) for wanted in ("auto", "cpu")] == ["cpu", "cpu"]
+    with pytest.raises(JobError, match="--device=cuda, and no CUDA device"):
+        choose_device("cuda", 0)
+    if ctranslate2.get_cuda_device_count() == 0:
         with pytest.raises(JobError, match="--device=cuda, and no CUDA device"):
-            choose_device("cuda")
+            WhisperCTranslate2(FOLDER, JobOptions(device="cuda"))
 
 
 def test_running_out_of_memory_halves_the_batch(spoken: list[np.ndarray], together: list[Transcript]) -> None:

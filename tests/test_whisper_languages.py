@@ -65,7 +65,7 @@ def clip(first_is_loud: bool, windows: int, language: str | None = None) -> Clip
 
 
 def languages(engine: WhisperCTranslate2, clips: list[Clip]) -> list[str | None]:
-    results = engine.annotate(clips, ["transcribe"])
+    results = engine.annotate(clips, JobOptions().tasks())
     return [None if isinstance(result, RowError) else result["transcribe"].language for result in results]
 
 

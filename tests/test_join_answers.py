@@ -1,0 +1,125 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.join_answers import LabelPart, SpokenPart, join_labels, join_text, join_transcript
+from schemas.records import LabelScore, TextAnswer, TextSegment, Transcript
+
+LABELS = ("joy", "fear", "anger")
+NOTHING = SpokenPart((), 0.0, 0, frozenset({"no_speech"}))
+
+
+def segment(text, start_s=0.0):
+    return TextSegment(start_s, start_s + 1, text, -0.5)
+
+
+def part(*texts, logprob_sum=-1.0, tokens=2, flags=()):
+    return SpokenPart(tuple(segment(text) for text in texts), logprob_sum, tokens, frozenset(flags))
+
+
+def test_parts_are_joined_in_order_with_their_times():
+    first = SpokenPart((segment("one", 0), segment("two", 1)), -1.0, 4, frozenset())
+    second = SpokenPart((segment("three", 30),), -2.0, 2, frozenset())
+    joined = (segment("one", 0), segment("two", 1), segment("three", 30))
+    assert join_transcript([first, second], "en") == Transcript("one two three", "en", -0.5, joined)
+    assert join_text([first, second], "What?") == TextAnswer("one two three", "What?", -0.5, joined)
+
+
+@pytest.mark.parametrize("language", ["zh", "ja", "th", "lo", "my", "yue"])
+def test_languages_that_are_written_without_spaces_are_joined_without(language):
+    assert join_transcript([part("a", "b"), part("c")], language).text == "abc"
+
+
+@pytest.mark.parametrize("language", ["en", "ko", "de", None])
+def test_other_languages_are_joined_with_spaces(language):
+    transcript = join_transcript([part("a", "b"), NOTHING, part("c")], language)
+    assert (transcript.text, transcript.language) == ("a b c", language)
+
+
+def test_the_mean_is_over_tokens_and_not_over_parts():
+    parts = [part("a", logprob_sum=-1.0, tokens=1), part("b", logprob_sum=-1.0, tokens=9), NOTHING]
+    assert join_transcript(parts, "en").avg_logprob == pytest.approx(-0.2)
+    assert join_text(parts, "?").avg_logprob == pytest.approx(-0.2)
+
+
+def test_flags_of_all_parts_are_told_once_in_order():
+    parts = [part("a", flags=["truncated", "repetition"]), part("b", flags=["too_fast", "repetition"])]
+    assert join_transcript(parts, "en").flags == ("repetition", "too_fast", "truncated")
+    assert join_text(parts, "?").flags == ("repetition", "too_fast", "truncated")
+
+
+def test_a_transcript_is_of_no_speech_when_nothing_was_said_in_any_part():
+    assert join_transcript([NOTHING, part("a")], "en").flags == ()
+    assert join_transcript([NOTHING, NOTHING], None) == Transcript("", None, None, (), ("no_speech",))
+    assert join_transcript([], "en") == Transcript("", "en", None, (), ("no_speech",))
+    assert join_transcript([part(flags=["repetition"])], "en").flags == ("no_speech", "repetition")
+
+
+def test_an_empty_answer_in_text_is_told_with_what_was_asked():
+    empty = join_text([part(flags=["empty"], logprob_sum=-0.25, tokens=1)], "What?")
+    assert empty == TextAnswer("", "What?", -0.25, (), ("empty",))
+
+
+def logs(*likelihoods):
+    return tuple(math.log(likelihood) for likelihood in likelihoods)
+
+
+def scores(answer):
+    return {score.label: pytest.approx(score.score) for score in answer.scores}
+
+
+def test_a_label_s_score_is_its_share_of_the_likelihood_of_all():
+    answer = join_labels(LABELS, [LabelPart(3.0, logs(0.1, 0.3, 0.1), (2, 3, 1))])
+    assert (answer.label, answer.score) == ("fear", pytest.approx(0.6))
+    assert answer.scores == (
+        LabelScore("joy", pytest.approx(0.2)),
+        LabelScore("fear", pytest.approx(0.6)),
+        LabelScore("anger", pytest.approx(0.2)),
+    )
+    assert answer.avg_logprob == pytest.approx(math.log(0.3) / 3)
+
+
+def test_parts_count_by_their_weights():
+    parts = [LabelPart(1.0, logs(0.08, 0.01, 0.01), (2, 2, 2)), LabelPart(3.0, logs(0.2, 0.6, 0.2), (2, 2, 2))]
+    answer = join_labels(LABELS, parts)
+    assert scores(answer) == {"fear": (0.1 + 3 * 0.6) / 4, "joy": (0.8 + 3 * 0.2) / 4, "anger": (0.1 + 3 * 0.2) / 4}
+    assert answer.avg_logprob == pytest.approx((math.log(0.01) + 3 * math.log(0.6)) / 4 / 2)
+
+
+def test_a_part_without_weight_does_not_count_beside_others():
+    heard = LabelPart(2.0, logs(0.5, 0.25, 0.25), (1, 1, 1))
+    silent = LabelPart(0.0, logs(0.01, 0.98, 0.01), (1, 1, 1))
+    assert join_labels(LABELS, [heard, silent]) == join_labels(LABELS, [heard])
+
+
+def test_where_no_part_has_weight_all_count_alike():
+    parts = [LabelPart(0.0, logs(0.8, 0.1, 0.1), (1, 1, 1)), LabelPart(0.0, logs(0.2, 0.6, 0.2), (1, 1, 1))]
+    assert scores(join_labels(LABELS, parts)) == {"joy": 0.5, "fear": 0.35, "anger": 0.15}
+
+
+def test_likelihoods_too_small_for_a_float_still_have_shares():
+    answer = join_labels(LABELS, [LabelPart(1.0, (-2000.0, -2000.0 + math.log(3), -3000.0), (9, 9, 9))])
+    assert scores(answer) == {"fear": 0.75, "joy": 0.25, "anger": 0.0}
+
+
+def test_of_labels_that_are_equally_likely_the_first_is_chosen():
+    answer = join_labels(LABELS, [LabelPart(1.0, (-1.0, -1.0, -1.0), (1, 1, 1))])
+    assert answer.label == LABELS[0]
+
+
+LOGPROBS = st.tuples(*[st.floats(-3000, 0)] * len(LABELS))
+TOKENS = st.tuples(*[st.integers(1, 9)] * len(LABELS))
+WEIGHTS = st.just(0.0) | st.floats(0.1, 480_000)
+
+
+@given(st.lists(st.builds(LabelPart, WEIGHTS, LOGPROBS, TOKENS), min_size=1, max_size=6))
+def test_scores_add_up_to_1_and_stand_in_the_labels_order(parts):
+    answer = join_labels(LABELS, parts)
+    found = [score.score for score in answer.scores]
+    assert sum(found) == pytest.approx(1)
+    assert min(found) >= 0
+    assert [score.label for score in answer.scores] == list(LABELS)
+    assert (answer.label, answer.score) == (LABELS[found.index(max(found))], max(found))
+    assert -3000 <= answer.avg_logprob <= 0
