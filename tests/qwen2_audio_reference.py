@@ -1,0 +1,136 @@
+"""transformers' own Qwen2-Audio, asked one clip and one prompt at a time, and clips to ask it about."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
+
+from model.qwen2_audio import Qwen2Audio
+from model.shared_prefix import Said, Weighed
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Answers, AudioFacts, Clip, Recording, Segment
+from schemas.tasks import BUILT_IN, Task
+
+FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
+TASKS = {task.name: task for task in BUILT_IN}
+AUDIO = "<|audio_bos|><|AUDIO|><|audio_eos|>"
+CHAT_HEAD = f"<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nAudio 1: {AUDIO}\n"
+CHAT_TAIL = "<|im_end|>\n<|im_start|>assistant\n"
+
+
+def make_samples(seconds: float, seed: int) -> np.ndarray:
+    """A sweep, a tone that swells, and noise, all of their own level."""
+    random = np.random.default_rng(seed)
+    times = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    hz, sweep_hz, beat_hz = random.uniform(100, 2000), random.uniform(-500, 500), random.uniform(1, 6)
+    sweep = np.sin(2 * np.pi * (hz + sweep_hz * times / (2 * seconds)) * times)
+    tone = np.sin(2 * np.pi * random.uniform(100, 4000) * times) * np.sin(np.pi * beat_hz * times) ** 2
+    noise = random.standard_normal(len(times))
+    levels = random.uniform([0.0, 0.0, 0.001], [0.5, 0.4, 0.05])
+    return np.asarray(levels @ np.stack([sweep, tone, noise]), np.float32)
+
+
+def clip_of(samples: np.ndarray, id: str = "x", speech: Sequence[bool] = (True,), **fields: str | float) -> Clip:
+    """A clip of as many segments of like length as `speech` has entries: whether somebody speaks in them."""
+    bounds = np.linspace(0, len(samples), len(speech) + 1).astype(int).tolist()
+    pairs = zip(itertools.pairwise(bounds), speech, strict=True)
+    segments = tuple(Segment(start, end, (end - start) * spoken) for (start, end), spoken in pairs)
+    return Clip(Recording(id=id, uri="x", **fields), samples, FACTS, segments)  # type: ignore[arg-type]
+
+
+def limited(name: str, max_new_tokens: int) -> Task:
+    return dataclasses.replace(TASKS[name], max_new_tokens=max_new_tokens)
+
+
+def open_cpu(folder: object, **options: float) -> Qwen2Audio:
+    return Qwen2Audio(str(folder), JobOptions(device="cpu", model_threads=1, **options))  # type: ignore[arg-type]
+
+
+def answered(engine: Qwen2Audio, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers]:
+    """The answers of all clips, none of which is refused."""
+    found = engine.annotate(clips, tasks)
+    assert not [one for one in found if isinstance(one, RowError)]
+    return found  # type: ignore[return-value]
+
+
+class NotingEngine(Qwen2Audio):
+    """Notes what the model gave for clips of one segment: `noted[id of the recording][name of the task]`."""
+
+    def __init__(self, folder: object, **options: float):
+        super().__init__(str(folder), JobOptions(device="cpu", model_threads=1, **options))  # type: ignore[arg-type]
+        self.noted: dict[str, dict[str, Said | Weighed]] = {}
+
+    def _answer(self, clip, tasks, asked, found):  # type: ignore[no-untyped-def]
+        ((_, results),) = found
+        self.noted[clip.recording.id] = dict(zip([task.name for task in tasks], results, strict=True))
+        return super()._answer(clip, tasks, asked, found)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What `generate` says: tokens without the end token, the mean log-probability with it, and the text."""
+
+    tokens: tuple[int, ...]
+    avg_logprob: float
+    text: str
+    truncated: bool
+
+
+class Reference:
+    """model.generate and plain forwards in 32 bits, on the processor's 30 s of padding."""
+
+    def __init__(self, folder: object, chat: bool):
+        torch.set_num_threads(1)  # several that wait for each other are many times slower where cores are busy
+        self.processor = AutoProcessor.from_pretrained(str(folder))
+        self.model = Qwen2AudioForConditionalGeneration.from_pretrained(str(folder), dtype=torch.float32).eval()
+        self._chat = chat
+        self._keep_encoded(self.model.model.audio_tower)
+
+    @property
+    def parameters(self) -> int:
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    def say(self, clip: Clip, prompt: str, max_new_tokens: int) -> Generated:
+        inputs = self._inputs(clip, prompt)
+        made = self.model.generate(
+            **inputs, max_new_tokens=max_new_tokens, do_sample=False, output_scores=True, return_dict_in_generate=True
+        )
+        tokens = made.sequences[0, inputs["input_ids"].shape[1] :].tolist()
+        logprobs = [scores[0].log_softmax(-1)[token].item() for scores, token in zip(made.scores, tokens, strict=True)]
+        ends = self.model.generation_config.eos_token_id
+        ended = tokens[-1] in (ends if isinstance(ends, list) else [ends])
+        said = tokens[:-1] if ended else tokens
+        text = self.processor.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False).strip()
+        return Generated(tuple(said), float(np.mean(logprobs)), text, not ended)
+
+    def weigh(self, clip: Clip, prompt: str, label: str) -> tuple[float, int]:
+        """Log-likelihood of a label with the end token behind it, and how many tokens that is of."""
+        inputs = self._inputs(clip, prompt)
+        written = self.processor.tokenizer(label + ("<|im_end|>" if self._chat else "<|endoftext|>"))["input_ids"]
+        inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([written])], 1)
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        with torch.inference_mode():
+            logprobs = self.model(**inputs).logits[0, -len(written) - 1 : -1].log_softmax(-1)
+        return logprobs[range(len(written)), written].sum().item(), len(written)
+
+    def _inputs(self, clip: Clip, prompt: str) -> dict[str, torch.Tensor]:
+        text = f"{CHAT_HEAD}{prompt}{CHAT_TAIL}" if self._chat else f"{AUDIO}{prompt}"
+        return dict(
+            self.processor(text=[text], audio=[clip.samples], sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+        )
+
+    def _keep_encoded(self, tower: torch.nn.Module) -> None:
+        """Encoding 30 s takes longer than all else: what transformers made of a clip serves all of its prompts."""
+        real, kept = tower.forward, []
+
+        def forward(features: torch.Tensor, **masks: torch.Tensor) -> object:
+            if not kept or not torch.equal(kept[0], features):
+                kept[:] = features, real(features, **masks)
+            return kept[1]
+
+        tower.forward = forward
