@@ -24,12 +24,19 @@ DEADLINE_S = 300
 def start(command: list[str], output: Path) -> subprocess.Popen[str]:
     """Starts a job and returns when it has written one more part than there were."""
     before = len(list(output.glob("annotations/*/*.parquet")))
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_listen_to_ctrl_c
+    )
     deadline = time.monotonic() + DEADLINE_S
     while len(list(output.glob("annotations/*/*.parquet"))) == before:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     return process
+
+
+def _listen_to_ctrl_c() -> None:
+    """A shell that runs the tests in its background has made them deaf to Ctrl-C, and all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def many_prompts(path: Path) -> Path:
