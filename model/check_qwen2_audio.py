@@ -1,11 +1,10 @@
 """What can be known to be wrong with a Qwen2-Audio job before any work."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from model.checkpoint import Checkpoint
 from model.device import check_compute_type, choose_device
-from model.qwen2_audio_files import check_qwen2_audio, reads_turns
+from model.qwen2_audio_files import check_qwen2_audio
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import Recording
@@ -15,15 +14,14 @@ from schemas.tasks import Task
 def check_qwen2_audio_job(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> None:
     """Raises JobError where the checkpoint is not whole, or cannot do what is asked; `here`: looks at this machine."""
     check_qwen2_audio(checkpoint)
-    chat = reads_turns(Path(checkpoint.folder))
-    if not chat and (turns := [task.name for task in tasks if task.base_prompt is None]):
+    from model.qwen2_audio_model import DTYPES, load_prompts
+
+    prompts = load_prompts(checkpoint.folder)
+    if not prompts.chat and (turns := [task.name for task in tasks if task.base_prompt is None]):
         raise JobError(
             f"model {checkpoint.name} is a base checkpoint, which does not take turns; for {', '.join(turns)} name an"
             f" Instruct one: --model {turns[0]}=Qwen/Qwen2-Audio-7B-Instruct,…"
         )
-    from model.qwen2_audio_model import DTYPES, context_tokens, load_prompts
-
-    prompts = load_prompts(checkpoint.folder, context_tokens(checkpoint.folder))
     try:
         for task in tasks:
             prompts.ask(task, Recording("", "", prompt=task.question or "-"), options.language)

@@ -33,6 +33,20 @@ def visible_to(asker: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
     return (owner[:, None, :] == SHARED) | (owner[:, None, :] == asker[:, :, None])
 
 
+def next_logits(
+    model: PreTrainedModel,
+    head: torch.nn.Linear,
+    chosen: torch.Tensor,
+    visible: torch.Tensor,
+    positions: torch.Tensor,
+    cache: object,
+) -> torch.Tensor:
+    """Logits after tokens that were chosen, float32 (clips, answers, vocabulary); the rest as in run_tokens."""
+    hidden = run_tokens(model, model.embed_tokens(chosen), visible, positions, cache)
+    logits: torch.Tensor = head(hidden).float()
+    return logits
+
+
 class GrowingSteps:
     """Steps whose tensors are as large as what is left to answer."""
 
@@ -41,10 +55,9 @@ class GrowingSteps:
 
     def step(self, chosen: torch.Tensor, positions: torch.Tensor, asker: torch.Tensor) -> torch.Tensor:
         self._owner = torch.cat([self._owner, asker], 1)
-        embedded = self._model.embed_tokens(chosen)
-        hidden = run_tokens(self._model, embedded, visible_to(asker, self._owner), positions, self._cache)
+        visible = visible_to(asker, self._owner)
+        logits = next_logits(self._model, self._head, chosen, visible, positions, self._cache)
         self._cache.advance(chosen.shape[1])
-        logits: torch.Tensor = self._head(hidden).float()
         return logits
 
     def may_leave(self, staying: int, clips: int) -> bool:

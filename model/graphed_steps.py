@@ -10,7 +10,7 @@ import threading
 import torch
 from transformers import PreTrainedModel
 
-from model.decode_steps import run_tokens, visible_to
+from model.decode_steps import next_logits, visible_to
 from model.questions import HIDDEN, NOBODY, SHARED
 from model.slot_cache import SlotCache
 
@@ -138,11 +138,8 @@ class StaticSteps:
 
     def _compute(self) -> torch.Tensor:
         self._owner.index_copy_(1, self._slots.place, self._asker)
-        embedded = self._model.embed_tokens(self._chosen)
         visible = visible_to(self._asker, self._owner)
-        hidden = run_tokens(self._model, embedded, visible, self._positions, self._slots)
-        logits: torch.Tensor = self._head(hidden).float()
-        return logits
+        return next_logits(self._model, self._head, self._chosen, visible, self._positions, self._slots)
 
 
 class GraphedSteps(StaticSteps):

@@ -22,7 +22,8 @@ from model.batching import plan_batches, run_halving
 from model.decode_greedily import Said
 from model.join_answers import LabelPart, SpokenPart, join_labels, join_text, join_transcript
 from model.questions import Question
-from model.qwen2_audio_model import AudioGroup, Qwen2AudioModel, context_tokens, load_models, load_prompts
+from model.qwen2_audio_encoder import SAMPLES_PER_TOKEN
+from model.qwen2_audio_model import AudioGroup, Qwen2AudioModel, load_models, load_prompts
 from model.shared_prefix import Weighed
 from model.slot_cache import GROWTH_SLOTS
 from model.text_flags import is_repetitive, is_too_fast
@@ -32,7 +33,6 @@ from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, 
 from schemas.tasks import Task
 
 log = logging.getLogger("earmark")
-SAMPLES_PER_TOKEN = 640  # 40 ms of audio
 _Results: TypeAlias = list[Said | Weighed | None] | RowError  # of one segment, by task
 
 
@@ -65,7 +65,7 @@ class Qwen2Audio:
         self._options = options
         torch.set_num_threads(options.model_threads or os.cpu_count() or 1)
         models = load_models(folder, options.device, options.compute_type)
-        self._prompts = load_prompts(folder, context_tokens(folder))
+        self._prompts = load_prompts(folder)
         kind = "an Instruct checkpoint, in turns" if self._prompts.chat else "a base checkpoint"
         log.info("Qwen2-Audio is asked as %s", kind)
         self._stack = models[0].stack
@@ -78,11 +78,12 @@ class Qwen2Audio:
         """An answer to every task for each clip; segments in which nobody speaks have no transcript."""
         asked = [self._ask(clip, tasks) for clip in clips]
         pieces = [
-            _Piece(index, segment, clip.samples[segment.start : segment.end], _of_segment(of_clip, segment, tasks))
+            _Piece(index, segment, clip.samples[segment.start : segment.end], questions)
             for index, (clip, of_clip) in enumerate(zip(clips, asked, strict=True))
             if isinstance(of_clip, _Asked)
             for segment in clip.segments
-            if any(question.tokens for question in _of_segment(of_clip, segment, tasks))
+            for questions in [_of_segment(of_clip, segment, tasks)]
+            if any(question.tokens for question in questions)
         ]
         found: list[list[tuple[_Piece, _Results]]] = [[] for _ in clips]
         for piece, results in self._run(pieces):

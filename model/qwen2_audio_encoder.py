@@ -8,6 +8,8 @@ import torch
 from torch.nn import functional
 from transformers import Qwen2AudioForConditionalGeneration
 
+SAMPLES_PER_TOKEN = 160 * 2 * 2  # 40 ms: a frame's hop, halved in number by the second convolution and by the pooling
+
 
 def encode_audio(
     model: Qwen2AudioForConditionalGeneration, mels: torch.Tensor, frames: torch.Tensor

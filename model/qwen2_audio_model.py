@@ -17,7 +17,7 @@ from model.decode_greedily import Said
 from model.device import choose_device
 from model.log_mels import LogMels
 from model.questions import Question
-from model.qwen2_audio_encoder import encode_audio
+from model.qwen2_audio_encoder import SAMPLES_PER_TOKEN, encode_audio
 from model.qwen2_audio_files import reads_turns
 from model.qwen2_audio_prompts import Prompts
 from model.shared_prefix import PrefixSharer, Weighed
@@ -30,7 +30,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 DEFAULT_DTYPES = {"cpu": "float32", "cuda": "bfloat16"}
 MAX_PADDING = 1.05  # padded over real audio of what the encoder takes in at once
 MIN_FRAMES = 3  # of a spectrogram; fewer make no audio token, so what is shorter gets silence behind it
-LONGEST_AUDIO_TOKENS = 750  # 30 s
+LONGEST_AUDIO_TOKENS = 30 * SAMPLE_RATE_HZ // SAMPLES_PER_TOKEN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,12 +100,6 @@ def _stops(model: Qwen2AudioForConditionalGeneration) -> list[int]:
     return stops if isinstance(stops, list) else [stops]
 
 
-def context_tokens(folder: str) -> int:
-    """Tokens of a checkpoint's context that its longest audio leaves to questions and answers."""
-    config = Qwen2AudioConfig.from_pretrained(folder, local_files_only=True)
-    return int(config.text_config.max_position_embeddings) - LONGEST_AUDIO_TOKENS
-
-
 def load_models(folder: str, device: str, compute_type: str) -> list[Qwen2AudioModel]:
     """A copy of the checkpoint on each visible CUDA device, or one on the CPU.
 
@@ -130,7 +124,7 @@ def _load(folder: str, place: str, dtype: torch.dtype) -> Qwen2AudioModel:
         raise JobError(f"the model in {folder} cannot be loaded on {place}: {error}") from error
 
 
-def load_prompts(folder: str, context_tokens: int) -> Prompts:
+def load_prompts(folder: str) -> Prompts:
     """The checkpoint's templates and tokenizer.
 
     Raises:
@@ -138,6 +132,8 @@ def load_prompts(folder: str, context_tokens: int) -> Prompts:
     """
     try:
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        config = Qwen2AudioConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise JobError(f"the processor in {folder} cannot be loaded: {error}") from error
-    return Prompts(processor, reads_turns(Path(folder)), context_tokens)
+    left = int(config.text_config.max_position_embeddings) - LONGEST_AUDIO_TOKENS
+    return Prompts(processor, reads_turns(Path(folder)), left)

@@ -23,6 +23,7 @@ class Prompts:
 
     Args:
         chat: whether it is an Instruct checkpoint, which takes turns.
+        context_tokens: of the model's context, those that the longest audio leaves to questions and answers.
 
     Raises:
         JobError: its template does not put the audio before the question, so that questions cannot share it.
@@ -31,7 +32,6 @@ class Prompts:
     def __init__(self, processor: Qwen2AudioProcessor, chat: bool, context_tokens: int):
         self.chat = chat
         self.tokenizer: PreTrainedTokenizerBase = processor.tokenizer
-        self.end = END_OF_TURN if chat else END_OF_TEXT
         self._context_tokens = context_tokens
         whole = f"{AUDIO_BEGIN}{AUDIO}{AUDIO_END}{SLOT}"
         alone = ""
@@ -44,7 +44,7 @@ class Prompts:
         self._alone = _around(alone)[1] if chat else ""
         tags = map(LANGUAGE_TAG.fullmatch, self.tokenizer.get_vocab())
         self._tagged = frozenset(tag[1] for tag in tags if tag)
-        self._end_token: int = self.tokenizer.convert_tokens_to_ids(self.end)
+        self._end_token: int = self.tokenizer.convert_tokens_to_ids(END_OF_TURN if chat else END_OF_TEXT)
         self._tails = lru_cache(KEPT_PROMPTS)(self._tokens)
 
     def ask(self, task: Task, recording: Recording, language: str) -> tuple[str, Question]:

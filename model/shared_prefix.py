@@ -13,9 +13,9 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from model.decode_greedily import Said, Steps, decode_greedily
-from model.decode_steps import GrowingSteps, run_tokens
+from model.decode_steps import GrowingSteps, run_tokens, visible_to
 from model.graphed_steps import GraphedSteps
-from model.questions import HIDDEN, SHARED, TRUNK, Layout, Question, lay_out
+from model.questions import HIDDEN, TRUNK, Layout, Question, lay_out
 from model.slot_cache import SlotCache
 
 LOGIT_ROWS = 256  # positions whose logits over the whole vocabulary are held at a time
@@ -153,11 +153,10 @@ class PrefixSharer:
 
 
 def _visible(owner: torch.Tensor, leaf: torch.Tensor) -> torch.Tensor:
-    """bool (clips, slots, slots): which slot (row) sees which (column)."""
+    """bool (clips, slots, slots): which slot (row) sees which (column). What padding sees does not matter."""
     before = torch.ones(len(leaf), len(leaf), dtype=torch.bool, device=leaf.device).tril()
     branch = (leaf == TRUNK)[None, :] | (leaf[None, :] == leaf[:, None])
-    same = (owner[:, None, :] == owner[:, :, None]) & (owner[:, None, :] != HIDDEN)
-    return before & ((owner[:, None, :] == SHARED) | same & branch)
+    return before & branch & visible_to(owner, owner)
 
 
 def _join(batch: Sequence[Heard]) -> Heard:

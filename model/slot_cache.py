@@ -1,5 +1,7 @@
 """Keys and values of what a batch of clips has heard and said so far, in slots that several answers share."""
 
+from collections.abc import Sequence
+
 import torch
 
 GROWTH_SLOTS = 64  # room for new tokens is made in steps of so many, so that answers do not copy the cache each token
@@ -67,23 +69,20 @@ class SlotCache:
     @classmethod
     def joined(cls, caches: "list[SlotCache]") -> "SlotCache":
         """One cache with the clips of all, in order; slots that one of them lacks hold zeros."""
-        layers = len(caches[0]._keys)
-        whole = cls(layers)
+        whole = cls(len(caches[0]._keys))
         whole.used = max(cache.used for cache in caches)
-        for layer in range(layers):
-            whole._keys[layer] = whole._stacked([(cache._keys[layer], cache.used) for cache in caches])
-            whole._values[layer] = whole._stacked([(cache._values[layer], cache.used) for cache in caches])
-            for cache in caches:  # a layer at a time, so that the whole is not in memory twice
-                cache._keys[layer] = cache._values[layer] = None
+        for layer in range(len(whole._keys)):
+            # Taken a layer at a time, so that the whole is not in memory twice.
+            keys, values = zip(*(cache.take(layer) for cache in caches), strict=True)
+            whole._keys[layer], whole._values[layer] = whole._stacked(keys), whole._stacked(values)
         return whole
 
-    def _stacked(self, parts: "list[tuple[torch.Tensor | None, int]]") -> torch.Tensor:
-        filled = [(part, used) for part, used in parts if part is not None]
-        clips = sum(part.shape[0] for part, _ in filled)
-        like = filled[0][0]
-        whole = like.new_zeros(clips, like.shape[1], self.used + GROWTH_SLOTS, like.shape[3])
+    def _stacked(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Tensors of the used slots of several caches, one behind the other, with room for more slots."""
+        like = parts[0]
+        whole = like.new_zeros(sum(map(len, parts)), like.shape[1], self.used + GROWTH_SLOTS, like.shape[3])
         start = 0
-        for part, used in filled:
-            whole[start : start + part.shape[0], :, :used] = part[:, :, :used]
-            start += part.shape[0]
+        for part in parts:
+            whole[start : start + len(part), :, : part.shape[2]] = part
+            start += len(part)
         return whole

@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
-from schemas.tasks import BUILT_IN, new_task
+from schemas.tasks import new_task
 
 # What a job file has to give for an option of a type; YAML takes `language: no` for false.
 KINDS = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
@@ -46,7 +46,7 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
         from pipeline.terminal import print_tasks
 
         _refuse(rest, parser, [])
-        print_tasks((*BUILT_IN, *options.new_tasks))
+        print_tasks(options.known_tasks().values())
         return 0
     if known.command == "plan":
         from pipeline.launch import default_workers

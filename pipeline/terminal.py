@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console
 from rich.markup import escape
@@ -123,7 +123,7 @@ def print_plan(plan: Plan) -> None:
         console.print(escape(f"  {failure.message}"), soft_wrap=True)
 
 
-def print_tasks(tasks: Sequence[Task]) -> None:
+def print_tasks(tasks: Iterable[Task]) -> None:
     """Each task with what it answers and how it is asked."""
     table = Table(show_header=False, box=None, padding=(0, 2, 1, 0))
     for task in tasks:

@@ -64,8 +64,12 @@ class JobOptions:
 
     def tasks(self) -> tuple[Task, ...]:
         """The tasks of the job, with what its options say put in."""
-        known = {task.name: task for task in (*BUILT_IN, *self.new_tasks)}
+        known = self.known_tasks()
         return tuple(self._filled(known[name]) for name in self.task)
+
+    def known_tasks(self) -> dict[str, Task]:
+        """All that can be asked, by name: earmark's own tasks and those of the job file."""
+        return {task.name: task for task in (*BUILT_IN, *self.new_tasks)}
 
     def _filled(self, task: Task) -> Task:
         if task.target_language:
@@ -76,8 +80,8 @@ class JobOptions:
 
     def models(self) -> dict[str, tuple[Task, ...]]:
         """Which model answers which tasks: its name as the user gave it, "" where none is given."""
-        names = {task.name for task in (*BUILT_IN, *self.new_tasks)}
-        of_task = dict(_of_task(entry, names) for entry in self.model)
+        known = self.known_tasks()
+        of_task = dict(_of_task(entry, known) for entry in self.model)
         models: dict[str, tuple[Task, ...]] = {}
         for task in self.tasks():
             model = of_task.get(task.name, of_task.get("", ""))
@@ -86,7 +90,7 @@ class JobOptions:
 
     def check_tasks(self) -> None:
         """Raises JobError where tasks and models do not go together; check() calls it."""
-        known = [task.name for task in (*BUILT_IN, *self.new_tasks)]
+        known = list(self.known_tasks())
         _check(bool(self.task), "task", "", _choose_from(known))
         for task in self.task:
             close = difflib.get_close_matches(task, known, n=1)

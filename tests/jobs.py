@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 import soundfile
 
 from pipeline.annotate import embedded_options, run_job
@@ -114,3 +115,14 @@ def failures(output: Path | str) -> list[dict[str, Any]]:
 
 def transcripts(output: Path | str) -> dict[str, str]:
     return {row["id"]: row["transcribe"]["text"] for row in annotations(output)}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a row agree, floats to 1e-4."""
+    if isinstance(one, float):
+        return one == pytest.approx(other, abs=1e-4)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)

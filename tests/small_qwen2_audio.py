@@ -20,20 +20,8 @@ from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 LANGUAGE_TAGS = ["<|en|>", "<|zh|>", "<|de|>", "<|fr|>", "<|es|>", "<|it|>", "<|ja|>"]
 MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
-# What Qwen2-Audio-7B-Instruct ships as its chat template.
-CHAT_TEMPLATE = (
-    "{% set audio_count = namespace(value=0) %}{% for message in messages %}"
-    "{% if loop.first and message['role'] != 'system' %}"
-    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
-    "<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}<|im_end|>\n"
-    "{% else %}{% for content in message['content'] %}"
-    "{% if 'audio' in content or 'audio_url' in content or message['type'] == 'audio' or content['type'] == 'audio' %}"
-    "{% set audio_count.value = audio_count.value + 1 %}"
-    "Audio {{ audio_count.value }}: <|audio_bos|><|AUDIO|><|audio_eos|>\n"
-    "{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+TINY = Path(__file__).parent.parent / "examples" / "tiny-qwen2-audio"
+CHAT_TEMPLATE = (TINY / "chat_template.jinja").read_text()  # that of Qwen2-Audio-7B-Instruct
 CORPUS = (
     "system\nYou are a helpful assistant. user\nAudio 1: assistant\n",
     "Transcribe the speech word for word. Answer with the transcript only.",

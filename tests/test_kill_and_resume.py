@@ -6,17 +6,17 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.jobs import PHONE_PROMPTS, annotations, command_line, run_command, write_manifest
+from tests.jobs import PHONE_PROMPTS, annotations, command_line, run_command, same, write_manifest
+from tests.small_qwen2_audio import TINY
 from transforms.lease import take_lease
 from transforms.output_store import OutputStore
 
 RECORDINGS = 200
 WHISPER = ("--model", "whisper-tiny.en", "--beam_size", "1")
-QWEN2_AUDIO = ("--model", "examples/tiny-qwen2-audio", "--task", "transcribe,caption,emotion")
+QWEN2_AUDIO = ("--model", str(TINY), "--task", "transcribe,caption,emotion")
 KILLS = 3
 DEADLINE_S = 300
 
@@ -58,17 +58,6 @@ def many_prompts(path: Path) -> Path:
 
 def annotate(manifest: Path, output: Path, options: tuple[str, ...] = WHISPER) -> list[str]:
     return command_line("annotate", manifest, output, *options, "--shard_rows", "16")
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values of a row agree, floats to 1e-4."""
-    if isinstance(one, float):
-        return one == pytest.approx(other, abs=1e-4)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
 
 
 @pytest.mark.slow

@@ -20,9 +20,8 @@ from tests.qwen2_audio_reference import (
     limited,
     make_samples,
 )
-from tests.small_qwen2_audio import write_checkpoint
+from tests.small_qwen2_audio import TINY, write_checkpoint
 
-TINY = Path(__file__).parent.parent / "examples" / "tiny-qwen2-audio"
 REALISTIC = {"hidden": 256, "layers": 26, "audio_hidden": 160, "audio_layers": 12}
 SEEDS = {True: 6, False: 4}  # of weights whose answers differ in length
 MORE_ENDS = range(3, 440, 8)  # of common tokens: random weights hardly ever say the end token itself
@@ -184,14 +183,15 @@ def test_neighbours_order_and_other_tasks_do_not_matter(case: Case) -> None:
     answered(engine, CLIPS, case.tasks)
     first, engine.noted = engine.noted, {}
     answered(engine, [*CLIPS[:4:-1], *CLIPS[:3]], case.tasks[::-1])
-    _compare(engine.noted, first)
+    _assert_same(engine.noted, first)
     engine.noted = {}
     for task in case.tasks:
         answered(engine, CLIPS[:1], [task])
-        _compare(engine.noted, first)
+        _assert_same(engine.noted, first)
 
 
-def _compare(found: dict[str, dict[str, Said | Weighed]], expected: dict[str, dict[str, Said | Weighed]]) -> None:
+def _assert_same(found: dict[str, dict[str, Said | Weighed]], expected: dict[str, dict[str, Said | Weighed]]) -> None:
+    assert found
     for id, results in found.items():
         for name, result in results.items():
             other = expected[id][name]

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from model.questions import Question
 from model.qwen2_audio import Qwen2Audio
@@ -13,7 +12,7 @@ from model.qwen2_audio_model import Qwen2AudioModel
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, LabelAnswer, Segment, TextAnswer, Transcript
-from tests.qwen2_audio_reference import TASKS, Reference, answered, clip_of, limited, make_samples, open_cpu
+from tests.qwen2_audio_reference import TASKS, Reference, answered, clip_of, limited, make_samples, open_cpu, saying
 from tests.small_qwen2_audio import write_checkpoint
 
 TRANSCRIBE, CAPTION, ANALYZE = limited("transcribe", 6), limited("caption", 6), limited("analyze", 6)
@@ -39,16 +38,6 @@ def chat(chat_folder: Path) -> Qwen2Audio:
 @pytest.fixture
 def base(base_folder: Path) -> Qwen2Audio:
     return open_cpu(base_folder)
-
-
-def always(engine: Qwen2Audio, token: str) -> Qwen2Audio:
-    """The engine with a model that says nothing but one token."""
-    copy = engine._models.get()
-    bias = torch.zeros(copy._model.lm_head.out_features)
-    bias[engine._prompts.tokenizer.convert_tokens_to_ids(token)] = 1e4
-    copy._model.lm_head.bias = torch.nn.Parameter(bias)
-    engine._models.put(copy)
-    return engine
 
 
 @pytest.fixture
@@ -99,7 +88,7 @@ def test_a_base_checkpoint_is_told_the_language_of_the_row_or_of_the_job(base_fo
 
 
 def test_a_base_checkpoint_that_is_told_no_language_says_which_it_hears(base: Qwen2Audio) -> None:
-    transcript = one(always(base, "<|zh|>"), noise(1.0), TRANSCRIBE)["transcribe"]
+    transcript = one(saying(base, "<|zh|>"), noise(1.0), TRANSCRIBE)["transcribe"]
     assert isinstance(transcript, Transcript)
     assert (transcript.language, transcript.text) == ("zh", "")
 

@@ -13,11 +13,10 @@ from pipeline.launch import launched_run
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ
 from tests.hostile_files import make_hostile_files
-from tests.jobs import PHONE_PROMPTS, annotations, failures, write_manifest
-from tests.test_kill_and_resume import same
+from tests.jobs import PHONE_PROMPTS, annotations, failures, same, write_manifest
+from tests.small_qwen2_audio import TINY
 from transforms.summarize import Summary
 
-TINY = Path(__file__).parent.parent / "examples" / "tiny-qwen2-audio"
 SCENES = TINY.parent / "scenes" / "manifest.jsonl"
 TASKS = ("transcribe", "caption", "emotion")
 

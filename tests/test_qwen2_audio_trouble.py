@@ -15,7 +15,7 @@ from model.qwen2_audio import Qwen2Audio
 from schemas.errors import MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, LabelAnswer, TextAnswer, Transcript
-from tests.qwen2_audio_reference import TASKS, answered, clip_of, limited, make_samples, open_cpu
+from tests.qwen2_audio_reference import TASKS, answered, clip_of, limited, make_samples, open_cpu, saying
 from tests.small_qwen2_audio import write_checkpoint
 
 ALL = (limited("transcribe", 6), limited("caption", 6), TASKS["emotion"])
@@ -33,16 +33,6 @@ def engine(folder: Path) -> Qwen2Audio:
 
 def clips_of(seconds: list[float]) -> list[Clip]:
     return [clip_of(make_samples(length, seed), str(seed)) for seed, length in enumerate(seconds)]
-
-
-def speaks(engine: Qwen2Audio, token: str) -> Qwen2Audio:
-    """The engine with a model that says nothing but one token."""
-    copy = engine._models.get()
-    bias = torch.zeros(copy._model.lm_head.out_features)
-    bias[engine._prompts.tokenizer.convert_tokens_to_ids(token)] = 1e4
-    copy._model.lm_head.bias = torch.nn.Parameter(bias)
-    engine._models.put(copy)
-    return engine
 
 
 def assert_same(found: Answers, expected: Answers) -> None:
@@ -93,7 +83,7 @@ def test_answers_that_are_not_to_be_trusted_are_flagged(
 ) -> None:
     token = token if token.startswith("<|") else "a"
     tasks = (limited("transcribe", limit), limited("caption", limit))
-    transcript, caption = answered(speaks(engine, token), clips_of([1.0]), tasks)[0].values()
+    transcript, caption = answered(saying(engine, token), clips_of([1.0]), tasks)[0].values()
     assert isinstance(transcript, Transcript) and isinstance(caption, TextAnswer)
     assert set(caption.flags) == flags - {"too_fast"}
     assert set(transcript.flags) == flags - {"no_speech"} | ({"no_speech"} if no_words else set())
@@ -101,7 +91,7 @@ def test_answers_that_are_not_to_be_trusted_are_flagged(
 
 
 def test_an_answer_that_ends_at_its_limit_is_not_truncated(engine: Qwen2Audio) -> None:
-    caption = answered(speaks(engine, "<|im_end|>"), clips_of([1.0]), [limited("caption", 1)])[0]["caption"]
+    caption = answered(saying(engine, "<|im_end|>"), clips_of([1.0]), [limited("caption", 1)])[0]["caption"]
     assert caption.flags == ("empty",)  # type: ignore[union-attr]
 
 
