@@ -44,6 +44,20 @@ def packaged(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The folder of a commit that the hub gives, and what it is asked for: (repository, revision)."""
+    asked = []
+    snapshot = make_model(tmp_path / "0a1b2c")
+
+    def download(repository, revision, allow_patterns):
+        asked.append((repository, revision))
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    return snapshot, asked
+
+
 def test_a_folder_is_named_by_what_is_in_it(tmp_path):
     first = find_checkpoint(str(make_model(tmp_path / "first")))
     elsewhere = shutil.copytree(tmp_path / "first", tmp_path / "second")
@@ -91,15 +105,8 @@ def test_what_is_no_model_is_said_so(name, words):
         find_checkpoint(name)
 
 
-def test_a_hub_id_is_named_by_its_commit(tmp_path, monkeypatch):
-    asked = []
-
-    def download(repository, revision, allow_patterns):
-        asked.append((repository, revision))
-        return str(snapshot)
-
-    snapshot = make_model(tmp_path / "0a1b2c")
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+def test_a_hub_id_is_named_by_its_commit(hub):
+    _, asked = hub
     assert find_checkpoint("Systran/faster-whisper-tiny@v1").identity == "Systran/faster-whisper-tiny@0a1b2c"
     find_checkpoint("Systran/faster-whisper-tiny")
     assert asked == [("Systran/faster-whisper-tiny", "v1"), ("Systran/faster-whisper-tiny", None)]
@@ -169,15 +176,8 @@ def test_a_worker_fetches_a_stores_checkpoint_itself(store, cache):
     assert (Path(here.folder) / "model.bin").read_bytes() == b"weights"
 
 
-def test_a_worker_fetches_a_hub_id_at_the_commit_of_the_launch(tmp_path, monkeypatch):
-    asked = []
-
-    def download(repository, revision, allow_patterns):
-        asked.append((repository, revision))
-        return str(snapshot)
-
-    snapshot = make_model(tmp_path / "0a1b2c")
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+def test_a_worker_fetches_a_hub_id_at_the_commit_of_the_launch(hub):
+    snapshot, asked = hub
     checkpoint = Checkpoint("owner/name@main", "/no/such/snapshots/0a1b2c", "owner/name@0a1b2c")
     assert local_checkpoint(checkpoint).folder == str(snapshot)
     assert asked == [("owner/name", "0a1b2c")]
