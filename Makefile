@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUTPUT ?= demo-output
 
+TOOLS := .tools
+GO_INSTALL = GOBIN=$(abspath $(TOOLS)/bin) go install
+
 .PHONY: demo test lint bench clean
 TINY := examples/tiny-qwen2-audio
 TASKS := transcribe,caption,emotion
@@ -29,5 +32,24 @@ $(VENV)/ready: setup.py
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --editable '.[tiny-whisper,test]'
 	touch $@
 
+# Servers that the tests start on loopback; these need Go, Maven and a JDK.
+$(TOOLS)/bin/versitygw:
+	$(GO_INSTALL) github.com/versity/versitygw/cmd/versitygw@v1.8.0
+
+$(TOOLS)/bin/fake-gcs-server:
+	$(GO_INSTALL) github.com/fsouza/fake-gcs-server@v1.56.1
+
+# Beam's own program that starts a Python worker.
+$(TOOLS)/bin/container:
+	$(GO_INSTALL) github.com/apache/beam/sdks/v2/python/container@v2.77.0
+
+$(TOOLS)/flink/ready: $(VENV)/ready
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(@D) apache-flink-libraries==1.19.3
+	touch $@
+
+$(TOOLS)/flink-job-server/ready: tests/flink-job-server/pom.xml
+	mvn --quiet --file $< dependency:copy-dependencies -DoutputDirectory=$(abspath $(@D))
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo-output *.egg-info
+	rm -rf $(VENV) $(TOOLS) demo-output *.egg-info
