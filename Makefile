@@ -7,7 +7,7 @@ OUTPUT ?= demo-output
 TOOLS := .tools
 GO_INSTALL = GOBIN=$(abspath $(TOOLS)/bin) go install
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-flink test-flink-faults lint bench clean
 TINY := examples/tiny-qwen2-audio
 TASKS := transcribe,caption,emotion
 demo: $(VENV)/ready
@@ -16,7 +16,15 @@ demo: $(VENV)/ready
 	$(BIN)/python examples/show_answers.py $(OUTPUT)/phone-prompts $(OUTPUT)/scenes
 
 test: lint
-	$(BIN)/python -m pytest --durations=10
+	$(BIN)/python -m pytest -m "not flink" --durations=10
+
+# On a Flink cluster of its own, on this machine; needs a JDK, Maven and Go.
+FLINK := $(VENV)/ready $(TOOLS)/flink/ready $(TOOLS)/flink-job-server/ready $(TOOLS)/bin/container
+test-flink: $(FLINK)
+	$(BIN)/python -m pytest -m flink --durations=10
+
+test-flink-faults: $(FLINK)
+	set -e; for time in 1 2 3 4 5 6 7 8 9 10; do $(BIN)/python -m pytest tests/test_flink_faults.py; done
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -48,7 +56,7 @@ $(TOOLS)/flink/ready: $(VENV)/ready
 	touch $@
 
 $(TOOLS)/flink-job-server/ready: tests/flink-job-server/pom.xml
-	mvn --quiet --file $< dependency:copy-dependencies -DoutputDirectory=$(abspath $(@D))
+	mvn --quiet --file $< -Doutput=$(abspath $(@D)) jar:jar dependency:copy-dependencies
 	touch $@
 
 clean:

@@ -7,15 +7,13 @@ import signal
 from collections.abc import Sequence
 from types import FrameType
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from model.checkpoint import find_checkpoint
 from model.engine import check_checkpoint, check_options, open_engine
 from pipeline.graph import build_graph
-from pipeline.launch import Run, default_workers, launched_run
+from pipeline.launch import Run, launched_run
+from pipeline.runner import embedded_options, find_place, is_embedded, new_pipeline
 from pipeline.terminal import print_summary, show_progress
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
@@ -23,9 +21,6 @@ from transforms.annotate import Assignment
 from transforms.decode_audio import Decode
 from transforms.decode_recordings import decode_requests
 from transforms.summarize import Summary
-
-NO_TIMED_FLUSH = -1
-EMBEDDED_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 
 def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequence[str]) -> int:
@@ -37,9 +32,9 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
     options.check()
     pipeline_options = embedded_options(beam_flags)
     assignments, models = assign(options, is_embedded(pipeline_options))
-    workers = pipeline_options.view_as(DirectOptions).direct_num_workers or default_workers()
+    place = find_place(pipeline_options)
     signal.signal(signal.SIGTERM, _stop)
-    with launched_run(manifest, output, options, models, workers) as run:
+    with launched_run(manifest, output, options, models, place) as run:
         summary = run_job(run, assignments, pipeline_options)
     print_summary(summary, run)
     return 0 if summary.adds_up else 1
@@ -67,53 +62,35 @@ def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[str,
     return assignments, models
 
 
-def embedded_options(beam_flags: Sequence[str]) -> PipelineOptions:
-    """Beam's options; without a runner, the job runs in this process, in several threads."""
-    options = PipelineOptions(list(beam_flags))
-    if options.view_as(StandardOptions).runner is None:
-        options.view_as(StandardOptions).runner = EMBEDDED_RUNNER
-        direct = options.view_as(DirectOptions)
-        if not any(flag.startswith("--direct_num_workers") for flag in beam_flags):
-            direct.direct_num_workers = default_workers()
-        if direct.direct_running_mode == "multi_threading":
-            direct.direct_running_mode = "in_memory"  # new_pipeline makes threads of it
-    return options
-
-
-def is_embedded(pipeline_options: PipelineOptions) -> bool:
-    """Whether the job runs in this process, so that its device is this machine's."""
-    return bool(pipeline_options.view_as(StandardOptions).runner == EMBEDDED_RUNNER)
-
-
-def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
-    """An empty pipeline; an embedded one runs in threads.
-
-    Beam's own multi_threading flushes its data once a second from another thread, in the middle of an element as
-    likely as not: 100,000 rows came out garbled. Without that flush its threads are sound.
-    """
-    direct = options.view_as(DirectOptions)
-    if not is_embedded(options) or direct.direct_running_mode != "in_memory" or direct.direct_num_workers == 1:
-        return beam.Pipeline(options=options)
-    threads = EmbeddedPythonGrpcEnvironment(data_buffer_time_limit_ms=NO_TIMED_FLUSH)
-    return beam.Pipeline(runner=FnApiRunner(default_environment=threads), options=options)
-
-
 def run_job(
     run: Run, assignments: Sequence[Assignment], pipeline_options: PipelineOptions, decode: Decode = decode_requests
 ) -> Summary:
-    """Runs the graph of a launched run and returns its summary.
+    """Runs the graph of a launched run and returns its summary; who interrupts it here ends its job elsewhere too.
 
     Raises:
         JobError, MachineError: as the stage that raised it said it.
     """
+    pipeline_options.view_as(GoogleCloudOptions).job_name = run.job_name
     pipeline = new_pipeline(pipeline_options)
     build_graph(pipeline, run, assignments, decode)
     try:
         with show_progress(run, is_embedded(pipeline_options)):
             pipeline.run().wait_until_finish()
+    except KeyboardInterrupt:
+        _cancel(run)
+        raise
     except Exception as error:
         raise _cause(error) from error
     return read_summary(run)
+
+
+def _cancel(run: Run) -> None:
+    if run.job is None:
+        return
+    try:
+        run.job.cancel()
+    except OSError as error:
+        raise JobError(f"stopped, but job {run.job.name} on {run.job.address} may go on: {error}") from error
 
 
 def read_summary(run: Run) -> Summary:

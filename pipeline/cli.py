@@ -49,8 +49,8 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
         print_tasks(options.known_tasks().values())
         return 0
     if known.command == "plan":
-        from pipeline.launch import default_workers
         from pipeline.plan import make_plan
+        from pipeline.runner import default_workers
         from pipeline.terminal import print_plan
 
         _refuse(rest, parser, [])

@@ -32,13 +32,13 @@ def build_graph(
         run.manifests, options.shape(), options.limit, options.max_failure_ratio, counters
     )
     left = manifest.recordings | SkipAnnotated(store, run.snapshot, options.keep_failures, counters)
-    shards = left.to_do | PackShards(options.shard_rows, run.workers, run.run_id, counters)
+    shards = left.to_do | PackShards(options.shard_rows, run.place.workers, run.run_id, counters)
     planned = shards | SkipWritten(store, counters)
     written = (
         planned.to_do
         | DecodeAudio(options, counters, decode)
         | MeasureBandwidth()
-        | SegmentSpeech()
+        | SegmentSpeech(counters)
         | Annotate(assignments, counters)
         | WritePart(store, tasks, run.fingerprint, options.max_failure_ratio, counters)
     )

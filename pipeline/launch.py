@@ -17,12 +17,12 @@ from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.job_description import JobDescription
 from transforms.find_manifests import find_manifests
+from transforms.flink_jobs import FlinkJob
 from transforms.lease import take_lease
 from transforms.output_store import OutputStore
 from transforms.segment_speech import SEGMENTATION
 
 JOB_PATH = "_earmark/job.json"
-MAX_EMBEDDED_THREADS = 4
 LIBRARIES = (
     "earmark",
     "apache-beam",
@@ -38,6 +38,21 @@ LIBRARIES = (
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where the work of a run is done.
+
+    Attributes:
+        workers: threads or processes that work on shards at a time, as far as is known.
+        flink_master: URL of a Flink cluster's REST service; "" elsewhere.
+        job_name: what jobs are called, before what tells one run from another.
+    """
+
+    workers: int
+    flink_master: str = ""
+    job_name: str = "earmark"
+
+
+@dataclass(frozen=True)
 class Run:
     """One start of `earmark annotate`.
 
@@ -46,7 +61,6 @@ class Run:
         manifests: files that are read, in order.
         output: folder or URL of the output.
         fingerprint: of the JobDescription.
-        workers: threads or processes that work on shards at a time, as far as is known.
     """
 
     run_id: str
@@ -54,7 +68,7 @@ class Run:
     manifests: tuple[str, ...]
     output: str
     fingerprint: str
-    workers: int
+    place: Place
 
     @cached_property
     def store(self) -> OutputStore:
@@ -69,10 +83,15 @@ class Run:
         """The list of the parts that were in the output at launch."""
         return f"{self.folder}/parts.txt"
 
+    @property
+    def job_name(self) -> str:
+        """The runner's name for this run's job and no other; in the letters that all runners allow."""
+        return f"{self.place.job_name}-{self.run_id.lower()}"
 
-def default_workers() -> int:
-    """Threads of an embedded run; more only hold more audio: one runs the model while the others fetch and decode."""
-    return max(2, min(MAX_EMBEDDED_THREADS, os.cpu_count() or 1))
+    @property
+    def job(self) -> FlinkJob | None:
+        """The run's job where it does not end with this process."""
+        return FlinkJob(self.place.flink_master, self.job_name) if self.place.flink_master else None
 
 
 def new_run_id() -> str:
@@ -82,7 +101,7 @@ def new_run_id() -> str:
 
 @contextlib.contextmanager
 def launched_run(
-    manifest: str, output: str, options: JobOptions, models: Mapping[str, str], workers: int
+    manifest: str, output: str, options: JobOptions, models: Mapping[str, str], place: Place
 ) -> Iterator[Run]:
     """A run that holds the output, for as long as the context lasts.
 
@@ -95,7 +114,7 @@ def launched_run(
     manifests = tuple(find_manifests(manifest))
     output = output if "://" in output else os.path.abspath(output)
     description = JobDescription.of(options, models, SEGMENTATION)
-    run = Run(new_run_id(), options, manifests, output, description.fingerprint, workers)
+    run = Run(new_run_id(), options, manifests, output, description.fingerprint, place)
     with contextlib.ExitStack() as until_the_end:
         try:
             _claim(run, description, until_the_end)
@@ -108,7 +127,7 @@ def _claim(run: Run, description: JobDescription, until_the_end: contextlib.Exit
     """Makes the output this run's until the end, and writes down there what the run hangs on."""
     store = run.store
     _check_job(store, description)
-    until_the_end.enter_context(take_lease(store, run.run_id, run.options.take_over))
+    until_the_end.enter_context(take_lease(store, run.run_id, run.options.take_over, run.job))
     store.clear_temporary()
     parts = "".join(f"{part}\n" for part in store.parts())
     store.create(run.snapshot, parts.encode())
@@ -138,7 +157,7 @@ def _about(run: Run) -> str:
         "fingerprint": run.fingerprint,
         "manifests": run.manifests,
         "options": dataclasses.asdict(run.options),
-        "workers": run.workers,
+        "workers": run.place.workers,
         "host": socket.gethostname(),
         "python": platform.python_version(),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},

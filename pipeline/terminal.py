@@ -32,6 +32,8 @@ errors = Console(stderr=True)
 @contextlib.contextmanager
 def show_progress(run: Run, embedded: bool) -> Iterator[None]:
     """A bar on a terminal while the job runs in this process; elsewhere the runner's own pages show the counters."""
+    if run.job is not None:
+        errors.print(escape(f"running as job {run.job.name} on {run.job.address}"), soft_wrap=True)
     if not (embedded and errors.is_terminal):
         yield
         return

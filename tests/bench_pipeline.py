@@ -13,6 +13,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from model.speech_detector import SpeechDetector
+    from schemas.records import Clip, Recording
 
 MODEL = "whisper-tiny.en"
 PHONE_PROMPTS = Path(__file__).parent.parent / "examples" / "phone-prompts" / "manifest.jsonl"
@@ -55,24 +60,29 @@ def time_command(manifest: str, output: str) -> dict[str, float]:
     return {"s": elapsed - load_s, "load_s": load_s, "import_s": import_s}
 
 
+def decode_clips(recordings: "list[Recording]", detector: "SpeechDetector", scratch: str) -> "list[Clip]":
+    """Clips with their segments, made in this process."""
+    from schemas.records import Clip
+    from transforms.decode_recordings import DecodeRequest, decode_requests
+    from transforms.segment_speech import segment_clip
+
+    decoded = decode_requests([DecodeRequest(recording, 1e4, 1e3, 2**30, scratch) for recording in recordings])
+    return [
+        Clip(recording, audio.samples, audio.facts, segment_clip(audio.samples, detector)[0])
+        for recording, audio in zip(recordings, decoded, strict=True)
+    ]
+
+
 def time_engine(manifest: str, output: str) -> dict[str, float]:
     from model.checkpoint import find_checkpoint
     from model.engine import open_engine
     from model.speech_detector import SpeechDetector
     from schemas.job import JobOptions
     from schemas.manifest import ManifestShape
-    from schemas.records import Clip
-    from transforms.decode_recordings import DecodeRequest, decode_requests
     from transforms.read_manifest import read_manifests
-    from transforms.segment_speech import segment_clip
 
     engine, detector = open_engine(find_checkpoint(MODEL), JobOptions()), SpeechDetector()
-    recordings = list(read_manifests([manifest], ManifestShape()))
-    decoded = decode_requests([DecodeRequest(recording, 1e4, 1e3, 2**30, output) for recording in recordings])
-    clips = [
-        Clip(recording, audio.samples, audio.facts, segment_clip(audio.samples, detector)[0])
-        for recording, audio in zip(recordings, decoded, strict=True)
-    ]
+    clips = decode_clips(list(read_manifests([manifest], ManifestShape())), detector, output)
     tasks = JobOptions().tasks()
     engine.annotate(clips[:8], tasks)
     began = time.perf_counter()

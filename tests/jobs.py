@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from pipeline.annotate import embedded_options, run_job
-from pipeline.launch import Run, launched_run
+from pipeline.annotate import run_job
+from pipeline.launch import Place, Run, launched_run
+from pipeline.runner import embedded_options
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, LabelScore, TextAnswer, Transcript
@@ -61,7 +62,7 @@ def run_here(
 def launched_here(manifest: Path, output: Path | str, options: JobOptions, workers: int) -> AbstractContextManager[Run]:
     """A launched run whose models are known by their names; where none is named, by "listening"."""
     models = {task.name: name or "listening" for name, tasks in options.models().items() for task in tasks}
-    return launched_run(str(manifest), str(output), options, models, workers)
+    return launched_run(str(manifest), str(output), options, models, Place(workers))
 
 
 def listening(options: JobOptions) -> list[Assignment]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import apache_beam as beam
 from rich.progress import Progress
 
-from pipeline.annotate import embedded_options
 from pipeline.graph import build_graph
+from pipeline.runner import embedded_options
 from pipeline.terminal import update_bar
 from schemas.job import JobOptions
 from tests.jobs import annotations, launched_here, listening, write_manifest, write_tones

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.annotate import embedded_options, run_job
+from pipeline.annotate import run_job
 from pipeline.launch import Run
+from pipeline.runner import embedded_options
 from schemas.errors import JobError, MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import AnnotatedShard, Annotation, AudioFacts, Failure, PartReport, Recording, Transcript

@@ -55,6 +55,20 @@ def hang_after_saying_who(notes):
     signal.pause()
 
 
+def test_children_do_not_import_what_their_parent_was_started_as(tmp_path):
+    script = tmp_path / "heavy.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r}); print('imported', __name__)\n"
+        "from transforms.isolation import call_isolated, child_processes\n"
+        "from tests.test_isolation import shout\n"
+        "if __name__ == '__main__':\n"
+        "    print(*call_isolated(child_processes(1), shout, [['a']], 60.0))\n"
+        "    print(__spec__, __file__)\n"
+    )
+    said = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True).stdout
+    assert said.splitlines() == ["imported __main__", "A", f"None {script}"]
+
+
 @pytest.fixture(scope="module")
 def pool():
     with ProcessPool(2, context=multiprocessing.get_context("spawn")) as pool:

@@ -7,7 +7,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 
-from pipeline.launch import JOB_PATH, launched_run
+from pipeline.launch import JOB_PATH, Place, launched_run
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from transforms.lease import FOLDER as LEASES
@@ -21,7 +21,7 @@ def manifest(tmp_path):
 
 
 def launched(manifest, output):
-    return launched_run(manifest, str(output), JobOptions(), {"transcribe": "model@1"}, workers=1)
+    return launched_run(manifest, str(output), JobOptions(), {"transcribe": "model@1"}, Place(1))
 
 
 class Failing(MemoryFileSystem):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.annotate import embedded_options, new_pipeline
+from pipeline.runner import embedded_options, new_pipeline
 from schemas.manifest import ManifestShape
 from tests.jobs import write_manifest
 from transforms.counters import Counters

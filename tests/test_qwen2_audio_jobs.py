@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import soundfile
 
-from pipeline.annotate import assign, embedded_options, run_job
-from pipeline.launch import launched_run
+from pipeline.annotate import assign, run_job
+from pipeline.launch import Place, launched_run
+from pipeline.runner import embedded_options
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ
 from tests.hostile_files import make_hostile_files
@@ -25,7 +26,7 @@ def run_tiny(manifest: Path, output: Path, workers: int = 2, **options: Any) -> 
     """A run of the whole graph with the tiny checkpoint, in this process."""
     job = JobOptions(task=TASKS, model=(str(TINY),), **options)
     assignments, models = assign(job, here=True)
-    with launched_run(str(manifest), str(output), job, models, workers) as run:
+    with launched_run(str(manifest), str(output), job, models, Place(workers)) as run:
         return run_job(run, assignments, embedded_options([f"--direct_num_workers={workers}"]))
 
 

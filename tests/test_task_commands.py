@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 import pipeline.terminal
-from pipeline.annotate import assign, embedded_options, run_job
+from pipeline.annotate import assign, run_job
 from pipeline.cli import build_parser, main, merge_options
+from pipeline.runner import embedded_options
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.tables import LABEL, TEXT, TRANSCRIPT

@@ -61,7 +61,8 @@ class _AnnotateShard(beam.DoFn):
         engines = [
             (engine, assignment.tasks) for engine, assignment in zip(self._engines, self._assignments, strict=True)
         ]
-        annotated = annotate_shard(shard, engines)
+        with self._counters.time("annotating_ms"):
+            annotated = annotate_shard(shard, engines)
         audio_s = sum(annotation.facts.duration_s for annotation in annotated.annotations)
         self._counters.add("annotated_audio_ms", round(1000 * audio_s))
         yield annotated

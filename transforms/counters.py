@@ -1,7 +1,10 @@
 """The counters of a run: Beam metrics everywhere, and a tally in this process that a terminal can watch."""
 
+import contextlib
 import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from apache_beam.metrics import Metrics
@@ -21,6 +24,15 @@ class Counters:
         Metrics.counter(NAMESPACE, name).inc(count)
         with _lock:
             _tallies.setdefault(self.run_id, Counter())[name] += count
+
+    @contextlib.contextmanager
+    def time(self, name: str) -> Iterator[None]:
+        """Counts the milliseconds until the context ends; those of all workers add up."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, round(1000 * (time.perf_counter() - began)))
 
     def here(self) -> Counter[str]:
         """What this process has counted of the run so far."""

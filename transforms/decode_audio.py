@@ -39,7 +39,7 @@ class _DecodeShard(beam.DoFn):
         remove_leftovers(self._options.scratch_dir)
 
     def process(self, shard: Shard) -> Iterator[DecodedShard]:
-        with scratch_folder(self._options.scratch_dir) as scratch:
+        with scratch_folder(self._options.scratch_dir) as scratch, self._counters.time("decoding_ms"):
             decoded = self._decode_shard(shard, scratch)
         yield decoded
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from schemas.errors import JobError, MachineError
+from transforms.flink_jobs import FlinkJob
 from transforms.output_store import OutputStore
 
 log = logging.getLogger("earmark")
@@ -37,6 +38,7 @@ class Lease:
         ended: the run has let go of the output.
         boot_id, pid_namespace: what `pid` is a number in, "" where the system does not say. Containers of several
             machines, or of one, may all have the same host name.
+        job: what the run is on a cluster, where it goes on without the process that started it.
     """
 
     run_id: str
@@ -47,9 +49,10 @@ class Lease:
     ended: bool = False
     boot_id: str = ""
     pid_namespace: str = ""
+    job: FlinkJob | None = None
 
     @classmethod
-    def of_this_process(cls, run_id: str) -> "Lease":
+    def of_this_process(cls, run_id: str, job: FlinkJob | None = None) -> "Lease":
         return cls(
             run_id,
             socket.gethostname(),
@@ -58,19 +61,36 @@ class Lease:
             time.time(),
             boot_id=_boot_id(),
             pid_namespace=_pid_namespace(),
+            job=job,
         )
 
+    @classmethod
+    def from_json(cls, content: bytes) -> "Lease":
+        """Raises ValueError or TypeError for what is no lease."""
+        values = json.loads(content)
+        job = values.pop("job", None)
+        return cls(**values, job=FlinkJob(**job) if job else None)
+
     def is_over(self, now_s: float) -> bool:
-        """Whether its holder is done, known to be dead, or has not been heard of for too long."""
+        """Whether its holder is done, known to be dead, or has not been heard of for too long.
+
+        Raises OSError where its job's cluster cannot be asked.
+        """
         if self.ended:
             return True
+        if self.job is not None and self.job.is_running():
+            return False
         if (self.host, self.boot_id, self.pid_namespace) == (socket.gethostname(), _boot_id(), _pid_namespace()):
             return not _is_running(self.pid, self.started_s)
         return now_s - self.heartbeat_s > EXPIRY_S
 
 
-def take_lease(store: OutputStore, run_id: str, take_over: bool) -> "HeldLease":
+def take_lease(store: OutputStore, run_id: str, take_over: bool, job: FlinkJob | None = None) -> "HeldLease":
     """The lease on `store` for `run_id`.
+
+    Args:
+        take_over: take it from another run in any case; that run's job is cancelled first.
+        job: what the run will be on a cluster.
 
     Raises:
         JobError: another run has it, and is alive as far as can be known, or what it left cannot be read; and
@@ -79,16 +99,13 @@ def take_lease(store: OutputStore, run_id: str, take_over: bool) -> "HeldLease":
     held = _highest(store)
     number = 1
     if held is not None:
-        lease = None if take_over else _read(store, held)
-        if lease is not None and not lease.is_over(time.time()):
-            raise JobError(
-                f"run {lease.run_id} (process {lease.pid} on {lease.host}, last heard of"
-                f" {max(0.0, time.time() - lease.heartbeat_s):.0f} s ago) is writing to {store.root}; wait for it,"
-                " or give --take_over if it is dead"
-            )
+        if take_over:
+            _cancel_job(store, held)
+        else:
+            _check_over(store, held)
         number = int(held.removesuffix(".json")) + 1
     name = f"{number:06d}.json"
-    mine = Lease.of_this_process(run_id)
+    mine = Lease.of_this_process(run_id, job)
     if not store.create(f"{FOLDER}/{name}", _encoded(mine)) or _highest(store) != name:
         raise JobError(f"another run has started on {store.root} at this moment; wait for it")
     for earlier in store.names(FOLDER):
@@ -96,6 +113,47 @@ def take_lease(store: OutputStore, run_id: str, take_over: bool) -> "HeldLease":
             with contextlib.suppress(FileNotFoundError):
                 store.remove(f"{FOLDER}/{earlier}")
     return HeldLease(store, name, mine)
+
+
+def _check_over(store: OutputStore, held: str) -> None:
+    lease = _read(store, held)
+    if lease is None:
+        return
+    run = f"run {lease.run_id} (process {lease.pid} on {lease.host}, last heard of {_age(lease):.0f} s ago)"
+    if lease.job is not None:
+        run = f"run {lease.run_id} (job {lease.job.name} on {lease.job.address})"
+    try:
+        is_over = lease.is_over(time.time())
+    except OSError as error:
+        raise JobError(
+            f"{run} wrote to {store.root} last, and that cluster does not say whether it still does ({error});"
+            " give --take_over if the cluster is gone"
+        ) from error
+    if not is_over:
+        remedy = "give --take_over if it is dead" if lease.job is None else "give --take_over to cancel it"
+        raise JobError(f"{run} is writing to {store.root}; wait for it, or {remedy}")
+
+
+def _age(lease: Lease) -> float:
+    return max(0.0, time.time() - lease.heartbeat_s)
+
+
+def _cancel_job(store: OutputStore, held: str) -> None:
+    """Ends the job of the lease that is held, where it has one that can be reached."""
+    try:
+        lease = _read(store, held)
+    except JobError as error:  # it is damaged; to take over is the remedy
+        log.warning("%s", error)
+        return
+    if lease is None or lease.ended or lease.job is None:
+        return
+    try:
+        lease.job.cancel()
+    except OSError as error:
+        told = (
+            "job %s on %s could not be cancelled (%s); its workers stop when they find that they have lost the output"
+        )
+        log.warning(told, lease.job.name, lease.job.address, error)
 
 
 def check_lease(store: OutputStore, run_id: str) -> None:
@@ -122,7 +180,14 @@ class HeldLease:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        self._write(ended=True)
+        self._write(ended=not self._goes_on())
+
+    def _goes_on(self) -> bool:
+        """Whether the run's job outlives this process, as far as can be known."""
+        try:
+            return self._lease.job is not None and self._lease.job.is_running()
+        except OSError:
+            return True
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_S):
@@ -150,7 +215,7 @@ def _highest(store: OutputStore) -> str | None:
 def _read(store: OutputStore, name: str) -> Lease | None:
     """The lease, or None where it has been released in the meantime. Raises JobError for what is no lease."""
     try:
-        return Lease(**json.loads(store.read(f"{FOLDER}/{name}")))
+        return Lease.from_json(store.read(f"{FOLDER}/{name}"))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:

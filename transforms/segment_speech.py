@@ -10,6 +10,7 @@ from apache_beam.utils.shared import Shared
 
 from model.speech_detector import FRAME_SAMPLES, SPEECH_PROBABILITY, SpeechDetector, speech_spans
 from schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard, Segment
+from transforms.counters import Counters
 
 MAX_SEGMENT_SAMPLES = 30 * SAMPLE_RATE_HZ
 # A cut is looked for in the second part of a segment, so that no sliver comes before it.
@@ -59,13 +60,16 @@ def segment_clip(samples: np.ndarray, detector: SpeechDetector) -> tuple[tuple[S
 
 
 class _SegmentShard(beam.DoFn):
-    def __init__(self) -> None:
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
         self._shared = Shared()
         self._detector: SpeechDetector | None = None
 
     def process(self, shard: DecodedShard) -> Iterator[DecodedShard]:
         self._detector = self._shared.acquire(SpeechDetector)
-        yield dataclasses.replace(shard, clips=tuple(_segmented(clip, self._detector) for clip in shard.clips))
+        with self._counters.time("segmenting_ms"):
+            clips = tuple(_segmented(clip, self._detector) for clip in shard.clips)
+        yield dataclasses.replace(shard, clips=clips)
 
 
 def _segmented(clip: Clip, detector: SpeechDetector) -> Clip:
@@ -77,5 +81,9 @@ def _segmented(clip: Clip, detector: SpeechDetector) -> Clip:
 class SegmentSpeech(beam.PTransform):
     """Fills in `segments` and `facts.speech_ratio` of every clip."""
 
+    def __init__(self, counters: Counters):
+        super().__init__()
+        self._counters = counters
+
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
-        return shards | beam.ParDo(_SegmentShard()).with_output_types(DecodedShard)
+        return shards | beam.ParDo(_SegmentShard(self._counters)).with_output_types(DecodedShard)

@@ -1,0 +1,77 @@
+"""Where the job runs, as Beam's options say: in this process, on a Flink cluster, elsewhere."""
+
+import os
+from collections.abc import Sequence
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    FlinkRunnerOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+)
+from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES, FlinkRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment
+
+from pipeline.launch import Place
+from transforms.flink_jobs import check_restarts, count_slots
+
+NO_TIMED_FLUSH = -1
+EMBEDDED_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+MAX_EMBEDDED_THREADS = 4
+
+
+def default_workers() -> int:
+    """Threads of an embedded run; more only hold more audio: one runs the model while the others fetch and decode."""
+    return max(2, min(MAX_EMBEDDED_THREADS, os.cpu_count() or 1))
+
+
+def embedded_options(beam_flags: Sequence[str]) -> PipelineOptions:
+    """Beam's options; without a runner, the job runs in this process, in several threads."""
+    options = PipelineOptions(list(beam_flags))
+    if options.view_as(StandardOptions).runner is None:
+        options.view_as(StandardOptions).runner = EMBEDDED_RUNNER
+        direct = options.view_as(DirectOptions)
+        if not any(flag.startswith("--direct_num_workers") for flag in beam_flags):
+            direct.direct_num_workers = default_workers()
+        if direct.direct_running_mode == "multi_threading":
+            direct.direct_running_mode = "in_memory"  # new_pipeline makes threads of it
+    return options
+
+
+def is_embedded(options: PipelineOptions) -> bool:
+    """Whether the job runs in this process, so that its device is this machine's."""
+    return bool(options.view_as(StandardOptions).runner == EMBEDDED_RUNNER)
+
+
+def find_place(options: PipelineOptions) -> Place:
+    """Where a job with these options runs; a Flink job that names no parallelism is given all slots of its cluster.
+
+    Raises:
+        JobError: the Flink cluster does not answer, or would give the job up with the first worker that is lost.
+    """
+    name = options.view_as(GoogleCloudOptions).job_name or Place.job_name
+    flink = options.view_as(FlinkRunnerOptions)
+    if flink.flink_master in MAGIC_HOST_NAMES:
+        workers = options.view_as(DirectOptions).direct_num_workers or default_workers()
+        return Place(workers, job_name=name)
+    master = FlinkRunner.add_http_scheme(flink.flink_master).rstrip("/")
+    check_restarts(master)
+    if flink.parallelism <= 0:
+        flink.parallelism = count_slots(master)
+    return Place(flink.parallelism, master, name)
+
+
+def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
+    """An empty pipeline; an embedded one runs in threads.
+
+    Beam's own multi_threading flushes its data once a second from another thread, in the middle of an element as
+    likely as not: 100,000 rows came out garbled. Without that flush its threads are sound.
+    """
+    direct = options.view_as(DirectOptions)
+    if not is_embedded(options) or direct.direct_running_mode != "in_memory" or direct.direct_num_workers == 1:
+        return beam.Pipeline(options=options)
+    threads = EmbeddedPythonGrpcEnvironment(data_buffer_time_limit_ms=NO_TIMED_FLUSH)
+    return beam.Pipeline(runner=FnApiRunner(default_environment=threads), options=options)

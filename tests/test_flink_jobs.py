@@ -1,0 +1,170 @@
+"""What earmark asks Flink's REST service, and what the lease makes of the answers; the service is played."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pipeline.launch import Place
+from pipeline.runner import embedded_options, find_place
+from schemas.errors import JobError
+from transforms import flink_jobs
+from transforms.flink_jobs import FlinkJob, check_restarts, count_slots
+from transforms.lease import FOLDER, Lease, check_lease, take_lease
+from transforms.output_store import OutputStore
+
+JOB_ID = "6c1ab0e6d0b4e5a4a6ea2c5f3b9a0d11"
+
+
+class PlayedFlink(http.server.ThreadingHTTPServer):
+    """A JobManager with one job called "mine", in a state that tests set; cancelling it works if `obeys`."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.state, self.obeys, self.settings = "RUNNING", True, {"restart-strategy.type": "fixed-delay"}
+        self.answers_json = True
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def answer(self, path: str) -> Any:
+        return {
+            "/jobs/overview": {"jobs": [{"jid": JOB_ID, "name": "mine", "state": self.state}]},
+            "/overview": {"taskmanagers": 3, "slots-total": 12, "slots-available": 5},
+            "/jobmanager/config": [{"key": key, "value": value} for key, value in self.settings.items()],
+        }[path]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: PlayedFlink
+
+    def do_GET(self) -> None:
+        self._send(200, json.dumps(self.server.answer(self.path)) if self.server.answers_json else "<html>")
+
+    def do_PATCH(self) -> None:
+        assert self.path == f"/jobs/{JOB_ID}?mode=cancel"
+        if self.server.obeys:
+            self.server.state = "CANCELED"
+        self._send(202, "{}")
+
+    def _send(self, status: int, content: str) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(content.encode())
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def flink() -> Iterator[PlayedFlink]:
+    with PlayedFlink() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def store(tmp_path: Any) -> OutputStore:
+    return OutputStore(str(tmp_path))
+
+
+def leave_lease(store: OutputStore, address: str) -> None:
+    """That of a run whose client, on another machine, has not been heard of for an hour."""
+    held = take_lease(store, "theirs", take_over=False, job=FlinkJob(address, "mine"))
+    about = json.loads(store.read(f"{FOLDER}/000001.json"))
+    store.replace(f"{FOLDER}/000001.json", json.dumps(about | {"host": "gone", "heartbeat_s": 0.0}).encode())
+    del held
+
+
+@pytest.mark.parametrize("state", ["INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING", "CANCELLING"])
+def test_a_job_that_has_not_ended_keeps_the_output_though_its_client_is_gone(
+    flink: PlayedFlink, store: OutputStore, state: str
+) -> None:
+    flink.state = state
+    leave_lease(store, flink.address)
+    with pytest.raises(
+        JobError, match=rf"run theirs \(job mine on {flink.address}\) is writing .*--take_over to cancel"
+    ):
+        take_lease(store, "ours", take_over=False)
+    check_lease(store, "theirs")
+
+
+@pytest.mark.parametrize("state", ["FINISHED", "CANCELED", "FAILED"])
+def test_the_lease_ends_with_the_job(flink: PlayedFlink, store: OutputStore, state: str) -> None:
+    flink.state = state
+    leave_lease(store, flink.address)
+    take_lease(store, "ours", take_over=False)
+    check_lease(store, "ours")
+
+
+def test_to_take_over_cancels_the_job_first(flink: PlayedFlink, store: OutputStore) -> None:
+    leave_lease(store, flink.address)
+    take_lease(store, "ours", take_over=True)
+    assert flink.state == "CANCELED"
+    check_lease(store, "ours")
+
+
+def test_a_job_that_cannot_be_cancelled_keeps_the_output(
+    flink: PlayedFlink, store: OutputStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flink_jobs, "CANCEL_S", 0.1)
+    flink.obeys = False
+    leave_lease(store, flink.address)
+    with pytest.raises(JobError, match=r"was cancelled 0\.1 s ago, and still runs"):
+        take_lease(store, "ours", take_over=True)
+    check_lease(store, "theirs")
+
+
+def test_a_cluster_that_is_gone_keeps_the_output_until_it_is_taken_over(
+    flink: PlayedFlink, store: OutputStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave_lease(store, "http://127.0.0.1:9")
+    with pytest.raises(JobError, match=r"does not say whether it still does .*--take_over if the cluster is gone"):
+        take_lease(store, "ours", take_over=False)
+    take_lease(store, "ours", take_over=True)
+    assert "job mine on http://127.0.0.1:9 could not be cancelled" in caplog.text
+    check_lease(store, "ours")
+
+
+@pytest.mark.parametrize(("state", "ended"), [("RUNNING", False), ("FAILED", True)])
+def test_a_client_that_gives_up_keeps_the_lease_for_a_job_that_goes_on(
+    flink: PlayedFlink, store: OutputStore, state: str, ended: bool
+) -> None:
+    with take_lease(store, "ours", take_over=False, job=FlinkJob(flink.address, "mine")):
+        flink.state = state
+    assert Lease.from_json(store.read(f"{FOLDER}/000001.json")).ended == ended
+
+
+@pytest.mark.parametrize("settings", [{}, {"restart-strategy.type": "none"}, {"restart-strategy": "disable"}])
+def test_a_cluster_that_restarts_nothing_is_refused(flink: PlayedFlink, settings: dict[str, str]) -> None:
+    flink.settings = settings
+    with pytest.raises(JobError, match=r"set restart-strategy.type in its configuration"):
+        check_restarts(flink.address)
+
+
+def test_what_is_no_flink_is_refused(flink: PlayedFlink) -> None:
+    flink.answers_json = False
+    with pytest.raises(JobError, match=rf"no Flink cluster answers at {flink.address} .*--flink_master"):
+        count_slots(flink.address)
+
+
+@pytest.mark.parametrize(
+    ("flags", "workers", "name"),
+    [([], 12, "earmark"), (["--parallelism=3"], 3, "earmark"), (["--job_name=nightly"], 12, "nightly")],
+)
+def test_a_job_has_the_slots_it_asks_for_or_all(flink: PlayedFlink, flags: list[str], workers: int, name: str) -> None:
+    master = flink.address.removeprefix("http://")
+    options = embedded_options(["--runner=FlinkRunner", f"--flink_master={master}", *flags])
+    assert find_place(options) == Place(workers, flink.address, name)
+    assert options.get_all_options()["parallelism"] == workers
+
+
+def test_flink_within_this_machine_s_own_process_is_no_cluster() -> None:
+    assert find_place(embedded_options(["--runner=FlinkRunner"])).flink_master == ""
