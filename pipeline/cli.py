@@ -1,6 +1,7 @@
 """The command `earmark`. Imports what is heavy only when a command needs it: child processes import this file too."""
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -34,8 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print("earmark: stopped; what is written is complete, start the same command again to go on", file=sys.stderr)
         sys.stderr.flush()
+        _end_children()
         # Threads are still in the middle of their shards; the ordinary way out would wait for them, or crash on them.
         os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
+
+
+def _end_children() -> None:
+    """Beam's job server is a process that only an ordinary way out would end; the others end by themselves."""
+    import psutil
+
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
 
 
 def _run(arguments: Sequence[str], verbose: bool) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs import PHONE_PROMPTS, annotations, command_line, run_command, same, write_manifest
+from tests.jobs import PHONE_PROMPTS, annotations, command_line, listen_to_ctrl_c, run_command, same, write_manifest
 from tests.small_qwen2_audio import TINY
 from transforms.lease import take_lease
 from transforms.output_store import OutputStore
@@ -25,18 +25,13 @@ def start(command: list[str], output: Path) -> subprocess.Popen[str]:
     """Starts a job and returns when it has written one more part than there were."""
     before = len(list(output.glob("annotations/*/*.parquet")))
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_listen_to_ctrl_c
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=listen_to_ctrl_c
     )
     deadline = time.monotonic() + DEADLINE_S
     while len(list(output.glob("annotations/*/*.parquet"))) == before:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     return process
-
-
-def _listen_to_ctrl_c() -> None:
-    """A shell that runs the tests in its background has made them deaf to Ctrl-C, and all that they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def many_prompts(path: Path) -> Path:
