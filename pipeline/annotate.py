@@ -15,7 +15,7 @@ from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment
 from model.checkpoint import find_checkpoint
 from model.engine import check_checkpoint, check_options, open_engine
 from pipeline.graph import build_graph
-from pipeline.launch import Run, default_workers, launched_run
+from pipeline.launch import Run, check_places, default_workers, launched_run
 from pipeline.terminal import print_summary, show_progress
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
@@ -36,6 +36,7 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
     """
     options.check()
     pipeline_options = embedded_options(beam_flags)
+    check_places(manifest, output)
     assignments, models = assign(options, is_embedded(pipeline_options))
     workers = pipeline_options.view_as(DirectOptions).direct_num_workers or default_workers()
     signal.signal(signal.SIGTERM, _stop)
