@@ -17,6 +17,7 @@ from tenacity import (
 )
 
 log = logging.getLogger("earmark")
+logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs, with the stack, what it then raises
 
 ATTEMPTS = 5
 # An attempt takes a client half a minute where a store refuses all it is asked; within two, a lease lives on.

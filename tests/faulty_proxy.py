@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +15,10 @@ from aiohttp import web
 
 from tests.object_stores import ObjectStore
 
-REFUSALS = itertools.cycle([429, 503])
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "expect"}
-CHUNK_BYTES = 2**14
+CHUNK_BYTES = 2**12
 
-# What becomes of a request: "pass" it on, "cut" the answer short, "lose" it, or refuse with this status.
+# Of a request: "pass" it on, "cut" the answer short, "lose" it, never answer ("stall"), or refuse it with a status.
 Fate = str | int
 
 
@@ -29,12 +28,12 @@ class FaultyProxy:
 
     Attributes:
         given: how many requests had which fate; an answer without a body cannot be cut, and counts as passed.
-        delay_s: before each answer and each 16 KiB of it.
+        slow_s: before each 4 KiB that are written to the store.
     """
 
     store: ObjectStore
     fate: Callable[[web.Request], Fate] = lambda request: "pass"
-    delay_s: float = 0.0
+    slow_s: float = 0.0
     given: Counter[Fate] = field(default_factory=Counter)
     endpoint: str = ""
 
@@ -48,11 +47,13 @@ class FaultyProxy:
             await request.read()
             said = refusal(self.store.scheme, fate)
             return web.Response(status=fate, body=said, content_type=TYPES[self.store.scheme])
+        if fate == "stall":
+            await asyncio.Event().wait()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         if self.store.scheme == "gs":
             headers.pop("Host")  # s3:// signs it
         url = yarl.URL(f"{self.store.endpoint}{request.rel_url.raw_path_qs}", encoded=True)
-        content = await request.read() if request.can_read_body else None
+        content = self._slowly(request) if request.can_read_body else None
         async with self._session.request(
             request.method, url, headers=headers, data=content, allow_redirects=False
         ) as found:
@@ -64,6 +65,11 @@ class FaultyProxy:
                 self.given["pass"] += 1
             return await self._send(request, found, body, fate)
 
+    async def _slowly(self, request: web.Request) -> AsyncIterator[bytes]:
+        async for content in request.content.iter_chunked(CHUNK_BYTES):
+            await asyncio.sleep(self.slow_s)
+            yield content
+
     async def _send(
         self, request: web.Request, found: aiohttp.ClientResponse, body: bytes, fate: Fate
     ) -> web.StreamResponse:
@@ -72,12 +78,8 @@ class FaultyProxy:
         if fate == "lose":
             _hang_up(request)
             return answer
-        await asyncio.sleep(self.delay_s)
         await answer.prepare(request)
-        for start in range(0, len(body) if fate == "pass" else len(body) // 2, CHUNK_BYTES):
-            end = start + CHUNK_BYTES if fate == "pass" else min(start + CHUNK_BYTES, len(body) // 2)
-            await answer.write(body[start:end])
-            await asyncio.sleep(self.delay_s)
+        await answer.write(body[: len(body) // 2] if fate == "cut" else body)
         if fate == "cut":
             _hang_up(request)
         else:
@@ -88,7 +90,7 @@ class FaultyProxy:
         self._session = aiohttp.ClientSession(auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None))
         application = web.Application(client_max_size=2**32)
         application.router.add_route("*", "/{path:.*}", self.answer)
-        self._runner = web.AppRunner(application, access_log=None)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -105,7 +107,7 @@ def _hang_up(request: web.Request) -> None:
 
 
 TYPES = {"s3": "application/xml", "gs": "application/json"}
-CODES = {403: "AccessDenied", 429: "TooManyRequests", 503: "SlowDown"}
+CODES = {401: "InvalidToken", 403: "AccessDenied", 404: "NoSuchKey", 429: "TooManyRequests", 503: "SlowDown"}
 
 
 def refusal(scheme: str, status: int) -> bytes:
@@ -113,6 +115,21 @@ def refusal(scheme: str, status: int) -> bytes:
     if scheme == "s3":
         return f"<Error><Code>{CODES[status]}</Code><Message>{CODES[status]}, said the proxy</Message></Error>".encode()
     return f'{{"error": {{"code": {status}, "message": "{CODES[status]}, said the proxy"}}}}'.encode()
+
+
+def busy_store() -> Callable[[web.Request], Fate]:
+    """Of the reads that it is asked about, 5 % are refused, by turns with 429 and 503, and 1 % are cut short."""
+    reads, refusals = itertools.count(1), itertools.cycle([429, 503])
+
+    def fate(request: web.Request) -> Fate:
+        if request.method not in ("GET", "HEAD"):
+            return "pass"
+        number = next(reads)
+        if number % 20 == 7:
+            return next(refusals)
+        return "cut" if number % 100 == 50 else "pass"
+
+    return fate
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pytest
 
 PROGRAMS = Path(__file__).parent.parent / ".tools" / "bin"
 KEY, SECRET = "earmark", "only-for-tests"
@@ -44,6 +45,12 @@ class ObjectStore:
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,
         }
+
+    def reach(self, monkeypatch: pytest.MonkeyPatch, endpoint: str = "") -> None:
+        """Leads this process there, until the end of the test."""
+        for name, value in self.variables(endpoint).items():
+            monkeypatch.setenv(name, value)
+        fsspec.get_filesystem_class(self.scheme).clear_instance_cache()  # of another test, which led elsewhere
 
     def file_system(self) -> Any:
         """One of its own, which goes straight to the server, whatever the environment says."""

@@ -1,6 +1,7 @@
 """Rows of manifest files as they stand there: JSONL, CSV, TSV and Parquet, compressed or not."""
 
 import csv
+import io
 import itertools
 import json
 from collections import deque
@@ -41,7 +42,7 @@ def _rows(manifest: str) -> Iterator[ManifestRow]:
         yield from _parquet_rows(manifest)
     else:
         with fsspec.open(manifest, "rb", compression="infer") as file:
-            lines = _lines(file)
+            lines = _lines(io.BufferedReader(file))  # the file of an object store knows no limit of a line
             yield from (
                 _json_rows(manifest, lines) if kind in ("jsonl", "json") else _table_rows(manifest, kind, lines)
             )
