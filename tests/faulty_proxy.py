@@ -99,6 +99,10 @@ class FaultyProxy:
     async def stop(self) -> None:
         await self._runner.cleanup()
         await self._session.close()
+        stalled = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in stalled:
+            task.cancel()
+        await asyncio.gather(*stalled, return_exceptions=True)
 
 
 def _hang_up(request: web.Request) -> None:

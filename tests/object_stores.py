@@ -50,6 +50,7 @@ class ObjectStore:
         """Leads this process there, until the end of the test."""
         for name, value in self.variables(endpoint).items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})  # fsspec has read its variables already
         fsspec.get_filesystem_class(self.scheme).clear_instance_cache()  # of another test, which led elsewhere
 
     def file_system(self) -> Any:

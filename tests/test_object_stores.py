@@ -137,6 +137,16 @@ def test_audio_comes_whole_or_not_at_all(proxy, bucket, object_store, tmp_path):
     assert isinstance(never, RowError) and never.error in ("fetch_failed", "fetch_timeout")
 
 
+@pytest.mark.parametrize("object_store", ["s3"], indirect=True)
+def test_a_recording_that_is_fetched_in_pieces_comes_whole_too(proxy, bucket, object_store, tmp_path):
+    content = os.urandom(60_000_000)  # s3fs fetches more than 50 MB side by side, and each piece once
+    object_store.file_system().pipe_file(f"{bucket}/long.wav", content)
+    proxy.fate = at_first(2, "cut", "GET", header="Range")
+    (path,) = fetch_audio([f"{bucket}/long.wav"], str(tmp_path), TIMEOUT_S)
+    assert proxy.given["cut"] == 2
+    assert Path(path).read_bytes() == content
+
+
 @pytest.mark.parametrize(("status", "error"), [(403, "permission_denied"), (404, "not_found")])
 def test_what_does_not_pass_by_itself_is_asked_for_once(proxy, bucket, object_store, tmp_path, status, error):
     object_store.file_system().pipe_file(f"{bucket}/a.wav", b"a")
