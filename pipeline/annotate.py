@@ -36,6 +36,7 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
     """
     options.check()
     pipeline_options = embedded_options(beam_flags)
+    check_models_are_named(options)
     check_places(manifest, output)
     assignments, models = assign(options, is_embedded(pipeline_options))
     workers = pipeline_options.view_as(DirectOptions).direct_num_workers or default_workers()
@@ -44,6 +45,13 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
         summary = run_job(run, assignments, pipeline_options)
     print_summary(summary, run)
     return 0 if summary.adds_up else 1
+
+
+def check_models_are_named(options: JobOptions) -> None:
+    """Raises JobError where a task has no model."""
+    if unanswered := options.models().get(""):
+        names = ", ".join(task.name for task in unanswered)
+        raise JobError(f"no model is named for {names}: give --model a folder, a URL or a hub id (README.md, A model)")
 
 
 def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[str, str]]:
@@ -55,9 +63,7 @@ def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[str,
     assignments: list[Assignment] = []
     models: dict[str, str] = {}
     asked = options.models()
-    if unanswered := asked.get(""):
-        names = ", ".join(task.name for task in unanswered)
-        raise JobError(f"no model is named for {names}: give --model a folder, a URL or a hub id (README.md, A model)")
+    check_models_are_named(options)
     checkpoints = {name: find_checkpoint(name) for name in asked}
     check_options(list(checkpoints.values()), options)
     for name, tasks in asked.items():
