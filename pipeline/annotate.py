@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from model.checkpoint import find_checkpoint
 from model.engine import check_checkpoint, check_options, open_engine
 from pipeline.graph import build_graph
-from pipeline.launch import Run, launched_run
+from pipeline.launch import Run, check_places, launched_run
 from pipeline.runner import embedded_options, find_place, is_embedded, new_pipeline
 from pipeline.terminal import print_summary, show_progress
 from schemas.errors import JobError, MachineError
@@ -31,6 +31,8 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
     """
     options.check()
     pipeline_options = embedded_options(beam_flags)
+    check_models_are_named(options)
+    check_places(manifest, output)
     assignments, models = assign(options, is_embedded(pipeline_options))
     place = find_place(pipeline_options)
     signal.signal(signal.SIGTERM, _stop)
@@ -38,6 +40,13 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
         summary = run_job(run, assignments, pipeline_options)
     print_summary(summary, run)
     return 0 if summary.adds_up else 1
+
+
+def check_models_are_named(options: JobOptions) -> None:
+    """Raises JobError where a task has no model."""
+    if unanswered := options.models().get(""):
+        names = ", ".join(task.name for task in unanswered)
+        raise JobError(f"no model is named for {names}: give --model a folder, a URL or a hub id (README.md, A model)")
 
 
 def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[str, str]]:
@@ -49,9 +58,7 @@ def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[str,
     assignments: list[Assignment] = []
     models: dict[str, str] = {}
     asked = options.models()
-    if unanswered := asked.get(""):
-        names = ", ".join(task.name for task in unanswered)
-        raise JobError(f"no model is named for {names}: give --model a folder, a URL or a hub id (README.md, A model)")
+    check_models_are_named(options)
     checkpoints = {name: find_checkpoint(name) for name in asked}
     check_options(list(checkpoints.values()), options)
     for name, tasks in asked.items():

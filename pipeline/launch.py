@@ -16,6 +16,7 @@ from functools import cached_property
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.job_description import JobDescription
+from transforms.file_system import first_answer
 from transforms.find_manifests import find_manifests
 from transforms.flink_jobs import FlinkJob
 from transforms.lease import take_lease
@@ -97,6 +98,19 @@ class Run:
 def new_run_id() -> str:
     """Sorts by time; two of the same second differ."""
     return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
+
+
+def check_places(manifest: str, output: str) -> None:
+    """Whether there is a manifest, and the output can be listed: asked before a model is fetched for nothing.
+
+    Raises:
+        JobError: as launched_run does.
+    """
+    find_manifests(manifest)
+    try:
+        first_answer(lambda: OutputStore(output).names("_earmark"))
+    except OSError as error:
+        raise JobError(f"output {output} cannot be reached: {error}") from error
 
 
 @contextlib.contextmanager

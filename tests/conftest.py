@@ -1,6 +1,21 @@
-"""Hypothesis without its clock: on a machine that does other work too, a slow example is no broken promise."""
+"""Hypothesis without its clock, and object stores for the tests that ask for one.
 
+On a machine that does other work too, a slow example is no broken promise.
+"""
+
+import os
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.object_stores import running_store
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # gcsfs looks at it when it is imported
+
+
+@pytest.fixture(scope="session", params=["s3", "gs"])
+def object_store(request, tmp_path_factory):
+    with running_store(request.param, tmp_path_factory.mktemp(request.param)) as store:
+        yield store

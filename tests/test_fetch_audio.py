@@ -178,6 +178,21 @@ def test_a_page_of_the_web_that_wants_a_login_costs_its_recording_only(server, t
     assert login.error == "fetch_failed" and "401" in login.message
 
 
+def test_what_passes_by_itself_is_tried_again(tmp_path, monkeypatch):
+    memory, left = fsspec.filesystem("memory"), [ConnectionResetError(), TimeoutError()]
+    memory.pipe("/store/a.wav", b"a")
+    get_file = type(memory).get_file
+
+    def get(*arguments, **options):
+        if left:
+            raise left.pop()
+        return get_file(*arguments, **options)
+
+    monkeypatch.setattr(type(memory), "get_file", get)
+    (result,) = fetch_audio(["memory://store/a.wav"], str(tmp_path), TIMEOUT_S)
+    assert outcome(result) == b"a" and not left
+
+
 def test_a_full_disk_is_raised_so_that_the_runner_tries_elsewhere(tmp_path, monkeypatch):
     memory = fsspec.filesystem("memory")
     memory.pipe("/store/full.wav", b"a")

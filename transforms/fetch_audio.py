@@ -12,21 +12,12 @@ import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.core import url_to_fs
 
+from model.store_errors import again, is_about_credentials, is_forbidden, is_from_store
 from schemas.errors import MachineError, RowError
 
 # Of the machine, not of a row: no space, no memory, no file handles, a broken disk.
 MACHINE_ERRNOS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS}
-)
-# What stores answer where the credentials have expired or there are none; to have too few rights is a row's matter.
-CREDENTIAL_CODES = (401, "401", "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired")
-CREDENTIAL_ERRORS = (
-    "google.auth.exceptions.GoogleAuthError",
-    "botocore.exceptions.NoCredentialsError",
-    "botocore.exceptions.PartialCredentialsError",
-    "botocore.exceptions.CredentialRetrievalError",
-    "botocore.exceptions.TokenRetrievalError",
-    "botocore.exceptions.SSOError",
 )
 
 
@@ -94,15 +85,19 @@ def _copy(
 async def _copy_together(
     file_system: AsyncFileSystem, copies: Sequence[_Copy], timeout_s: float
 ) -> list[BaseException | None]:
+    get_file = again(file_system._get_file)
+    # gcsfs would ask what the object is, and for a listing, which costs more than the audio, before it reads.
+    options = {"concurrency": 1} if "gs" in file_system.protocol else {}
+
     async def copy_one(copy: _Copy) -> None:
-        await asyncio.wait_for(file_system._get_file(copy.source, copy.target), timeout_s)
+        await asyncio.wait_for(get_file(copy.source, copy.target, **options), timeout_s)
 
     return list(await asyncio.gather(*map(copy_one, copies), return_exceptions=True))
 
 
 def _copy_one(file_system: fsspec.AbstractFileSystem, copy: _Copy) -> BaseException | None:
     try:
-        file_system.get_file(copy.source, copy.target)
+        again(file_system.get_file)(copy.source, copy.target)
         if os.path.isdir(copy.target):  # what fsspec makes of a folder
             return IsADirectoryError(errno.EISDIR, "it is a folder")
     except Exception as error:  # each client has its own kinds, as in _copy_together; row_error sorts them
@@ -118,14 +113,14 @@ def row_error(uri: str, error: BaseException) -> RowError:
     """
     said = " ".join(str(error).split()) or type(error).__name__
     # A page of the web that wants a login is a bad address; a store that does not know this machine is not.
-    if not uri.startswith(("http://", "https://")) and _is_about_credentials(error):
+    if not uri.startswith(("http://", "https://")) and is_about_credentials(error):
         raise MachineError(f"no valid credentials to read {uri!r} ({said}); sign in again on this machine") from error
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE_ERRNOS):
+    if isinstance(error, MemoryError) or (_errno(error) in MACHINE_ERRNOS and not is_from_store(error)):
         message = f"this machine cannot go on, as seen when it read {uri!r} ({said}); see to its memory and disks"
         raise MachineError(message) from error
     if isinstance(error, FileNotFoundError):
         return RowError("not_found", f"there is no {uri!r}; look at the manifest, or --audio_root")
-    if isinstance(error, PermissionError):
+    if is_forbidden(error):
         return RowError("permission_denied", f"no permission to read {uri!r}")
     if isinstance(error, IsADirectoryError):
         return RowError("not_a_file", f"{uri!r} is a folder; name the files in it")
@@ -134,16 +129,5 @@ def row_error(uri: str, error: BaseException) -> RowError:
     return RowError("fetch_failed", f"{uri!r} could not be read: {said}")
 
 
-def _is_about_credentials(error: BaseException | None) -> bool:
-    """By names and codes, so that no client has to be imported; s3fs hides what the store said behind a cause."""
-    while error is not None:
-        kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
-        codes = [getattr(error, name, None) for name in ("code", "status", "status_code")]
-        response = getattr(error, "response", None)
-        codes.append(getattr(response, "status_code", None))  # requests, httpx
-        if isinstance(response, dict):  # botocore
-            codes.append(response.get("Error", {}).get("Code"))
-        if not kinds.isdisjoint(CREDENTIAL_ERRORS) or any(code in CREDENTIAL_CODES for code in codes):
-            return True
-        error = error.__cause__
-    return False
+def _errno(error: BaseException) -> int | None:
+    return error.errno if isinstance(error, OSError) else None

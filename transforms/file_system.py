@@ -1,13 +1,20 @@
-"""What fsspec leaves open: which errors a file system raises, and listings that are whole or none."""
+"""What fsspec leaves open: which errors a file system raises, and when, and listings that are whole or none."""
 
 import contextlib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from model.store_errors import is_forbidden
 from schemas.errors import JobError
+
+ANSWER_S = 20.0  # clients look for a network and for credentials for a minute and more where there are none
+T = TypeVar("T")
 
 
 class StorageError(OSError):
@@ -26,16 +33,42 @@ def storage_errors() -> Iterator[None]:
     except (FileNotFoundError, FileExistsError, StorageError, JobError):
         raise
     except Exception as error:
-        raise StorageError(" ".join(str(error).split()) or type(error).__name__) from error
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise StorageError(f"no permission ({said})" if is_forbidden(error) else said) from error
 
 
-def is_there(file_system: fsspec.AbstractFileSystem, path: str) -> bool:
-    """Whether there is a file or folder; fsspec's own `exists` says no to all that it cannot reach."""
+def first_answer(ask: Callable[[], T]) -> T:
+    """What `ask`, which is the first to use a file system, returns or raises.
+
+    Raises:
+        StorageError: it has come to no end within ANSWER_S.
+    """
+    answer: Future[T] = Future()
+
+    def wait_for_it() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:  # raised where it is waited for
+            answer.set_exception(error)
+
+    threading.Thread(target=wait_for_it, daemon=True).start()
     try:
-        file_system.info(path)
+        return answer.result(ANSWER_S)
+    except TimeoutError as error:
+        if answer.done():  # it is what `ask` raised
+            raise
+        raise StorageError(f"no answer within {ANSWER_S:g} s; see to the network and to your credentials") from error
+
+
+def what_is_at(file_system: fsspec.AbstractFileSystem, path: str) -> dict[str, Any] | None:
+    """What the file system says of a file or folder; None where there is none.
+
+    fsspec's own `exists` and `isdir` say no to all that they cannot reach.
+    """
+    try:
+        return dict(file_system.info(path))
     except FileNotFoundError:
-        return False
-    return True
+        return None
 
 
 def files_below(file_system: fsspec.AbstractFileSystem, folder: str) -> Iterator[str]:

@@ -4,14 +4,16 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
 import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from model.store_errors import again
 from schemas.errors import JobError
 from schemas.manifest import ManifestRow
-from transforms.file_system import files_below, is_there, storage_errors
+from transforms.file_system import files_below, first_answer, storage_errors, what_is_at
 
 log = logging.getLogger("earmark")
 
@@ -39,14 +41,14 @@ def find_manifests(manifest: str) -> list[str]:
     """
     try:
         with storage_errors():
-            file_system, path = url_to_fs(manifest)
-            if any(mark in path for mark in "*?[") and not is_there(file_system, path):
+            file_system, path, found = first_answer(lambda: _look(manifest))
+            if found is None and any(mark in path for mark in "*?["):
                 return _matches(file_system, path, manifest)
-            if not is_there(file_system, path):
-                raise JobError(f"there is no manifest {manifest}")
-            is_folder = file_system.isdir(path)
     except OSError as error:
         raise JobError(f"manifest {manifest} cannot be reached: {error}") from error
+    if found is None:
+        raise JobError(f"there is no manifest {manifest}")
+    is_folder = found["type"] == "directory"
     if is_folder and manifest_format(path):
         raise JobError(f"manifest {manifest} is a folder; name the files in it, as in {manifest.rstrip('/')}/*")
     if is_folder or manifest_format(path):
@@ -57,6 +59,14 @@ def find_manifests(manifest: str) -> list[str]:
     )
 
 
+@again
+def _look(place: str) -> tuple[fsspec.AbstractFileSystem, str, dict[str, Any] | None]:
+    """The file system of a path or URL, the path there, and what is there."""
+    file_system, path = url_to_fs(place)
+    return file_system, path, what_is_at(file_system, path)
+
+
+@again
 def _matches(file_system: fsspec.AbstractFileSystem, path: str, manifest: str) -> list[str]:
     """The manifest files that a glob matches, or the glob itself where it matches audio files."""
     found = sorted(file_system.glob(path))
@@ -80,15 +90,15 @@ def _from_anywhere(file_system: fsspec.AbstractFileSystem, path: str, url: str) 
 
 def audio_files(place: str) -> Iterator[ManifestRow]:
     """The files of a folder with the suffix of an audio file, or all that a glob matches, by name."""
-    file_system, path = url_to_fs(place)
-    if file_system.isdir(path):
+    file_system, path, found = _look(place)
+    if found is not None and found["type"] == "directory":
         files = list(files_below(file_system, path))
         names = [name for name in files if _is_audio(name)]
         if left_out := len(files) - len(names):
             log.warning("%d files of %s have no suffix of an audio file and are left out", left_out, place)
     else:
-        found = file_system.glob(path, detail=True)
-        names = [name for name, info in found.items() if info["type"] != "directory"]
+        matches = file_system.glob(path, detail=True)
+        names = [name for name, info in matches.items() if info["type"] != "directory"]
     for number, name in enumerate(sorted(names), 1):
         yield ManifestRow(
             place, number, {"audio": _from_anywhere(file_system, name, file_system.unstrip_protocol(name))}

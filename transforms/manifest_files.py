@@ -1,10 +1,9 @@
 """Rows of manifest files as they stand there: JSONL, CSV, TSV and Parquet, compressed or not."""
 
 import csv
+import io
 import itertools
 import json
-import lzma
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import JobError
 from schemas.manifest import ManifestRow
+from transforms.file_system import storage_errors
 from transforms.find_manifests import audio_files, manifest_format
 
 MAX_LINE_BYTES = 2**20
@@ -27,20 +27,25 @@ def manifest_rows(manifest: str) -> Iterator[ManifestRow]:
     Raises:
         JobError: the manifest cannot be read to its end.
     """
-    kind = manifest_format(manifest)
     try:
-        if not kind:
-            yield from audio_files(manifest)
-        elif kind == "parquet":
-            yield from _parquet_rows(manifest)
-        else:
-            with fsspec.open(manifest, "rb", compression="infer") as file:
-                lines = _lines(file)
-                yield from (
-                    _json_rows(manifest, lines) if kind in ("jsonl", "json") else _table_rows(manifest, kind, lines)
-                )
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
+        with storage_errors():
+            yield from _rows(manifest)
+    except OSError as error:
         raise JobError(f"manifest {manifest} cannot be read to its end: {error}") from error
+
+
+def _rows(manifest: str) -> Iterator[ManifestRow]:
+    kind = manifest_format(manifest)
+    if not kind:
+        yield from audio_files(manifest)
+    elif kind == "parquet":
+        yield from _parquet_rows(manifest)
+    else:
+        with fsspec.open(manifest, "rb", compression="infer") as file:
+            lines = _lines(io.BufferedReader(file))  # the file of an object store knows no limit of a line
+            yield from (
+                _json_rows(manifest, lines) if kind in ("jsonl", "json") else _table_rows(manifest, kind, lines)
+            )
 
 
 @dataclass(frozen=True, slots=True)

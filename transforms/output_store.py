@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from model.store_errors import again
 from schemas.errors import JobError
 from schemas.records import Failure, PartReport
-from transforms.file_system import files_below, is_there, storage_errors
+from transforms.file_system import StorageError, files_below, storage_errors, what_is_at
 
 METADATA_KEY = b"earmark"  # of a part's footer: a JSON object with run_id, key, fingerprint, failures
 
@@ -26,7 +27,8 @@ METADATA_KEY = b"earmark"  # of a part's footer: a JSON object with run_id, key,
 class OutputStore:
     """An output folder. Paths of its methods are relative to `root`, a local path or any URL that fsspec knows.
 
-    Whatever goes wrong with the file system is a StorageError, but for FileNotFoundError of what is read or removed.
+    What passes by itself is tried again. Whatever else goes wrong with the file system is a StorageError, but for
+    FileNotFoundError of what is read or removed.
     """
 
     root: str
@@ -50,15 +52,22 @@ class OutputStore:
     def part_path(key: str) -> str:
         return f"annotations/{key[:2]}/part-{key}.parquet"
 
+    @again
     def create(self, path: str, content: bytes) -> bool:
-        """Puts a whole object in place, or does nothing and returns False where there is one already."""
+        """Puts a whole object in place, or does nothing and returns False where another one is there already.
+
+        In an object store, one of the same content is this one: where the answer to a write is lost, the client writes
+        again and finds what it has written. A lease is told from others by its run and its process.
+        """
         with self._reached() as (file_system, root):
             target = f"{root}/{path}"
             if isinstance(file_system, LocalFileSystem):
                 return self._create_locally(target, content)
             try:
-                file_system.pipe_file(target, content, mode="create")
+                _put(file_system, target, content, mode="create")
             except FileExistsError:
+                with contextlib.suppress(FileNotFoundError):  # it has been removed since
+                    return bool(file_system.cat_file(target) == content)
                 return False
             return True
 
@@ -71,6 +80,7 @@ class OutputStore:
                 return False
         return True
 
+    @again
     def replace(self, path: str, content: bytes) -> None:
         """Puts a whole object in place of an earlier one; a reader sees the one or the other."""
         with self._reached() as (file_system, root):
@@ -80,7 +90,7 @@ class OutputStore:
                     os.makedirs(os.path.dirname(target), exist_ok=True)
                     os.replace(temporary, target)
             else:
-                file_system.pipe_file(target, content)
+                _put(file_system, target, content, mode="overwrite")
 
     @contextlib.contextmanager
     def _temporary(self, content: bytes) -> Iterator[str]:
@@ -104,14 +114,17 @@ class OutputStore:
             if isinstance(file_system, LocalFileSystem):
                 file_system.rm(f"{root}/_earmark/tmp", recursive=True)
 
+    @again
     def read(self, path: str) -> bytes:
         with self._reached() as (file_system, root):
             return bytes(file_system.cat_file(f"{root}/{path}"))
 
+    @again
     def remove(self, path: str) -> None:
         with self._reached() as (file_system, root):
             file_system.rm_file(f"{root}/{path}")
 
+    @again
     def names(self, folder: str) -> list[str]:
         """Names of the objects right in `folder`, sorted; none where there is no such folder."""
         with self._reached() as (file_system, root):
@@ -121,13 +134,15 @@ class OutputStore:
                 return []
             return sorted(path.rstrip("/").rsplit("/", 1)[1] for path in found)
 
+    @again
     def parts(self) -> list[str]:
         """Paths of all parts, sorted. What is listed is complete; a folder that cannot be listed is an error."""
         with self._reached() as (file_system, root):
             folder, below = f"{root}/annotations", len(root) + 1
-            found = files_below(file_system, folder) if is_there(file_system, folder) else iter(())
+            found = files_below(file_system, folder) if what_is_at(file_system, folder) else iter(())
             return sorted(path[below:] for path in found if path.endswith(".parquet"))
 
+    @again
     def read_part(self, path: str) -> tuple[list[str], PartReport]:
         """The ids that a part annotates, and its report.
 
@@ -139,6 +154,7 @@ class OutputStore:
             ids = part.read(columns=["id"]).column("id").to_pylist()
             return ids, _report(part.metadata)
 
+    @again
     def read_report(self, path: str) -> PartReport:
         """What a part says of itself; reads the footer only. Raises JobError as read_part does."""
         with self._open_part(path) as file:
@@ -153,6 +169,13 @@ class OutputStore:
                 raise JobError(
                     f"{root}/{path} is not a part that earmark wrote; move it elsewhere ({error})"
                 ) from error
+
+
+def _put(file_system: fsspec.AbstractFileSystem, target: str, content: bytes, mode: str) -> None:
+    try:
+        file_system.pipe_file(target, content, mode=mode)
+    except FileNotFoundError as error:  # a store makes folders by itself
+        raise StorageError(f"there is no bucket {target.partition('/')[0]}") from error
 
 
 def encode_part(table: pa.Table, report: PartReport, run_id: str, fingerprint: str) -> bytes:
