@@ -43,6 +43,7 @@ setup(
             "faster-whisper>=1.2.1",  # what WER is held against
             "hypothesis>=6",  # properties of the pure parts
             "jiwer>=4",  # WER
+            "kubernetes-validate>=1.37",  # Kubernetes' schemas
             "mypy>=2",  # types
             "pandas>=3",  # reads the output as users do
             "pytest>=9",
