@@ -75,11 +75,19 @@ def fake_dataflow(runs: bool = True) -> Iterator[FakeDataflow]:
                 self._answer({"jobMessages": [{**text, "messageText": "Worker pool stopped."}] if over else []})
             elif "/metrics" in self.path:
                 self._answer({})
-            else:
+            elif f"/jobs/{JOB_ID}" in self.path:
                 self._answer(dataflow.job())
+            elif "/jobs?" in self.path:
+                self._answer({"jobs": [dataflow.job()] if dataflow.jobs else []})
+            else:
+                self.send_error(404)
 
         def do_POST(self) -> None:
             self._answer(dataflow.create(json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+
+        def do_PUT(self) -> None:
+            dataflow.state = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["requestedState"]
+            self._answer(dataflow.job())
 
         def _answer(self, content: dict[str, Any]) -> None:
             body = json.dumps(content).encode()
