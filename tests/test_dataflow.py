@@ -1,18 +1,23 @@
 """What Dataflow is asked to do: the job that deploy/dataflow/launch.sh submits, and the graph that comes with it."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import translations
 
+from pipeline.runner import find_place
+from schemas.errors import JobError
 from tests.fake_dataflow import fake_dataflow, staged_pipeline
 from tests.jobs import PHONE_PROMPTS, annotations, failures, write_manifest
 
@@ -86,6 +91,53 @@ def test_the_job_that_was_submitted_runs_to_its_end_and_the_command_says_how_it_
     assert [row["id"] for row in annotations(submitted.output)] == ["a", "b"]
     assert "deleted" in annotations(submitted.output)[0]["transcribe"]["text"].lower()
     assert [failure["id"] for failure in failures(submitted.output)] == ["c"]
+
+
+def test_a_flex_template_plans_the_run_and_its_job_does_it_later(tmp_path: Path) -> None:
+    """As Dataflow's launcher does it: the file plans, writes the job down, and ends; then Dataflow starts the job."""
+    rows = [{"id": "a", "audio_filepath": str(PHONE_PROMPTS.parent / "vm-deleted.flac")}]
+    manifest, output = write_manifest(tmp_path / "manifest.jsonl", rows), tmp_path / "output"
+    flags = [f"--manifest={manifest}", f"--output={output}", "--model=whisper-tiny.en", "--keep_failures=false"]
+    flags += ["--runner=DataflowRunner", "--project=project", "--region=europe-west4", f"--sdk_container_image={IMAGE}"]
+    flags += [f"--temp_location={tmp_path}", f"--template_location={tmp_path}/job_object", "--job_name=earmark-monday"]
+    with fake_dataflow() as dataflow:
+        command = [sys.executable, ROOT / "pipeline/annotate_from_flags.py", *flags, *dataflow.flags]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+        def plan() -> subprocess.CompletedProcess[str]:
+            return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+        planned = plan()
+        assert planned.returncode == 0, planned.stderr
+        assert dataflow.jobs == []
+        job = json.loads((tmp_path / "job_object").read_text())
+        assert job["name"] == "earmark-monday"
+        dataflow.jobs, dataflow.state = [job], "JOB_STATE_QUEUED"
+        second = plan()
+        assert second.returncode == 1
+        assert "(job earmark-monday on http://localhost" in second.stderr
+        assert "is writing to" in second.stderr
+        dataflow.create(job)
+        wait_for(lambda: dataflow.state not in ("JOB_STATE_QUEUED", "JOB_STATE_RUNNING"))
+        assert dataflow.state == "JOB_STATE_DONE"
+        assert [row["id"] for row in annotations(output)] == ["a"]
+        again = plan()  # the next night's
+        assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize("missing", ["project", "region", "temp_location"])
+def test_what_dataflow_needs_is_asked_for_before_any_work(missing: str) -> None:
+    given = {"project": "project", "region": "europe-west4", "temp_location": "gs://bucket/tmp"}
+    flags = [f"--{name}={value}" for name, value in given.items() if name != missing]
+    with pytest.raises(JobError, match=f"Dataflow needs --{missing} "):
+        find_place(PipelineOptions(["--runner=DataflowRunner", *flags]))
+
+
+def wait_for(holds: Callable[[], bool], deadline_s: float = 300) -> None:
+    end = time.monotonic() + deadline_s
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def test_workers_have_a_gpu_and_one_process_with_one_copy_of_the_model(submitted: Submitted) -> None:

@@ -30,10 +30,12 @@ class DataflowJob:
         address: URL of a project's jobs in a region, as `jobs_address` gives it.
         name: Dataflow has no two of one name that run at a time in a project and region; it is known before the job
             has an id.
+        starts_later: it is started when the process that asks for it has ended, as a Flex Template's is.
     """
 
     address: str
     name: str
+    starts_later: bool = False
 
     def is_running(self) -> bool:
         """Whether there is such a job that has not ended; one that waits for machines runs, too.
