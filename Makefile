@@ -7,7 +7,7 @@ OUTPUT ?= demo-output
 TOOLS := .tools
 GO_INSTALL = GOBIN=$(abspath $(TOOLS)/bin) go install
 
-.PHONY: demo test test-flink test-flink-faults test-stores lint bench clean
+.PHONY: demo test test-flink test-flink-faults test-stores test-deploy lint bench clean
 TINY := examples/tiny-qwen2-audio
 TASKS := transcribe,caption,emotion
 demo: $(VENV)/ready
@@ -16,7 +16,7 @@ demo: $(VENV)/ready
 	$(BIN)/python examples/show_answers.py $(OUTPUT)/phone-prompts $(OUTPUT)/scenes
 
 test: lint
-	$(BIN)/python -m pytest --durations=10 -m "not object_store and not flink"
+	$(BIN)/python -m pytest --durations=10 -m "not object_store and not flink and not deploy"
 
 # On object stores' servers; needs Go to build them.
 test-stores: $(VENV)/ready $(TOOLS)/bin/versitygw $(TOOLS)/bin/fake-gcs-server
@@ -29,6 +29,10 @@ test-flink: $(FLINK)
 
 test-flink-faults: $(FLINK)
 	set -e; for time in 1 2 3 4 5 6 7 8 9 10; do $(BIN)/python -m pytest tests/test_flink_faults.py; done
+
+# The files of deploy/ in a real Airflow, and against the schema of Flink's operator.
+test-deploy: $(VENV)/ready $(TOOLS)/airflow/ready $(TOOLS)/flink-operator/ready
+	$(BIN)/python -m pytest -m deploy --durations=10
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -61,6 +65,18 @@ $(TOOLS)/flink/ready: $(VENV)/ready
 
 $(TOOLS)/flink-job-server/ready: tests/flink-job-server/pom.xml
 	mvn --quiet --file $< -Doutput=$(abspath $(@D)) jar:jar dependency:copy-dependencies
+	touch $@
+
+# The Airflow that docs/nightly.md names; it has an environment of its own, as it has where it runs.
+$(TOOLS)/airflow/ready: $(VENV)/ready
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python apache-airflow==3.3.2 \
+	    apache-airflow-providers-apache-beam==6.3.1 apache-airflow-providers-google==21.0.0
+	touch $@
+
+$(TOOLS)/flink-operator/ready:
+	mvn --quiet --batch-mode dependency:copy -Dartifact=org.apache.flink:flink-kubernetes-operator-api:1.10.0 \
+	    -Dmdep.stripVersion=true -DoutputDirectory=$(abspath $(@D))
 	touch $@
 
 clean:

@@ -17,6 +17,7 @@ setup(
         "filelock>=3.20",  # one process a machine copies a model
         "fsspec>=2026.9",  # manifests, audio and output on any file system
         "gcsfs>=2026.9",  # gs:// for fsspec
+        "google-auth>=2.50",  # asks Dataflow whether a job still runs
         "google-crc32c>=1.7",  # checksums of models that come from Google's object stores
         "huggingface-hub>=2.4",  # models by hub id
         "jinja2>=3.1",  # chat templates
@@ -45,6 +46,7 @@ setup(
             "faster-whisper>=1.2.1",  # what WER is held against
             "hypothesis>=6",  # properties of the pure parts
             "jiwer>=4",  # WER
+            "kubernetes-validate>=1.37",  # Kubernetes' schemas
             "mypy>=2",  # types
             "pandas>=3",  # reads the output as users do
             "pytest>=9",

@@ -37,6 +37,10 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
     place = find_place(pipeline_options)
     signal.signal(signal.SIGTERM, _stop)
     with launched_run(manifest, output, options, models, place) as run:
+        if place.starts_later:
+            start_job(run, assignments, pipeline_options)
+            print(f"run {run.run_id} is planned; Dataflow starts its job {run.job_name} now")
+            return 0
         summary = run_job(run, assignments, pipeline_options)
     print_summary(summary, run)
     return 0 if summary.adds_up else 1
@@ -72,7 +76,15 @@ def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[str,
 def run_job(
     run: Run, assignments: Sequence[Assignment], pipeline_options: PipelineOptions, decode: Decode = decode_requests
 ) -> Summary:
-    """Runs the graph of a launched run and returns its summary; who interrupts it here ends its job elsewhere too.
+    """Runs the graph of a launched run and returns its summary, as start_job does."""
+    start_job(run, assignments, pipeline_options, decode)
+    return read_summary(run)
+
+
+def start_job(
+    run: Run, assignments: Sequence[Assignment], pipeline_options: PipelineOptions, decode: Decode = decode_requests
+) -> None:
+    """Runs the graph of a launched run to its end, unless that starts later; who interrupts it ends its job, too.
 
     Raises:
         JobError, MachineError: as the stage that raised it said it.
@@ -88,7 +100,6 @@ def run_job(
         raise
     except Exception as error:
         raise _cause(error) from error
-    return read_summary(run)
 
 
 def _cancel(run: Run) -> None:

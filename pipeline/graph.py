@@ -45,7 +45,7 @@ def build_graph(
     return {
         "to_do": left.to_do | "CountToDo" >> beam.combiners.Count.Globally(),
         "done": left.done,
-        "reports": (written, planned.written) | beam.Flatten(),
+        "reports": (written, planned.written) | "GatherReports" >> beam.Flatten(),
         "manifest": manifest.failures,
         "standing": left.failures,
         "duplicates": left.duplicates,

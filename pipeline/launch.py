@@ -16,10 +16,11 @@ from functools import cached_property
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.job_description import JobDescription
+from transforms.dataflow_jobs import DataflowJob
 from transforms.file_system import first_answer
 from transforms.find_manifests import find_manifests
 from transforms.flink_jobs import FlinkJob
-from transforms.lease import take_lease
+from transforms.lease import Job, take_lease
 from transforms.output_store import OutputStore
 from transforms.segment_speech import SEGMENTATION
 
@@ -45,11 +46,15 @@ class Place:
     Attributes:
         workers: threads or processes that work on shards at a time, as far as is known.
         flink_master: URL of a Flink cluster's REST service; "" elsewhere.
+        dataflow: URL of the project's jobs on Dataflow (transforms/dataflow_jobs.py); "" elsewhere.
+        starts_later: the job starts when this process has ended, under `job_name` and nothing else: a Flex Template.
         job_name: what jobs are called, before what tells one run from another.
     """
 
     workers: int
     flink_master: str = ""
+    dataflow: str = ""
+    starts_later: bool = False
     job_name: str = "earmark"
 
 
@@ -87,11 +92,13 @@ class Run:
     @property
     def job_name(self) -> str:
         """The runner's name for this run's job and no other; in the letters that all runners allow."""
-        return f"{self.place.job_name}-{self.run_id.lower()}"
+        return self.place.job_name if self.place.starts_later else f"{self.place.job_name}-{self.run_id.lower()}"
 
     @property
-    def job(self) -> FlinkJob | None:
+    def job(self) -> Job | None:
         """The run's job where it does not end with this process."""
+        if self.place.dataflow:
+            return DataflowJob(self.place.dataflow, self.job_name, self.place.starts_later)
         return FlinkJob(self.place.flink_master, self.job_name) if self.place.flink_master else None
 
 

@@ -5,17 +5,21 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
+    DebugOptions,
     DirectOptions,
     FlinkRunnerOptions,
     GoogleCloudOptions,
     PipelineOptions,
     StandardOptions,
+    WorkerOptions,
 )
 from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES, FlinkRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment
 
 from pipeline.launch import Place
+from schemas.errors import JobError
+from transforms.dataflow_jobs import jobs_address
 from transforms.flink_jobs import check_restarts, count_slots
 
 NO_TIMED_FLUSH = -1
@@ -50,9 +54,12 @@ def find_place(options: PipelineOptions) -> Place:
     """Where a job with these options runs; a Flink job that names no parallelism is given all slots of its cluster.
 
     Raises:
-        JobError: the Flink cluster does not answer, or would give the job up with the first worker that is lost.
+        JobError: the Flink cluster does not answer, or would give the job up with the first worker that is lost;
+            Dataflow is not told what it needs.
     """
     name = options.view_as(GoogleCloudOptions).job_name or Place.job_name
+    if str(options.view_as(StandardOptions).runner).endswith("DataflowRunner"):
+        return _dataflow(options, name)
     flink = options.view_as(FlinkRunnerOptions)
     if flink.flink_master in MAGIC_HOST_NAMES:
         workers = options.view_as(DirectOptions).direct_num_workers or default_workers()
@@ -62,6 +69,17 @@ def find_place(options: PipelineOptions) -> Place:
     if flink.parallelism <= 0:
         flink.parallelism = count_slots(master)
     return Place(flink.parallelism, master, name)
+
+
+def _dataflow(options: PipelineOptions, name: str) -> Place:
+    google = options.view_as(GoogleCloudOptions)
+    for needed in ("project", "region", "temp_location"):
+        if not getattr(google, needed):
+            raise JobError(f"Dataflow needs --{needed} (docs/deploy.md)")
+    machines = options.view_as(WorkerOptions).max_num_workers or options.view_as(WorkerOptions).num_workers or 1
+    threads = options.view_as(DebugOptions).number_of_worker_harness_threads or 1
+    address = jobs_address(google.dataflow_endpoint, google.project, google.region)
+    return Place(machines * threads, dataflow=address, starts_later=bool(google.template_location), job_name=name)
 
 
 def new_pipeline(options: PipelineOptions) -> beam.Pipeline:

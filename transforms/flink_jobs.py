@@ -7,7 +7,7 @@ import json
 import time
 import urllib.request
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from schemas.errors import JobError
 from transforms.file_system import StorageError
@@ -29,6 +29,7 @@ class FlinkJob:
 
     address: str
     name: str
+    starts_later: ClassVar[bool] = False
 
     def is_running(self) -> bool:
         """Whether the cluster has such a job that has not ended. Raises OSError where it cannot be asked."""

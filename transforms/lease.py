@@ -19,10 +19,12 @@ from pathlib import Path
 import psutil
 
 from schemas.errors import JobError, MachineError
+from transforms.dataflow_jobs import DataflowJob
 from transforms.flink_jobs import FlinkJob
 from transforms.output_store import OutputStore
 
 log = logging.getLogger("earmark")
+Job = FlinkJob | DataflowJob
 
 HEARTBEAT_S = 20.0
 EXPIRY_S = 6 * HEARTBEAT_S
@@ -49,10 +51,10 @@ class Lease:
     ended: bool = False
     boot_id: str = ""
     pid_namespace: str = ""
-    job: FlinkJob | None = None
+    job: Job | None = None
 
     @classmethod
-    def of_this_process(cls, run_id: str, job: FlinkJob | None = None) -> "Lease":
+    def of_this_process(cls, run_id: str, job: Job | None = None) -> "Lease":
         return cls(
             run_id,
             socket.gethostname(),
@@ -69,7 +71,8 @@ class Lease:
         """Raises ValueError or TypeError for what is no lease."""
         values = json.loads(content)
         job = values.pop("job", None)
-        return cls(**values, job=FlinkJob(**job) if job else None)
+        kind = DataflowJob if job and "starts_later" in job else FlinkJob
+        return cls(**values, job=kind(**job) if job else None)
 
     def is_over(self, now_s: float) -> bool:
         """Whether its holder is done, known to be dead, or has not been heard of for too long.
@@ -85,7 +88,7 @@ class Lease:
         return now_s - self.heartbeat_s > EXPIRY_S
 
 
-def take_lease(store: OutputStore, run_id: str, take_over: bool, job: FlinkJob | None = None) -> "HeldLease":
+def take_lease(store: OutputStore, run_id: str, take_over: bool, job: Job | None = None) -> "HeldLease":
     """The lease on `store` for `run_id`.
 
     Args:
@@ -119,7 +122,8 @@ def _check_over(store: OutputStore, held: str) -> None:
     lease = _read(store, held)
     if lease is None:
         return
-    run = f"run {lease.run_id} (process {lease.pid} on {lease.host}, last heard of {_age(lease):.0f} s ago)"
+    silent_s = max(0.0, time.time() - lease.heartbeat_s)
+    run = f"run {lease.run_id} (process {lease.pid} on {lease.host}, last heard of {silent_s:.0f} s ago)"
     if lease.job is not None:
         run = f"run {lease.run_id} (job {lease.job.name} on {lease.job.address})"
     try:
@@ -132,10 +136,6 @@ def _check_over(store: OutputStore, held: str) -> None:
     if not is_over:
         remedy = "give --take_over if it is dead" if lease.job is None else "give --take_over to cancel it"
         raise JobError(f"{run} is writing to {store.root}; wait for it, or {remedy}")
-
-
-def _age(lease: Lease) -> float:
-    return max(0.0, time.time() - lease.heartbeat_s)
 
 
 def _cancel_job(store: OutputStore, held: str) -> None:
@@ -177,15 +177,16 @@ class HeldLease:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object = None, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        self._write(ended=not self._goes_on())
+        self._write(ended=not self._goes_on(failed=error is not None))
 
-    def _goes_on(self) -> bool:
+    def _goes_on(self, failed: bool) -> bool:
         """Whether the run's job outlives this process, as far as can be known."""
         try:
-            return self._lease.job is not None and self._lease.job.is_running()
+            job = self._lease.job
+            return job is not None and ((job.starts_later and not failed) or job.is_running())
         except OSError:
             return True
 

@@ -1,0 +1,88 @@
+"""docs/deploy.md and docs/nightly.md: what they tell people to type and to write is right as far as it can be known."""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.annotate_from_flags import command_of
+from pipeline.cli import build_parser
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "docs/deploy.md", ROOT / "docs/nightly.md"]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_shell_commands_are_shell(page: Path) -> None:
+    found = blocks(page, "bash")
+    assert found
+    subprocess.run(["bash", "-n"], input="\n".join(found), text=True, check=True)
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_shell_commands_do_not_trip_over_their_quotes(page: Path) -> None:
+    script = "\n".join(blocks(page, "bash"))
+    ended = subprocess.run(["shellcheck", "--shell=bash", "-"], input=script, capture_output=True, text=True)
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    named = set(re.findall(r"\bdeploy/[\w./-]+\w", page.read_text()))
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_settings_of_the_launch_script_are_its_own() -> None:
+    script = (ROOT / "deploy/dataflow/launch.sh").read_text()
+    for name in ("MACHINE", "GPU", "GPU_COUNT", "WORKERS", "MAX_WORKERS", "DISK_GB"):
+        assert f"${{{name}:-" in script
+        assert f"`{name}`" in PAGES[0].read_text()
+
+
+def test_parameters_given_to_the_template_are_its_own() -> None:
+    template = json.loads((ROOT / "deploy/dataflow/metadata.json").read_text())
+    known = {parameter["name"] for parameter in template["parameters"]}
+    given = set(re.findall(r'--parameters="?(\w+)=', PAGES[0].read_text()))
+    assert {"manifest", "output", "sdk_container_image"} <= given <= known
+
+
+def test_the_nightly_settings_are_options_of_earmark_or_beam() -> None:
+    settings = json.loads(blocks(PAGES[1], "json")[0])
+    values: dict[str, Any] = {"manifest": settings["manifest"], "output": settings["output"], **settings["options"]}
+    flags = [
+        f"--{name}={one}" for name, value in values.items() for one in (value if isinstance(value, list) else [value])
+    ]
+    known, rest = build_parser().parse_known_args(command_of(flags))
+    assert known.device == "cuda"
+    beam = argparse.ArgumentParser()
+    for options in PipelineOptions.__subclasses__():
+        if "_add_argparse_args" in options.__dict__:
+            options._add_argparse_args(beam)
+    assert beam.parse_known_args(rest)[1] == []
+
+
+def test_the_pages_name_the_airflow_that_tests_run() -> None:
+    for package, version in re.findall(r"(apache-airflow[\w-]*)==([\d.]+)", (ROOT / "Makefile").read_text()):
+        named = "Airflow" if package == "apache-airflow" else f"`{package}`"
+        assert f"{named} {version}" in PAGES[1].read_text()
+
+
+def test_the_worked_example_uses_the_figures_that_were_measured() -> None:
+    measured = (ROOT / "BENCHMARKS.md").read_text()
+    ((audio_min, work_s, rtfx),) = re.findall(r"RTFx = ([\d.]+) . 60 / ([\d.]+) = (\d+\.\d)", PAGES[0].read_text())
+    assert f"({audio_min} min of speech)" in measured
+    assert f"| {work_s} |" in measured
+    assert float(rtfx) == round(float(audio_min) * 60 / float(work_s), 1)
+    assert f"1,000 / {rtfx} = {1000 / float(rtfx):.0f} hours" in PAGES[0].read_text()
