@@ -3,9 +3,7 @@
 import functools
 import json
 import re
-import signal
 from collections.abc import Sequence
-from types import FrameType
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
@@ -38,7 +36,6 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
     pipeline_options = embedded_options(beam_flags)
     assignments, models = assign(options, is_embedded(pipeline_options))
     workers = pipeline_options.view_as(DirectOptions).direct_num_workers or default_workers()
-    signal.signal(signal.SIGTERM, _stop)
     with launched_run(manifest, output, options, models, workers) as run:
         summary = run_job(run, assignments, pipeline_options)
     print_summary(summary, run)
@@ -133,7 +130,3 @@ def _cause(error: Exception) -> Exception:
         if named:
             return kind(named[-1])
     return error
-
-
-def _stop(signal_number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal_number)

@@ -110,7 +110,9 @@ def _claim(run: Run, description: JobDescription, until_the_end: contextlib.Exit
     _check_job(store, description)
     until_the_end.enter_context(take_lease(store, run.run_id, run.options.take_over))
     store.clear_temporary()
-    parts = "".join(f"{part}\n" for part in store.parts())
+    listing = store.listing()
+    store.remove_all(listing.replaced)
+    parts = "".join(f"{part}\n" for part in listing.parts)
     store.create(run.snapshot, parts.encode())
     store.create(f"{run.folder}/run.json", _about(run).encode())
 
