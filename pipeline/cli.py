@@ -43,8 +43,7 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
     parser = build_parser()
     known, rest = parser.parse_known_args(arguments)
     if known.command == "compact":
-        from pipeline.compact import compact
-        from pipeline.terminal import print_compaction
+        from pipeline.compact import compact, print_compaction
 
         _refuse(rest, parser, [])
         _set_up_logging(verbose)

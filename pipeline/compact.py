@@ -1,21 +1,25 @@
-"""`earmark compact`: many small parts of an output become few large ones."""
+"""`earmark compact`: many small parts of an output become few large ones; and `earmark parts`, which lists them.
+
+Imports neither Beam nor torch, nor `terminal`, which does: both commands are for scripts, in small containers too.
+"""
 
 import dataclasses
 import importlib.metadata
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import sleep
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
+from rich.table import Table
 
-from pipeline.launch import JOB_PATH, new_run_id
 from schemas.errors import JobError
-from transforms.lease import check_lease, take_lease
+from transforms.lease import check_lease, new_run_id, take_lease
 from transforms.merge_parts import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
-from transforms.output_store import OutputStore
+from transforms.output_store import JOB_PATH, OutputStore
 
 # A reader that lists folder by folder may be past the merged parts when one comes; by the time that what it stands for
 # goes, that reader has seen it all. Listing 100,000 parts takes 0.3 s (BENCHMARKS.md).
@@ -78,15 +82,10 @@ def _store_of(output: str) -> OutputStore:
     return OutputStore((output if "://" in output else os.path.abspath(output)).rstrip("/"))
 
 
-def compact_store(
-    store: OutputStore, max_bytes: int, take_over: bool = False, listing_s: float = LISTING_S
-) -> Compaction:
+def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -> Compaction:
     """Merges the parts that are smaller than half of `max_bytes` into ones that are not larger than that.
 
     Holds one group of them at a time. Whatever it is cut at, each row is in one part of `store.parts()`.
-
-    Args:
-        listing_s: that a reader may take to list the output without missing a row.
     """
     run_id = new_run_id()
     try:
@@ -102,7 +101,7 @@ def compact_store(
         for part in _merged(store, [part for part in listing.parts if sizes[part] < max_bytes / 2], max_bytes, run_id):
             check_lease(store, run_id)
             store.create(part.path, part.content)
-            time.sleep(listing_s)
+            sleep(LISTING_S)
             check_lease(store, run_id)
             store.remove_all(part.replaces)
             replaced, merged = replaced + len(part.replaces), merged + 1
@@ -128,3 +127,17 @@ def _merged(store: OutputStore, small: list[str], max_bytes: int, run_id: str) -
 def _about(done: Compaction) -> str:
     versions = {name: importlib.metadata.version(name) for name in ("earmark", "pyarrow")}
     return json.dumps(dataclasses.asdict(done) | {"libraries": versions}, indent=2) + "\n"
+
+
+def print_compaction(done: Compaction) -> None:
+    console = Console()
+    if not done.merged:
+        console.print(f"Nothing to merge in {done.parts_before} parts.")
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_row("parts before", str(done.parts_before))
+    table.add_row("parts now", str(done.parts_after))
+    sizes = f"{done.replaced_bytes / 1e6:.1f} MB to {done.merged_bytes / 1e6:.1f} MB"
+    table.add_row("merged", f"{done.replaced} into {done.merged}, {sizes}")
+    table.add_row("annotations", escape(f"{done.output}/annotations"))
+    console.print(table)

@@ -6,9 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
-import secrets
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,11 +15,10 @@ from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.job_description import JobDescription
 from transforms.find_manifests import find_manifests
-from transforms.lease import take_lease
-from transforms.output_store import OutputStore
+from transforms.lease import new_run_id, take_lease
+from transforms.output_store import JOB_PATH, OutputStore
 from transforms.segment_speech import SEGMENTATION
 
-JOB_PATH = "_earmark/job.json"
 MAX_EMBEDDED_THREADS = 4
 LIBRARIES = (
     "earmark",
@@ -73,11 +70,6 @@ class Run:
 def default_workers() -> int:
     """Threads of an embedded run; more only hold more audio: one runs the model while the others fetch and decode."""
     return max(2, min(MAX_EMBEDDED_THREADS, os.cpu_count() or 1))
-
-
-def new_run_id() -> str:
-    """Sorts by time; two of the same second differ."""
-    return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from pipeline.compact import Compaction
 from pipeline.launch import Run
 from pipeline.plan import Plan
 from schemas.tasks import Task
@@ -122,19 +121,6 @@ def print_plan(plan: Plan) -> None:
     console.print(table)
     for failure in plan.failures[:5]:
         console.print(escape(f"  {failure.message}"), soft_wrap=True)
-
-
-def print_compaction(done: Compaction) -> None:
-    if not done.merged:
-        console.print(f"Nothing to merge in {done.parts_before} parts.")
-        return
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_row("parts before", str(done.parts_before))
-    table.add_row("parts now", str(done.parts_after))
-    sizes = f"{done.replaced_bytes / 1e6:.1f} MB to {done.merged_bytes / 1e6:.1f} MB"
-    table.add_row("merged", f"{done.replaced} into {done.merged}, {sizes}")
-    table.add_row("annotations", escape(f"{done.output}/annotations"))
-    console.print(table)
 
 
 def print_tasks(tasks: Iterable[Task]) -> None:

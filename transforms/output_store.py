@@ -20,6 +20,7 @@ from schemas.records import PartReport
 from transforms.file_system import files_below, is_there, storage_errors
 from transforms.part_footer import PartFooter
 
+JOB_PATH = "_earmark/job.json"
 MERGED_FOLDER = "annotations/merged"  # after every other folder of annotations/ by name; docs/design.md says why
 REQUESTS = 8  # at a time, where there are many to make
 
