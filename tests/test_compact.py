@@ -1,11 +1,13 @@
 """`earmark compact`: the same rows and failures in fewer files, whoever reads, runs or dies meanwhile."""
 
+import random
 import subprocess
 import sys
 import uuid
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,11 +15,12 @@ from pipeline import compact as module
 from pipeline.cli import main
 from pipeline.compact import compact_store, part_urls
 from schemas.errors import JobError
+from schemas.records import PartReport
 from tests import odd_decoders
 from tests.jobs import annotations, failures, run_here, transcripts, write_manifest, write_tone, write_tones
 from tests.test_output_store import FAILURE, part
 from transforms.lease import take_lease
-from transforms.output_store import JOB_PATH, MERGED_FOLDER, OutputStore
+from transforms.output_store import JOB_PATH, MERGED_FOLDER, OutputStore, encode_part
 
 LARGE = 2**20
 KEYS = [f"{number:02x}aa" for number in range(0, 240, 20)]  # of twelve parts, in as many folders
@@ -195,3 +198,40 @@ def test_a_file_among_the_parts_that_is_none_stops_it_by_name(store):
 def test_neither_command_loads_what_is_heavy():
     code = "import sys, pipeline.compact; print({'apache_beam', 'torch', 'librosa', 'pandas'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def fill_with_noise(store, parts, rows):
+    """Parts of a kilobyte of noise a row, which no compression makes smaller."""
+    store.create(JOB_PATH, b"{}")
+    table = pq.read_table(pa.BufferReader(part("k", [(str(row), {}) for row in range(rows)])))
+    column, noise = table.schema.get_field_index("reference"), random.Random(1)
+    for number in range(parts):
+        key = f"{number * 2654435761 % 2**32:08x}"
+        texts = [noise.randbytes(1000).hex() for _ in range(rows)]
+        filled = table.set_column(column, "reference", pa.array(texts)).set_column(
+            0, pa.field("id", pa.string(), nullable=False), pa.array([f"{key}-{row}" for row in range(rows)])
+        )
+        store.create(store.part_path(key), encode_part(filled, PartReport(key, rows, ()), "run1", "f00d"))
+
+
+PEAK = """
+import resource, sys
+from pipeline import compact
+from transforms.output_store import OutputStore
+compact.LISTING_S = 0.0
+done = compact.compact_store(OutputStore(sys.argv[1]), 4 * 2**20)
+print(done.replaced, done.merged, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+"""
+
+
+def test_memory_is_that_of_a_part_not_of_the_output(tmp_path):
+    peaks_mb = []
+    for parts in (500, 2000):
+        store = OutputStore(str(tmp_path / str(parts)))
+        fill_with_noise(store, parts, rows=50)
+        ended = subprocess.run([sys.executable, "-c", PEAK, store.root], capture_output=True, text=True, check=True)
+        replaced, merged, peak_mb = map(float, ended.stdout.split())
+        assert (replaced, merged > 5) == (parts, True)
+        peaks_mb.append(peak_mb)
+    assert sum(store.part_bytes().values()) > 100e6
+    assert peaks_mb[1] - peaks_mb[0] < 40, peaks_mb
