@@ -71,6 +71,8 @@ def test_many_parts_become_few_and_hold_the_same(store):
 
 
 def test_a_second_compaction_finds_nothing_and_a_later_one_takes_only_what_is_small(store):
+    noise = random.Random(1).randbytes(20_000).hex()  # more than the other parts together
+    store.create(store.part_path("f0aa"), part("f0aa", [("f0aa-0", {"noise": noise}), ("f0aa-1", {})], [FAILURE]))
     compact_store(store, LARGE)
     (first,) = store.parts()
     done = compact_store(store, LARGE)
@@ -79,7 +81,7 @@ def test_a_second_compaction_finds_nothing_and_a_later_one_takes_only_what_is_sm
     assert compact_store(store, 2 * store.part_bytes()[first] - 1).replaced == 2, "the first is not small by that"
     assert first in store.parts() and len(store.parts()) == 2
     assert compact_store(store, LARGE).replaced == 2
-    assert held(store) == all_of([*KEYS, "f1aa", "f2aa"])
+    assert held(store) == all_of([*KEYS, "f0aa", "f1aa", "f2aa"])
 
 
 def test_values_and_types_stay_what_they_were_and_plain_readers_read_them(tmp_path):
@@ -219,19 +221,18 @@ import resource, sys
 from pipeline import compact
 from transforms.output_store import OutputStore
 compact.LISTING_S = 0.0
-done = compact.compact_store(OutputStore(sys.argv[1]), 4 * 2**20)
+done = compact.compact_store(OutputStore(sys.argv[1]), 2 * 2**20)
 print(done.replaced, done.merged, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
 """
 
 
 def test_memory_is_that_of_a_part_not_of_the_output(tmp_path):
     peaks_mb = []
-    for parts in (500, 2000):
+    for parts in (250, 1000):
         store = OutputStore(str(tmp_path / str(parts)))
         fill_with_noise(store, parts, rows=50)
         ended = subprocess.run([sys.executable, "-c", PEAK, store.root], capture_output=True, text=True, check=True)
         replaced, merged, peak_mb = map(float, ended.stdout.split())
         assert (replaced, merged > 5) == (parts, True)
         peaks_mb.append(peak_mb)
-    assert sum(store.part_bytes().values()) > 100e6
-    assert peaks_mb[1] - peaks_mb[0] < 40, peaks_mb
+    assert peaks_mb[1] - peaks_mb[0] < 25, peaks_mb  # of 50 MB and more that the larger output has
