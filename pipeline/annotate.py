@@ -3,9 +3,7 @@
 import functools
 import json
 import re
-import signal
 from collections.abc import Sequence
-from types import FrameType
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
@@ -35,7 +33,6 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
     check_places(manifest, output)
     assignments, models = assign(options, is_embedded(pipeline_options))
     place = find_place(pipeline_options)
-    signal.signal(signal.SIGTERM, _stop)
     with launched_run(manifest, output, options, models, place) as run:
         if place.starts_later:
             start_job(run, assignments, pipeline_options)
@@ -128,7 +125,3 @@ def _cause(error: Exception) -> Exception:
         if named:
             return kind(named[-1])
     return error
-
-
-def _stop(signal_number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal_number)

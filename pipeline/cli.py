@@ -9,6 +9,7 @@ import signal
 import sys
 import typing
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any
 
 from schemas.errors import JobError, MachineError
@@ -52,6 +53,20 @@ def _end_children() -> None:
 def _run(arguments: Sequence[str], verbose: bool) -> int:
     parser = build_parser()
     known, rest = parser.parse_known_args(arguments)
+    if known.command == "compact":
+        from pipeline.compact import compact, print_compaction
+
+        _refuse(rest, parser, [])
+        _set_up_logging(verbose)
+        signal.signal(signal.SIGTERM, _stop)
+        print_compaction(compact(known.output, known.part_mb, known.take_over))
+        return 0
+    if known.command == "parts":
+        from pipeline.compact import part_urls
+
+        _refuse(rest, parser, [])
+        print(*part_urls(known.output), sep="\n")
+        return 0
     options = merge_options(known)
     if known.command == "tasks":
         from pipeline.terminal import print_tasks
@@ -72,7 +87,12 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
     _set_up_logging(verbose)
     from pipeline.annotate import annotate
 
+    signal.signal(signal.SIGTERM, _stop)
     return annotate(known.manifest, known.output, options, rest)
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal_number)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -90,8 +110,19 @@ def build_parser() -> argparse.ArgumentParser:
     plan.add_argument("manifest")
     plan.add_argument("output", nargs="?", default="", help="what is done there already is left out")
     tasks = commands.add_parser("tasks", help="list what can be asked, and how it is asked", allow_abbrev=False)
+    compact = commands.add_parser(
+        "compact", help="merge the small parts of an output into large ones", allow_abbrev=False
+    )
+    compact.add_argument("--part_mb", type=int, default=128, help="largest part to make; parts below half are merged")
+    compact.add_argument("--take_over", action="store_true", help="take the output over from a run that has not ended")
+    parts = commands.add_parser(
+        "parts", help="list the files that hold the annotations, each row once", allow_abbrev=False
+    )
+    for command in (compact, parts):
+        command.add_argument("output", help="folder or URL that annotate has written to")
     for command in (annotate, plan, tasks):
         command.add_argument("--config", default="", help="YAML file with options by name; flags win over it")
+    for command in (annotate, plan, tasks, compact, parts):
         command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")
     for command in (annotate, plan):
         for field in FLAGS:

@@ -6,9 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
-import secrets
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +18,10 @@ from transforms.dataflow_jobs import DataflowJob
 from transforms.file_system import first_answer
 from transforms.find_manifests import find_manifests
 from transforms.flink_jobs import FlinkJob
-from transforms.lease import Job, take_lease
-from transforms.output_store import OutputStore
+from transforms.lease import Job, new_run_id, take_lease
+from transforms.output_store import JOB_PATH, OutputStore
 from transforms.segment_speech import SEGMENTATION
 
-JOB_PATH = "_earmark/job.json"
 LIBRARIES = (
     "earmark",
     "apache-beam",
@@ -102,11 +99,6 @@ class Run:
         return FlinkJob(self.place.flink_master, self.job_name) if self.place.flink_master else None
 
 
-def new_run_id() -> str:
-    """Sorts by time; two of the same second differ."""
-    return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
-
-
 def check_places(manifest: str, output: str) -> None:
     """Whether there is a manifest, and the output can be listed: asked before a model is fetched for nothing.
 
@@ -150,7 +142,9 @@ def _claim(run: Run, description: JobDescription, until_the_end: contextlib.Exit
     _check_job(store, description)
     until_the_end.enter_context(take_lease(store, run.run_id, run.options.take_over, run.job))
     store.clear_temporary()
-    parts = "".join(f"{part}\n" for part in store.parts())
+    listing = store.listing()
+    store.remove_all(listing.replaced)
+    parts = "".join(f"{part}\n" for part in listing.parts)
     store.create(run.snapshot, parts.encode())
     store.create(f"{run.folder}/run.json", _about(run).encode())
 

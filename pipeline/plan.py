@@ -1,10 +1,10 @@
 """`earmark plan`: what a run would do; touches nothing.
 
-A plan is made in this one process, which holds all rows of the manifest and all ids of the output: about 1 kB a row,
-1 GB a million of them. `earmark annotate` does not; its stages hold a partition at a time.
+A plan is made in this one process, which holds of each row of the manifest where it is and how long (about 0.3 kB), and
+all ids of the output. `earmark annotate` does not; its stages hold a partition at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from schemas.errors import JobError
@@ -15,6 +15,8 @@ from transforms.output_store import OutputStore
 from transforms.pack_shards import count_buckets, pack_bucket
 from transforms.read_manifest import read_manifests
 from transforms.skip_annotated import skip_annotated
+
+PARTITIONS = 256  # of the ids, compared one after the other: what a comparison needs is held of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +44,55 @@ def make_plan(manifest: str, output: str, options: JobOptions, workers: int) -> 
     Raises:
         JobError: there is no such manifest, or the output cannot be read.
     """
-    manifests = find_manifests(manifest)
-    found = list(read_manifests(manifests, options.shape(), options.limit))
-    ids, failures = _done(output) if output else (set[str](), [])
-    rows = (row for row in found if isinstance(row, Recording))
-    left = skip_annotated(rows, ids, failures, options.keep_failures)
-    durations = [recording.duration_s for recording in left.recordings if recording.duration_s is not None]
+    rows: list[list[Recording]] = [[] for _ in range(PARTITIONS)]
+    broken: list[Failure] = []
+    for row in read_manifests(find_manifests(manifest), options.shape(), options.limit):
+        if isinstance(row, Failure):
+            broken.append(row)
+        else:
+            # Without what is carried along, which is most of a row.
+            bare = Recording(row.id, row.uri, row.offset_s, row.duration_s, row.channel)
+            rows[hash(row.id) % PARTITIONS].append(bare)
+    ids, failures = _done(output)
+    to_do: list[Recording] = []
+    annotated = kept = duplicates = 0
+    for number in range(PARTITIONS):
+        left = skip_annotated(rows[number], ids[number], failures[number], options.keep_failures)
+        rows[number] = []
+        to_do += left.recordings
+        annotated, kept = annotated + left.done.annotated, kept + left.done.kept
+        duplicates += len(left.duplicates)
+    durations = [recording.duration_s for recording in to_do if recording.duration_s is not None]
     return Plan(
-        recordings=len(left.recordings),
+        recordings=len(to_do),
         known_s=sum(durations),
         of_known=len(durations),
-        already_annotated=left.done.annotated,
-        kept_failures=left.done.kept,
-        duplicates=len(left.duplicates),
-        failures=tuple(row for row in found if isinstance(row, Failure)),
-        shards=sum(_shards(left.recordings, options.shard_rows, workers)),
+        already_annotated=annotated,
+        kept_failures=kept,
+        duplicates=duplicates,
+        failures=tuple(broken),
+        shards=sum(_shards(to_do, options.shard_rows, workers)),
     )
 
 
-def _done(output: str) -> tuple[set[str], list[Failure]]:
+def _done(output: str) -> tuple[list[list[str]], list[list[Failure]]]:
+    """Ids and failures that the output holds, by partition; none where no output is named."""
+    ids: list[list[str]] = [[] for _ in range(PARTITIONS)]
+    failures: list[list[Failure]] = [[] for _ in range(PARTITIONS)]
     store = OutputStore(output)
     try:
-        parts = [store.read_part(part) for part in store.parts()]
+        for part in store.parts() if output else ():
+            annotated, report = store.read_part(part)
+            for id in annotated:
+                ids[hash(id) % PARTITIONS].append(id)
+            for failure in report.failures:
+                failures[hash(failure.id) % PARTITIONS].append(failure)
     except OSError as error:
         raise JobError(f"output {output} cannot be read: {error}") from error
-    return {id for ids, _ in parts for id in ids}, [failure for _, report in parts for failure in report.failures]
+    return ids, failures
 
 
-def _shards(recordings: tuple[Recording, ...], shard_rows: int, workers: int) -> Iterator[int]:
+def _shards(recordings: Sequence[Recording], shard_rows: int, workers: int) -> Iterator[int]:
     count = count_buckets(len(recordings), shard_rows, workers)
     buckets: dict[int, list[Recording]] = {}
     for recording in recordings:

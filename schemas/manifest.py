@@ -5,6 +5,7 @@ evaluation's JSONL (`audio, source, prompt, gt`), Common Voice's TSV (`path, sen
 any of these names. Other columns are carried along as text.
 """
 
+import functools
 import json
 import math
 import os.path
@@ -40,11 +41,17 @@ class ManifestShape:
     columns: tuple[tuple[str, str], ...] = ()
     audio_root: str = ""
 
-    def column(self, name: str, row: Mapping[str, Any]) -> str | None:
-        """The column of `row` that holds `name`, if any; a column that the user named is the only one looked at."""
-        chosen = dict(self.columns).get(name)
-        candidates = COLUMNS[name] if chosen is None else (chosen,)
-        return next((column for column in candidates if column in row), None)
+    def used(self, row: Mapping[str, Any]) -> Mapping[str, str]:
+        """For each name in COLUMNS that the row has, the column that holds it."""
+        return _used(self.columns, tuple(row))
+
+
+@functools.lru_cache(maxsize=64)  # rows of one manifest mostly have the same columns
+def _used(chosen: tuple[tuple[str, str], ...], columns: tuple[str, ...]) -> Mapping[str, str]:
+    """As ManifestShape.used; a column that the user has chosen is the only one looked at."""
+    candidates = {**COLUMNS, **{name: (column,) for name, column in chosen}}
+    found = {name: [column for column in candidates[name] if column in columns] for name in COLUMNS}
+    return {name: there[0] for name, there in found.items() if there}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ def resolve_uri(path: str, root: str) -> str:
 
 def _recording(values: Mapping[str, Any], shape: ManifestShape) -> Recording:
     _check_columns(values, shape)
-    used = {name: column for name in COLUMNS if (column := shape.column(name, values)) is not None}
+    used = shape.used(values)
     found = {name: values[column] for name, column in used.items()}
     audio = _text(found.get("audio"), "audio")
     if not audio:
@@ -190,6 +197,6 @@ def _shown(value: Any) -> str:
 
 def _called(values: Mapping[str, Any], shape: ManifestShape, name: str) -> str:
     """What a broken row calls itself, as far as it does."""
-    column = shape.column(name, values)
+    column = shape.used(values).get(name)
     value = None if column is None else values[column]
     return _as_text(value) if isinstance(value, str | int | float) else ""

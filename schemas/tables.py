@@ -113,5 +113,6 @@ def _struct_fields(type: pa.DataType) -> Mapping[str, pa.DataType]:
     return {field.name: field.type for field in type} if pa.types.is_struct(type) else {}
 
 
-def failures_table(failures: Iterable[Failure]) -> pa.Table:
-    return pa.Table.from_pylist([dataclasses.asdict(failure) for failure in failures], schema=FAILURES)
+def failures_table(failures: Sequence[Failure]) -> pa.Table:
+    # Column by column: as rows, half a million of them took five times as long and twice the memory.
+    return pa.table([[getattr(failure, name) for failure in failures] for name in FAILURES.names], schema=FAILURES)

@@ -1,11 +1,13 @@
 """The counters of a run: Beam metrics everywhere, and a tally in this process that a terminal can watch."""
 
 import contextlib
+import functools
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from apache_beam.metrics import Metrics
 
@@ -21,7 +23,7 @@ class Counters:
     run_id: str
 
     def add(self, name: str, count: int = 1) -> None:
-        Metrics.counter(NAMESPACE, name).inc(count)
+        _metric(name).inc(count)
         with _lock:
             _tallies.setdefault(self.run_id, Counter())[name] += count
 
@@ -38,3 +40,8 @@ class Counters:
         """What this process has counted of the run so far."""
         with _lock:
             return _tallies.get(self.run_id, Counter()).copy()
+
+
+@functools.cache  # some are counted for every row
+def _metric(name: str) -> Any:
+    return Metrics.counter(NAMESPACE, name)

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
@@ -86,6 +87,11 @@ class Lease:
         if (self.host, self.boot_id, self.pid_namespace) == (socket.gethostname(), _boot_id(), _pid_namespace()):
             return not _is_running(self.pid, self.started_s)
         return now_s - self.heartbeat_s > EXPIRY_S
+
+
+def new_run_id() -> str:
+    """Sorts by time; two of the same second differ."""
+    return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
 
 
 def take_lease(store: OutputStore, run_id: str, take_over: bool, job: Job | None = None) -> "HeldLease":

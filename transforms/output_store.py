@@ -1,13 +1,13 @@
 """The output folder, on any file system: where things are, and how an object comes to be exactly once."""
 
 import contextlib
-import json
 import os
 import uuid
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import fsspec
 import pyarrow as pa
@@ -17,10 +17,27 @@ from fsspec.implementations.local import LocalFileSystem
 
 from model.store_errors import again
 from schemas.errors import JobError
-from schemas.records import Failure, PartReport
+from schemas.records import PartReport
 from transforms.file_system import StorageError, files_below, storage_errors, what_is_at
+from transforms.part_footer import PartFooter
 
-METADATA_KEY = b"earmark"  # of a part's footer: a JSON object with run_id, key, fingerprint, failures
+JOB_PATH = "_earmark/job.json"
+MERGED_FOLDER = "annotations/merged"  # after every other folder of annotations/ by name; docs/design.md says why
+REQUESTS = 8  # at a time, where there are many to make
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The parts of an output, sorted.
+
+    Attributes:
+        parts: paths of the parts that count.
+        replaced: paths of parts that a merged part stands for, left over where a compaction was cut; all that they
+            hold is in that one.
+    """
+
+    parts: list[str]
+    replaced: list[str]
 
 
 @dataclass(frozen=True)
@@ -134,13 +151,53 @@ class OutputStore:
                 return []
             return sorted(path.rstrip("/").rsplit("/", 1)[1] for path in found)
 
-    @again
     def parts(self) -> list[str]:
-        """Paths of all parts, sorted. What is listed is complete; a folder that cannot be listed is an error."""
+        """Paths of the parts that count, sorted; see listing."""
+        return self.listing().parts
+
+    @again
+    def listing(self) -> Listing:
+        """All parts. What is listed is complete; a folder that cannot be listed is an error.
+
+        Raises:
+            JobError: a file among the merged parts is not a part that earmark wrote.
+        """
         with self._reached() as (file_system, root):
             folder, below = f"{root}/annotations", len(root) + 1
             found = files_below(file_system, folder) if what_is_at(file_system, folder) else iter(())
-            return sorted(path[below:] for path in found if path.endswith(".parquet"))
+            paths = sorted(path[below:] for path in found if path.endswith(".parquet"))
+        merged = [path for path in paths if path.startswith(f"{MERGED_FOLDER}/")]
+        replaced = {path for part in merged for path in self._replaced_by(part)}
+        return Listing([path for path in paths if path not in replaced], [path for path in paths if path in replaced])
+
+    def _replaced_by(self, merged: str) -> Iterator[str]:
+        with self._open_part(merged) as file:
+            footer = PartFooter.of(pq.read_metadata(file))
+        yield from (self.part_path(origin.key) for origin in footer.origins)
+        yield from footer.merged
+
+    @again
+    def part_bytes(self) -> dict[str, int]:
+        """The size of every part by its path; what cannot be listed is left out."""
+        with self._reached() as (file_system, root):
+            found = file_system.find(f"{root}/annotations", detail=True)
+            return {path[len(root) + 1 :]: info["size"] for path, info in found.items()}
+
+    def read_all(self, paths: list[str]) -> Iterator[tuple[str, bytes]]:
+        """Objects with their paths, in order; a few are read at a time."""
+        with ThreadPoolExecutor(REQUESTS) as threads:
+            for start in range(0, len(paths), REQUESTS):
+                some = paths[start : start + REQUESTS]
+                yield from zip(some, threads.map(self.read, some), strict=True)
+
+    def remove_all(self, paths: Iterable[str]) -> None:
+        """Removes what is there of objects, several at a time."""
+        with ThreadPoolExecutor(REQUESTS) as threads:
+            list(threads.map(self._remove_if_there, paths))
+
+    def _remove_if_there(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.remove(path)
 
     @again
     def read_part(self, path: str) -> tuple[list[str], PartReport]:
@@ -152,23 +209,32 @@ class OutputStore:
         with self._open_part(path) as file:
             part = pq.ParquetFile(file)
             ids = part.read(columns=["id"]).column("id").to_pylist()
-            return ids, _report(part.metadata)
+            return ids, PartFooter.of(part.metadata).report(part.metadata.num_rows)
 
     @again
     def read_report(self, path: str) -> PartReport:
         """What a part says of itself; reads the footer only. Raises JobError as read_part does."""
         with self._open_part(path) as file:
-            return _report(pq.read_metadata(file))
+            footer = pq.read_metadata(file)
+            return PartFooter.of(footer).report(footer.num_rows)
 
     @contextlib.contextmanager
     def _open_part(self, path: str) -> Iterator[BinaryIO]:
-        with self._reached() as (file_system, root), file_system.open(f"{root}/{path}", "rb") as file:
-            try:
-                yield file
-            except (pa.ArrowInvalid, KeyError) as error:
-                raise JobError(
-                    f"{root}/{path} is not a part that earmark wrote; move it elsewhere ({error})"
-                ) from error
+        with (
+            self._reached() as (file_system, root),
+            file_system.open(f"{root}/{path}", "rb") as file,
+            part_errors(f"{root}/{path}"),
+        ):
+            yield file
+
+
+@contextlib.contextmanager
+def part_errors(path: str) -> Iterator[None]:
+    """Turns what reading a file raises that is no part into the JobError that names it."""
+    try:
+        yield
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise JobError(f"{path} is not a part that earmark wrote; move it elsewhere ({error})") from error
 
 
 def _put(file_system: fsspec.AbstractFileSystem, target: str, content: bytes, mode: str) -> None:
@@ -180,21 +246,11 @@ def _put(file_system: fsspec.AbstractFileSystem, target: str, content: bytes, mo
 
 def encode_part(table: pa.Table, report: PartReport, run_id: str, fingerprint: str) -> bytes:
     """A part as the bytes of a Parquet file: annotations as rows, failures and what made it in the footer."""
-    about = {
-        "run_id": run_id,
-        "key": report.key,
-        "fingerprint": fingerprint,
-        "failures": [asdict(failure) for failure in report.failures],
-    }
-    return encode_table(table.replace_schema_metadata({METADATA_KEY: json.dumps(about).encode()}))
+    footer = PartFooter(run_id, report.key, fingerprint, report.failures)
+    return encode_table(table.replace_schema_metadata(footer.encoded()))
 
 
 def encode_table(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     return bytes(sink.getvalue())
-
-
-def _report(footer: pq.FileMetaData) -> PartReport:
-    about: dict[str, Any] = json.loads((footer.metadata or {})[METADATA_KEY])
-    return PartReport(about["key"], footer.num_rows, tuple(Failure(**failure) for failure in about["failures"]))

@@ -1,0 +1,143 @@
+"""`earmark compact`: many small parts of an output become few large ones; and `earmark parts`, which lists them.
+
+Imports neither Beam nor torch, nor `terminal`, which does: both commands are for scripts, in small containers too.
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import sleep
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from schemas.errors import JobError
+from transforms.lease import check_lease, new_run_id, take_lease
+from transforms.merge_parts import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
+from transforms.output_store import JOB_PATH, OutputStore
+
+# A reader that lists folder by folder may be past the merged parts when one comes; by the time that what it stands for
+# goes, that reader has seen it all. Listing 100,000 parts takes 0.3 s (BENCHMARKS.md).
+LISTING_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """How a compaction ended.
+
+    Attributes:
+        run_id: names it in the merged parts' footers.
+        parts_before, parts_after: of the whole output.
+        replaced, merged: how many parts went into how many.
+        replaced_bytes, merged_bytes: the sizes of those.
+    """
+
+    run_id: str
+    output: str
+    parts_before: int
+    parts_after: int
+    replaced: int
+    merged: int
+    replaced_bytes: int
+    merged_bytes: int
+
+
+def compact(output: str, part_mb: int, take_over: bool) -> Compaction:
+    """Merges the parts of an output that are smaller than half of `part_mb`.
+
+    Raises:
+        JobError: there is no such output, a run is at work there, or it cannot be read or written.
+        MachineError: another run has taken the output over.
+    """
+    if part_mb < 1:
+        raise JobError(f"--part_mb={part_mb} does not work: give 1 or more")
+    try:
+        return compact_store(_store_of(output), part_mb * 2**20, take_over)
+    except OSError as error:
+        raise JobError(f"output {output} cannot be compacted: {error}") from error
+
+
+def part_urls(output: str) -> list[str]:
+    """Paths or URLs of the parts of an output that count; together they hold each annotation once.
+
+    Raises:
+        JobError: the output cannot be read, or has no parts.
+    """
+    store = _store_of(output)
+    try:
+        parts = store.parts()
+    except OSError as error:
+        raise JobError(f"output {output} cannot be read: {error}") from error
+    if not parts:
+        raise JobError(f"{store.root} has no annotations")
+    return [f"{store.root}/{part}" for part in parts]
+
+
+def _store_of(output: str) -> OutputStore:
+    return OutputStore((output if "://" in output else os.path.abspath(output)).rstrip("/"))
+
+
+def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -> Compaction:
+    """Merges the parts that are smaller than half of `max_bytes` into ones that are not larger than that.
+
+    Holds one group of them at a time. Whatever it is cut at, each row is in one part of `store.parts()`.
+    """
+    run_id = new_run_id()
+    try:
+        store.read(JOB_PATH)
+    except FileNotFoundError as error:
+        raise JobError(f"{store.root} is not an output of earmark: it has no {JOB_PATH}") from error
+    with take_lease(store, run_id, take_over):
+        store.clear_temporary()
+        listing = store.listing()
+        store.remove_all(listing.replaced)
+        replaced = merged = replaced_bytes = merged_bytes = 0
+        sizes = store.part_bytes()
+        for part in _merged(store, [part for part in listing.parts if sizes[part] < max_bytes / 2], max_bytes, run_id):
+            check_lease(store, run_id)
+            store.create(part.path, part.content)
+            sleep(LISTING_S)
+            check_lease(store, run_id)
+            store.remove_all(part.replaces)
+            replaced, merged = replaced + len(part.replaces), merged + 1
+            replaced_bytes += sum(sizes[path] for path in part.replaces)
+            merged_bytes += len(part.content)
+        before = len(listing.parts)
+        after = before - replaced + merged
+        done = Compaction(run_id, store.root, before, after, replaced, merged, replaced_bytes, merged_bytes)
+        store.create(f"_earmark/runs/{run_id}/compact.json", _about(done).encode())
+    return done
+
+
+def _merged(store: OutputStore, small: list[str], max_bytes: int, run_id: str) -> Iterator[MergedPart]:
+    """Merged parts one by one; a part that has nothing to go with is left as it is."""
+    console = Console(stderr=True)
+    parts = store.read_all(small)
+    read = track(parts, "compacting", len(small), console=console, transient=True, disable=not console.is_terminal)
+    for group in group_parts((read_small(*one) for one in read), max_bytes, MAX_ENTRIES):
+        if len(group) > 1:
+            yield merge_parts(group, run_id)
+
+
+def _about(done: Compaction) -> str:
+    versions = {name: importlib.metadata.version(name) for name in ("earmark", "pyarrow")}
+    return json.dumps(dataclasses.asdict(done) | {"libraries": versions}, indent=2) + "\n"
+
+
+def print_compaction(done: Compaction) -> None:
+    console = Console()
+    if not done.merged:
+        console.print(f"Nothing to merge in {done.parts_before} parts.")
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_row("parts before", str(done.parts_before))
+    table.add_row("parts now", str(done.parts_after))
+    sizes = f"{done.replaced_bytes / 1e6:.1f} MB to {done.merged_bytes / 1e6:.1f} MB"
+    table.add_row("merged", f"{done.replaced} into {done.merged}, {sizes}")
+    table.add_row("annotations", escape(f"{done.output}/annotations"))
+    console.print(table)
