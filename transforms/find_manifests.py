@@ -15,7 +15,7 @@ from transforms.file_system import files_below, is_there, storage_errors
 
 log = logging.getLogger("earmark")
 
-FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
+FORMATS = ("jsonl", "json", "csv", "tsv", "parquet", "tar")
 COMPRESSIONS = ("gz", "bz2", "xz", "zst")
 AUDIO_NAMES = "wav flac mp3 ogg oga opus m4a mp4 aac webm mka mkv amr gsm g722 aif aiff au wma wv caf"
 AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
@@ -63,7 +63,7 @@ def _matches(file_system: fsspec.AbstractFileSystem, path: str, manifest: str) -
     if not found:
         raise JobError(f"nothing matches the manifest {manifest}")
     manifests = [name for name in found if manifest_format(name)]
-    audio_files = sum(_is_audio(name) for name in found)
+    audio_files = sum(is_audio(name) for name in found)
     if manifests and audio_files:
         raise JobError(
             f"{manifest} matches {len(manifests)} manifests and {audio_files} audio files; name the ones or the others"
@@ -83,7 +83,7 @@ def audio_files(place: str) -> Iterator[ManifestRow]:
     file_system, path = url_to_fs(place)
     if file_system.isdir(path):
         files = list(files_below(file_system, path))
-        names = [name for name in files if _is_audio(name)]
+        names = [name for name in files if is_audio(name)]
         if left_out := len(files) - len(names):
             log.warning("%d files of %s have no suffix of an audio file and are left out", left_out, place)
     else:
@@ -95,5 +95,5 @@ def audio_files(place: str) -> Iterator[ManifestRow]:
         )
 
 
-def _is_audio(name: str) -> bool:
+def is_audio(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES

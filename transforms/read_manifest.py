@@ -28,7 +28,7 @@ def read_manifests(manifests: Sequence[str], shape: ManifestShape, limit: int = 
 
 def _read_manifest(manifest: str, shape: ManifestShape) -> Iterator[Recording | Failure]:
     shape = shape_for(manifest, shape)
-    return (parse_row(row, shape) for row in manifest_rows(manifest))
+    return (parse_row(row, shape) for row in manifest_rows(manifest, shape))
 
 
 def shape_for(manifest: str, shape: ManifestShape) -> ManifestShape:
