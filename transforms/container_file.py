@@ -17,6 +17,11 @@ class ContainerFile:
     size_bytes: int
     version: str
 
+    @property
+    def says_version(self) -> bool:
+        """Whether the version is more than the size."""
+        return self.version != f"{self.size_bytes} "
+
 
 def find_container(uri: str) -> ContainerFile:
     """Asks the file system, never a listing that it keeps, for the container at a path or URL.

@@ -14,18 +14,20 @@ import pyarrow as pa
 
 from schemas.errors import JobError
 from schemas.manifest import ManifestRow, ManifestShape, json_object
-from transforms.find_manifests import audio_files, manifest_format
+from transforms.find_manifests import TAR, audio_files, manifest_format
+from transforms.output_store import OutputStore
 from transforms.parquet_rows import parquet_rows
 from transforms.tar_rows import tar_rows
 
 MAX_LINE_BYTES = 2**20
 
 
-def manifest_rows(manifest: str, shape: ManifestShape) -> Iterator[ManifestRow]:
+def manifest_rows(manifest: str, shape: ManifestShape, store: OutputStore | None) -> Iterator[ManifestRow]:
     """The rows of one manifest, in order; a row that cannot be read has a problem instead of values.
 
     Args:
         shape: says which column holds audio where a manifest may hold it itself.
+        store: keeps what tars hold, for the next run; None to read them.
 
     Raises:
         JobError: the manifest cannot be read to its end.
@@ -36,8 +38,8 @@ def manifest_rows(manifest: str, shape: ManifestShape) -> Iterator[ManifestRow]:
             yield from audio_files(manifest)
         elif kind == "parquet":
             yield from parquet_rows(manifest, shape)
-        elif kind == "tar":
-            yield from tar_rows(manifest, shape)
+        elif kind == TAR:
+            yield from tar_rows(manifest, shape, store)
         else:
             with fsspec.open(manifest, "rb", compression="infer") as file:
                 lines = _lines(file)
