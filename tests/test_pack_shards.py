@@ -33,7 +33,9 @@ def test_a_shard_is_bounded_in_rows_and_in_known_seconds(recordings, shard_rows)
 @given(BUCKETS.flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows))), SHARD_ROWS)
 def test_the_order_of_the_recordings_does_not_matter(orders, shard_rows):
     given_order, shuffled = orders
-    assert pack_bucket(given_order, shard_rows, shard_rows, "run") == pack_bucket(shuffled, shard_rows, "run")
+    assert pack_bucket(given_order, shard_rows, shard_rows, "run") == pack_bucket(
+        shuffled, shard_rows, shard_rows, "run"
+    )
 
 
 def test_keys_are_of_the_run_and_of_the_ids():

@@ -14,7 +14,7 @@ from schemas.errors import MachineError, RowError
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Recording
 from transforms.audio_file import Levels, mono_blocks, open_source, to_dbfs
 from transforms.fetch_audio import fetch_audio, row_error
-from transforms.scratch_file import append, no_scratch
+from transforms.scratch_file import no_scratch, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _spill(blocks: Iterable[np.ndarray], scratch: str) -> str:
     whole = False
     try:
         for block in blocks:
-            append(path, np.ascontiguousarray(block))
+            write(path, np.ascontiguousarray(block), "ab")
         whole = True
     finally:
         if not whole:

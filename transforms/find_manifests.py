@@ -71,7 +71,7 @@ def _matches(file_system: fsspec.AbstractFileSystem, path: str, manifest: str) -
     if not found:
         raise JobError(f"nothing matches the manifest {manifest}")
     manifests = [name for name in found if manifest_format(name)]
-    audio_files = sum(is_audio(name) for name in found)
+    audio_files = sum(_is_audio(name) for name in found)
     if manifests and audio_files:
         raise JobError(
             f"{manifest} matches {len(manifests)} manifests and {audio_files} audio files; name the ones or the others"
@@ -93,7 +93,7 @@ def audio_files(place: str) -> Iterator[ManifestRow]:
     file_system, path = url_to_fs(place)
     if file_system.isdir(path):
         files = list(files_below(file_system, path))
-        names = [name for name in files if is_audio(name)]
+        names = [name for name in files if _is_audio(name)]
         if left_out := len(files) - len(names):
             log.warning("%d files of %s have no suffix of an audio file and are left out", left_out, place)
     else:
@@ -105,5 +105,5 @@ def audio_files(place: str) -> Iterator[ManifestRow]:
         )
 
 
-def is_audio(name: str) -> bool:
+def _is_audio(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES

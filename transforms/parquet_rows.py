@@ -13,7 +13,7 @@ from schemas.manifest import COLUMNS, ManifestRow, ManifestShape, resolve_uri
 from schemas.places import ParquetPlace
 from transforms.container_file import find_container
 from transforms.file_system import storage_errors
-from transforms.find_manifests import is_audio
+from transforms.find_manifests import AUDIO_SUFFIXES
 
 log = logging.getLogger("earmark")
 BATCH_ROWS = 4096
@@ -111,8 +111,9 @@ def _rows_with_audio(parquet: pq.ParquetFile, group: int, audio: _Audio, before:
         if found.problem:
             yield found
         elif next(there):
-            suffix = PurePosixPath(path).suffix.lower() if is_audio(path) else ""
-            place = ParquetPlace(audio.manifest, audio.version, audio.bytes_path, group, row, mean_bytes, suffix)
+            suffix = PurePosixPath(path).suffix.lower()
+            known = suffix if suffix in AUDIO_SUFFIXES else ""
+            place = ParquetPlace(audio.manifest, audio.version, audio.bytes_path, group, row, mean_bytes, known)
             yield _Row(values, "", f"{audio.manifest}#row={before + row}", place)
         elif path:
             yield _Row(values, "", resolve_uri(path, audio.root))
@@ -137,7 +138,7 @@ def _there(parquet: pq.ParquetFile, group: int, bytes_path: str, chunk: pq.Colum
 def bytes_of(batch: pa.RecordBatch) -> pa.Array:
     """The bytes in a batch that holds nothing else of its column."""
     column = batch.column(0)
-    return pa.compute.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
+    return column.flatten()[0] if pa.types.is_struct(column.type) else column
 
 
 def _rows(batch: pa.RecordBatch) -> list[_Row]:

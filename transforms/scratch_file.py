@@ -2,19 +2,19 @@
 
 import os.path
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from schemas.errors import MachineError
 
 
-def append(path: str | Path, content: Any) -> None:
-    """Adds bytes, or a contiguous array's, to a file, which is made where there is none.
+def write(path: str | Path, content: Any, mode: Literal["wb", "ab"]) -> None:
+    """Makes a file of bytes, or of a contiguous array's; or adds to it, and makes it where there is none.
 
     Raises:
         MachineError: the disk takes no more.
     """
     try:
-        with open(path, "ab") as file:
+        with open(path, mode) as file:
             file.write(content)
     except OSError as error:
         raise no_scratch(os.path.dirname(path), error) from error

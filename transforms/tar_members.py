@@ -9,7 +9,7 @@ from typing import BinaryIO
 from schemas.errors import JobError
 from transforms.container_file import ContainerFile
 from transforms.file_system import storage_errors
-from transforms.find_manifests import is_audio
+from transforms.find_manifests import AUDIO_SUFFIXES
 
 MAX_TEXT_BYTES = 2**20  # of a JSON object or a text, as of a line of a manifest, and of a header that names a member
 # What is read at once on a remote file system: a request takes as long as the transfer of one to three MB there.
@@ -31,7 +31,7 @@ class Member:
 
 
 def is_audio_member(name: str) -> bool:
-    return is_audio(name) and not _is_hidden(name)
+    return posixpath.splitext(name)[1].lower() in AUDIO_SUFFIXES and not _is_hidden(name)
 
 
 def is_text_member(name: str) -> bool:

@@ -10,7 +10,7 @@ from schemas.places import ParquetPlace
 from transforms.container_file import ContainerFile
 from transforms.fetch_audio import row_error
 from transforms.parquet_rows import bytes_of
-from transforms.scratch_file import append
+from transforms.scratch_file import write
 
 READ_BYTES = 16 * 2**20  # of the column at a time, so that no row group has to fit into memory
 BATCH_BYTES = 64 * 2**20  # of audio in memory at a time, by the mean of the row group
@@ -64,5 +64,5 @@ def _written(content: pa.Scalar, target: str) -> str | RowError:
         return RowError(
             "no_bytes", "the row has no bytes of audio; write the file with statistics, or leave the row out"
         )
-    append(target, memoryview(content.as_buffer()))
+    write(target, memoryview(content.as_buffer()), "wb")
     return target

@@ -8,7 +8,7 @@ from schemas.errors import RowError
 from schemas.places import TarPlace
 from transforms.container_file import ContainerFile
 from transforms.fetch_audio import row_error
-from transforms.scratch_file import append
+from transforms.scratch_file import write
 
 # In memory at a time are so many blocks of so many bytes; a file system that can fetches them side by side.
 BLOCK_BYTES = 16 * 2**20
@@ -33,19 +33,16 @@ def unpack_tar(container: ContainerFile, places: Sequence[TarPlace], targets: Se
     """
     results: list[str | RowError] = list(targets)
     for target in targets:
-        append(target, b"")
+        write(target, b"", "wb")
     blocks = _blocks(places)
     for first in range(0, len(blocks), BLOCKS_AT_ONCE):
         together = blocks[first : first + BLOCKS_AT_ONCE]
-        starts, ends = [block.start for block in together], [block.end for block in together]
-        contents = container.file_system.cat_ranges([container.path] * len(together), starts, ends, on_error="return")
-        for block, content in zip(together, contents, strict=True):
-            error = _error(places[block.members[0]].container, block, content)
+        for block, content in zip(together, _contents(container, places[0].container, together), strict=True):
             for member in block.members:
-                if error:
-                    results[member] = error
+                if isinstance(content, RowError):
+                    results[member] = content
                 else:
-                    append(targets[member], _part(places[member], block, content))
+                    write(targets[member], _part(places[member], block, content), "ab")
     return results
 
 
@@ -64,16 +61,23 @@ def _blocks(places: Sequence[TarPlace]) -> list[_Block]:
     return blocks
 
 
-def _error(tar: str, block: _Block, content: bytes | BaseException) -> RowError | None:
-    if isinstance(content, BaseException):
-        return row_error(tar, content)
-    if len(content) == block.end - block.start:
-        return None
-    return RowError(
-        "cut_short",
-        f"{len(content)} bytes came of the {block.end - block.start} from byte {block.start} of {tar}; is it whole, and"
-        " does its server give parts of files?",
-    )
+def _contents(container: ContainerFile, tar: str, blocks: Sequence[_Block]) -> list[bytes | RowError]:
+    """What is in the blocks, or why it cannot be had."""
+    starts, ends = [block.start for block in blocks], [block.end for block in blocks]
+    try:
+        found = container.file_system.cat_ranges([container.path] * len(blocks), starts, ends, on_error="raise")
+    except Exception as error:  # file systems raise what they like; row_error sorts it
+        return [row_error(tar, error)] * len(blocks)
+    return [
+        content if len(content) == block.end - block.start else _not_all(tar, block, len(content))
+        for block, content in zip(blocks, found, strict=True)
+    ]
+
+
+def _not_all(tar: str, block: _Block, came: int) -> RowError:
+    wanted = block.end - block.start
+    hint = "is it whole, and does its server give parts of files?"
+    return RowError("cut_short", f"{came} bytes came of the {wanted} from byte {block.start} of {tar}; {hint}")
 
 
 def _part(place: TarPlace, block: _Block, content: bytes) -> memoryview:
