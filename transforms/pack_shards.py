@@ -50,19 +50,21 @@ def pack_bucket(recordings: Iterable[Recording], shard_rows: int, fill_rows: int
     load = _Load()
     for _, group in itertools.groupby(sorted(recordings, key=_order), key=_kept_together):
         together = list(group)
-        fits = _Load().with_all(together).fits(shard_rows)
+        whole = _Load.of(together)
+        fits = whole.fits(shard_rows)
         for number, added in enumerate([together] if fits else [[recording] for recording in together]):
-            grown = load.with_all(added)
+            more = whole if fits else _Load.of(added)
+            grown = load.with_more(more)
             full = number == 0 and (not fits or load.rows >= fill_rows)
             if not shards or full or not grown.fits(shard_rows):
                 shards.append([])
-                grown = _Load().with_all(added)
+                grown = more
             shards[-1] += added
             load = grown
     return [Shard(_key(shard, salt), tuple(shard)) for shard in shards]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Load:
     """What a shard holds, as far as it is known."""
 
@@ -70,13 +72,16 @@ class _Load:
     seconds: float = 0.0
     container_bytes: int = 0
 
-    def with_all(self, recordings: Iterable[Recording]) -> "_Load":
-        rows, seconds, container_bytes = self.rows, self.seconds, self.container_bytes
+    @classmethod
+    def of(cls, recordings: Sequence[Recording]) -> "_Load":
+        seconds, container_bytes = 0.0, 0
         for recording in recordings:
-            rows += 1
             seconds += recording.duration_s or 0.0
             container_bytes += recording.place.size_bytes if recording.place else 0
-        return _Load(rows, seconds, container_bytes)
+        return cls(len(recordings), seconds, container_bytes)
+
+    def with_more(self, more: "_Load") -> "_Load":
+        return _Load(self.rows + more.rows, self.seconds + more.seconds, self.container_bytes + more.container_bytes)
 
     def fits(self, shard_rows: int) -> bool:
         return self.rows <= shard_rows and self.seconds <= MAX_SHARD_S and self.container_bytes <= MAX_SHARD_BYTES
