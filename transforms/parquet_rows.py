@@ -29,9 +29,10 @@ def parquet_rows(manifest: str, shape: ManifestShape) -> Iterator[ManifestRow]:
     """
     with storage_errors():
         container = find_container(manifest)
-        file = container.file_system.open(container.path, "rb")
+        # No reading ahead, which would read audio: pyarrow itself reads columns that lie together at once.
+        file = container.file_system.open(container.path, "rb", cache_type="none")
     with file:
-        parquet = pq.ParquetFile(file)
+        parquet = pq.ParquetFile(file, pre_buffer=True)
         bytes_path = _bytes_path(parquet.schema_arrow, shape)
         audio = _Audio(manifest, container.version, bytes_path, shape.audio_root) if bytes_path else None
         number = 0
