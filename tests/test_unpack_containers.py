@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.errors import MachineError, RowError
 from schemas.records import Recording
 from tests.containers import HF_AUDIO, Counted, read_rows, write_tar
-from transforms import scratch_file, unpack_tar
+from transforms import parquet_rows, scratch_file, unpack_parquet, unpack_tar
 from transforms.unpack_containers import unpack_containers, unpack_requests
 
 SIZES = [0, 1, 511, 512, 513, 5000, 100, 0, 40_000, 3]
@@ -94,6 +94,17 @@ def test_a_part_of_a_container_is_read_for_a_part_of_its_recordings(tmp_path):
         Counted.reads.clear()
         assert unpack([rows[0], rows[1], rows[6]], tmp_path) == [audio[0], audio[1], audio[6]]
         assert Counted.reads["bytes"] < 4.1 * 3_000_000
+
+
+def test_a_row_group_is_read_to_the_last_row_that_is_wanted_and_not_all_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_rows, "READ_BYTES", 100_000)
+    monkeypatch.setattr(unpack_parquet, "BATCH_BYTES", 100_000)
+    audio = [os.urandom(10_000) for _ in range(400)]
+    path = make_parquet(tmp_path / "a.parquet", audio, 400, use_dictionary=False, data_page_size=1, write_batch_size=4)
+    rows = read_rows(f"counted://{path}")
+    Counted.reads.clear()
+    assert unpack([rows[3], rows[90]], tmp_path) == [audio[3], audio[90]]
+    assert 900_000 < Counted.reads["bytes"] < 1_500_000
 
 
 @MAKERS

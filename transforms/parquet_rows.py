@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +17,7 @@ from transforms.find_manifests import AUDIO_SUFFIXES
 
 log = logging.getLogger("earmark")
 BATCH_ROWS = 4096
+READ_BYTES = 16 * 2**20
 MASK_ROWS = 32  # whose audio is in memory at a time, where it has to be read to see whether it is there
 LARGE_GROUP_BYTES = 2**30
 
@@ -37,7 +38,7 @@ def parquet_rows(manifest: str, shape: ManifestShape) -> Iterator[ManifestRow]:
         audio = _Audio(manifest, container.version, bytes_path, shape.audio_root) if bytes_path else None
         number = 0
         for group in range(parquet.num_row_groups):
-            rows = _plain_rows(parquet, group) if audio is None else _rows_with_audio(parquet, group, audio, number)
+            rows = _rows_with_audio(parquet, file, group, audio, number) if audio else _plain_rows(parquet, group)
             for row in rows:
                 number += 1
                 yield ManifestRow(manifest, number, row.values, row.problem, row.uri, row.place)
@@ -89,7 +90,7 @@ def _plain_rows(parquet: pq.ParquetFile, group: int) -> Iterator[_Row]:
         yield from _rows(batch)
 
 
-def _rows_with_audio(parquet: pq.ParquetFile, group: int, audio: _Audio, before: int) -> Iterator[_Row]:
+def _rows_with_audio(parquet: pq.ParquetFile, file: BinaryIO, group: int, audio: _Audio, before: int) -> Iterator[_Row]:
     """The rows of a row group; `before` it there are so many rows in the file."""
     paths = [parquet.schema.column(index).path for index in range(len(parquet.schema))]
     chunk = parquet.metadata.row_group(group).column(paths.index(audio.bytes_path))
@@ -99,7 +100,7 @@ def _rows_with_audio(parquet: pq.ParquetFile, group: int, audio: _Audio, before:
             " file with some hundred rows a group",
             *(group, audio.manifest, chunk.total_compressed_size / 1e9, chunk.num_values),
         )
-    there = _there(parquet, group, audio.bytes_path, chunk)
+    there = _there(file, group, audio.bytes_path, chunk)
     mean_bytes = chunk.total_uncompressed_size // max(1, chunk.num_values)
     batches = parquet.iter_batches(
         batch_size=BATCH_ROWS, row_groups=[group], columns=[path for path in paths if path != audio.bytes_path]
@@ -122,7 +123,7 @@ def _rows_with_audio(parquet: pq.ParquetFile, group: int, audio: _Audio, before:
             yield _Row({}, f"there are no bytes of audio in the column {audio.column!r}, and no path of a file")
 
 
-def _there(parquet: pq.ParquetFile, group: int, bytes_path: str, chunk: pq.ColumnChunkMetaData) -> Iterator[bool]:
+def _there(file: BinaryIO, group: int, bytes_path: str, chunk: pq.ColumnChunkMetaData) -> Iterator[bool]:
     """Whether each row of the group has bytes, from the file's statistics; only where some have are they looked at.
 
     Without statistics all are taken to have some.
@@ -132,8 +133,13 @@ def _there(parquet: pq.ParquetFile, group: int, bytes_path: str, chunk: pq.Colum
     if nulls in (0, chunk.num_values):
         yield from (nulls == 0 for _ in range(chunk.num_values))
         return
-    for batch in parquet.iter_batches(batch_size=MASK_ROWS, row_groups=[group], columns=[bytes_path]):
+    for batch in open_slowly(file).iter_batches(batch_size=MASK_ROWS, row_groups=[group], columns=[bytes_path]):
         yield from bytes_of(batch).is_valid().to_pylist()
+
+
+def open_slowly(file: BinaryIO) -> pq.ParquetFile:
+    """A Parquet file that is read some MB at a time, where pyarrow would read a whole row group into memory."""
+    return pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_BYTES)
 
 
 def bytes_of(batch: pa.RecordBatch) -> pa.Array:

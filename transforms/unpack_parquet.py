@@ -9,10 +9,9 @@ from schemas.errors import MachineError, RowError
 from schemas.places import ParquetPlace
 from transforms.container_file import ContainerFile
 from transforms.fetch_audio import row_error
-from transforms.parquet_rows import bytes_of
+from transforms.parquet_rows import bytes_of, open_slowly
 from transforms.scratch_file import write
 
-READ_BYTES = 16 * 2**20  # of the column at a time, so that no row group has to fit into memory
 BATCH_BYTES = 64 * 2**20  # of audio in memory at a time, by the mean of the row group
 
 
@@ -30,7 +29,7 @@ def unpack_parquet(
         groups.setdefault(place.row_group, {})[place.row] = index
     results: dict[int, str | RowError] = {}
     with container.file_system.open(container.path, "rb", cache_type="none") as file:
-        parquet = pq.ParquetFile(file, buffer_size=READ_BYTES)
+        parquet = open_slowly(file)
         for rows in groups.values():
             try:
                 for row, content in _bytes(parquet, places[next(iter(rows.values()))], rows):
