@@ -11,8 +11,7 @@ from schemas.errors import JobError
 from schemas.manifest import ManifestShape
 from schemas.places import TarPlace
 from schemas.records import Failure, Recording, winner
-from tests.containers import Counted, add_member, read_rows, write_tar
-from transforms.output_store import OutputStore
+from tests.containers import add_member, read_rows, write_tar
 from transforms.tar_members import MAX_TEXT_BYTES
 
 AUDIO = b"a" * 1000
@@ -234,31 +233,3 @@ def test_a_compressed_tar_stops_the_job(tmp_path, pattern):
     (tmp_path / "a.tar.gz").write_bytes(b"")
     with pytest.raises(JobError, match=r"a\.tar\.gz is compressed.*decompress the tar"):
         read_rows(tmp_path / pattern)
-
-
-def test_a_tar_is_read_once_by_its_headers_and_then_from_what_the_output_keeps(tmp_path):
-    large = b"a" * 100_000
-    tar = write_tar(
-        tmp_path / "a.tar", [(f"{n}.wav", large) for n in range(20)] + [("3.txt", b"three"), ("x.json", b"{")]
-    )
-    store, url = OutputStore(str(tmp_path / "out")), f"counted://{tar}"
-    Counted.reads.clear()
-    first = read_rows(url, store=store)
-    assert Counted.reads["opens"] == 1
-    assert Counted.reads["bytes"] < 22 * 1200
-    Counted.reads.clear()
-    assert read_rows(url, store=store) == first == read_rows(url)[: len(first)]
-    assert Counted.reads["opens"] == 1, "by the last call alone, which has no store"
-    write_tar(tar, [("other.wav", large)])
-    assert outline(read_rows(url, store=store)) == ["other.wav"]
-
-
-def test_a_damaged_index_is_named(tmp_path):
-    tar, store = write_tar(tmp_path / "a.tar", WHOLE), OutputStore(str(tmp_path / "out"))
-    read_rows(tar, store=store)
-    (index,) = (tmp_path / "out").glob("_earmark/containers/*.parquet")
-    index.write_bytes(b"x")
-    with pytest.raises(JobError, match=rf"{index} is damaged.*remove it"):
-        read_rows(tar, store=store)
-    index.unlink()
-    assert len(read_rows(tar, store=store)) == 3
