@@ -104,7 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
         description=f"{DESCRIPTION} Options of Beam's runners are passed on to them.",
         allow_abbrev=False,
     )
-    annotate.add_argument("manifest", help="JSONL, CSV, TSV or Parquet (compressed or not), a folder or glob of audio")
+    annotate.add_argument("manifest", help="JSONL, CSV, TSV, Parquet or tar, a folder or glob of audio")
     annotate.add_argument("output", help="folder or URL that the Parquet goes to")
     plan = commands.add_parser("plan", help="say what annotate would do, and touch nothing", allow_abbrev=False)
     plan.add_argument("manifest")

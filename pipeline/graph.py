@@ -29,7 +29,7 @@ def build_graph(
     options, store, counters = run.options, run.store, Counters(run.run_id)
     tasks = options.tasks()
     manifest = pipeline | ReadManifest(
-        run.manifests, options.shape(), options.limit, options.max_failure_ratio, counters
+        run.manifests, options.shape(), options.limit, store, options.max_failure_ratio, counters
     )
     left = manifest.recordings | SkipAnnotated(store, run.snapshot, options.keep_failures, counters)
     shards = left.to_do | PackShards(options.shard_rows, run.place.workers, run.run_id, counters)

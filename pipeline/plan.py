@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from schemas.errors import JobError
 from schemas.job import JobOptions
-from schemas.records import Failure, Recording, partition_of
+from schemas.records import Failure, Recording
 from transforms.find_manifests import find_manifests
 from transforms.output_store import OutputStore
-from transforms.pack_shards import count_buckets, pack_bucket
+from transforms.pack_shards import bucket_of, count_buckets, fill_rows, pack_bucket
 from transforms.read_manifest import read_manifests
 from transforms.skip_annotated import skip_annotated
 
@@ -51,7 +51,7 @@ def make_plan(manifest: str, output: str, options: JobOptions, workers: int) -> 
             broken.append(row)
         else:
             # Without what is carried along, which is most of a row.
-            bare = Recording(row.id, row.uri, row.offset_s, row.duration_s, row.channel)
+            bare = Recording(row.id, row.uri, row.offset_s, row.duration_s, row.channel, place=row.place)
             rows[hash(row.id) % PARTITIONS].append(bare)
     ids, failures = _done(output)
     to_do: list[Recording] = []
@@ -93,9 +93,10 @@ def _done(output: str) -> tuple[list[list[str]], list[list[Failure]]]:
 
 
 def _shards(recordings: Sequence[Recording], shard_rows: int, workers: int) -> Iterator[int]:
-    count = count_buckets(len(recordings), shard_rows, workers)
-    buckets: dict[int, list[Recording]] = {}
+    rows = len(recordings)
+    count, fill = count_buckets(rows, shard_rows, workers), fill_rows(rows, shard_rows, workers)
+    buckets: dict[tuple[bool, int], list[Recording]] = {}
     for recording in recordings:
-        buckets.setdefault(partition_of(recording.id, count), []).append(recording)
-    for bucket in buckets.values():
-        yield len(pack_bucket(bucket, shard_rows, ""))
+        buckets.setdefault(bucket_of(recording, count), []).append(recording)
+    for (contained, _), bucket in buckets.items():
+        yield len(pack_bucket(bucket, shard_rows, fill if contained else shard_rows, ""))

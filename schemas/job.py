@@ -49,7 +49,10 @@ class JobOptions:
     decode_processes: int = option(0, "child processes that fetch and decode, a worker; 0 for one a core")
     shard_rows: int = option(256, "most recordings in one part of the output")
     shard_memory_mb: int = option(512, "audio of one shard held in memory; what is more lies in --scratch_dir")
-    scratch_dir: str = option("", "folder for what does not fit into memory (default: the system's temporary folder)")
+    scratch_dir: str = option(
+        "",
+        "folder for what does not fit into memory or comes out of containers (default: the system's temporary folder)",
+    )
     max_duration_s: float = option(4 * 3600.0, "a longer recording is a failure")
     recording_timeout_s: float = option(300.0, "a recording whose fetching and decoding takes longer is a failure")
     max_failure_ratio: float = option(0.5, "stop when more of the recordings fail, after the first thousand")

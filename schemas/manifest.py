@@ -9,11 +9,12 @@ import functools
 import json
 import math
 import os.path
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from schemas.errors import RowError
+from schemas.places import Place
 from schemas.records import Failure, Recording
 
 # The first of these that a row has is taken; the rest are carried along in `extra`.
@@ -25,7 +26,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "channel": ("channel",),
     "language": ("language", "lang", "locale"),
     "prompt": ("prompt",),
-    "reference": ("text", "gt", "sentence", "reference", "transcript", "transcription"),
+    "reference": ("text", "gt", "sentence", "reference", "transcript", "transcription", "txt"),
 }
 
 
@@ -56,12 +57,17 @@ def _used(chosen: tuple[tuple[str, str], ...], columns: tuple[str, ...]) -> Mapp
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One row as it was read, before it is understood; `problem` says why it could not even be read."""
+    """One row as it was read, before it is understood; `problem` says why it could not even be read.
+
+    `uri`, and `place` for audio in a container, say where the audio is where that is no matter of columns.
+    """
 
     manifest: str
     line: int
     values: Mapping[str, Any]
     problem: str = ""
+    uri: str = ""
+    place: Place | None = None
 
 
 def parse_row(row: ManifestRow, shape: ManifestShape) -> Recording | Failure:
@@ -72,13 +78,22 @@ def parse_row(row: ManifestRow, shape: ManifestShape) -> Recording | Failure:
     try:
         if row.problem:
             raise RowError("bad_manifest_row", row.problem)
-        return _recording(row.values, shape)
+        return _recording(row, shape)
     except RowError as error:
         place = f"{row.manifest}:{row.line}"
         called = _called(row.values, shape, "id")
         words = f"id {called[:80]!r}: {error.message}" if called else error.message
-        name = Recording(id=place, uri=_called(row.values, shape, "audio"))
+        name = Recording(id=place, uri=row.uri or _called(row.values, shape, "audio"))
         return Failure.of(name, "ReadManifest", RowError(error.error, f"{place}: {words}"))
+
+
+def json_object(text: str, called: str) -> tuple[dict[str, Any], str]:
+    """The JSON object that `text` holds, or what is wrong with it; `called` names the text."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return {}, f"{called} is not JSON: {error}"
+    return (values, "") if isinstance(values, dict) else ({}, f"{called} is not a JSON object: {text.strip()[:60]}")
 
 
 def resolve_uri(path: str, root: str) -> str:
@@ -88,15 +103,13 @@ def resolve_uri(path: str, root: str) -> str:
     return f"{root.rstrip('/')}/{path.removeprefix('./')}"
 
 
-def _recording(values: Mapping[str, Any], shape: ManifestShape) -> Recording:
-    _check_columns(values, shape)
-    used = shape.used(values)
+def _recording(row: ManifestRow, shape: ManifestShape) -> Recording:
+    values = row.values
+    names = [name for name in COLUMNS if name != "audio" or not row.uri]
+    _check_columns(values, [(name, column) for name, column in shape.columns if name in names])
+    used = {name: column for name, column in shape.used(values).items() if name in names}
     found = {name: values[column] for name, column in used.items()}
-    audio = _text(found.get("audio"), "audio")
-    if not audio:
-        wanted = dict(shape.columns).get("audio") or ", ".join(COLUMNS["audio"])
-        raise RowError("no_audio", f"the row names no audio file; looked for {wanted} (map another with --columns)")
-    uri = resolve_uri(audio, shape.audio_root)
+    uri = row.uri or _uri(found.get("audio"), shape)
     if "\0" in uri:
         raise RowError("bad_path", "the path of the audio holds a NUL character")
     offset_s = _seconds(found.get("offset"), "offset")
@@ -119,12 +132,21 @@ def _recording(values: Mapping[str, Any], shape: ManifestShape) -> Recording:
         prompt=_text(found.get("prompt"), "prompt") or None,
         reference=None if found.get("reference") is None else _text(found["reference"], "reference"),
         extra=tuple(sorted(extra.items())),
+        place=row.place,
     )
 
 
-def _check_columns(values: Mapping[str, Any], shape: ManifestShape) -> None:
+def _uri(value: Any, shape: ManifestShape) -> str:
+    audio = _text(value, "audio")
+    if not audio:
+        wanted = dict(shape.columns).get("audio") or ", ".join(COLUMNS["audio"])
+        raise RowError("no_audio", f"the row names no audio file; looked for {wanted} (map another with --columns)")
+    return resolve_uri(audio, shape.audio_root)
+
+
+def _check_columns(values: Mapping[str, Any], named: Iterable[tuple[str, str]]) -> None:
     """A column that the user named has to be there, if only empty: without it, another id would be made up."""
-    for name, column in shape.columns:
+    for name, column in named:
         if column not in values:
             there = ", ".join(sorted(values)) or "none"
             raise RowError(

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from schemas.errors import RowError
+from schemas.places import Place, TarPlace
 
 SAMPLE_RATE_HZ = 16_000  # what every engine of earmark listens at; positions in audio count these samples
 MESSAGE_CHARACTERS = 500  # a failure is read by a person; a library's longer message is cut here
@@ -17,7 +18,10 @@ MESSAGE_CHARACTERS = 500  # a failure is read by a person; a library's longer me
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One row of a manifest: a file, or a part of one, that ends as one annotation or one failure."""
+    """One row of a manifest: a file, or a part of one, that ends as one annotation or one failure.
+
+    `uri` names the audio for people and other programs. Where it lies in a container, `place` says where.
+    """
 
     id: str
     uri: str
@@ -28,6 +32,7 @@ class Recording:
     prompt: str | None = None
     reference: str | None = None
     extra: tuple[tuple[str, str], ...] = ()
+    place: Place | None = None
 
     def __reduce__(self) -> tuple[type["Recording"], tuple[object, ...]]:
         """Runners pickle every recording several times; what dataclasses do for slots takes three times as long."""
@@ -56,7 +61,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Recordings that are fetched, annotated and written together, ordered by id."""
+    """Recordings that are fetched, annotated and written together, ordered by container and place, else by id."""
 
     key: str
     recordings: tuple[Recording, ...]
@@ -213,10 +218,14 @@ def partition_of(recording_id: str, partitions: int) -> int:
 
 
 def winner(rows: Sequence[Recording]) -> Recording:
-    """The one of several manifest rows of one id that is annotated: it does not depend on their order."""
+    """The one of several manifest rows of one id that is annotated: it does not depend on their order.
 
-    def rank(row: Recording) -> tuple[str, float, int, str]:
+    Of members of a tar that have one name the last is, which has replaced the others.
+    """
+
+    def rank(row: Recording) -> tuple[str, float, int, int, str]:
         channel = -1 if row.channel is None else row.channel
-        return (row.uri, row.offset_s, channel, stable_hash(repr(dataclasses.astuple(row))))
+        start = row.place.start if isinstance(row.place, TarPlace) else 0
+        return (row.uri, row.offset_s, channel, -start, stable_hash(repr(dataclasses.astuple(row))))
 
     return rows[0] if len(rows) == 1 else min(rows, key=rank)  # nearly all are alone, and a rank is dear

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from schemas.errors import RowError
 from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from transforms.unpack_containers import UnpackRequest, unpack_containers
 
 
 def crash_or_hang(requests: Sequence[DecodeRequest]) -> list[DecodedAudio | RowError]:
@@ -20,3 +21,10 @@ def crash_or_hang(requests: Sequence[DecodeRequest]) -> list[DecodedAudio | RowE
 
 def refuse(requests: Sequence[DecodeRequest]) -> list[DecodedAudio | RowError]:
     raise AssertionError(f"{len(requests)} recordings were decoded that should not have been")
+
+
+def crash_unpacking(requests: Sequence[UnpackRequest]) -> list[list[str | RowError] | RowError]:
+    for request in requests:
+        if "segfault" in request.container:
+            os.kill(os.getpid(), signal.SIGSEGV)
+    return unpack_containers(requests)

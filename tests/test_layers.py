@@ -40,7 +40,8 @@ def test_the_lower_layers_know_nothing_of_what_runs_them(layer, barred):
 
 
 def test_decoding_children_start_without_beam():
-    waiting, seen = [ROOT / "transforms" / "decode_recordings.py"], set()
+    waiting = [ROOT / "transforms" / name for name in ("decode_recordings.py", "unpack_containers.py")]
+    seen = set()
     while waiting:
         path = waiting.pop()
         seen.add(path)

@@ -16,13 +16,15 @@ SHARD_ROWS = st.integers(1, 8)
 
 @given(BUCKETS, SHARD_ROWS)
 def test_every_recording_is_in_exactly_one_shard_in_order_of_ids(recordings, shard_rows):
-    packed = [recording for shard in pack_bucket(recordings, shard_rows, "run") for recording in shard.recordings]
+    packed = [
+        recording for shard in pack_bucket(recordings, shard_rows, shard_rows, "run") for recording in shard.recordings
+    ]
     assert packed == sorted(recordings, key=lambda recording: recording.id)
 
 
 @given(BUCKETS, SHARD_ROWS)
 def test_a_shard_is_bounded_in_rows_and_in_known_seconds(recordings, shard_rows):
-    for shard in pack_bucket(recordings, shard_rows, "run"):
+    for shard in pack_bucket(recordings, shard_rows, shard_rows, "run"):
         assert 1 <= len(shard.recordings) <= shard_rows
         known_s = math.fsum(recording.duration_s or 0 for recording in shard.recordings)
         assert known_s <= MAX_SHARD_S + 1e-6 or len([r for r in shard.recordings if r.duration_s]) == 1
@@ -31,12 +33,14 @@ def test_a_shard_is_bounded_in_rows_and_in_known_seconds(recordings, shard_rows)
 @given(BUCKETS.flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows))), SHARD_ROWS)
 def test_the_order_of_the_recordings_does_not_matter(orders, shard_rows):
     given_order, shuffled = orders
-    assert pack_bucket(given_order, shard_rows, "run") == pack_bucket(shuffled, shard_rows, "run")
+    assert pack_bucket(given_order, shard_rows, shard_rows, "run") == pack_bucket(
+        shuffled, shard_rows, shard_rows, "run"
+    )
 
 
 def test_keys_are_of_the_run_and_of_the_ids():
     def key(ids, run):
-        (shard,) = pack_bucket([Recording(id, "u") for id in ids], 9, run)
+        (shard,) = pack_bucket([Recording(id, "u") for id in ids], 9, 9, run)
         return shard.key
 
     keys = [key(["a", "b"], "1"), key(["a", "b"], "2"), key(["ab"], "1"), key(["a", "c"], "1"), key(["a"], "1b")]

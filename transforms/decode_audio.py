@@ -19,6 +19,7 @@ from transforms.counters import Counters
 from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
 from transforms.isolation import call_isolated, child_processes
 from transforms.stays_on_worker import StaysOnWorker
+from transforms.unpack_containers import unpack_containers, unpack_requests
 
 STAGE = "DecodeAudio"
 CHUNK_RECORDINGS = 8  # fetched side by side, and decoded by one child, at a time; a hang holds all of them up
@@ -46,12 +47,19 @@ class _DecodeShard(beam.DoFn):
     def _decode_shard(self, shard: Shard, scratch: str) -> DecodedShard:
         memory_samples = self._options.shard_memory_mb * 2**20 // SAMPLE_BYTES // len(shard.recordings)
         limits = (self._options.max_duration_s, self._options.recording_timeout_s, memory_samples, scratch)
-        requests = [DecodeRequest(recording, *limits) for recording in shard.recordings]
+        unpacked = self._unpack(shard, scratch)
+        requests = [
+            DecodeRequest(recording, *limits, path)
+            for index, recording in enumerate(shard.recordings)
+            if not isinstance(path := unpacked.get(index, ""), RowError)
+        ]
         chunks = [requests[i : i + CHUNK_RECORDINGS] for i in range(0, len(requests), CHUNK_RECORDINGS)]
-        results = call_isolated(self._pool, self._decode, chunks, self._options.recording_timeout_s)
+        decoded = call_isolated(self._pool, self._decode, chunks, self._options.recording_timeout_s)
         clips: list[Clip] = []
         failures: list[Failure] = []
-        for recording, result in zip(shard.recordings, results, strict=True):
+        for index, recording in enumerate(shard.recordings):
+            error = unpacked.get(index)
+            result = error if isinstance(error, RowError) else next(decoded)
             if isinstance(result, RowError):
                 failures.append(Failure.of(recording, STAGE, result))
             else:
@@ -59,6 +67,17 @@ class _DecodeShard(beam.DoFn):
         self._counters.add("decoded_recordings", len(clips))
         self._counters.add("decoded_audio_ms", round(1000 * sum(clip.facts.duration_s for clip in clips)))
         return DecodedShard(shard.key, tuple(clips), tuple(failures))
+
+    def _unpack(self, shard: Shard, scratch: str) -> dict[int, str | RowError]:
+        """The files of those recordings that lie in containers, by their index in the shard."""
+        requests = unpack_requests(shard.recordings, scratch)
+        chunks = [[request] for request in requests]
+        results = call_isolated(self._pool, unpack_containers, chunks, self._options.recording_timeout_s)
+        unpacked: dict[int, str | RowError] = {}
+        for request, result in zip(requests, results, strict=True):
+            paths = [result] * len(request.indices) if isinstance(result, RowError) else result
+            unpacked |= zip(request.indices, paths, strict=True)
+        return unpacked
 
 
 def _samples(audio: DecodedAudio) -> np.ndarray:

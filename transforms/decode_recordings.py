@@ -14,17 +14,24 @@ from schemas.errors import MachineError, RowError
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Recording
 from transforms.audio_file import Levels, mono_blocks, open_source, to_dbfs
 from transforms.fetch_audio import fetch_audio, row_error
+from transforms.scratch_file import no_scratch, write
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """What a child needs to know of a recording. `memory_samples`: a longer one is left in a file in `scratch`."""
+    """What a child needs to know of a recording.
+
+    Attributes:
+        memory_samples: a longer one is left in a file in `scratch`.
+        unpacked: the local path of what came out of a container; "" where the recording's uri is to be fetched.
+    """
 
     recording: Recording
     max_duration_s: float
     timeout_s: float
     memory_samples: int
     scratch: str
+    unpacked: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +53,9 @@ def decode_requests(requests: Sequence[DecodeRequest]) -> list[DecodedAudio | Ro
     try:
         fetched = tempfile.TemporaryDirectory(prefix="fetch-", dir=scratch, ignore_cleanup_errors=True)
     except OSError as error:
-        raise _no_scratch(scratch, error) from error
+        raise no_scratch(scratch, error) from error
     with fetched as folder:
-        paths = fetch_audio([request.recording.uri for request in requests], folder, requests[0].timeout_s)
+        paths = fetch_audio([r.unpacked or r.recording.uri for r in requests], folder, requests[0].timeout_s)
         return [
             path if isinstance(path, RowError) else _decode_request(request, path)
             for request, path in zip(requests, paths, strict=True)
@@ -119,21 +126,9 @@ def _spill(blocks: Iterable[np.ndarray], scratch: str) -> str:
     whole = False
     try:
         for block in blocks:
-            _append(path, block)
+            write(path, np.ascontiguousarray(block), "ab")
         whole = True
     finally:
         if not whole:
             path.unlink(missing_ok=True)
     return str(path)
-
-
-def _append(path: Path, block: np.ndarray) -> None:
-    try:
-        with open(path, "ab") as file:
-            block.tofile(file)
-    except OSError as error:
-        raise _no_scratch(str(path.parent), error) from error
-
-
-def _no_scratch(folder: str, error: OSError) -> MachineError:
-    return MachineError(f"{folder} takes no more audio ({error}); make room there, or give another --scratch_dir")

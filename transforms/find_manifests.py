@@ -17,7 +17,8 @@ from transforms.file_system import files_below, first_answer, storage_errors, wh
 
 log = logging.getLogger("earmark")
 
-FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
+TAR = "tar"
+FORMATS = ("jsonl", "json", "csv", "tsv", "parquet", TAR)
 COMPRESSIONS = ("gz", "bz2", "xz", "zst")
 AUDIO_NAMES = "wav flac mp3 ogg oga opus m4a mp4 aac webm mka mkv amr gsm g722 aif aiff au wma wv caf"
 AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
@@ -37,7 +38,7 @@ def find_manifests(manifest: str) -> list[str]:
     Local paths come out absolute: ids are made of them, and a worker may be in another folder.
 
     Raises:
-        JobError: there is nothing there, or a glob matches manifests and audio files.
+        JobError: there is nothing there, a glob matches manifests and audio files, or a tar is compressed.
     """
     try:
         with storage_errors():
@@ -52,11 +53,18 @@ def find_manifests(manifest: str) -> list[str]:
     if is_folder and manifest_format(path):
         raise JobError(f"manifest {manifest} is a folder; name the files in it, as in {manifest.rstrip('/')}/*")
     if is_folder or manifest_format(path):
+        _check_plain(path)
         return [_from_anywhere(file_system, path, manifest)]
     raise JobError(
-        f"manifest {manifest} is none that earmark reads: a file ending in {', '.join('.' + name for name in FORMATS)}"
-        " (compressed or not), a folder of audio files, or a glob of either"
+        f"manifest {manifest} is none that earmark reads: a file ending in"
+        f" {', '.join('.' + name for name in FORMATS if name != TAR)} (compressed or not) or .{TAR}, a folder of audio"
+        " files, or a glob of either"
     )
+
+
+def _check_plain(path: str) -> None:
+    if manifest_format(path) == TAR and not path.lower().endswith(f".{TAR}"):
+        raise JobError(f"{path} is compressed, so that no member can be read without all before it; decompress the tar")
 
 
 @again
@@ -80,6 +88,8 @@ def _matches(file_system: fsspec.AbstractFileSystem, path: str, manifest: str) -
         )
     if not manifests:
         return [_from_anywhere(file_system, path, manifest)]
+    for name in manifests:
+        _check_plain(name)
     return [_from_anywhere(file_system, name, file_system.unstrip_protocol(name)) for name in manifests]
 
 

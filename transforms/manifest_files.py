@@ -1,45 +1,51 @@
-"""Rows of manifest files as they stand there: JSONL, CSV, TSV and Parquet, compressed or not."""
+"""Rows of manifest files as they stand there: JSONL, CSV and TSV, compressed or not, Parquet, and tars of audio."""
 
 import csv
 import io
 import itertools
-import json
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.errors import JobError
-from schemas.manifest import ManifestRow
+from schemas.manifest import ManifestRow, ManifestShape, json_object
 from transforms.file_system import storage_errors
-from transforms.find_manifests import audio_files, manifest_format
+from transforms.find_manifests import TAR, audio_files, manifest_format
+from transforms.output_store import OutputStore
+from transforms.parquet_rows import parquet_rows
+from transforms.tar_rows import tar_rows
 
 MAX_LINE_BYTES = 2**20
 
 
-def manifest_rows(manifest: str) -> Iterator[ManifestRow]:
+def manifest_rows(manifest: str, shape: ManifestShape, store: OutputStore | None) -> Iterator[ManifestRow]:
     """The rows of one manifest, in order; a row that cannot be read has a problem instead of values.
+
+    Args:
+        shape: says which column holds audio where a manifest may hold it itself.
+        store: keeps what tars hold, for the next run; None to read them.
 
     Raises:
         JobError: the manifest cannot be read to its end.
     """
     try:
         with storage_errors():
-            yield from _rows(manifest)
+            yield from _rows(manifest, shape, store)
     except OSError as error:
         raise JobError(f"manifest {manifest} cannot be read to its end: {error}") from error
 
 
-def _rows(manifest: str) -> Iterator[ManifestRow]:
+def _rows(manifest: str, shape: ManifestShape, store: OutputStore | None) -> Iterator[ManifestRow]:
     kind = manifest_format(manifest)
     if not kind:
         yield from audio_files(manifest)
     elif kind == "parquet":
-        yield from _parquet_rows(manifest)
+        yield from parquet_rows(manifest, shape)
+    elif kind == TAR:
+        yield from tar_rows(manifest, shape, store)
     else:
         with fsspec.open(manifest, "rb", compression="infer") as file:
             lines = _lines(io.BufferedReader(file))  # the file of an object store knows no limit of a line
@@ -86,13 +92,7 @@ def _json_object(line: _Line) -> tuple[dict[str, Any], str]:
     """A line's JSON object, or what is wrong with the line."""
     if line.problem or not line.text.strip():
         return {}, line.problem
-    try:
-        values = json.loads(line.text)
-    except (ValueError, RecursionError) as error:
-        return {}, f"the line is not JSON: {error}"
-    return (
-        (values, "") if isinstance(values, dict) else ({}, f"the line is not a JSON object: {line.text.strip()[:60]}")
-    )
+    return json_object(line.text, "the line")
 
 
 def _table_rows(manifest: str, kind: str, lines: Iterator[_Line]) -> Iterator[ManifestRow]:
@@ -161,21 +161,3 @@ def _texts(lines: Iterable[_Line], taken: list[_Line]) -> Iterator[str]:
 def _drain(waiting: "deque[_Line]") -> Iterator[_Line]:
     while waiting:
         yield waiting.popleft()
-
-
-def _parquet_rows(manifest: str) -> Iterator[ManifestRow]:
-    with fsspec.open(manifest, "rb") as file:
-        numbers = itertools.count(1)
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=4096):
-            for values, problem in _parquet_values(batch):
-                yield ManifestRow(manifest, next(numbers), values, problem)
-
-
-def _parquet_values(batch: pa.RecordBatch) -> list[tuple[dict[str, Any], str]]:
-    """Rows of a batch, each with what is wrong with it."""
-    try:
-        return [(values, "") for values in batch.to_pylist()]
-    except ValueError as error:  # text that is not UTF-8, a moment that Python cannot tell
-        if batch.num_rows == 1:
-            return [({}, f"the row cannot be read: {error}")]
-    return [row for number in range(batch.num_rows) for row in _parquet_values(batch.slice(number, 1))]

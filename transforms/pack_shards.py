@@ -1,14 +1,18 @@
 """PackShards: recordings in shards, planned from the manifest alone."""
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import apache_beam as beam
 
+from schemas.places import ParquetPlace
 from schemas.records import Recording, Shard, partition_of, stable_hash
 from transforms.counters import Counters
 
 MAX_SHARD_S = 30 * 60.0  # of audio, where durations are known
+MAX_SHARD_BYTES = 512 * 2**20  # of audio in containers, which lies on a worker's disk until it is decoded
 
 
 def count_buckets(rows: int, shard_rows: int, workers: int) -> int:
@@ -16,23 +20,82 @@ def count_buckets(rows: int, shard_rows: int, workers: int) -> int:
     return max(1, math.ceil(2 * rows / shard_rows), min(rows, 2 * workers))
 
 
-def pack_bucket(recordings: Iterable[Recording], shard_rows: int, salt: str) -> list[Shard]:
-    """A bucket's recordings, in order of their ids, cut where a shard would have too many rows or seconds.
+def bucket_of(recording: Recording, buckets: int) -> tuple[bool, int]:
+    """Recordings go to a bucket by their ids; those in a container with their neighbours, and apart from the others."""
+    if recording.place is None:
+        return False, partition_of(recording.id, buckets)
+    piece, _ = recording.place.position
+    return True, partition_of(f"{recording.place.container}#{piece}", buckets)
+
+
+def fill_rows(rows: int, shard_rows: int, workers: int) -> int:
+    """How many recordings of containers fill a shard: fewer where there would not be two shards a worker."""
+    return max(1, min(shard_rows, rows // (2 * workers)))
+
+
+def pack_bucket(recordings: Iterable[Recording], shard_rows: int, fill_rows: int, salt: str) -> list[Shard]:
+    """A bucket's recordings in order, cut where a shard would have too many rows, seconds or bytes.
+
+    The order is that of their places, so that a shard reads its containers at a stretch, or else of their ids. A row
+    group of a Parquet file is read as a whole, and so kept whole: it may start a shard, and is cut only where it is
+    more than one.
 
     Args:
+        shard_rows: the most in a shard.
+        fill_rows: a shard that has so many takes nothing more.
         salt: goes into the shards' keys; the run, so that a later run that tries the same failures again does not
             find them done.
     """
     shards: list[list[Recording]] = []
-    seconds = 0.0
-    for recording in sorted(recordings, key=lambda recording: recording.id):
-        added_s = recording.duration_s or 0.0
-        if not shards or len(shards[-1]) == shard_rows or seconds + added_s > MAX_SHARD_S:
-            shards.append([])
-            seconds = 0.0
-        shards[-1].append(recording)
-        seconds += added_s
+    load = _Load()
+    for _, group in itertools.groupby(sorted(recordings, key=_order), key=_kept_together):
+        together = list(group)
+        whole = _Load.of(together)
+        fits = whole.fits(shard_rows)
+        for number, added in enumerate([together] if fits else [[recording] for recording in together]):
+            more = whole if fits else _Load.of(added)
+            grown = load.with_more(more)
+            full = number == 0 and (not fits or load.rows >= fill_rows)
+            if not shards or full or not grown.fits(shard_rows):
+                shards.append([])
+                grown = more
+            shards[-1] += added
+            load = grown
     return [Shard(_key(shard, salt), tuple(shard)) for shard in shards]
+
+
+@dataclass(slots=True)
+class _Load:
+    """What a shard holds, as far as it is known."""
+
+    rows: int = 0
+    seconds: float = 0.0
+    container_bytes: int = 0
+
+    @classmethod
+    def of(cls, recordings: Sequence[Recording]) -> "_Load":
+        seconds, container_bytes = 0.0, 0
+        for recording in recordings:
+            seconds += recording.duration_s or 0.0
+            container_bytes += recording.place.size_bytes if recording.place else 0
+        return cls(len(recordings), seconds, container_bytes)
+
+    def with_more(self, more: "_Load") -> "_Load":
+        return _Load(self.rows + more.rows, self.seconds + more.seconds, self.container_bytes + more.container_bytes)
+
+    def fits(self, shard_rows: int) -> bool:
+        return self.rows <= shard_rows and self.seconds <= MAX_SHARD_S and self.container_bytes <= MAX_SHARD_BYTES
+
+
+def _order(recording: Recording) -> tuple[str, tuple[int, int], str]:
+    place = recording.place
+    return (place.container, place.position, recording.id) if place else ("", (0, 0), recording.id)
+
+
+def _kept_together(recording: Recording) -> tuple[str, int] | str:
+    """The row group that a recording belongs to; any other recording is on its own."""
+    place = recording.place
+    return (place.container, place.row_group) if isinstance(place, ParquetPlace) else recording.id
 
 
 def _key(recordings: Sequence[Recording], salt: str) -> str:
@@ -40,11 +103,13 @@ def _key(recordings: Sequence[Recording], salt: str) -> str:
 
 
 class _PackBucket(beam.DoFn):
-    def __init__(self, shard_rows: int, salt: str, counters: Counters):
-        self._shard_rows, self._salt, self._counters = shard_rows, salt, counters
+    def __init__(self, shard_rows: int, workers: int, salt: str, counters: Counters):
+        self._shard_rows, self._workers, self._salt, self._counters = shard_rows, workers, salt, counters
 
-    def process(self, bucket: tuple[int, Iterable[Recording]]) -> Iterator[Shard]:
-        shards = pack_bucket(bucket[1], self._shard_rows, self._salt)
+    def process(self, bucket: tuple[tuple[bool, int], Iterable[Recording]], rows: int) -> Iterator[Shard]:
+        (contained, _), recordings = bucket
+        fill = fill_rows(rows, self._shard_rows, self._workers) if contained else self._shard_rows
+        shards = pack_bucket(recordings, self._shard_rows, fill, self._salt)
         self._counters.add("planned_shards", len(shards))
         self._counters.add("planned_recordings", sum(len(shard.recordings) for shard in shards))
         yield from shards
@@ -61,14 +126,14 @@ class PackShards(beam.PTransform):
     def expand(self, recordings: beam.PCollection) -> beam.PCollection:
         shard_rows, workers = self._shard_rows, self._workers
 
-        def key(recording: Recording, rows: int) -> tuple[int, Recording]:
-            return partition_of(recording.id, count_buckets(rows, shard_rows, workers)), recording
+        def key(recording: Recording, rows: int) -> tuple[tuple[bool, int], Recording]:
+            return bucket_of(recording, count_buckets(rows, shard_rows, workers)), recording
 
         rows = beam.pvalue.AsSingleton(recordings | "CountRows" >> beam.combiners.Count.Globally())
         return (
             recordings
             | "KeyByBucket" >> beam.Map(key, rows=rows)
             | beam.GroupByKey()
-            | "PackBucket" >> beam.ParDo(_PackBucket(shard_rows, self._run_id, self._counters))
+            | "PackBucket" >> beam.ParDo(_PackBucket(shard_rows, workers, self._run_id, self._counters), rows=rows)
             | "SpreadShards" >> beam.Reshuffle()
         )

@@ -14,21 +14,27 @@ from schemas.records import Failure, Recording
 from transforms.counters import Counters
 from transforms.failure_limit import check_failures
 from transforms.manifest_files import manifest_rows
+from transforms.output_store import OutputStore
 
 
-def read_manifests(manifests: Sequence[str], shape: ManifestShape, limit: int = 0) -> Iterator[Recording | Failure]:
+def read_manifests(
+    manifests: Sequence[str], shape: ManifestShape, limit: int = 0, store: OutputStore | None = None
+) -> Iterator[Recording | Failure]:
     """What the manifests hold, in order; the first `limit` of it unless that is 0.
+
+    Args:
+        store: an output, which keeps what tars hold for the next run; without one they are read.
 
     Raises:
         JobError: a manifest cannot be read to its end.
     """
-    rows = itertools.chain.from_iterable(_read_manifest(manifest, shape) for manifest in manifests)
+    rows = itertools.chain.from_iterable(_read_manifest(manifest, shape, store) for manifest in manifests)
     return itertools.islice(rows, limit or None)
 
 
-def _read_manifest(manifest: str, shape: ManifestShape) -> Iterator[Recording | Failure]:
+def _read_manifest(manifest: str, shape: ManifestShape, store: OutputStore | None) -> Iterator[Recording | Failure]:
     shape = shape_for(manifest, shape)
-    return (parse_row(row, shape) for row in manifest_rows(manifest))
+    return (parse_row(row, shape) for row in manifest_rows(manifest, shape, store))
 
 
 def shape_for(manifest: str, shape: ManifestShape) -> ManifestShape:
@@ -42,13 +48,15 @@ def shape_for(manifest: str, shape: ManifestShape) -> ManifestShape:
 @beam.typehints.with_input_types(list[str])
 @beam.typehints.with_output_types(Recording)
 class _ReadManifests(beam.DoFn):
-    def __init__(self, shape: ManifestShape, limit: int, max_failure_ratio: float, counters: Counters):
-        self._shape, self._limit = shape, limit
+    def __init__(
+        self, shape: ManifestShape, limit: int, store: OutputStore, max_failure_ratio: float, counters: Counters
+    ):
+        self._shape, self._limit, self._store = shape, limit, store
         self._max_failure_ratio, self._counters = max_failure_ratio, counters
 
     def process(self, manifests: list[str]) -> Iterator[Recording | TaggedOutput[Literal["failures"], Failure]]:
         bad = 0
-        for rows, row in enumerate(read_manifests(manifests, self._shape, self._limit), 1):
+        for rows, row in enumerate(read_manifests(manifests, self._shape, self._limit, self._store), 1):
             if isinstance(row, Failure):
                 bad += 1
                 check_failures(bad, rows, self._max_failure_ratio)
@@ -67,12 +75,13 @@ class ReadManifest(beam.PTransform):
         manifests: Sequence[str],
         shape: ManifestShape,
         limit: int,
+        store: OutputStore,
         max_failure_ratio: float,
         counters: Counters,
     ):
         super().__init__()
         self._manifests, self._limit = list(manifests), limit
-        self._read = _ReadManifests(shape, limit, max_failure_ratio, counters)
+        self._read = _ReadManifests(shape, limit, store, max_failure_ratio, counters)
 
     def expand(self, pipeline: beam.Pipeline) -> Any:
         groups = [self._manifests] if self._limit else [[manifest] for manifest in self._manifests]

@@ -1,0 +1,91 @@
+"""Tars and Parquet files of audio for tests, and a file system that counts what is opened and read of them."""
+
+import io
+import json
+import os
+import tarfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.manifest import ManifestShape
+from schemas.records import Failure, Recording
+from transforms.find_manifests import find_manifests
+from transforms.output_store import OutputStore
+from transforms.read_manifest import read_manifests
+
+HF_AUDIO = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def write_tar(path: Path, members: Iterable[tuple[str, bytes]], format: int = tarfile.PAX_FORMAT) -> Path:
+    """A tar of plain files, in order."""
+    with tarfile.open(path, "w", format=format) as tar:
+        for name, content in members:
+            add_member(tar, name, content)
+    return path
+
+
+def add_member(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: Any) -> None:
+    """A member whose header says what `fields` say."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    tar.addfile(info, io.BytesIO(content))
+
+
+def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
+    """Rows of a manifest, as jobs.write_tones makes them, as members of a tar: audio, json and txt of each."""
+    members = []
+    for row in rows:
+        audio = Path(row["audio_filepath"])
+        beside = {name: value for name, value in row.items() if name not in ("audio_filepath", "text")}
+        members.append((audio.name, audio.read_bytes()))
+        members.append((f"{audio.stem}.json", json.dumps(beside).encode()))
+        members.append((f"{audio.stem}.txt", row["text"].encode()))
+    return members
+
+
+def write_audio_parquet(path: Path, rows: Sequence[Mapping[str, Any]], group_rows: int = 8, **options: Any) -> Path:
+    """The same rows as Hugging Face's datasets write them."""
+    audio = [{"bytes": Path(r["audio_filepath"]).read_bytes(), "path": Path(r["audio_filepath"]).name} for r in rows]
+    columns = {name: [row[name] for row in rows] for name in rows[0] if name != "audio_filepath"}
+    table = pa.table({**columns, "audio": pa.array(audio, HF_AUDIO)})
+    pq.write_table(table, path, row_group_size=group_rows, **options)
+    return path
+
+
+def read_rows(
+    manifest: Path | str, shape: ManifestShape | None = None, store: OutputStore | None = None
+) -> list[Recording | Failure]:
+    return list(read_manifests(find_manifests(str(manifest)), shape or ManifestShape(), store=store))
+
+
+class CountedFile(io.FileIO):
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(-1 if size is None else size)
+        Counted.reads["bytes"] += len(content)
+        return content
+
+
+class Counted(fsspec.AbstractFileSystem):
+    """`counted:///path`: the files of this machine as on a store that knows versions; what is read is not cached."""
+
+    protocol = "counted"
+    reads: ClassVar[Counter[str]] = Counter()  # opens and bytes
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        status = os.stat(path)
+        return {"name": path, "size": status.st_size, "type": "file", "etag": f"{status.st_mtime_ns}"}
+
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> CountedFile:
+        self.reads["opens"] += 1
+        return CountedFile(path, mode)
+
+
+fsspec.register_implementation("counted", Counted)

@@ -1,0 +1,158 @@
+"""Rows of a Parquet file: of a plain manifest, or of one that holds the audio itself, as Hugging Face's datasets do."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.manifest import COLUMNS, ManifestRow, ManifestShape, resolve_uri
+from schemas.places import ParquetPlace
+from transforms.container_file import find_container
+from transforms.file_system import storage_errors
+from transforms.find_manifests import AUDIO_SUFFIXES
+
+log = logging.getLogger("earmark")
+BATCH_ROWS = 4096
+READ_BYTES = 16 * 2**20
+MASK_ROWS = 32  # whose audio is in memory at a time, where it has to be read to see whether it is there
+LARGE_GROUP_BYTES = 2**30
+
+
+def parquet_rows(manifest: str, shape: ManifestShape) -> Iterator[ManifestRow]:
+    """The rows of a file, in order; a row that cannot be read has a problem. Bytes of audio are not read.
+
+    Raises:
+        OSError, ArrowException: it cannot be read to its end.
+    """
+    with storage_errors():
+        container = find_container(manifest)
+        # No reading ahead, which would read audio: pyarrow itself reads columns that lie together at once.
+        file = container.file_system.open(container.path, "rb", cache_type="none")
+    with file:
+        parquet = pq.ParquetFile(file, pre_buffer=True)
+        bytes_path = _bytes_path(parquet.schema_arrow, shape)
+        audio = _Audio(manifest, container.version, bytes_path, shape.audio_root) if bytes_path else None
+        number = 0
+        for group in range(parquet.num_row_groups):
+            rows = _rows_with_audio(parquet, file, group, audio, number) if audio else _plain_rows(parquet, group)
+            for row in rows:
+                number += 1
+                yield ManifestRow(manifest, number, row.values, row.problem, row.uri, row.place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """As in ManifestRow."""
+
+    values: dict[str, Any]
+    problem: str = ""
+    uri: str = ""
+    place: ParquetPlace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Audio:
+    """The file's column of audio; `bytes_path`: of the bytes in it, as in "audio.bytes"."""
+
+    manifest: str
+    version: str
+    bytes_path: str
+    root: str
+
+    @property
+    def column(self) -> str:
+        return self.bytes_path.removesuffix(".bytes")
+
+
+def _bytes_path(schema: pa.Schema, shape: ManifestShape) -> str:
+    """The path of the bytes in the column of audio, plain or in a struct; "" where no column holds any."""
+    named = dict(shape.columns).get("audio")
+    for name in COLUMNS["audio"] if named is None else (named,):
+        if schema.get_field_index(name) >= 0:
+            held = schema.field(name).type
+            if _is_binary(held):
+                return name
+            if pa.types.is_struct(held) and any(field.name == "bytes" and _is_binary(field.type) for field in held):
+                return f"{name}.bytes"
+    return ""
+
+
+def _is_binary(type: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(type) or pa.types.is_large_binary(type) or pa.types.is_binary_view(type))
+
+
+def _plain_rows(parquet: pq.ParquetFile, group: int) -> Iterator[_Row]:
+    for batch in parquet.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
+        yield from _rows(batch)
+
+
+def _rows_with_audio(parquet: pq.ParquetFile, file: BinaryIO, group: int, audio: _Audio, before: int) -> Iterator[_Row]:
+    """The rows of a row group; `before` it there are so many rows in the file."""
+    paths = [parquet.schema.column(index).path for index in range(len(parquet.schema))]
+    chunk = parquet.metadata.row_group(group).column(paths.index(audio.bytes_path))
+    if chunk.total_compressed_size > LARGE_GROUP_BYTES:
+        log.warning(
+            "row group %d of %s holds %.1f GB of audio, all of which is read for each shard of its %d rows; write the"
+            " file with some hundred rows a group",
+            *(group, audio.manifest, chunk.total_compressed_size / 1e9, chunk.num_values),
+        )
+    there = _there(file, group, audio.bytes_path, chunk)
+    mean_bytes = chunk.total_uncompressed_size // max(1, chunk.num_values)
+    batches = parquet.iter_batches(
+        batch_size=BATCH_ROWS, row_groups=[group], columns=[path for path in paths if path != audio.bytes_path]
+    )
+    for row, found in enumerate(found for batch in batches for found in _rows(batch)):
+        values = dict(found.values)
+        rest = values.pop(audio.column, None) or {}  # what else is in the struct
+        path = f"{rest.get('path') or ''}"
+        values |= {f"{audio.column}.{name}": value for name, value in rest.items()}
+        if found.problem:
+            yield found
+        elif next(there):
+            suffix = PurePosixPath(path).suffix.lower()
+            known = suffix if suffix in AUDIO_SUFFIXES else ""
+            place = ParquetPlace(audio.manifest, audio.version, audio.bytes_path, group, row, mean_bytes, known)
+            yield _Row(values, "", f"{audio.manifest}#row={before + row}", place)
+        elif path:
+            yield _Row(values, "", resolve_uri(path, audio.root))
+        else:
+            yield _Row({}, f"there are no bytes of audio in the column {audio.column!r}, and no path of a file")
+
+
+def _there(file: BinaryIO, group: int, bytes_path: str, chunk: pq.ColumnChunkMetaData) -> Iterator[bool]:
+    """Whether each row of the group has bytes, from the file's statistics; only where some have are they looked at.
+
+    Without statistics all are taken to have some.
+    """
+    statistics = chunk.statistics
+    nulls = statistics.null_count if statistics is not None and statistics.has_null_count else 0
+    if nulls in (0, chunk.num_values):
+        yield from (nulls == 0 for _ in range(chunk.num_values))
+        return
+    for batch in open_slowly(file).iter_batches(batch_size=MASK_ROWS, row_groups=[group], columns=[bytes_path]):
+        yield from bytes_of(batch).is_valid().to_pylist()
+
+
+def open_slowly(file: BinaryIO) -> pq.ParquetFile:
+    """A Parquet file that is read some MB at a time, where pyarrow would read a whole row group into memory."""
+    return pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_BYTES)
+
+
+def bytes_of(batch: pa.RecordBatch) -> pa.Array:
+    """The bytes in a batch that holds nothing else of its column."""
+    column = batch.column(0)
+    return column.flatten()[0] if pa.types.is_struct(column.type) else column
+
+
+def _rows(batch: pa.RecordBatch) -> list[_Row]:
+    """Rows of a batch, each with what is wrong with it."""
+    try:
+        return [_Row(values) for values in batch.to_pylist()]
+    except ValueError as error:  # text that is not UTF-8, a moment that Python cannot tell
+        if batch.num_rows == 1:
+            return [_Row({}, f"the row cannot be read: {error}")]
+    return [row for number in range(batch.num_rows) for row in _rows(batch.slice(number, 1))]

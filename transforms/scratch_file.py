@@ -1,0 +1,24 @@
+"""Files in the scratch folder of a shard."""
+
+import os.path
+from pathlib import Path
+from typing import Any, Literal
+
+from schemas.errors import MachineError
+
+
+def write(path: str | Path, content: Any, mode: Literal["wb", "ab"]) -> None:
+    """Makes a file of bytes, or of a contiguous array's; or adds to it, and makes it where there is none.
+
+    Raises:
+        MachineError: the disk takes no more.
+    """
+    try:
+        with open(path, mode) as file:
+            file.write(content)
+    except OSError as error:
+        raise no_scratch(os.path.dirname(path), error) from error
+
+
+def no_scratch(folder: str, error: OSError) -> MachineError:
+    return MachineError(f"{folder} takes no more audio ({error}); make room there, or give another --scratch_dir")

@@ -1,0 +1,67 @@
+"""What tars hold, kept in the output: to read the headers of a tar costs a request for each of its members, or nearly.
+
+`_earmark/containers/<hash>.parquet` is derived, and may be removed at any time.
+"""
+
+import dataclasses
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import JobError
+from schemas.records import stable_hash
+from transforms.container_file import ContainerFile
+from transforms.output_store import OutputStore, encode_table
+from transforms.tar_members import Member, read_members
+
+FOLDER = "_earmark/containers"
+FORMAT = "1"  # of the index and of what counts as a member; another number, and all tars are read again
+SCHEMA = pa.schema(
+    [
+        ("number", pa.int64()),
+        ("name", pa.binary()),  # a tar's names, and so what is told of them, may be of any bytes
+        ("start", pa.int64()),
+        ("size_bytes", pa.int64()),
+        ("text", pa.binary()),
+        ("problem", pa.binary()),
+    ]
+)
+
+
+def kept_members(store: OutputStore, tar: str, container: ContainerFile) -> list[Member]:
+    """The members of a tar, from the index in the output, which is made where there is none for this version of it.
+
+    Raises:
+        JobError: the index is damaged; and as read_members does.
+        OSError: the tar or the output cannot be read or written.
+    """
+    if not container.says_version:
+        return read_members(tar, container)
+    path = f"{FOLDER}/{stable_hash(FORMAT, tar, container.version)}.parquet"
+    try:
+        return _decode(store.read(path))
+    except FileNotFoundError:
+        members = read_members(tar, container)
+        store.create(path, _encode(members))
+        return members
+    except (pa.ArrowException, KeyError) as error:
+        raise JobError(f"{store.root}/{path} is damaged ({error}); remove it, and start again") from error
+
+
+def _encode(members: list[Member]) -> bytes:
+    rows = [{name: _bytes(value) for name, value in dataclasses.asdict(member).items()} for member in members]
+    return encode_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+
+
+def _decode(content: bytes) -> list[Member]:
+    rows = pq.read_table(pa.BufferReader(content)).to_pylist()
+    return [Member(**{name: _text(value) for name, value in row.items()}) for row in rows]
+
+
+def _bytes(value: Any) -> Any:
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

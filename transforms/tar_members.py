@@ -1,0 +1,125 @@
+"""Members of a tar that are audio or belong to it, from the tar's headers; only small texts are read themselves."""
+
+import posixpath
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from model.store_errors import again
+from schemas.errors import JobError
+from transforms.container_file import ContainerFile
+from transforms.file_system import storage_errors
+from transforms.find_manifests import AUDIO_SUFFIXES
+
+MAX_TEXT_BYTES = 2**20  # of a JSON object or a text, as of a line of a manifest, and of a header that names a member
+# What is read at once on a remote file system: a request takes as long as the transfer of one to three MB there.
+LOOK_AHEAD_BYTES = 2**20
+TEXT_SUFFIXES = (".json", ".txt")
+_CUT = "the tar is cut short"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a tar by its number, from 1. `text`: of a small text; `problem`: why there is no audio or text."""
+
+    number: int
+    name: str
+    start: int = 0
+    size_bytes: int = 0
+    text: str = ""
+    problem: str = ""
+
+
+def is_audio_member(name: str) -> bool:
+    return posixpath.splitext(name)[1].lower() in AUDIO_SUFFIXES and not _is_hidden(name)
+
+
+def is_text_member(name: str) -> bool:
+    return name.endswith(TEXT_SUFFIXES) and not _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
+    """As the `._000.flac` that a Mac puts beside `000.flac`, which is no audio."""
+    return posixpath.basename(name).startswith(".")
+
+
+@again
+def read_members(tar: str, container: ContainerFile) -> list[Member]:
+    """The members but for folders; the last has a problem where the tar goes on and cannot be read there.
+
+    Raises:
+        JobError: it is no tar.
+        OSError: it cannot be read.
+    """
+    with (
+        storage_errors(),
+        container.file_system.open(container.path, "rb", block_size=LOOK_AHEAD_BYTES) as file,
+    ):
+        return list(_members(tar, _Reads(file), container.size_bytes))
+
+
+def _members(tar: str, file: "_Reads", size_bytes: int) -> Iterator[Member]:
+    number = 0
+    try:
+        archive = tarfile.TarFile(fileobj=file, encoding="utf-8")  # type: ignore[arg-type]  # reads, seeks and tells
+        while info := archive.next():
+            archive.members.clear()  # type: ignore[attr-defined]  # where tarfile would keep them all
+            number += 1
+            if info.isdir():
+                continue
+            member = _member(number, info, file, size_bytes)
+            yield member
+            if member.problem.startswith(_CUT):
+                return
+        file.seek(archive.offset)
+        problem = "the next header is damaged" if file.read(tarfile.BLOCKSIZE).strip(b"\0") else ""
+    except OSError:
+        raise
+    except Exception as error:  # tarfile raises anything for a hostile header, which costs what comes after it
+        problem = " ".join(f"{error}".split()) or type(error).__name__
+    if problem and not number:
+        raise JobError(f"manifest {tar} is no tar that can be read: {problem}")
+    if problem:
+        problem = f"what comes after member {number} of the tar is lost ({problem}); write the tar again"
+        yield Member(number + 1, "", problem=problem)
+
+
+def _member(number: int, info: tarfile.TarInfo, file: "_Reads", size_bytes: int) -> Member:
+    name = info.name
+    if not (is_audio_member(name) or is_text_member(name)):
+        return Member(number, name)
+    if not info.isreg() or info.issparse():
+        return Member(number, name, problem=f"{name} is a link, a device or a sparse file, not a plain file")
+    if info.offset_data + info.size > size_bytes:
+        missing = info.offset_data + info.size - size_bytes
+        return Member(number, name, problem=f"{_CUT}: {missing} of the {info.size} bytes of {name} are missing")
+    if is_audio_member(name):
+        return Member(number, name, info.offset_data, info.size)
+    if info.size > MAX_TEXT_BYTES:
+        return Member(number, name, problem=f"{name} has {info.size} bytes, more than {MAX_TEXT_BYTES}")
+    file.seek(info.offset_data)
+    try:
+        return Member(number, name, text=file.read(info.size).decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return Member(number, name, problem=f"{name} is not UTF-8: {error.reason} at byte {error.start}")
+
+
+class _Reads:
+    """A file for tarfile: what its store raises is a StorageError, and no header is so long that memory ends."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        if size > MAX_TEXT_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        with storage_errors():
+            return self._file.read(size)
+
+    def seek(self, position: int) -> None:
+        with storage_errors():
+            self._file.seek(position)
+
+    def tell(self) -> int:
+        return self._file.tell()

@@ -1,0 +1,95 @@
+"""Rows of a tar of audio as WebDataset writes it.
+
+`a/000.flac`, `a/000.json` and `a/000.txt` are one sample: the row of the audio, with the object's names as columns and
+the text in the column `txt`. Where names hold more dots, `000.left.flac` takes `000.left.json`, else `000.json`.
+"""
+
+import logging
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from schemas.errors import JobError
+from schemas.manifest import ManifestRow, ManifestShape, json_object
+from schemas.places import TarPlace
+from transforms.container_file import ContainerFile, find_container
+from transforms.file_system import storage_errors
+from transforms.output_store import OutputStore
+from transforms.tar_index import kept_members
+from transforms.tar_members import TEXT_SUFFIXES, Member, is_audio_member, is_text_member, read_members
+
+log = logging.getLogger("earmark")
+
+
+def tar_rows(tar: str, shape: ManifestShape, store: OutputStore | None) -> Iterator[ManifestRow]:
+    """The recordings of a tar, in order. What is damaged or no plain file is a row with a problem.
+
+    Args:
+        store: keeps what the tar holds, for the next run; None to read the tar itself.
+
+    Raises:
+        JobError: it is no tar.
+        OSError: it cannot be read.
+    """
+    if column := dict(shape.columns).get("audio"):
+        raise JobError(f"--columns audio={column} does not work for {tar}: a tar's members are the audio; leave it out")
+    with storage_errors():
+        container = find_container(tar)
+    members = read_members(tar, container) if store is None else kept_members(store, tar, container)
+    yield from _rows(tar, container, members)
+
+
+def _rows(tar: str, container: ContainerFile, members: list[Member]) -> Iterator[ManifestRow]:
+    beside = {member.name: member for member in members if is_text_member(member.name)}  # the last of a name stands
+    used: set[str] = set()
+    left_out = 0
+    for member in members:
+        if is_text_member(member.name):
+            continue
+        if member.problem:
+            yield ManifestRow(tar, member.number, {}, member.problem, _uri(tar, member.name))
+        elif not is_audio_member(member.name):
+            left_out += 1
+        else:
+            texts = _texts_beside(member.name, beside)
+            used.update(text.name for text in texts)
+            values, problem = _values(texts)
+            suffix = posixpath.splitext(member.name)[1].lower()
+            place = TarPlace(tar, container.version, member.start, member.size_bytes, suffix)
+            yield ManifestRow(tar, member.number, values, problem, _uri(tar, member.name), place)
+    for member in (text for name, text in beside.items() if name not in used):
+        if member.problem or member.name.endswith(".json"):
+            problem = member.problem or f"{member.name} has no audio beside it: a file of that name with another suffix"
+            yield ManifestRow(tar, member.number, {}, problem, _uri(tar, member.name))
+        else:
+            left_out += 1
+    if left_out:
+        log.warning("%d members of %s are neither audio nor text beside audio, and are left out", left_out, tar)
+
+
+def _uri(tar: str, member: str) -> str:
+    """As fsspec names a member of a tar; the tar itself where there is no member."""
+    return f"tar://{member}::{tar if '://' in tar else f'file://{tar}'}" if member else tar
+
+
+def _texts_beside(name: str, beside: Mapping[str, Member]) -> list[Member]:
+    """The texts of the audio's sample: at most one of each kind."""
+    folder, base = posixpath.split(name)
+    stems = [posixpath.join(folder, stem) for stem in (posixpath.splitext(base)[0], base.partition(".")[0])]
+    found = (next((beside[s + suffix] for s in stems if s + suffix in beside), None) for suffix in TEXT_SUFFIXES)
+    return [text for text in found if text is not None]
+
+
+def _values(texts: list[Member]) -> tuple[dict[str, Any], str]:
+    """Columns from the texts of a sample, and what is wrong with the first that is no good."""
+    values: dict[str, Any] = {}
+    for member in texts:
+        problem = member.problem
+        if not problem and member.name.endswith(".txt"):
+            values.setdefault("txt", member.text.strip())
+        elif not problem:
+            found, problem = json_object(member.text, member.name)
+            values |= found
+        if problem:
+            return {}, problem
+    return values, ""
