@@ -1,19 +1,20 @@
 """Where there is speech: Silero's voice activity detector, many frames a call."""
 
 import numpy as np
-from silero_vad import load_silero_vad
-from silero_vad.utils_vad import get_speech_timestamps_from_probs
 
 from schemas.records import SAMPLE_RATE_HZ
 
 FRAME_SAMPLES = 512  # what the detector judges at a time: 32 ms at 16 kHz
 SPEECH_PROBABILITY = 0.5  # the detector's own threshold
+# silero_vad loads torch, which takes seconds: it is imported where speech is looked for, not by workers that plan.
 
 
 class SpeechDetector:
     """Thread-safe: the state of the detector is the caller's."""
 
     def __init__(self) -> None:
+        from silero_vad import load_silero_vad
+
         self._model = load_silero_vad(sequence=True)
 
     def probabilities(self, samples: np.ndarray) -> np.ndarray:
@@ -26,6 +27,8 @@ def speech_spans(probabilities: np.ndarray, length: int) -> list[tuple[int, int]
 
     `length` is the clip's length in samples. Nothing is padded, so that the spans' sum is the amount of speech.
     """
+    from silero_vad.utils_vad import get_speech_timestamps_from_probs
+
     spans = get_speech_timestamps_from_probs(
         probabilities.tolist(),
         sampling_rate=SAMPLE_RATE_HZ,

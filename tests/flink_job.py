@@ -5,51 +5,19 @@ they load. While there is a file beside the log that `hold` names, nothing is de
 """
 
 import functools
-import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.engine import Engine
 from pipeline.annotate import assign, run_job
 from pipeline.launch import launched_run
 from pipeline.runner import embedded_options, find_place
-from schemas.errors import RowError
 from schemas.job import JobOptions
-from tests.small_qwen2_audio import TINY
-from transforms.annotate import Assignment, OpenEngine
-from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from tests.flink_log import decode_and_log, open_and_log
+from tests.jobs import TINY
+from transforms.annotate import Assignment
 
 SHARD_ROWS = 8
-
-
-def hold(log: Path) -> Path:
-    return log.with_suffix(".hold")
-
-
-def decode_and_log(log: str, requests: Sequence[DecodeRequest]) -> list[DecodedAudio | RowError]:
-    while hold(Path(log)).exists():
-        time.sleep(0.05)
-    _add(log, "".join(f"decoded {request.recording.id}\n" for request in requests))
-    return decode_requests(requests)
-
-
-def open_and_log(log: str, open_engine: OpenEngine) -> Engine:
-    _add(log, f"loaded {os.getpid()}\n")
-    return open_engine()
-
-
-def _add(log: str, lines: str) -> None:
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(file, lines.encode())  # in one piece, whoever else writes
-    os.close(file)
-
-
-def logged(log: Path, what: str) -> list[str]:
-    """What the log says was decoded or loaded, in order."""
-    lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
-    return [name for kind, name in lines if kind == what]
 
 
 def job_command(manifest: Path, output: Path, log: Path, flags: Sequence[str]) -> list[str]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.flink_job import hold, job_command
+from tests.flink_job import job_command
+from tests.flink_log import hold
 from tests.jobs import annotations, listen_to_ctrl_c, same, write_manifest
 
 SCENES = Path(__file__).parent.parent / "examples" / "scenes" / "manifest.jsonl"

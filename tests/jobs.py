@@ -26,7 +26,9 @@ from transforms.decode_audio import Decode
 from transforms.decode_recordings import decode_requests
 from transforms.summarize import Summary
 
-PHONE_PROMPTS = Path(__file__).parent.parent / "examples" / "phone-prompts" / "manifest.jsonl"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PHONE_PROMPTS = EXAMPLES / "phone-prompts" / "manifest.jsonl"
+TINY = EXAMPLES / "tiny-qwen2-audio"
 
 
 class ListeningEngine:

@@ -18,9 +18,10 @@ from transformers import (
 )
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
+from tests.jobs import TINY
+
 LANGUAGE_TAGS = ["<|en|>", "<|zh|>", "<|de|>", "<|fr|>", "<|es|>", "<|it|>", "<|ja|>"]
 MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
-TINY = Path(__file__).parent.parent / "examples" / "tiny-qwen2-audio"
 CHAT_TEMPLATE = (TINY / "chat_template.jinja").read_text()  # that of Qwen2-Audio-7B-Instruct
 CORPUS = (
     "system\nYou are a helpful assistant. user\nAudio 1: assistant\n",

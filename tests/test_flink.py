@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.flink_cluster import FlinkCluster, flink_cluster
-from tests.flink_job import SHARD_ROWS, logged
+from tests.flink_job import SHARD_ROWS
+from tests.flink_log import logged
 from tests.flink_runs import Job, assert_rows, many_scenes, rows_of_one_process, start, wait_until
-from tests.jobs import PHONE_PROMPTS, annotations, run_command
-from tests.small_qwen2_audio import TINY
+from tests.jobs import PHONE_PROMPTS, TINY, annotations, run_command
 from transforms.lease import FOLDER, Lease
 from transforms.output_store import OutputStore
 

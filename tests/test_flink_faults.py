@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.flink_cluster import FlinkCluster, flink_cluster
-from tests.flink_job import SHARD_ROWS, logged
+from tests.flink_job import SHARD_ROWS
+from tests.flink_log import logged
 from tests.flink_runs import Job, assert_rows, many_scenes, rows_of_one_process, start
 from tests.jobs import annotations
 
 pytestmark = [pytest.mark.flink, pytest.mark.slow]
-RECORDINGS = 480
+RECORDINGS = 320
 __all__ = ["start"]  # a fixture
 PARALLELISM = 2  # of 4 slots, so that those of one TaskManager are enough
 

@@ -9,8 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs import PHONE_PROMPTS, annotations, command_line, listen_to_ctrl_c, run_command, same, write_manifest
-from tests.small_qwen2_audio import TINY
+from tests.jobs import (
+    PHONE_PROMPTS,
+    TINY,
+    annotations,
+    command_line,
+    listen_to_ctrl_c,
+    run_command,
+    same,
+    write_manifest,
+)
 from transforms.lease import take_lease
 from transforms.output_store import OutputStore
 

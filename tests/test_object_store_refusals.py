@@ -13,8 +13,7 @@ from pipeline.annotate import annotate
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from tests.faulty_proxy import faulty_proxy
-from tests.jobs import command_line, write_tone
-from tests.small_qwen2_audio import TINY
+from tests.jobs import TINY, command_line, write_tone
 
 pytestmark = pytest.mark.object_store
 SOON_S = 30.0

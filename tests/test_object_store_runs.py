@@ -14,9 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.faulty_proxy import busy_store, faulty_proxy
-from tests.jobs import PHONE_PROMPTS, annotations, command_line, same
+from tests.jobs import PHONE_PROMPTS, TINY, annotations, command_line, same
 from tests.object_stores import ObjectStore
-from tests.small_qwen2_audio import TINY
 
 pytestmark = pytest.mark.object_store
 FILES, RECORDINGS = 24, 240

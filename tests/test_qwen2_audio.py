@@ -11,6 +11,7 @@ import pytest
 from model.shared_prefix import Said, Weighed
 from schemas.records import Answer, Clip, LabelAnswer
 from schemas.tasks import Task, new_task
+from tests.jobs import TINY
 from tests.qwen2_audio_reference import (
     Generated,
     NotingEngine,
@@ -20,7 +21,7 @@ from tests.qwen2_audio_reference import (
     limited,
     make_samples,
 )
-from tests.small_qwen2_audio import TINY, write_checkpoint
+from tests.small_qwen2_audio import write_checkpoint
 
 REALISTIC = {"hidden": 256, "layers": 26, "audio_hidden": 160, "audio_layers": 12}
 SEEDS = {True: 6, False: 4}  # of weights whose answers differ in length

@@ -14,8 +14,7 @@ from pipeline.runner import embedded_options
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ
 from tests.hostile_files import make_hostile_files
-from tests.jobs import PHONE_PROMPTS, annotations, failures, same, write_manifest
-from tests.small_qwen2_audio import TINY
+from tests.jobs import PHONE_PROMPTS, TINY, annotations, failures, same, write_manifest
 from transforms.summarize import Summary
 
 SCENES = TINY.parent / "scenes" / "manifest.jsonl"
