@@ -82,7 +82,8 @@ def main(minutes: float) -> None:
             f"cluster_{workers}": time_cluster(manifest, Path(folder) / str(workers), workers)
             for workers, manifest in ((1, one), (2, two))
         }
-        plain = {processes: time_plain(one, processes) for processes in (1, 2)}
+        short = make_manifest(Path(folder) / "short.jsonl", minutes * 60 * RTFX / 3)
+        plain = {processes: time_plain(short, processes) for processes in (1, 2)}
     cluster_gain = found["cluster_2"]["recordings_per_s"] / found["cluster_1"]["recordings_per_s"]
     plain_gain = plain[2] / plain[1]
     print(
