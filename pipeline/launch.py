@@ -14,11 +14,10 @@ from functools import cached_property
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.job_description import JobDescription
-from transforms.dataflow_jobs import DataflowJob
+from transforms.cluster_job import ClusterJob, Runner
 from transforms.file_system import first_answer
 from transforms.find_manifests import find_manifests
-from transforms.flink_jobs import FlinkJob
-from transforms.lease import Job, new_run_id, take_lease
+from transforms.lease import new_run_id, take_lease
 from transforms.output_store import JOB_PATH, OutputStore
 from transforms.segment_speech import SEGMENTATION
 
@@ -42,17 +41,16 @@ class Place:
 
     Attributes:
         workers: threads or processes that work on shards at a time, as far as is known.
-        flink_master: URL of a Flink cluster's REST service; "" elsewhere.
-        dataflow: URL of the project's jobs on Dataflow (transforms/dataflow_jobs.py); "" elsewhere.
-        starts_later: the job starts when this process has ended, under `job_name` and nothing else: a Flex Template.
+        runner, address: of the cluster (transforms/cluster_job.py); None and "" where the job ends with this process.
         job_name: what jobs are called, before what tells one run from another.
+        starts_later: the job starts when this process has ended, under `job_name` and nothing else: a Flex Template.
     """
 
     workers: int
-    flink_master: str = ""
-    dataflow: str = ""
-    starts_later: bool = False
+    runner: Runner | None = None
+    address: str = ""
     job_name: str = "earmark"
+    starts_later: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,11 +90,10 @@ class Run:
         return self.place.job_name if self.place.starts_later else f"{self.place.job_name}-{self.run_id.lower()}"
 
     @property
-    def job(self) -> Job | None:
+    def job(self) -> ClusterJob | None:
         """The run's job where it does not end with this process."""
-        if self.place.dataflow:
-            return DataflowJob(self.place.dataflow, self.job_name, self.place.starts_later)
-        return FlinkJob(self.place.flink_master, self.job_name) if self.place.flink_master else None
+        place = self.place
+        return ClusterJob(place.runner, place.address, self.job_name, place.starts_later) if place.runner else None
 
 
 def check_places(manifest: str, output: str) -> None:

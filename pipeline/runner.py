@@ -68,7 +68,7 @@ def find_place(options: PipelineOptions) -> Place:
     check_restarts(master)
     if flink.parallelism <= 0:
         flink.parallelism = count_slots(master)
-    return Place(flink.parallelism, master, name)
+    return Place(flink.parallelism, "flink", master, name)
 
 
 def _dataflow(options: PipelineOptions, name: str) -> Place:
@@ -79,7 +79,7 @@ def _dataflow(options: PipelineOptions, name: str) -> Place:
     machines = options.view_as(WorkerOptions).max_num_workers or options.view_as(WorkerOptions).num_workers or 1
     threads = options.view_as(DebugOptions).number_of_worker_harness_threads or 1
     address = jobs_address(google.dataflow_endpoint, google.project, google.region)
-    return Place(machines * threads, dataflow=address, starts_later=bool(google.template_location), job_name=name)
+    return Place(machines * threads, "dataflow", address, name, starts_later=bool(google.template_location))
 
 
 def new_pipeline(options: PipelineOptions) -> beam.Pipeline:

@@ -30,7 +30,7 @@ from transforms.read_manifest import read_manifests
 
 SHARD_ROWS = 16
 OPTIONS = JobOptions(model=(MODEL,), beam_size=1, shard_rows=SHARD_ROWS, decode_processes=1, model_threads=1)
-RTFX = 20.0  # about what one thread makes of the phone prompts: only the size of the work hangs on it
+RTFX = 5.0  # about what one thread makes of the phone prompts: only the size of the work hangs on it
 WORK = ("decoding_ms", "segmenting_ms", "annotating_ms")
 
 

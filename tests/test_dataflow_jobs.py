@@ -3,11 +3,12 @@
 import pytest
 
 from tests.fake_dataflow import FakeDataflow, fake_dataflow
-from transforms.dataflow_jobs import DataflowJob, jobs_address
+from transforms.cluster_job import ClusterJob
+from transforms.dataflow_jobs import jobs_address
 
 
-def job_of(dataflow: FakeDataflow, name: str = "earmark-1") -> DataflowJob:
-    return DataflowJob(jobs_address(f"http://localhost:{dataflow.port}", "project", "europe-west4"), name)
+def job_of(dataflow: FakeDataflow, name: str = "earmark-1") -> ClusterJob:
+    return ClusterJob("dataflow", jobs_address(f"http://localhost:{dataflow.port}", "project", "europe-west4"), name)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,6 @@ def test_a_dataflow_that_does_not_answer_is_an_error_and_no_answer() -> None:
 
 def test_a_dataflow_that_answers_something_else_is_an_error_and_no_answer() -> None:
     with fake_dataflow() as dataflow:
-        elsewhere = DataflowJob(f"http://localhost:{dataflow.port}/nowhere", "earmark-1")
+        elsewhere = ClusterJob("dataflow", f"http://localhost:{dataflow.port}/nowhere", "earmark-1")
         with pytest.raises(OSError, match="404"):
             elsewhere.is_running()

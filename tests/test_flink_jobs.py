@@ -11,8 +11,9 @@ import pytest
 from pipeline.launch import Place
 from pipeline.runner import embedded_options, find_place
 from schemas.errors import JobError
-from transforms import flink_jobs
-from transforms.flink_jobs import FlinkJob, check_restarts, count_slots
+from transforms import cluster_job
+from transforms.cluster_job import ClusterJob
+from transforms.flink_jobs import check_restarts, count_slots
 from transforms.lease import FOLDER, Lease, check_lease, take_lease
 from transforms.output_store import OutputStore
 
@@ -77,7 +78,7 @@ def store(tmp_path: Any) -> OutputStore:
 
 def leave_lease(store: OutputStore, address: str) -> None:
     """That of a run whose client, on another machine, has not been heard of for an hour."""
-    held = take_lease(store, "theirs", take_over=False, job=FlinkJob(address, "mine"))
+    held = take_lease(store, "theirs", take_over=False, job=ClusterJob("flink", address, "mine"))
     about = json.loads(store.read(f"{FOLDER}/000001.json"))
     store.replace(f"{FOLDER}/000001.json", json.dumps(about | {"host": "gone", "heartbeat_s": 0.0}).encode())
     del held
@@ -114,7 +115,7 @@ def test_to_take_over_cancels_the_job_first(flink: PlayedFlink, store: OutputSto
 def test_a_job_that_cannot_be_cancelled_keeps_the_output(
     flink: PlayedFlink, store: OutputStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flink_jobs, "CANCEL_S", 0.1)
+    monkeypatch.setattr(cluster_job, "CANCEL_S", 0.1)
     flink.obeys = False
     leave_lease(store, flink.address)
     with pytest.raises(JobError, match=r"was cancelled 0\.1 s ago, and still runs"):
@@ -137,7 +138,7 @@ def test_a_cluster_that_is_gone_keeps_the_output_until_it_is_taken_over(
 def test_a_client_that_gives_up_keeps_the_lease_for_a_job_that_goes_on(
     flink: PlayedFlink, store: OutputStore, state: str, ended: bool
 ) -> None:
-    with take_lease(store, "ours", take_over=False, job=FlinkJob(flink.address, "mine")):
+    with take_lease(store, "ours", take_over=False, job=ClusterJob("flink", flink.address, "mine")):
         flink.state = state
     assert Lease.from_json(store.read(f"{FOLDER}/000001.json")).ended == ended
 
@@ -162,9 +163,9 @@ def test_what_is_no_flink_is_refused(flink: PlayedFlink) -> None:
 def test_a_job_has_the_slots_it_asks_for_or_all(flink: PlayedFlink, flags: list[str], workers: int, name: str) -> None:
     master = flink.address.removeprefix("http://")
     options = embedded_options(["--runner=FlinkRunner", f"--flink_master={master}", *flags])
-    assert find_place(options) == Place(workers, flink.address, name)
+    assert find_place(options) == Place(workers, "flink", flink.address, name)
     assert options.get_all_options()["parallelism"] == workers
 
 
 def test_flink_within_this_machine_s_own_process_is_no_cluster() -> None:
-    assert find_place(embedded_options(["--runner=FlinkRunner"])).flink_master == ""
+    assert find_place(embedded_options(["--runner=FlinkRunner"])).runner is None

@@ -4,10 +4,8 @@ Source: Flink's REST API v1, https://nightlies.apache.org/flink/flink-docs-stabl
 """
 
 import json
-import time
 import urllib.request
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from schemas.errors import JobError
 from transforms.file_system import StorageError
@@ -15,44 +13,17 @@ from transforms.file_system import StorageError
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
 NO_RESTARTS = frozenset({"none", "off", "disable"})
 TIMEOUT_S = 10.0
-CANCEL_S = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class FlinkJob:
-    """A job on a cluster.
+def running_ids(address: str, name: str) -> list[str]:
+    """Ids of the jobs of a name that have not ended. Raises OSError where the cluster cannot be asked."""
+    jobs = _ask(address, "/jobs/overview")["jobs"]
+    return [job["jid"] for job in jobs if job["name"] == name and job["state"] not in ENDED]
 
-    Attributes:
-        address: URL of the JobManager's REST service, such as http://host:8081.
-        name: of this job alone; it is known before the job has an id.
-    """
 
-    address: str
-    name: str
-    starts_later: ClassVar[bool] = False
-
-    def is_running(self) -> bool:
-        """Whether the cluster has such a job that has not ended. Raises OSError where it cannot be asked."""
-        return bool(self._running_ids())
-
-    def cancel(self) -> None:
-        """Ends the job, and returns when it has.
-
-        Raises:
-            OSError: the cluster cannot be asked.
-            JobError: the job goes on all the same.
-        """
-        for id in self._running_ids():
-            _ask(self.address, f"/jobs/{id}?mode=cancel", "PATCH")
-        deadline = time.monotonic() + CANCEL_S
-        while self.is_running():
-            if time.monotonic() > deadline:
-                raise JobError(f"job {self.name} on {self.address} was cancelled {CANCEL_S:g} s ago, and still runs")
-            time.sleep(0.5)
-
-    def _running_ids(self) -> list[str]:
-        jobs = _ask(self.address, "/jobs/overview")["jobs"]
-        return [job["jid"] for job in jobs if job["name"] == self.name and job["state"] not in ENDED]
+def cancel(address: str, id: str) -> None:
+    """Asks for the job's end; it comes later. Raises OSError where the cluster cannot be asked."""
+    _ask(address, f"/jobs/{id}?mode=cancel", "PATCH")
 
 
 def check_restarts(address: str) -> None:

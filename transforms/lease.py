@@ -20,12 +20,10 @@ from pathlib import Path
 import psutil
 
 from schemas.errors import JobError, MachineError
-from transforms.dataflow_jobs import DataflowJob
-from transforms.flink_jobs import FlinkJob
+from transforms.cluster_job import ClusterJob
 from transforms.output_store import OutputStore
 
 log = logging.getLogger("earmark")
-Job = FlinkJob | DataflowJob
 
 HEARTBEAT_S = 20.0
 EXPIRY_S = 6 * HEARTBEAT_S
@@ -52,10 +50,10 @@ class Lease:
     ended: bool = False
     boot_id: str = ""
     pid_namespace: str = ""
-    job: Job | None = None
+    job: ClusterJob | None = None
 
     @classmethod
-    def of_this_process(cls, run_id: str, job: Job | None = None) -> "Lease":
+    def of_this_process(cls, run_id: str, job: ClusterJob | None = None) -> "Lease":
         return cls(
             run_id,
             socket.gethostname(),
@@ -72,8 +70,7 @@ class Lease:
         """Raises ValueError or TypeError for what is no lease."""
         values = json.loads(content)
         job = values.pop("job", None)
-        kind = DataflowJob if job and "starts_later" in job else FlinkJob
-        return cls(**values, job=kind(**job) if job else None)
+        return cls(**values, job=ClusterJob(**job) if job else None)
 
     def is_over(self, now_s: float) -> bool:
         """Whether its holder is done, known to be dead, or has not been heard of for too long.
@@ -94,7 +91,7 @@ def new_run_id() -> str:
     return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
 
 
-def take_lease(store: OutputStore, run_id: str, take_over: bool, job: Job | None = None) -> "HeldLease":
+def take_lease(store: OutputStore, run_id: str, take_over: bool, job: ClusterJob | None = None) -> "HeldLease":
     """The lease on `store` for `run_id`.
 
     Args:
