@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+from pipeline.job_file import read_job_file, split_names, suggest
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
-from schemas.tasks import new_task
 
-# What a job file has to give for an option of a type; YAML takes `language: no` for false.
-KINDS = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
 FLAGS = [field for field in dataclasses.fields(JobOptions) if field.metadata["flag"]]
 DESCRIPTION = "Labels a corpus of recordings: a manifest in, Parquet out. Start the same command again to go on."
 
@@ -142,16 +140,12 @@ def _add_flag(command: argparse.ArgumentParser, field: "dataclasses.Field[Any]")
         several = typing.get_origin(kind) is tuple
         command.add_argument(
             f"--{field.name}",
-            type=_names if several else kind,
+            type=split_names if several else kind,
             action="extend" if several else "store",
             default=None,
             metavar=field.name.upper(),
             help=text,
         )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def merge_options(known: argparse.Namespace) -> JobOptions:
@@ -160,46 +154,11 @@ def merge_options(known: argparse.Namespace) -> JobOptions:
     Raises:
         JobError: the job file names what is no option, or gives it a value of another type.
     """
-    values = _read_config(known.config) if known.config else {}
+    values = read_job_file(known.config) if known.config else {}
     for field in dataclasses.fields(JobOptions):
         if (value := getattr(known, field.name, None)) is not None:
             values[field.name] = tuple(value) if isinstance(value, list) else value
     return JobOptions(**values)
-
-
-def _read_config(path: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = yaml.safe_load(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise JobError(f"--config={path} cannot be read: {error}") from error
-    if found is None:  # an empty file
-        return {}
-    if not isinstance(found, dict):
-        raise JobError(f"--config={path} does not hold options by name")
-    return {name: _config_value(path, name, value) for name, value in found.items()}
-
-
-def _config_value(path: str, name: str, value: Any) -> Any:
-    kinds = typing.get_type_hints(JobOptions)
-    if name not in kinds:
-        raise JobError(f"{path}: there is no option {name!r}{_suggest(str(name), list(kinds))}")
-    kind = kinds[name]
-    if name == "new_tasks":
-        if not isinstance(value, dict):
-            raise JobError(f"{path}: new_tasks is {value!r}; give tasks by name, each with a prompt")
-        return tuple(new_task(str(task), found) for task, found in value.items())
-    if typing.get_origin(kind) is tuple:
-        if isinstance(value, dict):
-            return tuple(f"{key}={column}" for key, column in value.items())
-        return tuple(str(one) for one in value) if isinstance(value, list) else _names(str(value))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not kind:
-        raise JobError(f"{path}: {name} is {value!r}; give {KINDS[kind]}")
-    return value
 
 
 def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser) -> None:
@@ -225,13 +184,8 @@ def _refuse(unknown: Sequence[str], parser: argparse.ArgumentParser, beam_flags:
     for argument in unknown:
         name = argument.partition("=")[0]
         if name.startswith("-"):
-            parser.error(f"there is no option {name}{_suggest(name, [*ours, *beam_flags])}")
+            parser.error(f"there is no option {name}{suggest(name, [*ours, *beam_flags])}")
         parser.error(f"there is one argument too many: {argument}")
-
-
-def _suggest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _set_up_logging(verbose: bool) -> None:
