@@ -31,8 +31,8 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
     pipeline_options = embedded_options(beam_flags)
     check_models_are_named(options)
     check_places(manifest, output)
-    assignments, models = assign(options, is_embedded(pipeline_options))
     place = find_place(pipeline_options)
+    assignments, models = assign(options, is_embedded(pipeline_options))
     with launched_run(manifest, output, options, models, place) as run:
         if place.starts_later:
             start_job(run, assignments, pipeline_options)

@@ -22,6 +22,6 @@ def test_many_rows_come_through_several_threads_whole(tmp_path: Path) -> None:
     store, counters = OutputStore(str(tmp_path / "out")), Counters("many-rows")
     store.create("parts.txt", b"")
     with new_pipeline(embedded_options(["--direct_num_workers=2"])) as pipeline:
-        manifest_rows = pipeline | ReadManifest([str(manifest)], ManifestShape(), 0, 1.0, counters)
+        manifest_rows = pipeline | ReadManifest([str(manifest)], ManifestShape(), 0, store, 1.0, counters)
         _ = manifest_rows.recordings | SkipAnnotated(store, "parts.txt", False, counters)
     assert counters.here()["to_do"] == ROWS
