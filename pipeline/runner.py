@@ -68,6 +68,8 @@ def find_place(options: PipelineOptions) -> Place:
     check_restarts(master)
     if flink.parallelism <= 0:
         flink.parallelism = count_slots(master)
+    if flink.parallelism <= 0:
+        raise JobError(f"the Flink cluster at {master} has no task slots now: give --parallelism")
     return Place(flink.parallelism, "flink", master, name)
 
 

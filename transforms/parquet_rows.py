@@ -110,9 +110,10 @@ def _rows_with_audio(parquet: pq.ParquetFile, file: BinaryIO, group: int, audio:
         rest = values.pop(audio.column, None) or {}  # what else is in the struct
         path = f"{rest.get('path') or ''}"
         values |= {f"{audio.column}.{name}": value for name, value in rest.items()}
+        has_bytes = next(there)  # of a row with a problem too: the two go side by side
         if found.problem:
             yield found
-        elif next(there):
+        elif has_bytes:
             suffix = PurePosixPath(path).suffix.lower()
             known = suffix if suffix in AUDIO_SUFFIXES else ""
             place = ParquetPlace(audio.manifest, audio.version, audio.bytes_path, group, row, mean_bytes, known)
