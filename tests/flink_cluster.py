@@ -112,16 +112,17 @@ class FlinkCluster:
 
     def wait_for_task_managers(self, count: int) -> None:
         deadline = time.monotonic() + START_S
-        while self._task_managers() < count:
+        while (ready := self._task_managers()) is None or ready < count:
             assert time.monotonic() < deadline, f"no {count} TaskManagers; see the logs in {self.folder}"
             assert all(process.poll() is None for process in self.processes.values()), f"see {self.folder}"
             time.sleep(0.2)
 
-    def _task_managers(self) -> int:
+    def _task_managers(self) -> int | None:
+        """How many have reported; None while the JobManager does not answer, so that a cluster of none is waited for."""
         try:
             return int(self.rest("/overview")["taskmanagers"])
-        except OSError:  # the JobManager is not up yet
-            return 0
+        except OSError:
+            return None
 
     def python_workers(self, task_manager: str) -> list[psutil.Process]:
         """The Python processes that a TaskManager has started, not their children."""
