@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 
 from model.checkpoint import Checkpoint
-from model.device import check_compute_type, choose_device
+from model.fitting_tasks import check_tasks_fit, is_asked_in_words
 from model.qwen2_audio_files import check_qwen2_audio
+from model.qwen2_audio_model import load_prompts
+from model.torch_copies import check_torch_device
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import Recording
 from schemas.tasks import Task
 
 
-def check_qwen2_audio_job(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> None:
-    """Raises JobError where the checkpoint is not whole, or cannot do what is asked; `here`: looks at this machine."""
+def check_qwen2_audio_job(
+    checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool
+) -> tuple[Task, ...]:
+    """As EngineModule.check_job."""
     check_qwen2_audio(checkpoint)
-    from model.qwen2_audio_model import DTYPES, load_prompts
-
+    check_tasks_fit(checkpoint.name, "Qwen2-Audio, which answers in words", tasks, is_asked_in_words)
     prompts = load_prompts(checkpoint.folder)
     if not prompts.chat and (turns := [task.name for task in tasks if task.base_prompt is None]):
         raise JobError(
@@ -28,7 +31,5 @@ def check_qwen2_audio_job(checkpoint: Checkpoint, options: JobOptions, tasks: Se
     except RowError as error:
         raise JobError(f"task {task.name} cannot be asked of {checkpoint.name}: {error.message}") from error
     if here:
-        import torch
-
-        chosen = choose_device(options.device, torch.cuda.device_count())
-        check_compute_type(options.compute_type, set(DTYPES), chosen)
+        check_torch_device(options)
+    return tuple(tasks)

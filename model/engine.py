@@ -1,18 +1,17 @@
-"""The contract of every engine, and how one is chosen from a checkpoint."""
+"""The contract of every engine, and how one is chosen from what a model is."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
 from model.checkpoint import Checkpoint, local_checkpoint
+from model.source import Source
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import Answers, Clip
 from schemas.tasks import Task
-
-Kind = Literal["whisper_ctranslate2", "qwen2_audio"]
-# Engines load torch and transformers, which takes seconds: they are imported where one is needed.
 
 
 class Engine(Protocol):
@@ -26,49 +25,111 @@ class Engine(Protocol):
         ...
 
 
-def check_checkpoint(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> None:
-    """Raises JobError when no engine runs this checkpoint, or the one that does cannot do what is asked.
+class EngineModule(Protocol):
+    """The module of an engine; imported when needed, because it loads torch or another runtime, which takes seconds."""
 
-    Args:
-        here: whether it will run on this machine, so that devices can be looked at.
+    def check_job(self, source: Any, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
+        """The tasks with what only the model knows put in: labels of its own, dimensions of its vectors.
+
+        Args:
+            here: whether it will run on this machine, so that devices can be looked at.
+
+        Raises:
+            JobError: the model is not whole, or cannot do what is asked.
+        """
+        ...
+
+    def open_engine(self, source: Any, options: JobOptions) -> Engine:
+        """Loads the model of a checked job; raises JobError or MachineError where it cannot be loaded."""
+        ...
+
+
+def _whisper_ctranslate2() -> EngineModule:
+    from model import whisper_ctranslate2
+
+    return whisper_ctranslate2
+
+
+def _qwen2_audio() -> EngineModule:
+    from model import qwen2_audio
+
+    return qwen2_audio
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Checkpoints that one engine runs.
+
+    Attributes:
+        about: what people call them, with an example.
+        runs: whether a folder with this config.json (empty where there is none) is one of them.
+        load: imports the engine's module.
+        options: of those that only some engines have a use for, the ones that this engine has.
     """
-    if engine_kind(checkpoint) == "qwen2_audio":
-        from model.check_qwen2_audio import check_qwen2_audio_job
 
-        check_qwen2_audio_job(checkpoint, options, tasks, here)
-    else:
-        from model.check_whisper import check_whisper_job
-
-        check_whisper_job(checkpoint, options, tasks, here)
+    about: str
+    runs: Callable[[Path, Mapping[str, Any]], bool]
+    load: Callable[[], EngineModule]
+    options: frozenset[str] = frozenset()
 
 
-def check_options(checkpoints: Sequence[Checkpoint], options: JobOptions) -> None:
+def _of_type(*model_types: str) -> Callable[[Path, Mapping[str, Any]], bool]:
+    return lambda folder, config: config.get("model_type") in model_types
+
+
+# The first that runs a checkpoint is taken.
+FAMILIES = (
+    Family(
+        "Whisper in CTranslate2's format (Systran/faster-whisper-large-v3)",
+        lambda folder, config: (folder / "model.bin").is_file() and "lang_ids" in config,
+        _whisper_ctranslate2,
+        frozenset({"beam_size", "timestamps"}),
+    ),
+    Family("Qwen2-Audio (Qwen/Qwen2-Audio-7B-Instruct)", _of_type("qwen2_audio"), _qwen2_audio),
+)
+# Options that not every engine has a use for: whether one is set, and what it means.
+SPECIAL_OPTIONS: Mapping[str, tuple[Callable[[JobOptions], bool], str]] = {
+    "beam_size": (lambda options: options.beam_size > 1, "answers greedily"),
+    "timestamps": (lambda options: options.timestamps, "does not time phrases"),
+}
+
+
+def check_source(source: Source, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
+    """As EngineModule.check_job, whatever the model is."""
+    return _module(source).check_job(source, options, tasks, here)
+
+
+def check_options(sources: Sequence[Source], options: JobOptions) -> None:
     """Raises JobError for an option that no model of the job has a use for."""
-    if any(engine_kind(checkpoint) == "whisper_ctranslate2" for checkpoint in checkpoints):
-        return
-    if options.beam_size > 1:
-        raise JobError(f"--beam_size={options.beam_size} does not work: Qwen2-Audio answers greedily; leave it out")
-    if options.timestamps:
-        raise JobError("--timestamps does not work: Qwen2-Audio does not time phrases; leave it out")
+    used = frozenset[str]().union(*(_used_options(source) for source in sources))
+    names = ", ".join(source.name for source in sources)
+    for name, (is_set, lack) in SPECIAL_OPTIONS.items():
+        if is_set(options) and name not in used:
+            value = getattr(options, name)
+            flag = f"--{name}" if value is True else f"--{name}={value}"
+            raise JobError(f"{flag} does not work: {names} {lack}; leave it out")
 
 
-def open_engine(checkpoint: Checkpoint, options: JobOptions) -> Engine:
-    """Loads the engine that a checked checkpoint calls for, on the machine that asks.
+def open_source(source: Source, options: JobOptions) -> Engine:
+    """Loads the engine that a checked model calls for, on the machine that asks.
 
     Raises:
         MachineError, JobError: the checkpoint's files cannot be had here, or are others here.
     """
-    checkpoint = local_checkpoint(checkpoint)
-    if engine_kind(checkpoint) == "qwen2_audio":
-        from model.qwen2_audio import Qwen2Audio
-
-        return Qwen2Audio(checkpoint.folder, options)
-    from model.whisper_ctranslate2 import WhisperCTranslate2
-
-    return WhisperCTranslate2(checkpoint.folder, options)
+    if isinstance(source, Checkpoint):
+        source = local_checkpoint(source)
+    return _module(source).open_engine(source, options)
 
 
-def engine_kind(checkpoint: Checkpoint) -> Kind:
+def _module(source: Source) -> EngineModule:
+    return family_of(source).load()
+
+
+def _used_options(source: Source) -> frozenset[str]:
+    return family_of(source).options
+
+
+def family_of(checkpoint: Checkpoint) -> Family:
     """Which engine runs a checkpoint.
 
     Raises:
@@ -76,20 +137,16 @@ def engine_kind(checkpoint: Checkpoint) -> Kind:
     """
     folder = Path(checkpoint.folder)
     config = _config(folder)
-    if (folder / "model.bin").is_file() and "lang_ids" in config:
-        return "whisper_ctranslate2"
-    if config.get("model_type") == "qwen2_audio":
-        return "qwen2_audio"
+    for family in FAMILIES:
+        if family.runs(folder, config):
+            return family
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
     kind = f"a model of type {config['model_type']!r}: " if "model_type" in config else ""
-    raise JobError(
-        f"model {checkpoint.name} is not one that earmark runs. It runs Qwen2-Audio (such as"
-        " Qwen/Qwen2-Audio-7B-Instruct) and Whisper in CTranslate2's format (such as"
-        f" Systran/faster-whisper-large-v3); found {kind}{found}"
-    )
+    known = ", ".join(family.about for family in FAMILIES)
+    raise JobError(f"model {checkpoint.name} is not one that earmark runs. It runs {known}; found {kind}{found}")
 
 
-def _config(folder: Path) -> dict[str, object]:
+def _config(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / "config.json").read_text()))
     except FileNotFoundError:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.records import LabelAnswer, LabelScore, TextAnswer, TextSegment, Transcript
+import numpy as np
+
+from schemas.records import LabelAnswer, LabelScore, TextAnswer, TextSegment, Transcript, VectorAnswer
 
 # Written without spaces between words (whisper/tokenizer.py, split_to_word_tokens).
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
@@ -17,12 +19,14 @@ class SpokenPart:
     Attributes:
         segments: the text, in pieces with their times; none where it wrote nothing.
         logprob_sum: of `tokens` tokens, the end token among them.
+        language: of the text, where the model knows it.
     """
 
     segments: tuple[TextSegment, ...]
     logprob_sum: float
     tokens: int
     flags: frozenset[str]
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,14 @@ class LabelPart:
     weight: float
     logprobs: tuple[float, ...]
     tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorPart:
+    """A vector, float32 (dimensions,), of one segment, and how much the segment counts."""
+
+    weight: float
+    vector: np.ndarray
 
 
 def join_transcript(parts: Sequence[SpokenPart], language: str | None) -> Transcript:
@@ -88,3 +100,9 @@ def join_labels(labels: Sequence[str], parts: Sequence[LabelPart]) -> LabelAnswe
         tuple(map(LabelScore, labels, scores)),
         logprobs[likeliest_label],
     )
+
+
+def join_vectors(parts: Sequence[VectorPart]) -> VectorAnswer:
+    """Mean of the parts' vectors, weighted."""
+    mean = np.average([part.vector for part in parts], axis=0, weights=[part.weight for part in parts])
+    return VectorAnswer(tuple(mean.astype(np.float32).tolist()))

@@ -6,8 +6,6 @@ its neighbours, and is that of transformers' `generate` for the clip and the pro
 
 import dataclasses
 import logging
-import os
-import queue
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,17 +14,19 @@ from functools import partial
 from typing import TypeAlias
 
 import numpy as np
-import torch
 
 from model.batching import plan_batches, run_halving
+from model.check_qwen2_audio import check_qwen2_audio_job
+from model.checkpoint import Checkpoint
 from model.decode_greedily import Said
 from model.join_answers import LabelPart, SpokenPart, join_labels, join_text, join_transcript
 from model.questions import Question
 from model.qwen2_audio_encoder import SAMPLES_PER_TOKEN
-from model.qwen2_audio_model import AudioGroup, Qwen2AudioModel, load_models, load_prompts
+from model.qwen2_audio_model import AudioGroup, load_models, load_prompts
 from model.shared_prefix import Weighed
 from model.slot_cache import GROWTH_SLOTS
 from model.text_flags import is_repetitive, is_too_fast
+from model.torch_copies import Copies
 from schemas.errors import MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, Segment, TextSegment
@@ -63,16 +63,12 @@ class Qwen2Audio:
 
     def __init__(self, folder: str, options: JobOptions):
         self._options = options
-        torch.set_num_threads(options.model_threads or os.cpu_count() or 1)
-        models = load_models(folder, options.device, options.compute_type)
+        models = load_models(folder, options)
         self._prompts = load_prompts(folder)
         kind = "an Instruct checkpoint, in turns" if self._prompts.chat else "a base checkpoint"
         log.info("Qwen2-Audio is asked as %s", kind)
         self._stack = models[0].stack
-        # Threads take a copy for a batch and put it back, so that each device has one batch at a time.
-        self._models: queue.SimpleQueue[Qwen2AudioModel] = queue.SimpleQueue()
-        for model in models:
-            self._models.put(model)
+        self._models = Copies(models)
 
     def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
         """An answer to every task for each clip; segments in which nobody speaks have no transcript."""
@@ -128,11 +124,8 @@ class Qwen2Audio:
         """Results of `part`, which is `batch`, whose audio `groups` is, or a piece of it."""
         if len(part) < len(batch):
             groups = self._stacked(part)
-        model = self._models.get()
-        try:
+        with self._models.one() as model:
             return model.answer(self._prompts.head, groups, [piece.questions for piece in part])
-        finally:
-            self._models.put(model)
 
     def _answer(
         self, clip: Clip, tasks: Sequence[Task], asked: _Asked, found: Sequence[tuple[_Piece, _Results]]
@@ -187,6 +180,14 @@ class Qwen2Audio:
             if isinstance(one, Weighed)
         ]
         return join_labels(task.labels, parts)
+
+
+check_job = check_qwen2_audio_job
+
+
+def open_engine(checkpoint: Checkpoint, options: JobOptions) -> Qwen2Audio:
+    """As EngineModule.open_engine."""
+    return Qwen2Audio(checkpoint.folder, options)
 
 
 def _weight(piece: _Piece) -> int:

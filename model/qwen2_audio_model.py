@@ -1,33 +1,28 @@
 """A Qwen2-Audio checkpoint in memory: one copy a device, in 32 bits on a CPU and in bfloat16 on a GPU."""
 
 import contextlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from transformers import AutoProcessor, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
-from transformers.utils.logging import disable_progress_bar
 
 from model.batching import cut_alike
 from model.decode_greedily import Said
-from model.device import choose_device
 from model.log_mels import LogMels
 from model.questions import Question
 from model.qwen2_audio_encoder import SAMPLES_PER_TOKEN, encode_audio
 from model.qwen2_audio_files import reads_turns
 from model.qwen2_audio_prompts import Prompts
 from model.shared_prefix import PrefixSharer, Weighed
+from model.torch_copies import load_copies
 from schemas.errors import JobError
+from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ
 
-log = logging.getLogger("earmark")
-disable_progress_bar()  # of loading, in the middle of earmark's own
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-DEFAULT_DTYPES = {"cpu": "float32", "cuda": "bfloat16"}
 MAX_PADDING = 1.05  # padded over real audio of what the encoder takes in at once
 MIN_FRAMES = 3  # of a spectrogram; fewer make no audio token, so what is shorter gets silence behind it
 LONGEST_AUDIO_TOKENS = 30 * SAMPLE_RATE_HZ // SAMPLES_PER_TOKEN
@@ -100,28 +95,21 @@ def _stops(model: Qwen2AudioForConditionalGeneration) -> list[int]:
     return stops if isinstance(stops, list) else [stops]
 
 
-def load_models(folder: str, device: str, compute_type: str) -> list[Qwen2AudioModel]:
+def load_models(folder: str, options: JobOptions) -> list[Qwen2AudioModel]:
     """A copy of the checkpoint on each visible CUDA device, or one on the CPU.
 
     Raises:
         JobError: there is no such device, or the weights cannot be loaded.
     """
-    chosen = choose_device(device, torch.cuda.device_count())
-    places = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if chosen == "cuda" else ["cpu"]
-    numbers = DEFAULT_DTYPES[chosen] if compute_type == "default" else compute_type
-    log.info("Qwen2-Audio on %s, computing in %s", ", ".join(places), numbers)
-    return [_load(folder, place, DTYPES[numbers]) for place in places]
+    return load_copies("Qwen2-Audio", folder, options, partial(_load, folder))
 
 
 def _load(folder: str, place: str, dtype: torch.dtype) -> Qwen2AudioModel:
-    try:
-        model = Qwen2AudioForConditionalGeneration.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, local_files_only=True
-        )
-        extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
-        return Qwen2AudioModel(model.to(place), extractor)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise JobError(f"the model in {folder} cannot be loaded on {place}: {error}") from error
+    model = Qwen2AudioForConditionalGeneration.from_pretrained(
+        folder, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, local_files_only=True
+    )
+    extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    return Qwen2AudioModel(model.to(place), extractor)
 
 
 def load_prompts(folder: str) -> Prompts:

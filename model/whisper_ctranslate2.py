@@ -15,6 +15,8 @@ from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor
 
 from model.batching import plan_batches, run_halving
+from model.check_whisper import check_whisper_job
+from model.checkpoint import Checkpoint
 from model.device import choose_device
 from model.join_answers import SpokenPart, join_transcript
 from model.text_flags import is_repetitive, is_too_fast
@@ -206,6 +208,14 @@ class WhisperCTranslate2:
         if token is None:
             raise JobError(f"the model's tokenizer.json knows no {text}; it is not Whisper's")
         return int(token)
+
+
+check_job = check_whisper_job
+
+
+def open_engine(checkpoint: Checkpoint, options: JobOptions) -> WhisperCTranslate2:
+    """As EngineModule.open_engine."""
+    return WhisperCTranslate2(checkpoint.folder, options)
 
 
 def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, length: int) -> list[tuple[int, int, list[int]]]:

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from model.checkpoint import find_checkpoint
-from model.engine import check_checkpoint, check_options, open_engine
+from model.engine import check_options, check_source, open_source
+from model.source import find_source
 from pipeline.graph import build_graph
 from pipeline.launch import Run, check_places, launched_run
 from pipeline.runner import embedded_options, find_place, is_embedded, new_pipeline
 from pipeline.terminal import print_summary, show_progress
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
+from schemas.tasks import Task
 from transforms.annotate import Assignment
 from transforms.decode_audio import Decode
 from transforms.decode_recordings import decode_requests
@@ -50,24 +51,24 @@ def check_models_are_named(options: JobOptions) -> None:
         raise JobError(f"no model is named for {names}: give --model a folder, a URL or a hub id (README.md, A model)")
 
 
-def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[str, str]]:
-    """Who answers what, and for each task's name the identity of its checkpoint.
+def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[Task, str]]:
+    """Who answers what, and for each task, in the order of --task, the identity of its model.
 
     Raises:
         JobError: a model cannot be had, or cannot do what is asked of it.
     """
     assignments: list[Assignment] = []
-    models: dict[str, str] = {}
+    models: dict[Task, str] = {}
     asked = options.models()
     check_models_are_named(options)
-    checkpoints = {name: find_checkpoint(name) for name in asked}
-    check_options(list(checkpoints.values()), options)
-    for name, tasks in asked.items():
-        checkpoint = checkpoints[name]
-        check_checkpoint(checkpoint, options, tasks, here)
-        assignments.append(Assignment(functools.partial(open_engine, checkpoint, options), tasks))
-        models |= {task.name: checkpoint.identity for task in tasks}
-    return assignments, models
+    sources = {name: find_source(name) for name in asked}
+    check_options(list(sources.values()), options)
+    for name, asked_tasks in asked.items():
+        source = sources[name]
+        tasks = check_source(source, options, asked_tasks, here)
+        assignments.append(Assignment(functools.partial(open_source, source, options), tasks))
+        models |= dict.fromkeys(tasks, source.identity)
+    return assignments, dict(sorted(models.items(), key=lambda pair: options.task.index(pair[0].name)))
 
 
 def run_job(

@@ -27,7 +27,6 @@ def build_graph(
     What a runner starts over gives the same shards: everything hangs on `run`, which was written down at launch.
     """
     options, store, counters = run.options, run.store, Counters(run.run_id)
-    tasks = options.tasks()
     manifest = pipeline | ReadManifest(
         run.manifests, options.shape(), options.limit, store, options.max_failure_ratio, counters
     )
@@ -40,7 +39,7 @@ def build_graph(
         | MeasureBandwidth()
         | SegmentSpeech(counters)
         | Annotate(assignments, counters)
-        | WritePart(store, tasks, run.fingerprint, options.max_failure_ratio, counters)
+        | WritePart(store, run.tasks, run.fingerprint, options.max_failure_ratio, counters)
     )
     return {
         "to_do": left.to_do | "CountToDo" >> beam.combiners.Count.Globally(),

@@ -14,6 +14,7 @@ from functools import cached_property
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.job_description import JobDescription
+from schemas.tasks import Task
 from transforms.cluster_job import ClusterJob, Runner
 from transforms.file_system import first_answer
 from transforms.find_manifests import find_manifests
@@ -61,11 +62,13 @@ class Run:
         run_id: sorts by the time of the start.
         manifests: files that are read, in order.
         output: folder or URL of the output.
+        tasks: as they are asked, in the order of the output's columns.
         fingerprint: of the JobDescription.
     """
 
     run_id: str
     options: JobOptions
+    tasks: tuple[Task, ...]
     manifests: tuple[str, ...]
     output: str
     fingerprint: str
@@ -111,12 +114,12 @@ def check_places(manifest: str, output: str) -> None:
 
 @contextlib.contextmanager
 def launched_run(
-    manifest: str, output: str, options: JobOptions, models: Mapping[str, str], place: Place
+    manifest: str, output: str, options: JobOptions, models: Mapping[Task, str], place: Place
 ) -> Iterator[Run]:
     """A run that holds the output, for as long as the context lasts.
 
     Args:
-        models: for each task's name, the identity of its checkpoint.
+        models: for each task, in order, the identity of its model.
 
     Raises:
         JobError: no manifest, no such file system, no permission, another job's output, another run at work.
@@ -124,7 +127,7 @@ def launched_run(
     manifests = tuple(find_manifests(manifest))
     output = output if "://" in output else os.path.abspath(output)
     description = JobDescription.of(options, models, SEGMENTATION)
-    run = Run(new_run_id(), options, manifests, output, description.fingerprint, place)
+    run = Run(new_run_id(), options, tuple(models), manifests, output, description.fingerprint, place)
     with contextlib.ExitStack() as until_the_end:
         try:
             _claim(run, description, until_the_end)

@@ -32,6 +32,9 @@ class JobOptions:
     translate_to: str = option("en", "language that translate answers in: " + ", ".join(LANGUAGE_NAMES))
     prompt: str = option("", "question of analyze, for rows that bring no prompt")
     free_labels: bool = option(False, "let the model write emotions and other labels as text, as evaluations do")
+    label_map: tuple[str, ...] = option(
+        (), "labels of a classifier by the task's own: emotion.hap=joy,emotion.neu=neutral"
+    )
     columns: tuple[str, ...] = option((), "which column holds what: audio=wav,id=key (" + ", ".join(COLUMNS) + ")")
     audio_root: str = option("", "what relative paths are relative to (default: the manifest's folder)")
     limit: int = option(0, "only the first N recordings of the manifest; 0 for all")
@@ -79,6 +82,9 @@ class JobOptions:
             task = dataclasses.replace(task, target_language=self.translate_to)
         if task.takes_row_prompt:
             task = dataclasses.replace(task, question=self.prompt)
+        pairs = (_of_label(entry) for entry in self.label_map)
+        mapped = tuple((theirs, ours) for name, theirs, ours in pairs if name == task.name)
+        task = dataclasses.replace(task, label_map=mapped)
         return dataclasses.replace(task, answer="text", labels=()) if task.labels and self.free_labels else task
 
     def models(self) -> dict[str, tuple[Task, ...]]:
@@ -108,8 +114,19 @@ class JobOptions:
         _check(once, "model", ",".join(self.model), "name one model for all tasks, and one for each TASK=MODEL")
         used = not for_all or bool(set(self.task) - set(of_tasks))
         _check(used, "model", ",".join(self.model), "every task has a model of its own; leave out the one for all")
+        for entry in self.label_map:
+            self._check_label_map(entry)
         if self.prompt and not any(task.takes_row_prompt for task in self.tasks()):
             raise JobError("--prompt is the question of analyze, which --task does not ask for; add it there")
+
+    def _check_label_map(self, entry: str) -> None:
+        name, theirs, ours = _of_label(entry)
+        _check(bool(name and theirs and ours), "label_map", entry, "write TASK.LABEL_OF_THE_MODEL=LABEL_OF_THE_TASK")
+        _check(name in self.task, "label_map", entry, f"--task does not ask for {name}; add it there")
+        task = self.known_tasks()[name]
+        _check(task.answer == "label", "label_map", entry, f"{name} has no labels")
+        known = task.labels_of_model or ours in task.labels
+        _check(known, "label_map", entry, f"{name} has the labels {', '.join(task.labels)}")
 
     def check(self) -> None:
         """Raises JobError with the value and the remedy for the first option that makes no sense."""
@@ -138,6 +155,13 @@ def _of_task(entry: str, tasks: Iterable[str]) -> tuple[str, str]:
     """An entry of --model as (task, model); ("", model) for the model of all other tasks."""
     task, equals, model = entry.partition("=")
     return (task, model) if equals and task in tasks else ("", entry)
+
+
+def _of_label(entry: str) -> tuple[str, str, str]:
+    """An entry of --label_map as (task, label of the model, label of the task)."""
+    left, _, ours = entry.rpartition("=")
+    name, _, theirs = left.partition(".")
+    return name, theirs, ours
 
 
 def _check(holds: bool, name: str, value: Any, remedy: str) -> None:

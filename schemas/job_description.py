@@ -22,8 +22,11 @@ class AskedTask:
     question: str
     answer: str
     labels: tuple[str, ...]
+    labels_of_model: bool
+    label_map: tuple[tuple[str, str], ...]
     max_new_tokens: int
     target_language: str
+    dimensions: int
 
     @classmethod
     def of(cls, task: Task, model: str) -> "AskedTask":
@@ -46,13 +49,13 @@ class JobDescription:
     beam_size: int
     compute_type: str
     segmentation: str
-    schema_version: int = 2
+    schema_version: int = 3
 
     @classmethod
-    def of(cls, options: JobOptions, models: Mapping[str, str], segmentation: str) -> "JobDescription":
-        """`models`: for each task's name, its checkpoint's identity: hub id at its commit, or a digest of the files."""
+    def of(cls, options: JobOptions, models: Mapping[Task, str], segmentation: str) -> "JobDescription":
+        """`models`: for each task, in order, its model's identity, such as a hub id at its commit."""
         return cls(
-            tuple(AskedTask.of(task, models[task.name]) for task in options.tasks()),
+            tuple(AskedTask.of(task, model) for task, model in models.items()),
             options.language,
             options.timestamps,
             options.beam_size,

@@ -150,16 +150,23 @@ class LabelAnswer:
     """The answer of a closed set: the likeliest label, and the scores of all of them, in the task's order.
 
     `avg_logprob` is the mean log-probability of a token of `label`, its end included: low where the model would rather
-    have said something else.
+    have said something else. A server that tells no likelihoods leaves it and `score` None, and `scores` empty.
     """
 
     label: str
-    score: float
+    score: float | None
     scores: tuple[LabelScore, ...]
-    avg_logprob: float
+    avg_logprob: float | None
 
 
-Answer: TypeAlias = Transcript | TextAnswer | LabelAnswer
+@dataclass(frozen=True, slots=True)
+class VectorAnswer:
+    """The answer of embed."""
+
+    vector: tuple[float, ...]
+
+
+Answer: TypeAlias = Transcript | TextAnswer | LabelAnswer | VectorAnswer
 Answers: TypeAlias = Mapping[str, Answer]  # by task
 
 

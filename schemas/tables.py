@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.records import Annotation, Failure
-from schemas.tasks import AnswerKind, Task
+from schemas.records import Annotation, Answer, Failure, VectorAnswer
+from schemas.tasks import Task
 
 TEXT_SEGMENT = pa.struct(
     [("start_s", pa.float64()), ("end_s", pa.float64()), ("text", pa.string()), ("avg_logprob", pa.float32())]
@@ -53,7 +53,12 @@ LABEL = pa.struct(
     ]
 )
 FAILURES = pa.schema([(field.name, pa.string()) for field in dataclasses.fields(Failure)])
-ANSWER_TYPES: Mapping[AnswerKind, pa.DataType] = {"transcript": TRANSCRIPT, "text": TEXT, "label": LABEL}
+STRUCTS: Mapping[str, pa.DataType] = {"transcript": TRANSCRIPT, "text": TEXT, "label": LABEL}
+
+
+def answer_type(task: Task) -> pa.DataType:
+    """The type of a task's column: a struct, or of a vector its numbers."""
+    return pa.list_(pa.float32(), task.dimensions) if task.answer == "vector" else STRUCTS[task.answer]
 
 
 def annotations_schema(tasks: Sequence[Task]) -> pa.Schema:
@@ -65,7 +70,7 @@ def annotations_schema(tasks: Sequence[Task]) -> pa.Schema:
         pa.field("extra", pa.map_(pa.string(), pa.string())),
         pa.field("audio", AUDIO, nullable=False),
     ]
-    return pa.schema(columns + [pa.field(task.name, ANSWER_TYPES[task.answer]) for task in tasks])
+    return pa.schema(columns + [pa.field(task.name, answer_type(task)) for task in tasks])
 
 
 def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) -> pa.Table:
@@ -82,13 +87,17 @@ def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) 
             "reference": row.recording.reference,
             "extra": list(row.recording.extra),
             "audio": dataclasses.asdict(row.facts),
-            **{task: dataclasses.asdict(answer) for task, answer in row.answers.items()},
+            **{task: _column_value(answer) for task, answer in row.answers.items()},
         }
         for row in annotations
     ]
     for row in rows:
         _check_fields("a row", row, pa.struct(schema))
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _column_value(answer: Answer) -> Any:
+    return list(answer.vector) if isinstance(answer, VectorAnswer) else dataclasses.asdict(answer)
 
 
 def _check_fields(where: str, value: Any, type: pa.DataType) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from schemas.errors import JobError
 
-AnswerKind = Literal["transcript", "text", "label"]
+AnswerKind = Literal["transcript", "text", "label", "vector"]
 
 # The seven emotions of MELD (Poria et al., 2019) and the six sounds of VocalSound (Gong et al., 2022).
 MELD_EMOTIONS = ("neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust")
@@ -32,6 +32,7 @@ MAX_NEW_TOKENS = 256
 RESERVED = ("id", "uri", "reference", "extra", "audio")
 PLACEHOLDER = re.compile(r"\{(language_tag|target|question|row_prompt)\}")
 NEW_TASK_KEYS = ("prompt", "labels", "max_new_tokens")
+LABELS_OF_MODEL = "checkpoint"  # what a job file writes for the labels that the model was trained on
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,12 @@ class Task:
             `{language_tag}`, `{target}`, `{question}` and `{row_prompt}` stand for what the row and the job say.
         chat_prompt: the same for an Instruct checkpoint.
         labels: the closed set of a "label" task.
+        labels_of_model: the closed set is the model's own, which is put in when the model is known.
+        label_map: pairs of a label of the model's own and the one of `labels` that it stands for.
         max_new_tokens: longest answer to one segment.
         target_language: code of the language that the answer is to be in; empty where that is the speech's own.
         question: what `{question}` stands for, and `{row_prompt}` in rows that bring no prompt.
+        dimensions: of a "vector" answer; 0 until the model is known.
     """
 
     name: str
@@ -55,9 +59,12 @@ class Task:
     chat_prompt: str
     answer: AnswerKind = "text"
     labels: tuple[str, ...] = ()
+    labels_of_model: bool = False
+    label_map: tuple[tuple[str, str], ...] = ()
     max_new_tokens: int = MAX_NEW_TOKENS
     target_language: str = ""
     question: str = ""
+    dimensions: int = 0
 
     @property
     def needs_speech(self) -> bool:
@@ -111,7 +118,7 @@ BUILT_IN = (
         "Recognize the emotion with keywords in English:",
         f"What is the speaker's emotion? Answer with one word of: {', '.join(MELD_EMOTIONS)}.",
         "label",
-        MELD_EMOTIONS,
+        labels=MELD_EMOTIONS,
     ),
     Task(
         "vocal_sound",
@@ -119,10 +126,11 @@ BUILT_IN = (
         "Classify the human vocal sound to VocalSound in English:",
         f"Which vocal sound is this? {_one_of(VOCAL_SOUNDS)}",
         "label",
-        VOCAL_SOUNDS,
+        labels=VOCAL_SOUNDS,
     ),
     Task("analyze", "the answer to the row's prompt, or to --prompt", "{row_prompt}", "{row_prompt}"),
     Task("chat", "the answer to what is said, which is the user's turn (Instruct checkpoints)", None, ""),
+    Task("embed", "one vector of the audio, to search and to group by", None, "", "vector"),
 )
 
 
@@ -142,10 +150,16 @@ def new_task(name: str, found: Any) -> Task:
         raise JobError(f"{where} holds {what}; give {', '.join(NEW_TASK_KEYS)}")
     prompt, labels = found.get("prompt"), found.get("labels", [])
     tokens = found.get("max_new_tokens", MAX_NEW_TOKENS)
+    if labels == LABELS_OF_MODEL:  # a classifier, which is not asked in words
+        about = "defined by the job file, with the labels of the model"
+        return Task(name, about, None, "", "label", labels_of_model=True)
     if not isinstance(prompt, str) or not prompt.strip():
         raise JobError(f"{where} has no prompt; give the question as text")
     if not isinstance(labels, list) or not all(isinstance(label, str) and label.strip() for label in labels):
-        raise JobError(f"{where}: labels is {labels!r}; give a list of texts (quote yes, no, on, off)")
+        raise JobError(
+            f"{where}: labels is {labels!r}; give a list of texts (quote yes, no, on, off), or"
+            f" the word {LABELS_OF_MODEL} for those of the model"
+        )
     labels = [label.strip() for label in labels]
     if len(labels) == 1 or len(set(labels)) < len(labels):
         raise JobError(f"{where}: labels is {labels!r}; give two or more, each once")
@@ -154,4 +168,4 @@ def new_task(name: str, found: Any) -> Task:
     # The prompt is the question itself, so that braces in it stay braces.
     kind: AnswerKind = "label" if labels else "text"
     about = "defined by the job file"
-    return Task(name, about, "{question}", "{question}", kind, tuple(labels), tokens, question=prompt)
+    return Task(name, about, "{question}", "{question}", kind, tuple(labels), max_new_tokens=tokens, question=prompt)

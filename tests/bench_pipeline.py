@@ -43,7 +43,7 @@ def time_command(manifest: str, output: str) -> dict[str, float]:
 
     import_s = time.perf_counter() - started
     loads: list[float] = []
-    real = model.engine.open_engine
+    real = model.engine.open_source
 
     @functools.wraps(real)
     def timed(*arguments):  # type: ignore[no-untyped-def]
@@ -52,7 +52,7 @@ def time_command(manifest: str, output: str) -> dict[str, float]:
         loads.append(time.perf_counter() - began)
         return engine
 
-    model.engine.open_engine = command.open_engine = timed  # both, so that it is pickled by its name
+    model.engine.open_source = command.open_source = timed  # both, so that it is pickled by its name
     began = time.perf_counter()
     assert command.annotate(manifest, output, command.JobOptions(model=(MODEL,)), []) == 0
     elapsed = time.perf_counter() - began
@@ -74,14 +74,14 @@ def decode_clips(recordings: "list[Recording]", detector: "SpeechDetector", scra
 
 
 def time_engine(manifest: str, output: str) -> dict[str, float]:
-    from model.checkpoint import find_checkpoint
-    from model.engine import open_engine
+    from model.engine import open_source
+    from model.source import find_source
     from model.speech_detector import SpeechDetector
     from schemas.job import JobOptions
     from schemas.manifest import ManifestShape
     from transforms.read_manifest import read_manifests
 
-    engine, detector = open_engine(find_checkpoint(MODEL), JobOptions()), SpeechDetector()
+    engine, detector = open_source(find_source(MODEL), JobOptions()), SpeechDetector()
     clips = decode_clips(list(read_manifests([manifest], ManifestShape())), detector, output)
     tasks = JobOptions().tasks()
     engine.annotate(clips[:8], tasks)

@@ -118,7 +118,7 @@ class FlinkCluster:
             time.sleep(0.2)
 
     def _task_managers(self) -> int | None:
-        """How many have reported; None while the JobManager does not answer, so that a cluster of none is waited for."""
+        """How many have reported; None while the JobManager does not answer."""
         try:
             return int(self.rest("/overview")["taskmanagers"])
         except OSError:

@@ -64,7 +64,8 @@ def run_here(
 
 def launched_here(manifest: Path, output: Path | str, options: JobOptions, workers: int) -> AbstractContextManager[Run]:
     """A launched run whose models are known by their names; where none is named, by "listening"."""
-    models = {task.name: name or "listening" for name, tasks in options.models().items() for task in tasks}
+    named = {task.name: name or "listening" for name, tasks in options.models().items() for task in tasks}
+    models = {task: named[task.name] for task in options.tasks()}
     return launched_run(str(manifest), str(output), options, models, Place(workers))
 
 

@@ -94,7 +94,7 @@ def test_an_option_that_one_of_several_models_has_a_use_for_is_taken(chat: Path)
     job = JobOptions(task=("transcribe", "caption"), model=models, timestamps=True, beam_size=2)
     assignments, identities = assign(job, here=True)
     assert [[task.name for task in assignment.tasks] for assignment in assignments] == [["transcribe"], ["caption"]]
-    assert identities == {
+    assert {task.name: identity for task, identity in identities.items()} == {
         "transcribe": find_checkpoint("whisper-tiny.en").identity,
         "caption": find_checkpoint(str(chat)).identity,
     }

@@ -11,7 +11,7 @@ import huggingface_hub
 import pytest
 
 from model.checkpoint import PACKAGED, Checkpoint, PackagedWeights, find_checkpoint, local_checkpoint
-from model.engine import check_checkpoint
+from model.engine import check_source
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
 
@@ -202,7 +202,7 @@ def test_a_worker_without_the_folder_says_which_and_where(tmp_path):
 
 
 def check(folder):
-    check_checkpoint(Checkpoint("m", str(folder), ""), JobOptions(), JobOptions().tasks(), here=False)
+    check_source(Checkpoint("m", str(folder), ""), JobOptions(), JobOptions().tasks(), here=False)
 
 
 def test_whisper_in_ctranslate2s_format_is_run(tmp_path):
@@ -228,6 +228,6 @@ def test_a_model_that_no_engine_runs_is_refused_with_what_was_found(tmp_path, fi
 @pytest.mark.parametrize("language", ["de", "klingon"])
 def test_a_language_that_the_model_does_not_know_is_refused_before_any_work(language: str) -> None:
     checkpoint = find_checkpoint("whisper-tiny.en")
-    check_checkpoint(checkpoint, JobOptions(language="en-US"), JobOptions().tasks(), here=False)
+    check_source(checkpoint, JobOptions(language="en-US"), JobOptions().tasks(), here=False)
     with pytest.raises(JobError, match=rf"--language={language} does not work: the model knows English only"):
-        check_checkpoint(checkpoint, JobOptions(language=language), JobOptions().tasks(), here=False)
+        check_source(checkpoint, JobOptions(language=language), JobOptions().tasks(), here=False)

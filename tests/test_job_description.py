@@ -27,7 +27,8 @@ OLD_JOB = {
 
 def description(models=(), segmentation="v1", **options):
     options = dataclasses.replace(JobOptions(task=EVERY_TASK, new_tasks=(NOISE,)), **options)
-    return JobDescription.of(options, {**dict.fromkeys(options.task, "m@1"), **dict(models)}, segmentation)
+    identities = {**dict.fromkeys(options.task, "m@1"), **dict(models)}
+    return JobDescription.of(options, {task: identities[task.name] for task in options.tasks()}, segmentation)
 
 
 def differences(before, now):

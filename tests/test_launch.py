@@ -21,7 +21,7 @@ def manifest(tmp_path):
 
 
 def launched(manifest, output):
-    return launched_run(manifest, str(output), JobOptions(), {"transcribe": "model@1"}, Place(1))
+    return launched_run(manifest, str(output), JobOptions(), dict.fromkeys(JobOptions().tasks(), "model@1"), Place(1))
 
 
 class Failing(MemoryFileSystem):

@@ -13,7 +13,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 
 from model.checkpoint import find_checkpoint
 from model.device import choose_device
-from model.engine import check_checkpoint
+from model.engine import check_source
 from model.whisper_ctranslate2 import MAX_NEW_TOKENS, WhisperCTranslate2
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
@@ -152,18 +152,18 @@ def test_text_is_cut_at_half_of_the_context_and_says_so(spoken: list[np.ndarray]
 
 def test_numbers_that_the_device_does_not_have_are_refused() -> None:
     checkpoint, tasks = find_checkpoint("whisper-tiny.en"), JobOptions().tasks()
-    check_checkpoint(checkpoint, JobOptions(device="cpu", compute_type="int8"), tasks, here=True)
+    check_source(checkpoint, JobOptions(device="cpu", compute_type="int8"), tasks, here=True)
     elsewhere = JobOptions(device="cpu", compute_type="float16")
-    check_checkpoint(checkpoint, elsewhere, tasks, here=False)
+    check_source(checkpoint, elsewhere, tasks, here=False)
     with pytest.raises(JobError, match=r"--compute_type=float16 is none that cpu has here: .*float32"):
-        check_checkpoint(checkpoint, elsewhere, tasks, here=True)
+        check_source(checkpoint, elsewhere, tasks, here=True)
 
 
 def test_what_whisper_does_not_do_is_refused_before_any_work() -> None:
     options = JobOptions(task=("transcribe", "caption", "emotion"))
     words = "whisper-tiny.en is Whisper, which transcribes and does nothing else; for caption, emotion name an"
     with pytest.raises(JobError, match=f"{words} audio-language model: --model caption="):
-        check_checkpoint(find_checkpoint("whisper-tiny.en"), options, options.tasks(), here=False)
+        check_source(find_checkpoint("whisper-tiny.en"), options, options.tasks(), here=False)
 
 
 def test_weights_that_cannot_be_loaded_are_refused(tmp_path: Path) -> None:
