@@ -24,7 +24,8 @@ TARGETS = {
     "ko": "Korean",
     "ar": "Arabic",
 }
-NAMES = ("transcribe", "translate", "caption", "emotion", "vocal_sound", "analyze", "chat")
+ASKED = ("transcribe", "translate", "caption", "emotion", "vocal_sound", "analyze", "chat")  # in words
+NAMES = (*ASKED, "embed")
 
 
 def task_of(name, **options):
@@ -42,6 +43,7 @@ def test_these_are_the_tasks_of_earmark():
         "vocal_sound": "label",
         "analyze": "text",
         "chat": "text",
+        "embed": "vector",
     }
     assert {task.name: ", ".join(task.labels) for task in BUILT_IN if task.labels} == {
         "emotion": MELD,
@@ -89,7 +91,7 @@ def test_an_instruct_checkpoint_is_asked_in_a_sentence(name, prompt, language):
 def test_no_prompt_is_left_with_a_placeholder_and_only_chat_is_for_instruct_checkpoints_alone():
     for task in JobOptions(task=NAMES, prompt="Who?").tasks():
         assert "{" not in task.prompt(True, "en", None) + task.prompt(False, "en", None)
-    assert [task.name for task in BUILT_IN if task.base_prompt is None] == ["chat"]
+    assert [task.name for task in BUILT_IN if task.base_prompt is None and task.answer != "vector"] == ["chat"]
 
 
 @pytest.mark.parametrize(("code", "name"), TARGETS.items())
@@ -214,7 +216,7 @@ def test_models_are_handed_tasks_with_the_options_put_in():
         ({"task": ()}, "--task= does not work: choose from transcribe, translate, caption"),
         ({"task": ("transcibe",)}, r"--task=transcibe .*choose from .*noise \(did you mean transcribe\?\)$"),
         ({"task": ("nois",)}, r"\(did you mean noise\?\)$"),
-        ({"task": ("xyz",)}, "choose from transcribe, .*, chat, noise$"),
+        ({"task": ("xyz",)}, "choose from transcribe, .*, chat, embed, noise$"),
         ({"task": ("caption", "caption")}, "--task=caption,caption .*name each task once"),
         ({"model": ("caption=x",)}, "--model=caption=… .*--task does not ask for caption; add it there"),
         ({"model": ("noise=x",)}, "--task does not ask for noise"),

@@ -161,8 +161,8 @@ def test_numbers_that_the_device_does_not_have_are_refused() -> None:
 
 def test_what_whisper_does_not_do_is_refused_before_any_work() -> None:
     options = JobOptions(task=("transcribe", "caption", "emotion"))
-    words = "whisper-tiny.en is Whisper, which transcribes and does nothing else; for caption, emotion name an"
-    with pytest.raises(JobError, match=f"{words} audio-language model: --model caption="):
+    words = "whisper-tiny.en is Whisper in CTranslate2's format, which transcribes .*; for caption, emotion name"
+    with pytest.raises(JobError, match=f"{words} another model: --model caption="):
         check_source(find_checkpoint("whisper-tiny.en"), options, options.tasks(), here=False)
 
 
