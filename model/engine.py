@@ -57,6 +57,12 @@ def _qwen2_audio() -> EngineModule:
     return qwen2_audio
 
 
+def _sherpa_onnx() -> EngineModule:
+    from model import sherpa_onnx_engine
+
+    return sherpa_onnx_engine
+
+
 def _run_own_engine() -> EngineModule:
     from model import run_own_engine
 
@@ -93,6 +99,12 @@ FAMILIES = (
         frozenset({"beam_size", "timestamps"}),
     ),
     Family("Qwen2-Audio (Qwen/Qwen2-Audio-7B-Instruct)", _of_type("qwen2_audio"), _qwen2_audio),
+    Family(
+        "Paraformer and others in ONNX (csukuangfj/sherpa-onnx-paraformer-zh-2023-09-14)",
+        lambda folder, config: not config and any(folder.glob("*.onnx")),
+        _sherpa_onnx,
+        frozenset({"timestamps"}),
+    ),
 )
 # Options that not every engine has a use for: whether one is set, and what it means.
 SPECIAL_OPTIONS: Mapping[str, tuple[Callable[[JobOptions], bool], str]] = {
