@@ -95,9 +95,11 @@ def find_sherpa_model(name: str, folder: Path, compute_type: str) -> SherpaModel
     roles = TRANSDUCER if _named(folder, "joiner") else ONE_FILE
     paths = {role: _choose(name, folder, role, compute_type) for role, _ in roles}
     first = paths[roles[0][0]]
-    model_type = _metadata(name, first).get("model_type", "")
+    metadata = _metadata(name, first)
+    model_type = metadata.get("model_type", "")
     for kind in KINDS:
         if model_type in kind.model_types and kind.roles[0][0] == roles[0][0]:
+            _check_tokens(name, folder / TOKENS, metadata.get("vocab_size", ""))
             files = tuple((argument, str(paths[role])) for role, argument in kind.roles)
             return SherpaModel(kind, str(folder / TOKENS), files)
     known = ", ".join(kind.about for kind in KINDS)
@@ -132,6 +134,15 @@ def _choose(name: str, folder: Path, role: str, compute_type: str) -> Path:
 
 def _numbers(path: Path) -> str:
     return next((numbers for numbers, suffix in SUFFIXES.items() if suffix and suffix in path.name), "float32")
+
+
+def _check_tokens(name: str, tokens: Path, vocab_size: str) -> None:
+    """Raises JobError where tokens are missing; NeMo's models have one more than they say, and others do not say."""
+    count = len(tokens.read_bytes().splitlines())
+    if vocab_size.isdigit() and count < int(vocab_size):
+        raise JobError(
+            f"model {name}: {tokens} has {count} tokens, the model {vocab_size}; put there the one that belongs to it"
+        )
 
 
 def _metadata(name: str, path: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ import numpy as np
 import sherpa_onnx
 
 from model.sherpa_onnx_files import SherpaModel
+from schemas.errors import JobError
 from schemas.records import SAMPLE_RATE_HZ
 
 # Less has no frame of features at all, or none after the models' subsampling, which ends the process.
@@ -28,6 +29,7 @@ def decode_alone(recognizer: Any, samples: np.ndarray) -> Any:
 
     Raises:
         RuntimeError, MemoryError: the model cannot be run.
+        JobError: tokens.txt is another model's.
     """
     if len(samples) < MIN_SAMPLES:
         samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
@@ -35,6 +37,10 @@ def decode_alone(recognizer: Any, samples: np.ndarray) -> Any:
     stream.accept_waveform(SAMPLE_RATE_HZ, samples.tolist())  # it takes an array number by number, a list faster
     try:
         recognizer.decode_stream(stream)
+    except IndexError as error:
+        raise JobError(
+            "the model wrote a token that its tokens.txt lacks; put there the one that belongs to it"
+        ) from error
     except RuntimeError as error:
         if "allocate memory" in str(error):  # onnxruntime's words
             raise MemoryError(str(error)) from error

@@ -15,7 +15,7 @@ MELS, STACKED = 80, 560  # of a frame, and of the seven that a Paraformer takes 
 WIDTH, STRIDE = 16, 4
 WORDS = [" he", "l", "lo", " wor", "ld", " good", " bye", "s", " yes", " no", "w", " a"]
 LETTERS = ["你", "好", "世", "界", "再", "见", "hel@@", "lo", "good", "bye", "天", "气"]
-CHARACTERS_METADATA = {"lfr_window_size": "7", "lfr_window_shift": "6"}
+STACKING = {"lfr_window_size": "7", "lfr_window_shift": "6"}
 
 
 def write_onnx(path: Path, graph: str, weights: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
@@ -38,29 +38,17 @@ def random_weights(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
 
 
-def write_paraformer(folder: Path) -> None:
-    """A token a frame of 60 ms; where two begin at the moment that a peak of a third of a frame says."""
+def write_paraformer(folder: Path, width: int = WIDTH, layers: int = 1) -> None:
+    """A token a frame of 60 ms, which begins where the first of the frame's three thirds has a peak.
+
+    Args:
+        width, layers: of feed-forward layers, each with four times as many hidden units.
+    """
     tokens = ["<blank>", "<s>", "</s>", *LETTERS]
     count = len(tokens)
-    graph = """
-        paraformer (float[N, T, 560] speech, int32[N] speech_lengths)
-            => (float[N, T, count] logits, int32[N] token_num, float[N, U] us_alphas, float[N, P] us_cif_peak)
-        {
-            mean = ReduceMean <axes = [1]> (speech)
-            heard = Sub(speech, mean)
-            scores = MatMul(heard, weights)
-            logits = Add(scores, bias)
-            token_num = Identity(speech_lengths)
-            one = ReduceMax <axes = [2]> (speech)
-            nothing = Mul(one, zero)
-            thirds = Add(nothing, peaks)
-            us_alphas = Reshape(thirds, flat)
-            first = Slice(us_alphas, at_0, at_1, on_1)
-            us_cif_peak = Concat <axis = 1> (us_alphas, first)
-        }
-    """.replace("count", str(count))
     weights = {
-        "weights": random_weights(STACKED, count),
+        "inwards": random_weights(STACKED, width) / STACKED**0.5,
+        "outwards": random_weights(width, count),
         "bias": np.array([-1e6] * 3 + [0] * len(LETTERS), np.float32),
         "zero": np.zeros(1, np.float32),
         "peaks": np.array([1, 0, 0], np.float32),
@@ -69,12 +57,40 @@ def write_paraformer(folder: Path) -> None:
         "at_1": np.array([1]),
         "on_1": np.array([1]),
     }
+    hidden = ""
+    for layer in range(layers):
+        weights[f"up_{layer}"] = random_weights(width, 4 * width, seed=layer) / width**0.5
+        weights[f"down_{layer}"] = random_weights(4 * width, width, seed=layer) / (4 * width) ** 0.5
+        hidden += f"""
+            wide_{layer} = MatMul(h_{layer}, up_{layer})
+            bent_{layer} = Relu(wide_{layer})
+            more_{layer} = MatMul(bent_{layer}, down_{layer})
+            h_{layer + 1} = Add(h_{layer}, more_{layer})"""
+    graph = f"""
+        paraformer (float[N, T, {STACKED}] speech, int32[N] speech_lengths)
+            => (float[N, T, {count}] logits, int32[N] token_num, float[N, U] us_alphas, float[N, P] us_cif_peak)
+        {{
+            mean = ReduceMean <axes = [1]> (speech)
+            heard = Sub(speech, mean)
+            h_0 = MatMul(heard, inwards)
+            {hidden}
+            scores = MatMul(h_{layers}, outwards)
+            logits = Add(scores, bias)
+            token_num = Identity(speech_lengths)
+            one = ReduceMax <axes = [2]> (speech)
+            nothing = Mul(one, zero)
+            thirds = Add(nothing, peaks)
+            us_alphas = Reshape(thirds, flat)
+            first = Slice(us_alphas, at_0, at_1, on_1)
+            us_cif_peak = Concat <axis = 1> (us_alphas, first)
+        }}
+    """
     metadata = {
         "model_type": "paraformer",
         "vocab_size": str(count),
         "neg_mean": ",".join(["-8"] * STACKED),
         "inv_stddev": ",".join(["0.2"] * STACKED),
-        **CHARACTERS_METADATA,
+        **STACKING,
     }
     write_onnx(folder / "model.onnx", graph, weights, metadata)
     write_tokens(folder, tokens)
@@ -111,7 +127,7 @@ def write_sense_voice(folder: Path) -> None:
         "neg_mean": ",".join(["-8"] * STACKED),
         "inv_stddev": ",".join(["0.2"] * STACKED),
         **languages,
-        **CHARACTERS_METADATA,
+        **STACKING,
     }
     write_onnx(folder / "model.onnx", graph, weights, metadata)
     write_tokens(folder, tokens)

@@ -1,6 +1,7 @@
 """Speech models in ONNX against sherpa-onnx's own recognizer, one recording at a time, and what is refused."""
 
 import dataclasses
+import importlib.machinery
 import importlib.util
 import json
 import shutil
@@ -14,15 +15,16 @@ import pytest
 import sherpa_onnx
 import soundfile
 import soxr
+import torch
 
 from model.checkpoint import Checkpoint, find_checkpoint
 from model.engine import check_options, check_source, open_source
-from model.sherpa_onnx_engine import SherpaOnnx, time_words
+from model.sherpa_onnx_engine import SherpaOnnx, _choose_device, time_words
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment, Transcript
 from tests.jobs import PHONE_PROMPTS, annotations, run_command, write_manifest
-from tests.small_onnx_models import WRITERS
+from tests.small_onnx_models import LETTERS, WRITERS
 
 FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 NEMO = {"model_type": "nemo_transducer"}
@@ -145,15 +147,17 @@ def test_with_timestamps_words_are_timed_in_the_file(
 
 def test_a_language_without_spaces_is_timed_by_tokens(folders: dict[str, Path], spoken: list[np.ndarray]) -> None:
     """Where words of another stand in it with spaces, the text stays what it is."""
-    (own,) = alone("paraformer", folders["paraformer"], spoken[-1:])
-    assert " " in own.text.strip() and len(own.timestamps) == len(own.tokens)
+    expected = alone("paraformer", folders["paraformer"], spoken)
+    assert sum(" " in own.text.strip() for own in expected) > 2
     engine = opened(folders["paraformer"], timestamps=True)
-    (by_token,) = transcripts(engine, [clip_of(spoken[-1], language="zh-CN")])
-    assert (by_token.text, by_token.language) == (own.text.strip(), "zh")
-    assert len(by_token.segments) > len(own.text.split())
-    (by_word,) = transcripts(engine, [clip_of(spoken[-1])])
-    assert (by_word.text, by_word.language) == (own.text.strip(), None)
-    assert [segment.text for segment in by_word.segments] == own.text.split()
+    by_token = transcripts(engine, [clip_of(samples, language="zh-CN") for samples in spoken])
+    by_word = transcripts(engine, [clip_of(samples) for samples in spoken])
+    for own, tokens, words in zip(expected, by_token, by_word, strict=True):
+        assert len(own.timestamps) == len(own.tokens)
+        assert (tokens.text, tokens.language) == (own.text.strip(), "zh")
+        assert len(tokens.segments) > 1 and any(segment.text in LETTERS for segment in tokens.segments)
+        assert (words.text, words.language) == (own.text.strip(), None)
+        assert [segment.text for segment in words.segments] == own.text.split()
 
 
 @pytest.mark.parametrize(
@@ -244,11 +248,11 @@ def test_numbers_are_chosen_by_compute_type(folders: dict[str, Path], spoken: li
     with pytest.raises(
         JobError, match=r"there is no encoder\*\.onnx in float16 .*; there are decoder-epoch-9-avg-1\.onnx"
     ):
-        opened(folder, compute_type="float16")
+        check(folder, compute_type="float16")
     with pytest.raises(
         JobError, match="--compute_type=bfloat16 is none that sherpa-onnx has here: float16, float32, int8"
     ):
-        opened(folder, compute_type="bfloat16")
+        check(folder, compute_type="bfloat16")
 
 
 @pytest.fixture
@@ -319,6 +323,33 @@ def test_what_would_end_the_process_is_refused_before_the_run(
     with pytest.raises(JobError, match=words) as refused:
         check(broken(kind, **changes))
     assert "\n" not in str(refused.value)
+
+
+def test_the_tokens_of_another_model_are_refused(broken: Any) -> None:
+    with pytest.raises(JobError, match=r"tokens\.txt has 3 tokens, the model 15; put there the one that belongs to it"):
+        check(broken("paraformer", tokens="<blank> 0\n<s> 1\n</s> 2\n"))
+
+
+def test_a_token_that_is_missing_stops_the_job(broken: Any, spoken: list[np.ndarray]) -> None:
+    """Where the model does not say how many it has, that is seen when it writes one of those."""
+    engine = opened(broken("zipformer_ctc", tokens="<blk> 0\n"))
+    with pytest.raises(JobError, match=r"wrote a token that its tokens\.txt lacks; put there the one that belongs"):
+        engine.annotate([clip_of(spoken[0])], JobOptions().tasks())
+
+
+@pytest.mark.parametrize(("devices", "chosen"), [(0, "cpu"), (1, "cuda")])
+def test_a_wheel_for_cuda_is_told_from_one_for_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: int, chosen: str
+) -> None:
+    """By the library that it brings; the wheel itself is in no package index."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libonnxruntime_providers_cuda.so").touch()
+    spec = importlib.machinery.ModuleSpec("sherpa_onnx", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+    assert _choose_device(JobOptions()) == chosen
+    assert _choose_device(JobOptions(device="cpu")) == "cpu"
 
 
 def test_what_it_does_not_do_is_refused(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
