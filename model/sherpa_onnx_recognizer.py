@@ -34,7 +34,7 @@ def decode_alone(recognizer: Any, samples: np.ndarray) -> Any:
     if len(samples) < MIN_SAMPLES:
         samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
     stream = recognizer.create_stream()
-    stream.accept_waveform(SAMPLE_RATE_HZ, samples.tolist())  # it takes an array number by number, a list faster
+    stream.accept_waveform(SAMPLE_RATE_HZ, samples)
     try:
         recognizer.decode_stream(stream)
     except IndexError as error:
