@@ -283,3 +283,11 @@ WRITERS: Mapping[str, Callable[[Path], None]] = {
     "zipformer_transducer": write_zipformer_transducer,
     "nemo_transducer": write_nemo_transducer,
 }
+
+
+def write_models(folder: Path) -> dict[str, Path]:
+    """One of each kind, in a folder of its own."""
+    for kind, write in WRITERS.items():
+        (folder / kind).mkdir()
+        write(folder / kind)
+    return {kind: folder / kind for kind in WRITERS}
