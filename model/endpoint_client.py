@@ -111,8 +111,12 @@ class EndpointClient:
         )
         return read_transcription(answer, self._of)
 
-    def check(self) -> None:
+    def check(self, try_out: Callable[[], object]) -> None:
         """Asks for the list of models, where the server has one, so that a job is not started in vain.
+
+        Args:
+            try_out: asks the model something, which is done where the list does not name it: some servers fetch what
+                they are asked for.
 
         Raises:
             JobError: the server cannot be reached, does not take the key, or has no such model.
@@ -129,9 +133,15 @@ class EndpointClient:
             raise JobError(f"model {endpoint.name} cannot be reached: {self._lost(error)}; is the server up?") from None
         except (RowError, MachineError) as error:
             raise JobError(f"model {endpoint.name} is not at a server of models: {error.args[-1]}") from error
-        if not {endpoint.model, f"models/{endpoint.model}"} & set(models):  # the latter is Gemini's way
-            known = shortened(", ".join(models)) or "none"
-            raise JobError(f"model {endpoint.name}: the server has no {endpoint.model}; it has {known}")
+        if {endpoint.model, f"models/{endpoint.model}"} & set(models):  # the latter is Gemini's way
+            return
+        try:
+            try_out()
+        except (RowError, MachineError, JobError) as error:
+            known = shortened(", ".join(models)) or "nothing"
+            raise JobError(
+                f"model {endpoint.name}: the server lists {known}, and not {endpoint.model}: {error.args[-1]}"
+            ) from error
 
     def _answer(self, send: Callable[[], Any]) -> bytes:
         """The body of an answer with a good status."""

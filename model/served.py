@@ -5,14 +5,12 @@ Each segment goes out as a WAV file of its own, once for each task, and all of a
 """
 
 import base64
-import io
 import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 
 from model.by_segment import Part, Parts, Piece, annotate_by_segment, label_weight
 from model.endpoint import Endpoint
@@ -22,6 +20,7 @@ from model.join_answers import ChosenPart, LabelPart, SpokenPart
 from model.said_labels import alike, label_logprobs, said_label
 from model.server_words import shortened
 from model.text_flags import is_repetitive, is_too_fast
+from model.wav_file import wav_of
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
@@ -91,18 +90,9 @@ class ServedModel:
     def _said(self, question: _Question) -> Part:
         """What an endpoint of chat/completions says."""
         piece, task = question.piece, question.task
-        content: list[dict[str, object]] = [
-            {
-                "type": "input_audio",
-                "input_audio": {"data": base64.b64encode(wav_of(piece.samples)).decode(), "format": "wav"},
-            }
-        ]
-        if question.prompt:
-            content.append({"type": "text", "text": question.prompt})
         is_label = task.answer == "label"
-        reply = self._client.chat(
-            [{"role": "user", "content": content}], task.max_new_tokens, TOP_LOGPROBS if is_label else 0
-        )
+        messages = [_message(wav_of(piece.samples), question.prompt)]
+        reply = self._client.chat(messages, task.max_new_tokens, TOP_LOGPROBS if is_label else 0)
         if not is_label:
             language = task.target_language or self._language(piece.clip.recording) if task.needs_speech else None
             return _spoken(question, reply.text.strip(), reply.finish_reason == "length", language)
@@ -138,7 +128,12 @@ def check_job(endpoint: Endpoint, options: JobOptions, tasks: Sequence[Task], he
     except RowError as error:
         raise JobError(f"--language={options.language} does not work: {error.message}") from error
     if here:
-        _client(endpoint, options).check()
+        client = _client(endpoint, options)
+        silence = wav_of(np.zeros(SAMPLE_RATE_HZ, np.float32))
+        if endpoint.protocol == "chat":
+            client.check(lambda: client.chat([_message(silence, "What do you hear?")], 1))
+        else:
+            client.check(lambda: client.transcribe(silence))
     return tuple(tasks)
 
 
@@ -153,14 +148,6 @@ def _client(endpoint: Endpoint, options: JobOptions) -> EndpointClient:
 
 def _is_transcribed(task: Task) -> bool:
     return task.answer == "transcript" and task.target_language in ("", "en")
-
-
-def wav_of(samples: np.ndarray) -> bytes:
-    """float32 mono at SAMPLE_RATE_HZ as a WAV file of 16 bits; what was 16 bits before is so again, bit by bit."""
-    numbers = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
-    file = io.BytesIO()
-    soundfile.write(file, numbers, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-    return file.getvalue()
 
 
 def language_code(wanted: str) -> str | None:
@@ -178,6 +165,12 @@ def _prompt(task: Task, recording: Recording) -> str:
     if task.takes_row_prompt and not prompt.strip():
         raise RowError("prompt", "the row has no prompt; add a column `prompt`, or --prompt for all such rows")
     return prompt
+
+
+def _message(wav: bytes, prompt: str) -> dict[str, object]:
+    """The user's turn: a WAV file, and the prompt where there is one."""
+    audio = {"type": "input_audio", "input_audio": {"data": base64.b64encode(wav).decode(), "format": "wav"}}
+    return {"role": "user", "content": [audio, {"type": "text", "text": prompt}] if prompt else [audio]}
 
 
 def _spoken(question: _Question, text: str, truncated: bool, language: str | None) -> SpokenPart:

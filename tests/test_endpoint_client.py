@@ -11,7 +11,7 @@ import pytest
 
 from model.endpoint import find_endpoint
 from model.endpoint_client import EndpointClient
-from model.served import wav_of
+from model.wav_file import wav_of
 from schemas.errors import JobError, MachineError, RowError
 from tests.misbehaving_server import (
     KEY,
@@ -54,6 +54,11 @@ def asked_in_words(server, **options):
 
 def base64_of(wav):
     return base64.b64encode(wav).decode()
+
+
+def checked(server, **options):
+    client = client_of(server, **options)
+    client.check(lambda: client.transcribe(WAV))
 
 
 def refusal(server, kind, answer=None, **options):
@@ -294,19 +299,39 @@ def test_nor_into_what_is_said_before_the_job(server, monkeypatch, caplog, statu
     monkeypatch.setenv("EARMARK_API_KEY", KEY)
     server.behave = lambda asked: refused(status, f"nobody has the key {KEY}")
     with pytest.raises(JobError, match=r"nobody has the key \[key\]") as raised:
-        client_of(server).check()
+        checked(server)
     assert KEY not in "".join(traceback.format_exception(raised.value)) + caplog.text
 
 
+@pytest.mark.parametrize(
+    ("listed", "answer", "words"),
+    [
+        (b'{"id": "a"}, {"id": "b"}', refused(404, "unknown"), "lists a, b, and not listener: .* is no path and model"),
+        (
+            b"",
+            refused(400, "unknown"),
+            r"lists nothing, and not listener: the server of listener refuses this \(400: u",
+        ),
+    ],
+)
+def test_a_model_that_is_not_listed_is_tried_out(server, listed, answer, words):
+    server.behave = lambda asked: Answer(b'{"data": [' + listed + b"]}") if asked.path == "/models" else well(asked)
+    checked(server)
+    assert server.paths() == ["/models", "/audio/transcriptions"]
+    server.behave = lambda asked: Answer(b'{"data": [' + listed + b"]}") if asked.path == "/models" else answer
+    with pytest.raises(JobError, match=words):
+        checked(server)
+
+
 def test_a_server_that_has_the_model_passes(server):
-    client_of(server).check()
+    checked(server)
     assert server.paths() == ["/models"]
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_a_server_without_a_list_of_models_passes(server, status):
     server.behave = lambda asked: refused(status)
-    client_of(server).check()
+    checked(server)
 
 
 @pytest.mark.parametrize(
@@ -318,24 +343,22 @@ def test_a_server_without_a_list_of_models_passes(server, status):
         ),
         (refused(503), r"is busy or down \(503: says the server\)"),
         (page(), r"is not at a server of models: http://.*/v1/models did not answer in JSON: <html>"),
-        (Answer(b'{"data": [{"id": "a"}, {"id": "b"}]}'), r"the server has no listener; it has a, b"),
-        (Answer(b'{"data": []}'), r"the server has no listener; it has none"),
         (Answer(b"{}"), r"/v1/models answered something else than was asked for: \{\}"),
     ],
 )
 def test_what_can_be_known_to_be_wrong_is_one_line_before_the_job(server, answer, words):
     server.behave = lambda asked: answer
     with pytest.raises(JobError, match=words) as raised:
-        client_of(server).check()
+        checked(server)
     assert "\n" not in str(raised.value)
 
 
 def test_a_server_that_is_not_there_is_one_line_before_the_job(server):
     server.behave = lambda asked: STALL
     with pytest.raises(JobError, match=r"#listener cannot be reached: .*; is the server up\?"):
-        client_of(server, timeout_s=0.2).check()
+        checked(server, timeout_s=0.2)
 
 
 def test_a_model_in_geminis_list_is_found(server):
     server.behave = lambda asked: Answer(b'{"data": [{"id": "models/listener"}]}')
-    client_of(server).check()
+    checked(server)

@@ -8,7 +8,7 @@ import pytest
 
 from model.endpoint import find_endpoint
 from model.engine import check_options, check_source, open_source
-from model.served import wav_of
+from model.wav_file import wav_of
 from schemas.errors import JobError, MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import Clip, LabelAnswer, TextAnswer, Transcript
@@ -195,6 +195,12 @@ def test_a_job_of_all_that_can_be_asked_passes(server: Server) -> None:
     assert checked(server.chat, *tasks) == tasks
     assert checked(server.transcriptions, TASKS["transcribe"], TASKS["translate"]) == tasks[:2]
     assert server.paths() == ["/models", "/models"]
+    server.behave = lambda asked: Answer(b'{"data": []}') if asked.path == "/models" else well(asked)
+    checked(server.chat, *tasks)
+    checked(server.transcriptions, TASKS["transcribe"])
+    tried = [(asked.path, asked.heard) for asked in server.asked if asked.samples is not None]
+    silence = "16000 samples, peak 0.00"
+    assert tried == [("/chat/completions", silence), ("/audio/transcriptions", silence)]
 
 
 def test_a_job_that_runs_elsewhere_asks_nothing_from_here(server: Server) -> None:
