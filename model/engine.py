@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from model.checkpoint import Checkpoint, local_checkpoint
+from model.endpoint import Endpoint
 from model.own_engine import OwnEngine
 from model.source import Source
 from schemas.errors import JobError, RowError
@@ -67,6 +68,12 @@ def _run_own_engine() -> EngineModule:
     from model import run_own_engine
 
     return run_own_engine
+
+
+def _served() -> EngineModule:
+    from model import served
+
+    return served
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +150,16 @@ def open_source(source: Source, options: JobOptions) -> Engine:
 def _module(source: Source) -> EngineModule:
     if isinstance(source, OwnEngine):
         return _run_own_engine()
+    if isinstance(source, Endpoint):
+        return _served()
     return family_of(source).load()
 
 
 def _used_options(source: Source) -> frozenset[str]:
     if isinstance(source, OwnEngine):
         return frozenset(SPECIAL_OPTIONS)  # it is given all options, and does with them what it will
+    if isinstance(source, Endpoint):
+        return frozenset()
     return family_of(source).options
 
 

@@ -1,11 +1,12 @@
-"""What answers, as a user names it: weights in a checkpoint, or an engine that another package brings."""
+"""What answers, as a user names it: weights in a checkpoint, a server that has them, or an engine of another package."""
 
 from typing import TypeAlias
 
 from model.checkpoint import Checkpoint, find_checkpoint
+from model.endpoint import Endpoint, find_endpoint, names_endpoint
 from model.own_engine import OwnEngine, find_own_engine, is_own_engine
 
-Source: TypeAlias = Checkpoint | OwnEngine
+Source: TypeAlias = Checkpoint | Endpoint | OwnEngine
 
 
 def find_source(name: str) -> Source:
@@ -14,6 +15,6 @@ def find_source(name: str) -> Source:
     Raises:
         JobError: nothing, with what to do.
     """
-    if is_own_engine(name):
-        return find_own_engine(name)
-    return find_checkpoint(name)
+    if names_endpoint(name):
+        return find_endpoint(name)
+    return find_own_engine(name) if is_own_engine(name) else find_checkpoint(name)
