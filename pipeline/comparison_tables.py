@@ -24,20 +24,20 @@ def print_comparison(found: Comparison) -> None:
 
 
 def _print_systems(found: Comparison) -> None:
+    failed = any(system.failed for system in found.systems)
     table = Table(box=None, padding=PADDING)
-    for header in ("", "recordings", "failed", "figure", "", "95 % interval", "without failures"):
-        table.add_column(header, justify="left" if header in ("", "figure") else "right")
+    for header in ("", "figure", "", "95 % interval", *(["without failures"] if failed else [])):
+        table.add_column(header, justify="left" if header == "figure" else "right", no_wrap=True)
     for system in found.systems:
-        say(f"{system.letter}  {system.output}")
-        table.add_row(system.letter, str(system.rows), str(system.failed))
-        for figure in system.figures:
-            without = shown(figure.name, figure.without_failures) if system.failed else ""
-            value = shown(figure.name, figure.value)
-            table.add_row("", "", "", NAMES[figure.name], value, shown_interval(figure), without)
-    console.print(table)
-    for system in found.systems:
+        say(f"{system.letter}  {system.output}: {system.rows} recordings, {system.failed} of them failed")
         for line in about_ids(system.lacks, f"recordings are not in {system.letter}, and are left out"):
-            say(f"  {line}")
+            say(f"   {line}")
+        for figure in system.figures:
+            without = [shown(figure.name, figure.without_failures)] if failed else []
+            value = shown(figure.name, figure.value)
+            table.add_row(system.letter, NAMES[figure.name], value, shown_interval(figure), *without)
+    if not found.no_references:
+        console.print(table)
 
 
 def _print_differences(found: Comparison) -> None:
