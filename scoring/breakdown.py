@@ -95,7 +95,7 @@ class Breakdown:
             JobError: no row has a value in a column.
         """
         for column, codes, of_rows in self._columns:
-            if set(codes) == {UNKNOWN}:
+            if set(codes) == {UNKNOWN} and column.name != "language":  # of labels it may well not be known
                 raise JobError(f"--by={column.name} does not work: no row has a value in such a column")
             rows = np.frombuffer(of_rows, np.int32)
             sizes = Counter(dict(zip(codes, np.bincount(rows, minlength=len(codes)).tolist(), strict=True)))

@@ -46,7 +46,7 @@ def compare(places: Sequence[str], options: EvaluateOptions, keep_options: KeepO
             load_answers(database, output, [task], f"answers_{letter}")
         notes = load_given(database, options, [f"answers_{letter}" for letter in letters])
         column = find_column(database, tasks[0], outputs[0].tasks, options.reference_column)
-        if column.problem and (options.references or options.reference_column):
+        if column.problem and options.reference_column:
             raise JobError(f"there are no references of {tasks[0].name}: {column.problem}; name another column or file")
         language = language_expression(tasks[0], outputs[0], options)
         kind: Kind = options.score_as or tasks[0].kind  # type: ignore[assignment]  # check() has seen that it is one

@@ -29,7 +29,9 @@ def intervals(
     """
     if not resamples or rows < 2:
         return {}
-    names = list(figures(np.ones(rows)))
+    names = [name for name, value in figures(np.ones(rows)).items() if np.isfinite(value)]
+    if not names:
+        return {}
 
     def statistic(drawn: np.ndarray, axis: int) -> np.ndarray:
         """Shape (figures, draws), of row numbers of shape (draws, rows)."""

@@ -58,7 +58,7 @@ def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: Evalu
         JobError: the expression is none, cannot be computed or is neither true nor false; or the manifest cannot be
             written, or would not say which part of a file a row is.
     """
-    _check_parts_of_files(database, given)
+    _check_parts_of_files(database)
     _add_functions(database, options, given)
     try:
         condition = duckdb.SQLExpression(options.expression)
@@ -73,18 +73,23 @@ def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: Evalu
         said = str(error).strip().splitlines()[0]
         raise JobError(f"--keep={options.expression} does not work: {said}") from error
     _write(database, options.to)
-    notes = (
-        () if given.references else ("a row is a whole file: name the manifest with --references if it selects parts",)
-    )
-    return Kept(options.expression, options.to, rows, of, unknown, notes)
+    return Kept(options.expression, options.to, rows, of, unknown, _notes(database, given))
 
 
-def _check_parts_of_files(database: duckdb.DuckDBPyConnection, given: EvaluateOptions) -> None:
+def _notes(database: duckdb.DuckDBPyConnection, given: EvaluateOptions) -> tuple[str, ...]:
+    if not given.references:
+        return ("every row is a whole file: if the manifest selected parts of files, name it with --references",)
+    unknown = "SELECT count(*) FROM judged WHERE passes_the_condition AND offset_s IS NULL"
+    (rows,) = database.execute(unknown).fetchall()[0]
+    return (f"{rows} rows are not in {given.references}, and are taken for whole files",) if rows else ()
+
+
+def _check_parts_of_files(database: duckdb.DuckDBPyConnection) -> None:
     """An output does not say which part of a file a row is; its manifest does."""
     found = database.execute(
         "SELECT id FROM joined WHERE offset_s IS NULL AND regexp_matches(id, ?) ORDER BY id LIMIT 1", [PART_OF_FILE]
     ).fetchall()
-    if found and not given.references:
+    if found:
         raise JobError(
             f"{found[0][0]} is a part of a file, which the output does not tell the bounds of; name the manifest with"
             " --references"
