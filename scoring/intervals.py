@@ -1,5 +1,6 @@
 """95 % intervals by the bootstrap: recordings are drawn again, with replacement, and each draw has its figures."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -38,16 +39,18 @@ def intervals(
         of_each = [figures(np.bincount(draw, minlength=rows).astype(np.float64)) for draw in np.atleast_2d(drawn)]
         return _transposed(of_each, names).reshape(len(names), *drawn.shape[:-1])
 
-    found = scipy.stats.bootstrap(
-        (np.arange(rows),),
-        statistic,
-        n_resamples=resamples,
-        batch=max(1, DRAWN_AT_ONCE // rows),
-        vectorized=True,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)  # it is told by leaving the interval out
+        found = scipy.stats.bootstrap(
+            (np.arange(rows),),
+            statistic,
+            n_resamples=resamples,
+            batch=max(1, DRAWN_AT_ONCE // rows),
+            vectorized=True,
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
     pairs = zip(names, np.atleast_1d(found.low), np.atleast_1d(found.high), strict=True)
     return {name: (float(low), float(high)) for name, low, high in pairs if np.isfinite([low, high]).all()}
 

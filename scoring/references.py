@@ -99,7 +99,8 @@ def own_references(database: duckdb.DuckDBPyConnection, answers: Sequence[str], 
         f" NULL::DOUBLE AS duration_s, NULL::BIGINT AS channel, {line} AS line FROM {table}"
         for line, table in enumerate(answers)
     )
-    database.execute(f"CREATE TABLE {name} AS SELECT DISTINCT ON (id) * FROM ({found}) ORDER BY id, line")
+    one_each = f"SELECT DISTINCT ON (id) * FROM ({found}) ORDER BY id, line" if len(answers) > 1 else found
+    database.execute(f"CREATE {'TABLE' if len(answers) > 1 else 'VIEW'} {name} AS {one_each}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
