@@ -1,4 +1,4 @@
-"""What answers, as a user names it: weights in a checkpoint, a server that has them, or an engine of another package."""
+"""What answers, as a user names it: weights in a checkpoint, a server that has them, another's engine."""
 
 from typing import TypeAlias
 

@@ -1,0 +1,1 @@
+"""How good answers are: references beside hypotheses, by the metrics and normalisers that published tables use."""

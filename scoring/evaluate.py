@@ -1,0 +1,185 @@
+"""`earmark evaluate`: the answers of an output beside their references."""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from schemas.errors import JobError
+from scoring.alignment import aligned
+from scoring.answers import AnsweredTask, Output, ids_of, load_answers, open_database, open_output, quoted
+from scoring.breakdown import Breakdown, GroupedBy, grouped_by
+from scoring.figures import figures_of, finite, measure_for
+from scoring.labels import LabelMatches
+from scoring.normalizers import Normalizer, find_normalizer, normalizer_for
+from scoring.options import EvaluateOptions
+from scoring.pairs import Kind, Pair
+from scoring.references import ReferenceColumn, find_column, language_expression, load_given
+from scoring.scores import Evaluation, Group, Ids, TaskScores, WorstRow
+from scoring.text_overlap import TextOverlap
+from scoring.word_errors import WordErrors
+
+ROWS_AT_ONCE = 4096
+
+
+def evaluate(place: str, options: EvaluateOptions) -> Evaluation:
+    """Scores an output.
+
+    Raises:
+        JobError: an option makes no sense, the output or the references cannot be read, or nothing has a reference.
+    """
+    options.check()
+    output = open_output(place)
+    tasks = [output.task(name) for name in options.task] or list(output.tasks)
+    if not tasks:
+        raise JobError(f"{output.store.root} has no answers that can be scored")
+    with open_database() as database:
+        load_answers(database, output, tasks, "answers")
+        notes = load_given(database, options, ["answers"])
+        columns = {task: find_column(database, task, output.tasks, options.reference_column) for task in tasks}
+        skipped = {task.name: column.problem for task, column in columns.items() if column.problem}
+        _check_something_is_left(output, options, skipped, [task.name for task in tasks])
+        scores = [
+            _score(database, output, task, column, options) for task, column in columns.items() if not column.problem
+        ]
+    return Evaluation(output.store.root, options.bootstrap, options.seed, tuple(scores), skipped, notes)
+
+
+def _check_something_is_left(
+    output: Output, options: EvaluateOptions, skipped: Mapping[str, str], names: Sequence[str]
+) -> None:
+    wanted = [name for name in options.task if name in skipped]
+    if not wanted and len(skipped) < len(names):
+        return
+    name = (wanted or list(names))[0]
+    where = options.references or f"the output {output.store.root}"
+    raise JobError(
+        f"there are no references of {name} in {where}: {skipped[name]}; name a file that has them with --references,"
+        " or their column with --reference_column"
+    )
+
+
+def _score(
+    database: duckdb.DuckDBPyConnection,
+    output: Output,
+    task: AnsweredTask,
+    column: ReferenceColumn,
+    options: EvaluateOptions,
+) -> TaskScores:
+    kind: Kind = options.score_as or task.kind  # type: ignore[assignment]  # check() has seen that it is one
+    language = language_expression(task, output, options)
+    by = [grouped_by(name, language) for name in options.by]
+    _make_pairs(database, task, kind, column, language, by)
+    normalizer = find_normalizer(options.normalizer) if options.normalizer else None
+    text_language = options.language or task.target_language or "en"  # texts are answered in English by default
+    measure = measure_for(kind, normalizer, text_language)
+    breakdown, failed = Breakdown(by), []
+    worst: list[tuple[float, Pair]] = []
+    for rows in _batches(database):
+        pairs = [Pair(*row[: len(Pair.__slots__)]) for row in rows]
+        bad = measure.add(pairs)
+        breakdown.add([row[len(Pair.__slots__) :] for row in rows])
+        failed += [pair.failed for pair in pairs]
+        worst = _worst(worst, bad, pairs, options.worst)
+    answered = 1.0 - np.array(failed, np.float64)
+    return TaskScores(
+        task=task.name,
+        kind=kind,
+        model=task.model,
+        reference_column=column.column,
+        rows=len(failed),
+        failed=sum(failed),
+        figures=figures_of(measure, answered, options.bootstrap, options.seed),
+        groups=tuple(
+            Group(column, name, int(weights.sum()), finite(measure.figures(weights)))
+            for column, name, weights in breakdown.groups()
+        ),
+        worst=tuple(_shown(badness, pair, kind, normalizer) for badness, pair in worst),
+        **_left_out(database, column),
+        **_details(database, measure, task),
+    )
+
+
+def _make_pairs(
+    database: duckdb.DuckDBPyConnection,
+    task: AnsweredTask,
+    kind: Kind,
+    column: ReferenceColumn,
+    language: str,
+    by: Sequence[GroupedBy],
+) -> None:
+    """Makes `pairs`: the fields of a Pair, then a column for each of `by`."""
+    score = f"r.{task.name}.score" if task.answer == "label" else "NULL"
+    grouped = "".join(f", {one.expression} AS by_{number}" for number, one in enumerate(by))
+    answer = f"coalesce(r.{task.name}.{task.answer_field}, '')"
+    database.execute(
+        f"""
+        CREATE OR REPLACE TABLE pairs AS
+        SELECT r.id, {column.expression} AS reference, {answer} AS hypothesis, coalesce({language}, '') AS language,
+            r.failed, {score}::DOUBLE AS score{grouped}
+        FROM (
+            SELECT *, false AS failed FROM answers UNION ALL BY NAME SELECT id, true AS failed FROM answers_failures
+        ) AS r LEFT JOIN given AS g USING (id)
+        """
+    )
+    if kind == "label":  # an empty cell of a table is no label
+        database.execute("UPDATE pairs SET reference = NULL WHERE trim(reference) = ''")
+
+
+def _batches(database: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows that have a reference, in order of their ids: the same intervals however the output's parts are cut."""
+    found = database.execute("SELECT * FROM pairs WHERE reference IS NOT NULL ORDER BY id")
+    while rows := found.fetchmany(ROWS_AT_ONCE):
+        yield rows
+
+
+def _worst(
+    worst: list[tuple[float, Pair]], bad: Sequence[float], pairs: Sequence[Pair], count: int
+) -> list[tuple[float, Pair]]:
+    """The worst of those so far and of some more; of equally bad ones those that came first."""
+    more = [one for one in zip(bad, pairs, strict=True) if one[0] > 0] if count else []
+    return heapq.nlargest(count, [*worst, *more], key=lambda one: one[0])
+
+
+def _left_out(database: duckdb.DuckDBPyConnection, column: ReferenceColumn) -> dict[str, Any]:
+    """Recordings that no figure knows of, by what they lack."""
+    unknown = database.execute("SELECT count(*) FROM pairs WHERE failed AND reference IS NULL").fetchall()[0][0]
+    not_there = f"SELECT id FROM given AS g ANTI JOIN pairs USING (id) WHERE {column.expression} IS NOT NULL"
+    return {
+        "failed_without_reference": unknown,
+        "missing": ids_of(database, "SELECT id FROM pairs WHERE NOT failed AND reference IS NULL"),
+        "unanswered": ids_of(database, not_there),
+    }
+
+
+def _details(
+    database: duckdb.DuckDBPyConnection, measure: WordErrors | TextOverlap | LabelMatches, task: AnsweredTask
+) -> dict[str, Any]:
+    """What only one kind of answer has."""
+    if isinstance(measure, WordErrors):
+        empty = measure.empty_references
+        words, characters = measure.edits(np.ones(len(empty)))
+        return {
+            "empty_references": int(empty.sum()),
+            "insertions_in_empty": measure.edits(empty.astype(np.float64))[0].insertions,
+            "normalizers": dict(measure.normalizers),
+            "words": words,
+            "characters": characters,
+        }
+    if isinstance(measure, TextOverlap):
+        (empty_texts,) = database.execute("SELECT count(*) FROM pairs WHERE trim(reference) = ''").fetchall()[0]
+        return {"signatures": measure.signatures, "empty_references": empty_texts}
+    labels = ", ".join(map(quoted, task.labels)) or "NULL"
+    strange = f"SELECT id FROM pairs WHERE reference IS NOT NULL AND trim(reference) NOT IN ({labels})"
+    unknown = ids_of(database, strange) if task.labels else Ids(0, ())
+    return {"unknown_labels": unknown, "confusion": measure.confusion(), "calibration": measure.calibration()}
+
+
+def _shown(badness: float, pair: Pair, kind: Kind, normalizer: Normalizer | None) -> WorstRow:
+    lines: list[tuple[str, str]] = []
+    if kind == "transcript":
+        by = normalizer or normalizer_for(pair.language)
+        lines = aligned(by.words(pair.reference), by.words(pair.hypothesis))
+    return WorstRow(pair.id, badness, pair.failed, pair.reference, pair.hypothesis, tuple(lines))
