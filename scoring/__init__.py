@@ -1,0 +1,1 @@
+"""What answers are worth: metrics, normalisers, benchmarks, published figures. Imports schemas, model, transforms."""
