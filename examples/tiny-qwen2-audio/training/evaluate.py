@@ -22,8 +22,9 @@ import soundfile
 import yaml
 from corpus import SAMPLE_RATE_HZ, SEED, SyntheticClip, make_clip
 from prompts import HELD_OUT_PROMPTS, LABELS, TASKS
-from scoring import Answers, figures
 from sounds import decibels
+
+from scoring import Answers, figures
 
 CHECKPOINT = Path(__file__).parents[1]
 REPOSITORY = CHECKPOINT.parents[1]

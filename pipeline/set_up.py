@@ -1,0 +1,26 @@
+"""What a command that works for long sets up first: its log, and a way to be stopped."""
+
+import logging
+import os
+import signal
+import warnings
+from types import FrameType
+
+
+def set_up_logging(verbose: bool) -> None:
+    """Beam and the libraries below it say at INFO what no user of a command line wants to read."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
+    logging.getLogger("earmark").setLevel(logging.DEBUG if verbose else logging.INFO)
+    if not verbose:
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"  # of child processes too, multiprocessing's own among them
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+
+
+def stop_on_sigterm() -> None:
+    """Lets SIGTERM, which schedulers send, stop the command as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal_number)

@@ -1,0 +1,106 @@
+"""What is done to a reference and a hypothesis before their words are compared, by name.
+
+The published evaluation of Qwen2-Audio (eval_audio/evaluate_asr.py) is followed: tags such as <|en|> go first; English
+is normalised by Whisper's English normaliser and then by its basic one, from the package that it imports
+(whisper-normalizer); Chinese and Cantonese are compared by characters, Cantonese after conversion to simplified ones
+(zhconv). One thing differs: it spells digits in Chinese texts out (speechio's cn_tn.py, of which there is no release).
+Here digits stay digits, so that 100 and 一百 are different.
+"""
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from schemas.errors import JobError
+
+TAG = re.compile(r"<\|.*?\|>")
+# Codes of languages that are normalised in a way of their own; all others by `basic`.
+BY_LANGUAGE = {"en": "whisper-english", "zh": "chinese", "cmn": "chinese", "yue": "cantonese"}
+
+
+@dataclass(frozen=True, slots=True)
+class Normalizer:
+    """A way to make texts comparable.
+
+    Attributes:
+        by_characters: each character is a word, for languages that write no spaces.
+    """
+
+    name: str
+    clean: Callable[[str], str]
+    by_characters: bool = False
+
+    def words(self, text: str) -> list[str]:
+        """The words of a text, which errors are counted in."""
+        words = self.clean(TAG.sub(" ", text)).split()
+        return list("".join(words)) if self.by_characters else words
+
+    def text(self, text: str) -> str:
+        """The text, normalised; its characters are what a character error rate counts in."""
+        return ("" if self.by_characters else " ").join(self.words(text))
+
+
+@functools.cache
+def _whisper_english() -> Callable[[str], str]:
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    english, basic = EnglishTextNormalizer(), _whisper_basic()
+    return lambda text: basic(english(text))
+
+
+@functools.cache
+def _whisper_basic() -> Callable[[str], str]:
+    from whisper_normalizer.basic import BasicTextNormalizer
+
+    return BasicTextNormalizer()  # type: ignore[no-any-return]
+
+
+def _chinese(text: str) -> str:
+    """In small letters, without punctuation and symbols."""
+    return "".join(" " if unicodedata.category(char)[0] in "PSZC" else char for char in text).lower()
+
+
+def _cantonese(text: str) -> str:
+    import zhconv
+
+    return _whisper_basic()(zhconv.convert(text, "zh-cn"))
+
+
+def _lower_no_punctuation(text: str) -> str:
+    """Apostrophes within a word stay, all other punctuation goes."""
+    plain = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    kept = "".join(" " if unicodedata.category(char)[0] == "P" and char != "'" else char for char in plain)
+    return " ".join(word.strip("'") for word in kept.split())
+
+
+NORMALIZERS = {
+    normalizer.name: normalizer
+    for normalizer in (
+        Normalizer("whisper-english", lambda text: _whisper_english()(text)),
+        Normalizer("basic", lambda text: _whisper_basic()(text)),
+        Normalizer("chinese", _chinese, by_characters=True),
+        Normalizer("cantonese", _cantonese, by_characters=True),
+        Normalizer("lower-no-punctuation", _lower_no_punctuation),
+        Normalizer("none", str),
+    )
+}
+
+
+def find_normalizer(name: str) -> Normalizer:
+    """Raises JobError for a name that is none."""
+    if name not in NORMALIZERS:
+        raise JobError(f"--normalizer={name} does not work: choose from {', '.join(NORMALIZERS)}")
+    return NORMALIZERS[name]
+
+
+@functools.cache
+def normalizer_for(language: str) -> Normalizer:
+    """The published one for a language; `basic` for one that is not known."""
+    return NORMALIZERS[BY_LANGUAGE.get(base_language(language), "basic")]
+
+
+def base_language(language: str) -> str:
+    """The language of a code with a region: zh of zh-CN."""
+    return re.split("[-_]", language.lower(), maxsplit=1)[0]

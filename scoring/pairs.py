@@ -1,0 +1,60 @@
+"""What is scored: a recording's reference beside a system's answer, and what a metric keeps of many of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+# What an answer is scored as: words and characters; BLEU and chrF; BLEU and chrF; an exact match.
+Kind = Literal["transcript", "translation", "text", "label"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A reference and what one system answered.
+
+    Attributes:
+        hypothesis: "" where the recording failed.
+        language: a code such as en or zh-CN; "" where nobody knows.
+        failed: the system has no answer; it counts as an empty one.
+        score: of a label, its share of the likelihood; None where it is not known.
+    """
+
+    id: str
+    reference: str
+    hypothesis: str
+    language: str = ""
+    failed: bool = False
+    score: float | None = None
+
+
+class Measure(Protocol):
+    """A metric's counts of each row, so that groups of rows and resamples are scored without their texts."""
+
+    def add(self, pairs: Sequence[Pair]) -> list[float]:
+        """Takes rows in, and returns how bad each is: 0 for a perfect one; the rank among the worst is by that."""
+
+    def figures(self, weights: np.ndarray) -> Mapping[str, float]:
+        """The metric's figures by name when row i is there `weights[i]` times; NaN where there is nothing to count.
+
+        Args:
+            weights: float64 of shape (rows,).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure with its 95 % interval, which is None where it was not asked for or cannot be had.
+
+    Attributes:
+        name: wer, cer, accuracy, macro_f1 and weighted_f1 are shares; bleu and chrf go from 0 to 100.
+        value: failed recordings count as empty answers; None where there is nothing to count.
+        without_failures: the same over the recordings that have an answer.
+    """
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    without_failures: float | None

@@ -1,0 +1,80 @@
+"""BLEU and chrF, by sacrebleu, for translations and other free text."""
+
+from array import array
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from sacrebleu.metrics.base import Metric
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+from schemas.errors import JobError
+from scoring.normalizers import base_language
+from scoring.pairs import Pair
+
+# sacrebleu's tokenizers as the published evaluation (eval_audio/evaluate_st.py) chooses them; all others by 13a.
+TOKENIZERS = {"zh": "zh", "cmn": "zh", "ja": "ja-mecab"}
+
+
+class TextOverlap:
+    """The n-grams that each row shares with its reference, which BLEU and chrF of any rows are sums of.
+
+    The counts of a row and the score of their sum are sacrebleu's own (its bootstrap goes the same way), so that a
+    corpus gets what `corpus_score` gives it.
+    """
+
+    def __init__(self, language: str):
+        """`language`: that the texts are in, which decides how BLEU splits them.
+
+        Raises:
+            JobError: sacrebleu needs a package for that language that is not installed.
+        """
+        tokenizer = TOKENIZERS.get(base_language(language), "13a")
+        try:
+            bleu = BLEU(tokenize=tokenizer, force=True)
+        except RuntimeError as error:  # what it raises for a tokenizer without its dictionary
+            raise JobError(f"BLEU of {language} needs {tokenizer}: pip install 'sacrebleu[ja]' ({error})") from error
+        self._metrics = {"bleu": _Sums(bleu), "chrf": _Sums(CHRF())}
+
+    def add(self, pairs: Sequence[Pair]) -> list[float]:
+        hypotheses = [pair.hypothesis for pair in pairs]
+        references = [pair.reference for pair in pairs]
+        for metric in self._metrics.values():
+            metric.add(hypotheses, references)
+        chrf = self._metrics["chrf"]
+        return [100.0 - chrf.score(row) for row in chrf.rows()[-len(pairs) :]] if pairs else []
+
+    def figures(self, weights: np.ndarray) -> Mapping[str, float]:
+        there = bool(weights.any())
+        return {
+            name: metric.score(weights @ metric.rows()) if there else float("nan")
+            for name, metric in self._metrics.items()
+        }
+
+    @property
+    def signatures(self) -> Mapping[str, str]:
+        """What sacrebleu calls each metric in a publication; of none before there are rows."""
+        return {name: metric.signature for name, metric in self._metrics.items() if len(metric.rows())}
+
+
+class _Sums:
+    """A metric of sacrebleu with its counts of each row."""
+
+    def __init__(self, metric: Metric):
+        self._metric = metric
+        self._counts = array("i")
+        self._width = len(metric._extract_corpus_statistics(["a"], [["a"]])[0])
+
+    def add(self, hypotheses: Sequence[str], references: Sequence[str]) -> None:
+        for row in self._metric._extract_corpus_statistics(hypotheses, [references]) if hypotheses else ():
+            self._counts.extend(row)
+
+    def rows(self) -> np.ndarray:
+        return np.frombuffer(self._counts, np.int32).reshape(-1, self._width)
+
+    def score(self, counts: np.ndarray) -> float:
+        return float(self._metric._compute_score_from_stats([round(count) for count in counts]).score)
+
+    @property
+    def signature(self) -> str:
+        return str(self._metric.get_signature())

@@ -1,0 +1,106 @@
+"""Word and character error rates, counted by jiwer."""
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import jiwer
+import numpy as np
+
+from scoring.normalizers import Normalizer, normalizer_for
+from scoring.pairs import Pair
+
+COUNTED = 8  # numbers a row: hits, substitutions, deletions, insertions, of words and of characters
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What turns references into hypotheses, in words or in characters."""
+
+    hits: int
+    substitutions: int
+    deletions: int
+    insertions: int
+
+    @property
+    def errors(self) -> int:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def reference_length(self) -> int:
+        return self.hits + self.substitutions + self.deletions
+
+
+class WordErrors:
+    """The edits of each row.
+
+    An empty reference has no words to miss: what was said there counts as insertions, as in the published evaluation.
+    """
+
+    def __init__(self, normalizer: Normalizer | None = None):
+        """`normalizer`: of all rows; None to choose by the language of each."""
+        self._normalizer = normalizer
+        self._counts = array("i")
+        self._empty = array("b")
+        self.normalizers: Counter[str] = Counter()  # rows by the name of what they were normalised with
+
+    def add(self, pairs: Sequence[Pair]) -> list[float]:
+        normalizers = [self._normalizer or normalizer_for(pair.language) for pair in pairs]
+        self.normalizers.update(normalizer.name for normalizer in normalizers)
+        references = [by.words(pair.reference) for by, pair in zip(normalizers, pairs, strict=True)]
+        hypotheses = [by.words(pair.hypothesis) for by, pair in zip(normalizers, pairs, strict=True)]
+        of_words = edits_of(references, hypotheses)
+        between = ["" if by.by_characters else " " for by in normalizers]
+        of_characters = edits_of(
+            [list(space.join(words)) for space, words in zip(between, references, strict=True)],
+            [list(space.join(words)) for space, words in zip(between, hypotheses, strict=True)],
+        )
+        for words, characters in zip(of_words, of_characters, strict=True):
+            for edits in (words, characters):
+                self._counts.extend((edits.hits, edits.substitutions, edits.deletions, edits.insertions))
+        self._empty.extend(not words for words in references)
+        return [edits.errors / max(1, edits.reference_length) for edits in of_words]
+
+    def edits(self, weights: np.ndarray) -> tuple[Edits, Edits]:
+        """Of words and of characters, summed over the rows."""
+        sums = [round(one) for one in weights @ self._rows()]
+        return Edits(*sums[:4]), Edits(*sums[4:])
+
+    def figures(self, weights: np.ndarray) -> Mapping[str, float]:
+        sums = weights @ self._rows()
+        return {"wer": _rate(*sums[:4]), "cer": _rate(*sums[4:])}
+
+    @property
+    def empty_references(self) -> np.ndarray:
+        """Whether each row's reference has no words, bool of shape (rows,)."""
+        return np.frombuffer(self._empty, np.int8).astype(bool)
+
+    def _rows(self) -> np.ndarray:
+        return np.frombuffer(self._counts, np.int32).reshape(-1, COUNTED)
+
+
+def edits_of(references: Sequence[list[str]], hypotheses: Sequence[list[str]]) -> list[Edits]:
+    """The edits of each pair of token lists."""
+    if not references:
+        return []
+    found = jiwer.process_words(list(references), list(hypotheses), _as_it_is, _as_it_is)  # type: ignore[arg-type]
+    return [_edits(chunks) for chunks in found.alignments]
+
+
+def _as_it_is(tokens: list[list[str]]) -> list[list[str]]:
+    """jiwer would split texts at spaces; here they are split already, some into characters."""
+    return tokens
+
+
+def _edits(chunks: Sequence[jiwer.AlignmentChunk]) -> Edits:
+    counts = {"equal": 0, "substitute": 0, "delete": 0, "insert": 0}
+    for chunk in chunks:
+        in_reference, in_hypothesis = chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx
+        counts[chunk.type] += max(in_reference, in_hypothesis)
+    return Edits(counts["equal"], counts["substitute"], counts["delete"], counts["insert"])
+
+
+def _rate(hits: float, substitutions: float, deletions: float, insertions: float) -> float:
+    length = hits + substitutions + deletions
+    return float((substitutions + deletions + insertions) / length) if length else float("nan")
