@@ -2,15 +2,18 @@
 both answers a score (score_chat.py and cal_score.py of OFA-Sys/AIR-Bench)."""
 
 import json
+import logging
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from schemas.errors import RowError
 from schemas.records import stable_hash
 from transforms.output_store import OutputStore
 
+log = logging.getLogger("earmark")
 FOLDER = "judge"
 ASKED_AT_A_TIME = 8
 LOWEST, HIGHEST = 0.0, 10.0  # asked for are 1 to 10; published means below 1 show that 0 was given, and counted
@@ -34,7 +37,9 @@ PROMPT = (
 class Judge(Protocol):
     """A language model that answers a prompt."""
 
-    def ask(self, prompt: str) -> str: ...
+    def ask(self, prompt: str) -> str:
+        """Raises RowError where it does not answer this one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ def judge_all(cases: Sequence[Case], judge: Judge, name: str, store: OutputStore
         name: of the judge; what another has said does not count.
 
     Raises:
-        what judge.ask raises, after what was answered is kept.
+        what judge.ask raises but for RowError, after what was answered is kept.
     """
     asked = [(case, swapped) for case in cases for swapped in (False, True)]
     keys = [_key(name, *one) for one in asked]
@@ -128,15 +133,24 @@ def _ask(some: Sequence[tuple[str, Case, bool]], judge: Judge, name: str, store:
         try:
             wait(answers)
         finally:  # who stops the command has paid for these
-            verdicts = [
+            found = [
                 Verdict(case.id, swapped, name, key, answer.result())
                 for (key, case, swapped), answer in zip(some, answers, strict=True)
                 if answer.done() and answer.exception() is None
             ]
-            _keep(verdicts, store)
-        for answer in answers:
-            answer.result()
-    return {verdict.asked: verdict for verdict in verdicts}
+            _keep(found, store)
+    return {
+        key: Verdict(case.id, swapped, name, key, _said(answer))
+        for (key, case, swapped), answer in zip(some, answers, strict=True)
+    }
+
+
+def _said(answer: Future[str]) -> str:
+    try:
+        return answer.result()
+    except RowError as error:
+        log.warning("the judge gave no verdict: %s", error.message)
+        return ""
 
 
 def _keep(verdicts: Sequence[Verdict], store: OutputStore) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.errors import RowError
 from scoring.judge import Case, Judged, Verdict, judge_all, kept_verdicts
+from scoring.judge_scores import judge_scores
 from transforms.output_store import OutputStore
 
 CASE = Case("a", "A dog barks {twice}.", "What is heard?", "A dog.", "Two cats.")
@@ -137,3 +139,28 @@ def test_what_was_answered_before_the_judge_failed_is_kept(tmp_path: Path) -> No
     judge = Counting(lambda prompt: "5 5")
     judge_all(cases(10), judge, "j", store)
     assert len(judge.asked) == 20 - kept
+
+
+def test_a_question_that_the_judge_refuses_is_counted_and_asked_again_next_time(tmp_path: Path) -> None:
+    def rule(prompt: str) -> str:
+        if "question 1" in prompt:
+            raise RowError("refused", "content filter")
+        return "5 5"
+
+    store = OutputStore(str(tmp_path))
+    assert judge_all(cases(2), Counting(rule), "j", store)[1] == Judged("c1", None, None, 2)
+    judge = Counting(lambda prompt: "5 5")
+    assert judge_all(cases(2), judge, "j", store)[1] == Judged("c1", 5.0, 5.0, 0)
+    assert len(judge.asked) == 2
+
+
+def test_the_score_is_the_mean_with_failures_at_the_lowest_and_the_unjudged_counted() -> None:
+    judged = [Judged("a", 8.0, 4.0, 0), Judged("b", 9.0, 6.0, 1), Judged("c", None, None, 2)]
+    found = judge_scores(judged, failed=1, resamples=200, seed=1)
+    assert found.score.value == pytest.approx((4 + 6 + 1) / 3)
+    assert found.score.without_failures == 5.0
+    assert (found.reference, found.judged, found.unjudged, found.malformed) == (8.5, 2, 1, 3)
+    assert found.score.low is not None and found.score.high is not None
+    assert 1 <= found.score.low < found.score.value < found.score.high <= 6
+    nothing = judge_scores([Judged("c", None, None, 2)], failed=0, resamples=200, seed=1)
+    assert (nothing.score.value, nothing.reference, nothing.unjudged) == (None, None, 1)
