@@ -22,7 +22,8 @@ from pipeline.launch import Run
 from pipeline.plan import Plan
 from schemas.tasks import Task
 from transforms.counters import Counters
-from transforms.summarize import FAILURES_PATH, Summary
+from transforms.output_store import FAILURES_PATH
+from transforms.summarize import Summary
 
 REFRESH_S = 0.25
 console = Console()

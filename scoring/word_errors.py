@@ -84,8 +84,13 @@ def edits_of(references: Sequence[list[str]], hypotheses: Sequence[list[str]]) -
     """The edits of each pair of token lists."""
     if not references:
         return []
+    return [_edits(chunks) for chunks in alignments(references, hypotheses)]
+
+
+def alignments(references: Sequence[list[str]], hypotheses: Sequence[list[str]]) -> list[list[jiwer.AlignmentChunk]]:
+    """jiwer's alignment of each pair of token lists."""
     found = jiwer.process_words(list(references), list(hypotheses), _as_it_is, _as_it_is)  # type: ignore[arg-type]
-    return [_edits(chunks) for chunks in found.alignments]
+    return found.alignments
 
 
 def _as_it_is(tokens: list[list[str]]) -> list[list[str]]:

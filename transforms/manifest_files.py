@@ -1,8 +1,10 @@
 """Rows of manifest files as they stand there: JSONL, CSV and TSV, compressed or not, Parquet, and tars of audio."""
 
 import csv
+import dataclasses
 import io
 import itertools
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,6 +38,14 @@ def manifest_rows(manifest: str, shape: ManifestShape, store: OutputStore | None
             yield from _rows(manifest, shape, store)
     except OSError as error:
         raise JobError(f"manifest {manifest} cannot be read to its end: {error}") from error
+
+
+def shape_for(manifest: str, shape: ManifestShape) -> ManifestShape:
+    """The shape of one manifest's rows: relative paths are relative to its folder where no root is set."""
+    if shape.audio_root:
+        return shape
+    folder = manifest.rpartition("/")[0] if "://" in manifest else os.path.dirname(os.path.abspath(manifest))
+    return dataclasses.replace(shape, audio_root=folder)
 
 
 def _rows(manifest: str, shape: ManifestShape, store: OutputStore | None) -> Iterator[ManifestRow]:

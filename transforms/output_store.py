@@ -3,7 +3,7 @@
 import contextlib
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ from transforms.file_system import StorageError, files_below, storage_errors, wh
 from transforms.part_footer import PartFooter
 
 JOB_PATH = "_earmark/job.json"
+FAILURES_PATH = "failures/failures.parquet"
 MERGED_FOLDER = "annotations/merged"  # after every other folder of annotations/ by name; docs/design.md says why
 REQUESTS = 8  # at a time, where there are many to make
 
@@ -210,6 +211,13 @@ class OutputStore:
             part = pq.ParquetFile(file)
             ids = part.read(columns=["id"]).column("id").to_pylist()
             return ids, PartFooter.of(part.metadata).report(part.metadata.num_rows)
+
+    @again
+    def read_columns(self, path: str, columns: Sequence[str]) -> tuple[pa.Table, PartReport]:
+        """Columns of a part, such as "id" or "audio.duration_s", and its report. Raises JobError as read_part does."""
+        with self._open_part(path) as file:
+            part = pq.ParquetFile(file)
+            return part.read(columns=list(columns)), PartFooter.of(part.metadata).report(part.metadata.num_rows)
 
     @again
     def read_report(self, path: str) -> PartReport:

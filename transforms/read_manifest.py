@@ -1,8 +1,6 @@
 """ReadManifest: the rows of manifests as recordings and failures."""
 
-import dataclasses
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -13,7 +11,7 @@ from schemas.manifest import ManifestShape, parse_row
 from schemas.records import Failure, Recording
 from transforms.counters import Counters
 from transforms.failure_limit import check_failures
-from transforms.manifest_files import manifest_rows
+from transforms.manifest_files import manifest_rows, shape_for
 from transforms.output_store import OutputStore
 
 
@@ -35,14 +33,6 @@ def read_manifests(
 def _read_manifest(manifest: str, shape: ManifestShape, store: OutputStore | None) -> Iterator[Recording | Failure]:
     shape = shape_for(manifest, shape)
     return (parse_row(row, shape) for row in manifest_rows(manifest, shape, store))
-
-
-def shape_for(manifest: str, shape: ManifestShape) -> ManifestShape:
-    """The shape of one manifest's rows: relative paths are relative to its folder where no root is set."""
-    if shape.audio_root:
-        return shape
-    folder = manifest.rpartition("/")[0] if "://" in manifest else os.path.dirname(os.path.abspath(manifest))
-    return dataclasses.replace(shape, audio_root=folder)
 
 
 @beam.typehints.with_input_types(list[str])

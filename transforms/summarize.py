@@ -12,10 +12,8 @@ import pyarrow as pa
 
 from schemas.records import Failure, PartReport, Recording
 from schemas.tables import failures_table
-from transforms.output_store import OutputStore, encode_table
+from transforms.output_store import FAILURES_PATH, OutputStore, encode_table
 from transforms.skip_annotated import MAX_DOUBLED_IDS, Done
-
-FAILURES_PATH = "failures/failures.parquet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""The commands that say how good answers are: their arguments, and what runs them. Imports nothing heavy."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipeline.job_file import split_names
+
+if TYPE_CHECKING:
+    from scoring.evaluate import EvaluateOptions
+
+Commands = Any  # argparse has no public name for what add_subparsers() returns
+
+
+def add_scoring_commands(commands: Commands) -> None:
+    """Adds the commands to those of `earmark`."""
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score the answers of an output by their references",
+        description="Scores answers: word errors of transcripts, BLEU and chrF of translations and other texts,"
+        " accuracy and F1 of labels. Recordings that failed count as empty answers and as wrong labels.",
+        allow_abbrev=False,
+    )
+    evaluate.set_defaults(run=_evaluate, for_beam=False)
+    evaluate.add_argument("output", help="folder or URL that annotate has written to")
+    _add_names(evaluate, "by", "columns to break figures down by: language, duration, rms_dbfs, any of the manifest's")
+    _add_options(evaluate)
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    """What evaluate and compare have in common."""
+    _add_names(command, "task", "tasks to score (default: all that have references)")
+    command.add_argument(
+        "--references", default="", help="manifest, or another file of its formats, that has them (default: the output)"
+    )
+    _add_names(
+        command,
+        "reference_column",
+        "column that has the references, or TASK=COLUMN for one task (default: one that is called like the task, or"
+        " the manifest's reference)",
+    )
+    _add_names(command, "columns", "which column of the file of references holds what, as in annotate: id=key")
+    command.add_argument("--audio_root", default="", help="what relative paths in that file are relative to")
+    command.add_argument(
+        "--normalizer", default="", help="of transcripts: whisper-english, basic, chinese, cantonese, none …"
+    )
+    command.add_argument(
+        "--language", default="", help="of the references (default: as the manifest or the model says)"
+    )
+    command.add_argument("--score_as", default="", help="transcript, translation, text or label, whatever the task is")
+    command.add_argument("--worst", type=int, default=0, metavar="N", help="show the N worst rows")
+    command.add_argument(
+        "--bootstrap",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="resamples of the intervals (default: 1000; 0: none)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the resamples")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_names(command: argparse.ArgumentParser, name: str, help: str) -> None:
+    command.add_argument(
+        f"--{name}", type=split_names, action="extend", default=[], metavar=name.upper(), help=f"{help}; by commas"
+    )
+
+
+def _evaluate(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    from pipeline.scoring_tables import print_evaluation
+    from scoring.evaluate import evaluate
+
+    found = evaluate(known.output, evaluate_options(known))
+    if known.json:
+        print_json(found)
+    else:
+        print_evaluation(found)
+    return 0
+
+
+def evaluate_options(known: argparse.Namespace) -> "EvaluateOptions":
+    """Raises JobError where --columns makes no sense."""
+    from schemas.job import JobOptions
+    from scoring.evaluate import EvaluateOptions
+
+    job = JobOptions(columns=tuple(known.columns), audio_root=known.audio_root)
+    job.check()
+    given = {field.name: getattr(known, field.name, None) for field in dataclasses.fields(EvaluateOptions)}
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return EvaluateOptions(**values, shape=job.shape())
+
+
+def print_json(found: Any) -> None:
+    """A frozen dataclass as JSON, on one line that ends."""
+    print(json.dumps(dataclasses.asdict(found), ensure_ascii=False, indent=2))

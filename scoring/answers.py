@@ -1,0 +1,172 @@
+"""The answers of an output, its failures, and references, as tables of a database in memory."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import JobError
+from schemas.records import Failure
+from schemas.tables import failures_table
+from schemas.tasks import BUILT_IN, AnswerKind
+from scoring.pairs import Kind
+from transforms.output_store import FAILURES_PATH, JOB_PATH, OutputStore
+
+FACTS = ["id", "uri", "reference", "extra", "audio"]
+# What is read of an answer; segments and the scores of other labels are most of it.
+FIELDS: dict[AnswerKind, tuple[str, ...]] = {
+    "transcript": ("text", "language", "avg_logprob", "flags"),
+    "text": ("text", "avg_logprob", "flags"),
+    "label": ("label", "score", "avg_logprob"),
+}
+LABELS = {task.name: task.labels for task in BUILT_IN if task.labels}
+MAX_NAMED = 5  # ids that a message names
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredTask:
+    """A task as the job that made an output has asked it; fields as of a Task, `model` as of an AskedTask."""
+
+    name: str
+    answer: AnswerKind
+    labels: tuple[str, ...]
+    target_language: str
+    model: str
+
+    @property
+    def kind(self) -> Kind:
+        """What its answers are scored as: labels that a model wrote freely, as labels still."""
+        if self.answer == "label" or self.name in LABELS:
+            return "label"
+        if self.answer == "transcript":
+            return "translation" if self.target_language else "transcript"
+        return "text"
+
+    @property
+    def answer_field(self) -> str:
+        return "label" if self.answer == "label" else "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output of `earmark annotate`.
+
+    Attributes:
+        language: that the job said its recordings are in; "" where it did not.
+        tasks: those whose answers can be scored.
+    """
+
+    store: OutputStore
+    language: str
+    tasks: tuple[AnsweredTask, ...]
+
+    def task(self, name: str) -> AnsweredTask:
+        """Raises JobError where the output has no such answers."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        names = ", ".join(task.name for task in self.tasks) or "none that can be scored"
+        raise JobError(f"--task={name} does not work: {self.store.root} has answers to {names}")
+
+
+def open_output(place: str) -> Output:
+    """What made an output, from its `_earmark/job.json`.
+
+    Raises:
+        JobError: there is no output of earmark, or its description is damaged.
+    """
+    store = OutputStore((place if "://" in place else os.path.abspath(place)).rstrip("/"))
+    try:
+        job = json.loads(store.read(JOB_PATH))
+        tasks = tuple(_task(task) for task in job["tasks"] if task["answer"] in FIELDS)
+        return Output(store, job["language"], tasks)
+    except FileNotFoundError as error:
+        raise JobError(f"{store.root} is not an output of earmark: it has no {JOB_PATH}") from error
+    except OSError as error:
+        raise JobError(f"output {place} cannot be read: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise JobError(f"{store.root}/{JOB_PATH} is damaged or of another version of earmark ({error!r})") from error
+
+
+def _task(found: dict[str, Any]) -> AnsweredTask:
+    name = found["name"]
+    labels = tuple(found["labels"]) or LABELS.get(name, ())
+    return AnsweredTask(name, found["answer"], labels, found.get("target_language", ""), found["model"])
+
+
+def open_database() -> duckdb.DuckDBPyConnection:
+    """A database in memory that reads and writes nothing outside of it, whatever it is asked."""
+    database = duckdb.connect(":memory:", config={"enable_external_access": "false"})
+    database.execute("SET python_enable_replacements = false")
+    return database
+
+
+def load_answers(database: duckdb.DuckDBPyConnection, output: Output, tasks: Sequence[AnsweredTask], name: str) -> None:
+    """Makes the tables `<name>` (FACTS and a struct for each task, one row an annotation) and `<name>_failures` (id,
+    uri, error, message; recordings without an annotation).
+
+    Raises:
+        JobError: the output cannot be read, has no parts, or has several annotations of one recording.
+    """
+    columns = FACTS + [f"{task.name}.{field}" for task in tasks for field in FIELDS[task.answer]]
+    failures: list[Failure] = []
+    there = False
+    try:
+        for path in output.store.parts():
+            part, report = output.store.read_columns(path, columns)
+            insert(database, name, part, create=not there)
+            there = True
+            failures += report.failures
+        _insert_failures(database, output.store, failures, f"{name}_failures")
+    except OSError as error:
+        raise JobError(f"output {output.store.root} cannot be read: {error}") from error
+    if not there:
+        raise JobError(f"{output.store.root} has no annotations")
+    doubled = database.execute(f"SELECT id FROM {name} GROUP BY id HAVING count(*) > 1 ORDER BY id").fetchall()
+    if doubled:
+        raise JobError(
+            f"{output.store.root} has several annotations of {named([id for (id,) in doubled])}; annotate says which"
+            " parts are too many"
+        )
+    # An annotation stands above a failure of another run.
+    database.execute(f"DELETE FROM {name}_failures WHERE id IN (SELECT id FROM {name})")
+
+
+def _insert_failures(
+    database: duckdb.DuckDBPyConnection, store: OutputStore, failures: Sequence[Failure], name: str
+) -> None:
+    """Of the parts' footers, and of the table that holds rows of manifests too; each recording once."""
+    insert(database, "found_failures", failures_table(failures), create=True)
+    try:
+        table = pq.read_table(pa.BufferReader(store.read(FAILURES_PATH)))
+    except FileNotFoundError:  # the first run is still going on
+        pass
+    except pa.ArrowInvalid as error:
+        raise JobError(f"{store.root}/{FAILURES_PATH} is not a table that earmark wrote ({error})") from error
+    else:
+        insert(database, "found_failures", table)
+    latest = "SELECT DISTINCT ON (id) id, uri, error, message FROM found_failures ORDER BY id, run_id DESC"
+    database.execute(f"CREATE TABLE {name} AS {latest}; DROP TABLE found_failures")
+
+
+def insert(database: duckdb.DuckDBPyConnection, name: str, table: pa.Table, create: bool = False) -> None:
+    """Puts rows into a table of the database."""
+    database.register("arriving", table)
+    database.execute(f"CREATE TABLE {name} AS FROM arriving" if create else f"INSERT INTO {name} BY NAME FROM arriving")
+    database.unregister("arriving")
+
+
+def named(ids: Sequence[str]) -> str:
+    """The first of some ids, and how many more there are."""
+    rest = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
+    return ", ".join(ids[:MAX_NAMED]) + rest
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"

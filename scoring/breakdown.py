@@ -1,0 +1,106 @@
+"""Rows by what they have in common: a language, a length, a level, any column that the manifest carried along."""
+
+import bisect
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.errors import JobError
+from schemas.tables import AUDIO
+from scoring.answers import quoted
+
+# Bounds between the groups of a number; each group holds its lower bound.
+BOUNDS: Mapping[str, tuple[float, ...]] = {
+    "duration_s": (2, 5, 10, 20, 30, 60),
+    "rms_dbfs": (-60, -50, -40, -30, -20, -10),
+    "peak_dbfs": (-40, -30, -20, -10, -3),
+    "clipped_ratio": (1e-6, 1e-4, 1e-2),
+    "speech_ratio": (0.25, 0.5, 0.75, 0.9),
+    "bandwidth_hz": (2000, 3500, 4500, 6000, 7500),
+}
+MAX_GROUPS = 30  # of a column that are told apart; the smaller ones are one group
+UNKNOWN = "(not known)"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedBy:
+    """A column that rows are grouped by.
+
+    Attributes:
+        name: as the user wrote it.
+        expression: its value in SQL, over a row of answers `r` and a row of references `g`.
+        bounds: between groups of a number; none where each value is a group.
+    """
+
+    name: str
+    expression: str
+    bounds: tuple[float, ...] = ()
+
+    def group(self, value: str | float | None) -> str:
+        """What the group of a value is called."""
+        if value is None or value == "":
+            return UNKNOWN
+        if not self.bounds or isinstance(value, str):
+            return str(value)
+        at = bisect.bisect_right(self.bounds, value)
+        if at == 0:
+            return f"below {self.bounds[0]:g}"
+        if at == len(self.bounds):
+            return f"{self.bounds[-1]:g} and above"
+        return f"{self.bounds[at - 1]:g} to {self.bounds[at]:g}"
+
+    def order(self, group: str) -> tuple[int, str]:
+        """The place of a group in a table: by number, else by name; what is not known comes last."""
+        names = [self.group(bound) for bound in (-np.inf, *self.bounds)] if self.bounds else []
+        return (len(names) + (group == UNKNOWN), group) if group not in names else (names.index(group), "")
+
+
+def grouped_by(name: str, language: str) -> GroupedBy:
+    """How to group by `language`, `duration`, a field of `audio` or any other column of the manifest.
+
+    Args:
+        language: the expression of a row's language.
+    """
+    if name == "language":
+        return GroupedBy(name, language)
+    fact = {"duration": "duration_s"}.get(name, name.removeprefix("audio."))
+    if fact in [field.name for field in AUDIO]:
+        number = pa.types.is_floating(AUDIO.field(fact).type)
+        return GroupedBy(name, f"r.audio.{fact}", BOUNDS[fact] if number else ())
+    if name.startswith("audio."):
+        raise JobError(f"--by={name} does not work: audio has {', '.join(field.name for field in AUDIO)}")
+    key = quoted(name.removeprefix("extra."))
+    return GroupedBy(name, f"coalesce(r.extra[{key}], g.extra[{key}])")
+
+
+class Breakdown:
+    """The group of each row, by each of some columns."""
+
+    def __init__(self, columns: Sequence[GroupedBy]):
+        self._columns = [(column, dict[str, int](), array("i")) for column in columns]
+
+    def add(self, rows: Sequence[Sequence[str | float | None]]) -> None:
+        """Takes rows in: a value for each column."""
+        for number, (column, codes, of_rows) in enumerate(self._columns):
+            of_rows.extend(codes.setdefault(column.group(row[number]), len(codes)) for row in rows)
+
+    def groups(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Column, group and weights of its rows, as Measure.figures takes them.
+
+        Raises:
+            JobError: no row has a value in a column.
+        """
+        for column, codes, of_rows in self._columns:
+            if set(codes) == {UNKNOWN}:
+                raise JobError(f"--by={column.name} does not work: no row has a value in such a column")
+            rows = np.frombuffer(of_rows, np.int32)
+            sizes = Counter(dict(zip(codes, np.bincount(rows, minlength=len(codes)).tolist(), strict=True)))
+            large = [name for name, _ in sizes.most_common(MAX_GROUPS if len(sizes) > MAX_GROUPS + 1 else None)]
+            for name in sorted(large, key=column.order):
+                yield column.name, name, (rows == codes[name]).astype(np.float64)
+            if rest := [codes[name] for name in codes if name not in large]:
+                yield column.name, f"({len(rest)} others)", np.isin(rows, rest).astype(np.float64)

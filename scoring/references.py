@@ -1,0 +1,155 @@
+"""References: from the annotations' own columns, or from a second file, such as the manifest."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import duckdb
+import pyarrow as pa
+
+from schemas.errors import JobError
+from schemas.manifest import ManifestRow, ManifestShape, parse_row
+from schemas.records import Failure, Recording
+from scoring.answers import AnsweredTask, insert, named, quoted
+from transforms.find_manifests import find_manifests
+from transforms.manifest_files import manifest_rows, shape_for
+
+ROWS_AT_ONCE = 10_000
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("reference", pa.string()),
+        ("language", pa.string()),
+        ("extra", pa.map_(pa.string(), pa.string())),
+        ("uri", pa.string()),
+        ("offset_s", pa.float64()),
+        ("duration_s", pa.float64()),
+        ("channel", pa.int64()),
+        ("line", pa.int64()),
+    ]
+)
+NOT_NEEDED = "-"  # stands for the audio of a row that has an id
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReferenceFile:
+    """What a file of references brought.
+
+    Attributes:
+        broken: rows that cannot be read, as sentences.
+        doubled: ids that have several rows, of which the first counts.
+    """
+
+    broken: tuple[str, ...]
+    doubled: tuple[str, ...]
+
+
+def load_references(
+    database: duckdb.DuckDBPyConnection, place: str, shape: ManifestShape, name: str = "given"
+) -> ReferenceFile:
+    """Makes the table `<name>` of SCHEMA from a manifest, or from any file of its formats with ids.
+
+    Rows without an id are known by their audio, as annotate knows them.
+
+    Raises:
+        JobError: the file cannot be read, or no row of it can.
+    """
+    broken: list[str] = []
+    insert(database, f"{name}_rows", SCHEMA.empty_table(), create=True)
+    rows = enumerate(row for manifest in find_manifests(place) for row in _read(manifest, shape))
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        broken += [row.message for _, row in some if isinstance(row, Failure)]
+        found = [_values(line, row) for line, row in some if isinstance(row, Recording)]
+        insert(database, f"{name}_rows", pa.Table.from_pylist(found, schema=SCHEMA))
+    twice = database.execute(f"SELECT id FROM {name}_rows GROUP BY id HAVING count(*) > 1 ORDER BY id").fetchall()
+    database.execute(
+        f"CREATE TABLE {name} AS SELECT DISTINCT ON (id) * FROM {name}_rows ORDER BY id, line; DROP TABLE {name}_rows"
+    )
+    (there,) = database.execute(f"SELECT count(*) FROM {name}").fetchall()[0]
+    if not there:
+        said = f": {broken[0]}" if broken else ""
+        raise JobError(f"--references={place} has no row that can be read{said}")
+    return ReferenceFile(tuple(broken), tuple(id for (id,) in twice))
+
+
+def _read(manifest: str, shape: ManifestShape) -> Iterator[Recording | Failure]:
+    shape = shape_for(manifest, shape)
+    for row in manifest_rows(manifest, shape, None):
+        yield parse_row(_with_audio(row, shape), shape)
+
+
+def _with_audio(row: ManifestRow, shape: ManifestShape) -> ManifestRow:
+    """A row that names no audio but has an id needs none here."""
+    used = shape.used(row.values)
+    if row.uri or "audio" in used or row.values.get(used.get("id", ""), "") in ("", None):
+        return row
+    return dataclasses.replace(row, uri=NOT_NEEDED)
+
+
+def _values(line: int, row: Recording) -> dict[str, object]:
+    values = {name: getattr(row, name) for name in SCHEMA.names if name not in ("line", "extra")}
+    return values | {"line": line, "extra": list(row.extra)}
+
+
+def own_references(database: duckdb.DuckDBPyConnection, answers: str, name: str = "given") -> None:
+    """Makes `<name>` a view of the references that an output's annotations carry; of failures it has none."""
+    database.execute(
+        f"CREATE VIEW {name} AS SELECT id, reference, NULL::VARCHAR AS language, extra, uri, NULL::DOUBLE AS offset_s,"
+        f" NULL::DOUBLE AS duration_s, NULL::BIGINT AS channel FROM {answers}"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReferenceColumn:
+    """Where a task's references are, `column` to a person; or why there are none, as the end of a sentence."""
+
+    column: str
+    expression: str  # of SQL, over a row of the table of references, g
+    problem: str = ""
+
+
+def find_column(
+    database: duckdb.DuckDBPyConnection,
+    task: AnsweredTask,
+    tasks: Sequence[AnsweredTask],
+    chosen: Sequence[str],
+    name: str = "given",
+) -> ReferenceColumn:
+    """The column of a task's references: the chosen one, else one that is called like the task, else `reference`.
+
+    `reference` is taken for a label where it holds a label of the task, and for a text where no other task of the
+    output has a better claim to it: what is said, if that was asked, else the only text.
+
+    Args:
+        tasks: all of the output.
+        chosen: COLUMN for every task, TASK=COLUMN for one.
+    """
+    pairs = [entry.rpartition("=") for entry in chosen]
+    of_task = {task: column for task, _, column in pairs}
+    if column := of_task.get(task.name, of_task.get("")):
+        expression = "g.reference" if column == "reference" else f"g.extra[{quoted(column)}]"
+        there = _count(database, name, f"{expression} IS NOT NULL")
+        return ReferenceColumn(column, expression, "" if there else f"no row has a value in the column {column!r}")
+    own = f"g.extra[{quoted(task.name)}]"
+    if _count(database, name, f"{own} IS NOT NULL"):
+        return ReferenceColumn(task.name, own)
+    return ReferenceColumn("reference", "g.reference", _problem(database, task, tasks, name))
+
+
+def _problem(database: duckdb.DuckDBPyConnection, task: AnsweredTask, tasks: Sequence[AnsweredTask], name: str) -> str:
+    """Why the column `reference` does not hold a task's references."""
+    if not _count(database, name, "g.reference IS NOT NULL"):
+        return "no row has a reference"
+    if task.kind == "label":
+        labels = ", ".join(map(quoted, task.labels))
+        fits = bool(labels) and _count(database, name, f"trim(g.reference) IN ({labels})")
+        return "" if fits else f"no reference is one of its labels, {named(task.labels)}"
+    texts = [other for other in tasks if other.kind != "label"]
+    first = next((other for other in texts if other.kind == "transcript"), texts[0] if len(texts) == 1 else None)
+    if first is task:
+        return ""
+    return f"the references are those of {first.name}" if first else "several tasks could have the references"
+
+
+def _count(database: duckdb.DuckDBPyConnection, name: str, condition: str) -> int:
+    return int(database.execute(f"SELECT count(*) FROM {name} AS g WHERE {condition}").fetchall()[0][0])
