@@ -27,9 +27,11 @@ setup(
         "librosa>=0.11",  # acoustic measures
         "numpy>=2.4",  # samples
         "onnxruntime>=1.32",  # runs silero-vad's batched model
+        "openai>=3",  # asks served models, and tries again what they refuse for a moment
         "pebble>=5.2",  # child processes with time limits that survive a crash of one
         "psutil>=7",  # whether the process that holds a lease still runs
         "pyarrow>=25",  # Parquet
+        "pydantic>=2.12",  # what the answer of a served model must look like
         "pyyaml>=6",  # job files
         "rich>=15",  # progress bar and tables
         "sacrebleu>=2.6,<3",  # BLEU and chrF

@@ -11,9 +11,11 @@ import numpy as np
 
 from model.batching import run_halving
 from model.join_answers import (
+    ChosenPart,
     LabelPart,
     SpokenPart,
     VectorPart,
+    join_choices,
     join_labels,
     join_text,
     join_transcript,
@@ -23,7 +25,7 @@ from schemas.errors import RowError
 from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, Recording, Segment
 from schemas.tasks import Task
 
-Part: TypeAlias = SpokenPart | LabelPart | VectorPart
+Part: TypeAlias = SpokenPart | LabelPart | ChosenPart | VectorPart
 Parts: TypeAlias = Mapping[str, Part]  # by the names of a piece's tasks
 
 
@@ -72,8 +74,11 @@ class SegmentModel(Protocol):
         """Batches of indices of `lengths`, which are samples of pieces."""
         ...
 
-    def hear(self, pieces: Sequence[Piece]) -> Sequence[Parts]:
-        """The part of an answer to each task of each piece. What runs out of memory is tried again in halves."""
+    def hear(self, pieces: Sequence[Piece]) -> Sequence[Parts | RowError]:
+        """The part of an answer to each task of each piece, or why there is none.
+
+        What runs out of memory is tried again in halves.
+        """
         ...
 
 
@@ -135,7 +140,9 @@ def join_parts(task: Task, prompt: str, found: Sequence[Part]) -> Answer:
     if task.answer == "text":
         return join_text(spoken, prompt)
     if task.answer == "label":
-        return join_labels(task.labels, [part for part in found if isinstance(part, LabelPart)])
+        weighed = [part for part in found if isinstance(part, LabelPart)]
+        chosen = [part for part in found if isinstance(part, ChosenPart)]
+        return join_choices(task.labels, [*weighed, *chosen]) if chosen else join_labels(task.labels, weighed)
     return join_vectors([part for part in found if isinstance(part, VectorPart)])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from model.checkpoint import Checkpoint, local_checkpoint
+from model.endpoint import Endpoint
 from model.source import Source
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
@@ -54,6 +55,12 @@ def _qwen2_audio() -> EngineModule:
     from model import qwen2_audio
 
     return qwen2_audio
+
+
+def _served() -> EngineModule:
+    from model import served
+
+    return served
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +129,14 @@ def open_source(source: Source, options: JobOptions) -> Engine:
 
 
 def _module(source: Source) -> EngineModule:
+    if isinstance(source, Endpoint):
+        return _served()
     return family_of(source).load()
 
 
 def _used_options(source: Source) -> frozenset[str]:
+    if isinstance(source, Endpoint):
+        return frozenset()
     return family_of(source).options
 
 

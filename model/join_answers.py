@@ -44,6 +44,14 @@ class LabelPart:
     tokens: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenPart:
+    """The label that a model said of one segment, one of the task's, where nothing tells how likely the others were."""
+
+    weight: float
+    label: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorPart:
     """A vector, float32 (dimensions,), of one segment, and how much the segment counts."""
@@ -100,6 +108,19 @@ def join_labels(labels: Sequence[str], parts: Sequence[LabelPart]) -> LabelAnswe
         tuple(map(LabelScore, labels, scores)),
         logprobs[likeliest_label],
     )
+
+
+def join_choices(labels: Sequence[str], parts: Sequence[ChosenPart | LabelPart]) -> LabelAnswer:
+    """The label of the most parts, by weight, or by number where no weight is above 0; it has no score.
+
+    Of labels with as much, the first of `labels`.
+    """
+    weighed = any(part.weight for part in parts)
+    votes = dict.fromkeys(labels, 0.0)
+    for part in parts:
+        label = part.label if isinstance(part, ChosenPart) else labels[int(np.argmax(part.logprobs))]
+        votes[label] += part.weight if weighed else 1.0
+    return LabelAnswer(max(votes, key=votes.__getitem__), None, (), None)
 
 
 def join_vectors(parts: Sequence[VectorPart]) -> VectorAnswer:

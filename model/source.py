@@ -1,10 +1,11 @@
-"""What answers, as a user names it: weights in a checkpoint."""
+"""What answers, as a user names it: weights in a checkpoint, or a server that has them."""
 
 from typing import TypeAlias
 
 from model.checkpoint import Checkpoint, find_checkpoint
+from model.endpoint import Endpoint, find_endpoint, names_endpoint
 
-Source: TypeAlias = Checkpoint
+Source: TypeAlias = Checkpoint | Endpoint
 
 
 def find_source(name: str) -> Source:
@@ -13,4 +14,4 @@ def find_source(name: str) -> Source:
     Raises:
         JobError: nothing, with what to do.
     """
-    return find_checkpoint(name)
+    return find_endpoint(name) if names_endpoint(name) else find_checkpoint(name)

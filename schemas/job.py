@@ -49,6 +49,10 @@ class JobOptions:
     batch_s: float = option(
         240.0, "seconds of audio, padding included, in one batch of the model; a token counts 40 ms"
     )
+    endpoint_requests: int = option(8, "most requests that one worker has open at a served model")
+    endpoint_timeout_s: float = option(
+        60.0, "a request that a served model does not answer for this long is sent again"
+    )
     decode_processes: int = option(0, "child processes that fetch and decode, a worker; 0 for one a core")
     shard_rows: int = option(256, "most recordings in one part of the output")
     shard_memory_mb: int = option(512, "audio of one shard held in memory; what is more lies in --scratch_dir")
@@ -137,9 +141,9 @@ class JobOptions:
         _check(self.compute_type in COMPUTE_TYPES, "compute_type", self.compute_type, _choose_from(COMPUTE_TYPES))
         for name in ("limit", "model_threads", "decode_processes", "beam_size"):
             _check(getattr(self, name) >= 0, name, getattr(self, name), "give 0 or more")
-        for name in ("shard_rows", "shard_memory_mb"):
+        for name in ("shard_rows", "shard_memory_mb", "endpoint_requests"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "give 1 or more")
-        for name in ("max_duration_s", "recording_timeout_s"):
+        for name in ("max_duration_s", "recording_timeout_s", "endpoint_timeout_s"):
             _check(0 < getattr(self, name) < math.inf, name, getattr(self, name), "give seconds above 0")
         _check(30 <= self.batch_s < math.inf, "batch_s", self.batch_s, "give at least 30, the length of one segment")
         _check(

@@ -50,6 +50,8 @@ def test_options_that_nobody_sets_have_their_defaults():
         ("beam_size", -1, "--beam_size=-1 .* give 0 or more"),
         ("translate_to", "tlh", "--translate_to=tlh .* choose from en, zh, yue"),
         ("shard_rows", 0, "--shard_rows=0 .* give 1 or more"),
+        ("endpoint_requests", 0, "--endpoint_requests=0 .* give 1 or more"),
+        ("endpoint_timeout_s", math.nan, "--endpoint_timeout_s=nan .* give seconds above 0"),
         ("max_duration_s", 0.0, r"--max_duration_s=0\.0 .* give seconds above 0"),
         ("recording_timeout_s", math.inf, "--recording_timeout_s=inf"),
         ("batch_s", 10.0, r"--batch_s=10\.0 .* give at least 30"),

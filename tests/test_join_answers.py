@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.join_answers import LabelPart, SpokenPart, join_labels, join_text, join_transcript
-from schemas.records import LabelScore, TextAnswer, TextSegment, Transcript
+from model.join_answers import (
+    ChosenPart,
+    LabelPart,
+    SpokenPart,
+    join_choices,
+    join_labels,
+    join_text,
+    join_transcript,
+)
+from schemas.records import LabelAnswer, LabelScore, TextAnswer, TextSegment, Transcript
 
 LABELS = ("joy", "fear", "anger")
 NOTHING = SpokenPart((), 0.0, 0, frozenset({"no_speech"}))
@@ -123,3 +131,17 @@ def test_scores_add_up_to_1_and_stand_in_the_labels_order(parts):
     assert [score.label for score in answer.scores] == list(LABELS)
     assert (answer.label, answer.score) == (LABELS[found.index(max(found))], max(found))
     assert -3000 <= answer.avg_logprob <= 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "label"),
+    [((1, 1, 3), "anger"), ((1, 1, 1), "fear"), ((0, 0, 0), "fear"), ((0, 0, 1), "anger"), ((1, 1, 2), "fear")],
+)
+def test_of_labels_that_were_said_the_one_of_most_speech_is_the_answer_without_a_score(weights, label):
+    parts = [ChosenPart(weight, said) for weight, said in zip(weights, ("fear", "fear", "anger"), strict=True)]
+    assert join_choices(LABELS, parts) == LabelAnswer(label, None, (), None)
+
+
+def test_of_a_label_with_scores_among_those_without_the_likeliest_counts():
+    weighed = LabelPart(3.0, (-2.0, -1.0, -0.5), (1, 1, 1))
+    assert join_choices(LABELS, [ChosenPart(2.0, "joy"), weighed]) == LabelAnswer("anger", None, (), None)

@@ -110,3 +110,10 @@ def test_the_schema_is_the_same_whatever_rows_hold(transcript):
 
 def test_other_columns_of_the_manifest_are_a_map_of_strings():
     assert annotations_schema(TRANSCRIBE).field("extra").type == pa.map_(pa.string(), pa.string())
+
+
+def test_a_label_without_scores_has_nulls_and_an_empty_list():
+    (row,) = table_of(
+        tasks=THREE, transcribe=TRANSCRIPT, caption=TEXT, emotion=LabelAnswer("joy", None, (), None)
+    ).to_pylist()
+    assert row["emotion"] == {"label": "joy", "score": None, "scores": [], "avg_logprob": None}
