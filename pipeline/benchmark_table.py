@@ -73,5 +73,7 @@ def _asides(scores: BenchmarkScores) -> Iterator[str]:
         yield f", {scores.failed} failed (counted as wrong; without them {without})"
     details = scores.details
     if isinstance(details, JudgeScores):
+        yield f"; judged by {details.judge}, who gave the references {_number(details.reference, metric)}"
         yield f"; {details.malformed} verdicts had no two scores, {details.unjudged} recordings could not be judged"
-        yield f"; the references got {_number(details.reference, metric)}"
+    elif details.calibration is not None:
+        yield "; the likeliest label counts; with --free_labels, as published, the one that the model writes"

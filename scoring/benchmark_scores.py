@@ -51,7 +51,8 @@ class BenchmarkScores:
     details: TaskScores | JudgeScores
 
     def to_json(self) -> str:
-        about = {name: getattr(self.benchmark, name) for name in ("name", "dataset", "split", "task", "metric")}
+        named = ("name", "dataset", "split", "task", "metric", "normalizer", "tokenizer", "language", "translate_to")
+        about = {name: getattr(self.benchmark, name) for name in named if getattr(self.benchmark, name)}
         shown = ("system", "value", "qwen2_audio_weights")
         found = {
             "benchmark": about,
@@ -105,7 +106,7 @@ def score_by_judge(
         if entry.id in answers
     ]
     judged = judge_all(cases, judge, judge_name, found.store)
-    scores = judge_scores(judged, len(failed), resampling.bootstrap, resampling.seed)
+    scores = judge_scores(judge_name, judged, len(failed), resampling.bootstrap, resampling.seed)
     return _beside(benchmark, entries, task.model, len(cases) + len(failed), len(failed), scores.score, scores)
 
 

@@ -17,6 +17,7 @@ class JudgeScores:
     """What a judge gave a system.
 
     Attributes:
+        judge: who judged, as it was named.
         score: the mean over the recordings that have a score, 1 to 10; one that failed counts as FAILED_SCORE.
         reference: the mean score that the references got beside it; None where nothing was judged.
         judged: recordings that the mean is over, but for those that failed.
@@ -24,6 +25,7 @@ class JudgeScores:
         malformed: verdicts without two scores.
     """
 
+    judge: str
     score: Figure
     reference: float | None
     judged: int
@@ -31,7 +33,7 @@ class JudgeScores:
     malformed: int
 
 
-def judge_scores(judged: Sequence[Judged], failed: int, resamples: int, seed: int) -> JudgeScores:
+def judge_scores(judge: str, judged: Sequence[Judged], failed: int, resamples: int, seed: int) -> JudgeScores:
     """The scores of judged answers and of `failed` recordings that have none."""
     of_answers = [one.answer for one in judged if one.answer is not None]
     of_references = [one.reference for one in judged if one.reference is not None]
@@ -39,6 +41,7 @@ def judge_scores(judged: Sequence[Judged], failed: int, resamples: int, seed: in
     found = intervals(lambda weights: {"score": float(weights @ values / weights.sum())}, len(values), resamples, seed)
     low, high = found.get("score", (None, None))
     return JudgeScores(
+        judge,
         Figure("score", _mean(values.tolist()), low, high, _mean(of_answers)),
         _mean(of_references),
         len(of_answers),

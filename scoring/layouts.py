@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 from schemas.errors import JobError
 from scoring.benchmarks import Benchmark
 from scoring.data_folder import DataFolder
+
+log = logging.getLogger("earmark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Place:
 
 
 def entries(benchmark: Benchmark, data: DataFolder) -> list[Entry]:
-    """The recordings of a benchmark, in the set's own order.
+    """The recordings of a benchmark, in the set's own order, each once.
 
     Raises:
         JobError: the folder is not the set's, or not whole: what was expected where.
@@ -80,10 +83,16 @@ def entries(benchmark: Benchmark, data: DataFolder) -> list[Entry]:
             f" {benchmark.source}"
         )
     place = Place(data, table, audio, benchmark.part)
-    found = list(LAYOUTS[benchmark.layout](place))
+    found: dict[str, Entry] = {}
+    doubled = 0
+    for entry in LAYOUTS[benchmark.layout](place):
+        doubled += entry.id in found
+        found.setdefault(entry.id, entry)
     if not found:
         raise place.broken(f"names no recording of {benchmark.name}")
-    return found
+    if doubled:
+        log.warning("%s/%s names %d recordings again; of each, the first row counts", data.url, table, doubled)
+    return list(found.values())
 
 
 def _librispeech(place: Place) -> Iterator[Entry]:

@@ -51,17 +51,17 @@ def published_wer(references: list[str], hypotheses: list[str]) -> float:
 
 
 def test_librispeech_is_measured_beside_published_and_goes_on_where_it_ended(tmp_path: Path) -> None:
-    data = miniature.make_librispeech(tmp_path / "data", "test-clean", *phone_prompts(6))
-    first = run("librispeech-test-clean", data, tmp_path / "out", model=("whisper-tiny.en",), limit=2)
-    assert (first.scored, first.recordings) == (2, 6)
+    data = miniature.make_librispeech(tmp_path / "data", "test-clean", *phone_prompts(4))
+    first = run("librispeech-test-clean", data, tmp_path / "out", model=("whisper-tiny.en",), limit=1, beam_size=1)
+    assert (first.scored, first.recordings) == (1, 4)
     command = ("benchmark", "librispeech-test-clean", data, tmp_path / "out", "--model", "whisper-tiny.en", "--json")
-    second = run_command(*command, "--bootstrap", "100", *QUICK)
+    second = run_command(*command, "--beam_size", "1", "--bootstrap", "100", *QUICK)
     assert second.returncode == 0, second.stderr
-    assert re.search(r"annotated before +2", second.stderr)
+    assert re.search(r"annotated before +1", second.stderr)
     found = json.loads(second.stdout)
     assert json.loads((tmp_path / "out" / "benchmark.json").read_text()) == found
     rows = annotations(tmp_path / "out")
-    assert (found["scored"], found["failed"], len(rows)) == (6, 0, 6)
+    assert (found["scored"], found["failed"], len(rows)) == (4, 0, 4)
     expected = published_wer([row["reference"] for row in rows], [row["transcribe"]["text"] for row in rows])
     assert found["measured"]["value"] == pytest.approx(expected)
     assert found["measured"]["low"] <= found["measured"]["value"] <= found["measured"]["high"]
@@ -71,6 +71,8 @@ def test_librispeech_is_measured_beside_published_and_goes_on_where_it_ended(tmp
         "split": "test-clean",
         "task": "transcribe",
         "metric": "WER",
+        "normalizer": "whisper-english",
+        "language": "en",
     }
     assert {"system": "Qwen2-Audio", "value": 1.6, "qwen2_audio_weights": "original"} in found["published"]
     assert {"system": "Qwen2-Audio", "value": 1.7, "qwen2_audio_weights": "huggingface"} in found["published"]
@@ -148,7 +150,7 @@ def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path: Path) -> Non
     details = scores.details
     assert isinstance(details, JudgeScores)
     assert (details.judged, details.unjudged, details.malformed, scores.failed, scores.scored) == (1, 1, 2, 1, 3)
-    assert details.reference == 8.5
+    assert (details.reference, details.judge) == (8.5, server.name)
     assert scores.measured.value == pytest.approx(((3 + 6) / 2 + 1) / 2), "a failure counts as the lowest score"
     kept = [json.loads(line) for file in (tmp_path / "out/judge").glob("*.jsonl") for line in file.open()]
     assert sorted((one["id"], one["swapped"], one["said"]) for one in kept) == [
@@ -177,7 +179,8 @@ def test_the_table_says_what_is_measured_and_what_is_published(
         ["Pengi", "0.6035", "published"],
         ["CLAP", "0.4945", "published"],
     ]
-    assert lines[start + 7] == "vocalsound-test: 2 recordings"
+    likeliest = "; the likeliest label counts; with --free_labels, as published, the one that the model writes"
+    assert lines[start + 7] == f"vocalsound-test: 2 recordings{likeliest}"
 
 
 @pytest.mark.parametrize("command", [["benchmark"], ["benchmark", "--list"]])

@@ -156,11 +156,11 @@ def test_a_question_that_the_judge_refuses_is_counted_and_asked_again_next_time(
 
 def test_the_score_is_the_mean_with_failures_at_the_lowest_and_the_unjudged_counted() -> None:
     judged = [Judged("a", 8.0, 4.0, 0), Judged("b", 9.0, 6.0, 1), Judged("c", None, None, 2)]
-    found = judge_scores(judged, failed=1, resamples=200, seed=1)
+    found = judge_scores("j", judged, failed=1, resamples=200, seed=1)
     assert found.score.value == pytest.approx((4 + 6 + 1) / 3)
     assert found.score.without_failures == 5.0
     assert (found.reference, found.judged, found.unjudged, found.malformed) == (8.5, 2, 1, 3)
     assert found.score.low is not None and found.score.high is not None
     assert 1 <= found.score.low < found.score.value < found.score.high <= 6
-    nothing = judge_scores([Judged("c", None, None, 2)], failed=0, resamples=200, seed=1)
+    nothing = judge_scores("j", [Judged("c", None, None, 2)], failed=0, resamples=200, seed=1)
     assert (nothing.score.value, nothing.reference, nothing.unjudged) == (None, None, 1)

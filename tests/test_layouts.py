@@ -282,3 +282,11 @@ def test_a_set_in_an_object_store_is_read_like_one_on_disk(tmp_path: Path) -> No
     miniature.make_librispeech(tmp_path, "test-clean", {"61-70968-0000": "HE BEGAN"})
     fsspec.filesystem("memory").put(str(tmp_path / "LibriSpeech"), "/sets/LibriSpeech", recursive=True)
     assert read("librispeech-test-clean", "memory://sets") == read("librispeech-test-clean", tmp_path)
+
+
+def test_a_recording_that_is_named_twice_counts_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    miniature.make_aishell2(tmp_path, "Mic", {"IT0011W0001": "a", "IT0012W0001": "b"})
+    table = tmp_path / "AISHELL-DEV-TEST-SET/Mic/test/trans.txt"
+    table.write_text(table.read_text() + "IT0011W0001\tc\n")
+    assert [entry.reference for entry in read("aishell2-mic", tmp_path)] == ["a", "b"]
+    assert "names 1 recordings again; of each, the first row counts" in caplog.text
