@@ -65,7 +65,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge said of a case, as it is kept; `judge` names it, `asked` is the hash of what it was asked."""
+    """What a judge said of a case, as it is kept; `judge` names it, `asked` is a hash of the judge and of what it was asked."""
 
     id: str
     swapped: bool
@@ -110,7 +110,7 @@ def judge_all(cases: Sequence[Case], judge: Judge, name: str, store: OutputStore
     """
     asked = [(case, swapped) for case in cases for swapped in (False, True)]
     keys = [_key(name, *one) for one in asked]
-    kept = kept_verdicts(store, name)
+    kept = kept_verdicts(store)
     left = [(key, *one) for key, one in dict(zip(keys, asked, strict=True)).items() if key not in kept]
     for start in range(0, len(left), ASKED_AT_A_TIME):
         kept |= _ask(left[start : start + ASKED_AT_A_TIME], judge, name, store)
@@ -118,12 +118,11 @@ def judge_all(cases: Sequence[Case], judge: Judge, name: str, store: OutputStore
     return [_judged(case, verdicts[2 * index : 2 * index + 2]) for index, case in enumerate(cases)]
 
 
-def kept_verdicts(store: OutputStore, name: str) -> dict[str, Verdict]:
-    """What the judge of that name has said before, by the hash of what it was asked."""
+def kept_verdicts(store: OutputStore) -> dict[str, Verdict]:
+    """What judges have said before, by the hash of what each was asked."""
     paths = [f"{FOLDER}/{file}" for file in store.names(FOLDER) if file.endswith(".jsonl")]
     lines = (line for _, content in store.read_all(paths) for line in content.decode().split("\n") if line)
-    verdicts = (Verdict(**json.loads(line)) for line in lines)
-    return {verdict.asked: verdict for verdict in verdicts if verdict.judge == name}
+    return {verdict.asked: verdict for verdict in (Verdict(**json.loads(line)) for line in lines)}
 
 
 def _ask(some: Sequence[tuple[str, Case, bool]], judge: Judge, name: str, store: OutputStore) -> dict[str, Verdict]:
