@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.job_file import split_names
 
 if TYPE_CHECKING:
-    from scoring.evaluate import EvaluateOptions
+    from scoring.options import EvaluateOptions
 
 Commands = Any  # argparse has no public name for what add_subparsers() returns
 
@@ -27,6 +27,26 @@ def add_scoring_commands(commands: Commands) -> None:
     evaluate.add_argument("output", help="folder or URL that annotate has written to")
     _add_names(evaluate, "by", "columns to break figures down by: language, duration, rms_dbfs, any of the manifest's")
     _add_options(evaluate)
+
+    compare = commands.add_parser(
+        "compare",
+        help="compare outputs on the same recordings",
+        description="Compares two or more outputs, called A, B, C …, recording by recording: by their references, with"
+        " paired intervals of the differences, and by each other. --keep writes the manifest of what they agree on:"
+        " --keep 'wer(A, B) < 0.1'.",
+        allow_abbrev=False,
+    )
+    compare.set_defaults(run=_compare, for_beam=False)
+    compare.add_argument("outputs", nargs="+", metavar="OUTPUT", help="folders or URLs that annotate has written to")
+    compare.add_argument(
+        "--keep",
+        default="",
+        metavar="CONDITION",
+        help="expression of DuckDB's SQL; it has wer(A, B), cer(A, B), the answers A, B …, A_avg_logprob, A_score of"
+        " labels, A_flags of texts, id, reference, language, duration_s, audio.rms_dbfs … and extra['a column']",
+    )
+    compare.add_argument("--to", default="", metavar="FILE", help="JSONL manifest of what --keep lets pass")
+    _add_options(compare)
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
@@ -80,10 +100,27 @@ def _evaluate(known: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
+def _compare(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    from pipeline.comparison_tables import print_comparison
+    from schemas.errors import JobError
+    from scoring.compare import compare
+    from scoring.keep import KeepOptions
+
+    if known.to and not known.keep:
+        raise JobError(f"--to={known.to} does not work alone: say what to write with --keep")
+    keep = KeepOptions(known.keep, known.to) if known.keep else None
+    found = compare(known.outputs, evaluate_options(known), keep)
+    if known.json:
+        print_json(found)
+    else:
+        print_comparison(found)
+    return 0
+
+
 def evaluate_options(known: argparse.Namespace) -> "EvaluateOptions":
     """Raises JobError where --columns makes no sense."""
     from schemas.job import JobOptions
-    from scoring.evaluate import EvaluateOptions
+    from scoring.options import EvaluateOptions
 
     job = JobOptions(columns=tuple(known.columns), audio_root=known.audio_root)
     job.check()

@@ -6,13 +6,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from scoring.comparison import Difference
 from scoring.labels import Calibration, Confusion
 from scoring.pairs import Figure
 from scoring.scores import Evaluation, Group, Ids, TaskScores, WorstRow
 from scoring.word_errors import Edits
 
 console = Console()
-# Figures that are shown as percent, and those that are from 0 to 100 already.
+# What figures are called; all but POINTS are shown as percent.
 NAMES = {
     "wer": "word error rate",
     "cer": "character error rate",
@@ -21,9 +22,11 @@ NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "weighted_f1": "weighted F1",
+    "agreement": "agreement",
+    "kappa": "Cohen's kappa",
 }
 NONE = "-"
-POINTS = ("bleu", "chrf")
+POINTS = ("bleu", "chrf", "kappa")
 MAX_LABELS = 12  # of a table of confusions that fits a terminal
 
 
@@ -31,9 +34,9 @@ def print_evaluation(found: Evaluation) -> None:
     for task in found.tasks:
         _print_task(task)
     for name, reason in found.skipped.items():
-        _say(f"{name} is not scored: {reason}")
+        say(f"{name} is not scored: {reason}")
     for note in found.notes:
-        _say(note)
+        say(note)
 
 
 def _print_task(task: TaskScores) -> None:
@@ -50,7 +53,7 @@ def _print_task(task: TaskScores) -> None:
         )
     console.print(table)
     for line in _about(task):
-        _say(f"  {line}")
+        say(f"  {line}")
     if task.confusion is not None:
         _print_confusion(task.confusion)
     _print_groups(task.groups)
@@ -65,7 +68,7 @@ def shown(name: str, value: float | None) -> str:
     return f"{value:.2f}" if name in POINTS else f"{100 * value:.2f} %"
 
 
-def shown_interval(figure: Figure) -> str:
+def shown_interval(figure: Figure | Difference) -> str:
     if figure.low is None or figure.high is None:
         return NONE
     return f"{shown(figure.name, figure.low).removesuffix(' %')} to {shown(figure.name, figure.high)}"
@@ -91,9 +94,9 @@ def _about(task: TaskScores) -> Iterable[str]:
     if task.empty_references:
         said = f", with {task.insertions_in_empty} inserted words" if task.words else ""
         yield f"{task.empty_references} references are empty{said}"
-    yield from _ids(task.missing, "answers have no reference and are left out")
-    yield from _ids(task.unanswered, "references are of recordings that are not in the output, and are left out")
-    yield from _ids(task.unknown_labels, "references are no labels of the task, and count as answered wrongly")
+    yield from about_ids(task.missing, "answers have no reference and are left out")
+    yield from about_ids(task.unanswered, "references are of recordings that are not in the output, and are left out")
+    yield from about_ids(task.unknown_labels, "references are no labels of the task, and count as answered wrongly")
 
 
 def _edits(what: str, edits: Edits) -> str:
@@ -107,7 +110,7 @@ def _calibration(calibration: Calibration) -> str:
     return f"expected calibration error of the scores {100 * calibration.ece:.2f} % ({calibration.rows} answers)"
 
 
-def _ids(ids: Ids | None, what: str) -> Iterable[str]:
+def about_ids(ids: Ids | None, what: str) -> Iterable[str]:
     if ids is not None and ids.count:
         rest = " …" if ids.count > len(ids.first) else ""
         yield f"{ids.count} {what}: {', '.join(ids.first)}{rest}"
@@ -115,7 +118,7 @@ def _ids(ids: Ids | None, what: str) -> Iterable[str]:
 
 def _print_confusion(confusion: Confusion) -> None:
     if len(confusion.hypotheses) > MAX_LABELS:
-        _say(f"  {len(confusion.hypotheses)} labels; --json has the table of confusions")
+        say(f"  {len(confusion.hypotheses)} labels; --json has the table of confusions")
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("reference \\ answer")
@@ -143,12 +146,12 @@ def _print_groups(groups: Sequence[Group]) -> None:
 
 
 def _print_row(row: WorstRow) -> None:
-    _say(f"  {row.id}{' (failed)' if row.failed else ''}")
+    say(f"  {row.id}{' (failed)' if row.failed else ''}")
     lines = row.lines or ((row.reference, row.hypothesis),)
     for reference, hypothesis in lines:
-        _say(f"    ref  {reference}")
-        _say(f"    hyp  {hypothesis}")
+        say(f"    ref  {reference}")
+        say(f"    hyp  {hypothesis}")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     console.print(escape(text), soft_wrap=True, highlight=False)

@@ -15,6 +15,7 @@ from schemas.records import Failure
 from schemas.tables import failures_table
 from schemas.tasks import BUILT_IN, AnswerKind
 from scoring.pairs import Kind
+from scoring.scores import Ids
 from transforms.output_store import FAILURES_PATH, JOB_PATH, OutputStore
 
 FACTS = ["id", "uri", "reference", "extra", "audio"]
@@ -25,7 +26,7 @@ FIELDS: dict[AnswerKind, tuple[str, ...]] = {
     "label": ("label", "score", "avg_logprob"),
 }
 LABELS = {task.name: task.labels for task in BUILT_IN if task.labels}
-MAX_NAMED = 5  # ids that a message names
+MAX_NAMED = 5  # ids that are named as examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,12 @@ def named(ids: Sequence[str]) -> str:
     """The first of some ids, and how many more there are."""
     rest = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
     return ", ".join(ids[:MAX_NAMED]) + rest
+
+
+def ids_of(database: duckdb.DuckDBPyConnection, query: str) -> Ids:
+    (count,) = database.execute(f"SELECT count(*) FROM ({query})").fetchall()[0]
+    first = database.execute(f"{query} ORDER BY id LIMIT {MAX_NAMED}").fetchall()
+    return Ids(count, tuple(id for (id,) in first))
 
 
 def quoted(text: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.metrics import cohen_kappa_score
 
 from scoring.pairs import Pair
 
@@ -107,6 +108,10 @@ class LabelMatches:
             for one in given
         )
         return Confusion(tuple(given), tuple(answered), counts)
+
+    def kappa(self) -> float:
+        """Cohen's kappa: the agreement beyond what chance would bring; NaN where there is but one label."""
+        return float(cohen_kappa_score(*self._rows()))
 
     def calibration(self) -> Calibration | None:
         """None where no answer has a score."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from schemas.errors import JobError
 
 TAG = re.compile(r"<\|.*?\|>")
+BEFORE_PUNCTUATION = re.compile(r" ?([!,.?;:])")
 # Codes of languages that are normalised in a way of their own; all others by `basic`.
 BY_LANGUAGE = {"en": "whisper-english", "zh": "chinese", "cmn": "chinese", "yue": "cantonese"}
 
@@ -42,19 +43,25 @@ class Normalizer:
         return ("" if self.by_characters else " ").join(self.words(text))
 
 
+def _one_space(text: str) -> str:
+    """One space between words and none before punctuation: Whisper's normalisers take "she's  got" for "she is got"."""
+    return BEFORE_PUNCTUATION.sub(r"\1", re.sub(r"\s+", " ", text)).lstrip(" ")
+
+
 @functools.cache
 def _whisper_english() -> Callable[[str], str]:
     from whisper_normalizer.english import EnglishTextNormalizer
 
     english, basic = EnglishTextNormalizer(), _whisper_basic()
-    return lambda text: basic(english(text))
+    return lambda text: basic(english(_one_space(text)))
 
 
 @functools.cache
 def _whisper_basic() -> Callable[[str], str]:
     from whisper_normalizer.basic import BasicTextNormalizer
 
-    return BasicTextNormalizer()  # type: ignore[no-any-return]
+    basic: Callable[[str], str] = BasicTextNormalizer()
+    return lambda text: basic(_one_space(text))
 
 
 def _chinese(text: str) -> str:
@@ -65,7 +72,7 @@ def _chinese(text: str) -> str:
 def _cantonese(text: str) -> str:
     import zhconv
 
-    return _whisper_basic()(zhconv.convert(text, "zh-cn"))
+    return _whisper_basic()(zhconv.convert(_one_space(text), "zh-cn"))
 
 
 def _lower_no_punctuation(text: str) -> str:

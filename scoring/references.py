@@ -10,7 +10,8 @@ import pyarrow as pa
 from schemas.errors import JobError
 from schemas.manifest import ManifestRow, ManifestShape, parse_row
 from schemas.records import Failure, Recording
-from scoring.answers import AnsweredTask, insert, named, quoted
+from scoring.answers import AnsweredTask, Output, insert, named, quoted
+from scoring.options import EvaluateOptions
 from transforms.find_manifests import find_manifests
 from transforms.manifest_files import manifest_rows, shape_for
 
@@ -91,12 +92,14 @@ def _values(line: int, row: Recording) -> dict[str, object]:
     return values | {"line": line, "extra": list(row.extra)}
 
 
-def own_references(database: duckdb.DuckDBPyConnection, answers: str, name: str = "given") -> None:
-    """Makes `<name>` a view of the references that an output's annotations carry; of failures it has none."""
-    database.execute(
-        f"CREATE VIEW {name} AS SELECT id, reference, NULL::VARCHAR AS language, extra, uri, NULL::DOUBLE AS offset_s,"
-        f" NULL::DOUBLE AS duration_s, NULL::BIGINT AS channel FROM {answers}"
+def own_references(database: duckdb.DuckDBPyConnection, answers: Sequence[str], name: str = "given") -> None:
+    """Makes `<name>` of the references that annotations carry, the first table's first; of failures there are none."""
+    found = " UNION ALL ".join(
+        f"SELECT id, reference, NULL::VARCHAR AS language, extra, uri, NULL::DOUBLE AS offset_s,"
+        f" NULL::DOUBLE AS duration_s, NULL::BIGINT AS channel, {line} AS line FROM {table}"
+        for line, table in enumerate(answers)
     )
+    database.execute(f"CREATE TABLE {name} AS SELECT DISTINCT ON (id) * FROM ({found}) ORDER BY id, line")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,3 +156,31 @@ def _problem(database: duckdb.DuckDBPyConnection, task: AnsweredTask, tasks: Seq
 
 def _count(database: duckdb.DuckDBPyConnection, name: str, condition: str) -> int:
     return int(database.execute(f"SELECT count(*) FROM {name} AS g WHERE {condition}").fetchall()[0][0])
+
+
+def load_given(
+    database: duckdb.DuckDBPyConnection, options: EvaluateOptions, answers: Sequence[str]
+) -> tuple[str, ...]:
+    """Makes the table `given` of references, those of the answers' tables unless there is a file of them.
+
+    Returns what is worth knowing of that file.
+    """
+    if not options.references:
+        own_references(database, answers)
+        return ()
+    found = load_references(database, options.references, options.shape)
+    notes = []
+    if found.broken:
+        notes.append(f"{len(found.broken)} rows of {options.references} cannot be read, such as {found.broken[0]}")
+    if found.doubled:
+        notes.append(f"of several rows of one id the first counts: {named(found.doubled)}")
+    return tuple(notes)
+
+
+def language_expression(task: AnsweredTask, output: Output, options: EvaluateOptions) -> str:
+    """The language of a row's reference in SQL, over a row of answers `r` and a row of references `g`."""
+    if options.language or output.language:
+        known = quoted(options.language or output.language)
+        return known if options.language else f"coalesce(g.language, {known})"
+    answered = f"r.{task.name}.language" if task.answer == "transcript" and not task.target_language else "NULL"
+    return f"coalesce(g.language, {answered}, '')"

@@ -1,0 +1,245 @@
+"""`earmark compare`: several outputs on the same recordings, beside their references and beside each other."""
+
+import heapq
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from schemas.errors import JobError
+from scoring.answers import AnsweredTask, Output, ids_of, load_answers, open_database, open_output
+from scoring.comparison import Agreement, Comparison, Difference, DifferentRow, System
+from scoring.figures import figures_of, finite, measure_for
+from scoring.intervals import intervals
+from scoring.keep import KeepOptions, keep
+from scoring.labels import LabelMatches
+from scoring.normalizers import find_normalizer
+from scoring.options import EvaluateOptions
+from scoring.pairs import Figure, Kind, Pair
+from scoring.references import ReferenceColumn, find_column, language_expression, load_given
+from scoring.scores import Ids
+
+ROWS_AT_ONCE = 4096
+LETTERS = string.ascii_uppercase
+
+
+def compare(places: Sequence[str], options: EvaluateOptions, keep_options: KeepOptions | None = None) -> Comparison:
+    """Compares outputs, the first of which is A.
+
+    Raises:
+        JobError: an option makes no sense, an output cannot be read, they have no task or no recording in common, or
+            the expression of what to keep cannot be computed.
+    """
+    options.check()
+    if not 2 <= len(places) <= len(LETTERS):
+        raise JobError(f"{len(places)} outputs are named; name 2 to {len(LETTERS)}")
+    if keep_options:
+        keep_options.check()
+    outputs = [open_output(place) for place in places]
+    tasks = _common_task(outputs, options.task)
+    letters = LETTERS[: len(outputs)]
+    with open_database() as database:
+        for letter, output, task in zip(letters, outputs, tasks, strict=True):
+            load_answers(database, output, [task], f"answers_{letter}")
+        notes = load_given(database, options, [f"answers_{letter}" for letter in letters])
+        column = find_column(database, tasks[0], outputs[0].tasks, options.reference_column)
+        if column.problem and (options.references or options.reference_column):
+            raise JobError(f"there are no references of {tasks[0].name}: {column.problem}; name another column or file")
+        language = language_expression(tasks[0], outputs[0], options)
+        kind: Kind = options.score_as or tasks[0].kind  # type: ignore[assignment]  # check() has seen that it is one
+        _join(database, letters, tasks, column, language)
+        compared = _Compared(letters, kind, options, options.language or tasks[0].target_language or "en")
+        for rows in _batches(database, letters):
+            compared.add(rows)
+        if not compared.rows:
+            raise JobError(f"{' and '.join(places)} have no recording in common; ids are what they are compared by")
+        systems = tuple(
+            System(letter, output.store.root, task.model, *_known(database, letter), figures)
+            for letter, output, task, figures in zip(letters, outputs, tasks, compared.figures(), strict=True)
+        )
+        return Comparison(
+            task=tasks[0].name,
+            kind=kind,
+            rows=compared.rows,
+            with_reference=compared.with_reference,
+            no_references=column.problem,
+            systems=systems,
+            differences=tuple(compared.differences()),
+            agreements=tuple(compared.agreements()),
+            different=tuple(compared.different),
+            notes=notes,
+            bootstrap=options.bootstrap,
+            seed=options.seed,
+            kept=keep(database, keep_options, options) if keep_options else None,
+        )
+
+
+def _common_task(outputs: Sequence[Output], chosen: Sequence[str]) -> list[AnsweredTask]:
+    """The task that is compared, as each output asked it."""
+    if len(chosen) > 1:
+        raise JobError(f"--task={','.join(chosen)} does not work: outputs are compared by one task")
+    names = [[task.name for task in output.tasks] for output in outputs]
+    common = [name for name in names[0] if all(name in others for others in names[1:])]
+    if not chosen and len(common) != 1:
+        several = ", ".join(common)
+        raise JobError(
+            f"the outputs have several tasks in common: name one of {several} with --task"
+            if common
+            else "the outputs have no task in common: " + "; ".join(", ".join(these) or "none" for these in names)
+        )
+    tasks = [output.task(chosen[0] if chosen else common[0]) for output in outputs]
+    if len({task.answer for task in tasks}) > 1:
+        raise JobError(
+            f"{tasks[0].name} is {' and '.join(task.answer for task in tasks)}: its answers cannot be compared"
+        )
+    return tasks
+
+
+def _join(
+    database: duckdb.DuckDBPyConnection,
+    letters: str,
+    tasks: Sequence[AnsweredTask],
+    column: ReferenceColumn,
+    language: str,
+) -> None:
+    """Makes `joined`: a row for each recording that all systems know, and `known_<letter>`, what each knows.
+
+    Of each system there are A (its answer, NULL where it failed), A_failed, A_avg_logprob and, of labels, A_score, of
+    texts A_flags. The rest are id, uri, reference, language, duration_s, audio, extra, offset_s and channel.
+    """
+    for letter in letters:
+        database.execute(
+            f"CREATE TABLE known_{letter} AS SELECT *, false AS failed FROM answers_{letter}"
+            f" UNION ALL BY NAME SELECT id, uri, true AS failed FROM answers_{letter}_failures"
+        )
+    fields = ""
+    for letter, task in zip(letters, tasks, strict=True):
+        of_kind = "score" if task.answer == "label" else "flags"
+        fields += f', {letter}.{task.name}.{task.answer_field} AS "{letter}", {letter}.failed AS {letter}_failed'
+        fields += f", {letter}.{task.name}.avg_logprob AS {letter}_avg_logprob"
+        fields += f", {letter}.{task.name}.{of_kind} AS {letter}_{of_kind}"
+    of_all = "".join(f" JOIN known_{letter} AS {letter} USING (id)" for letter in letters[1:])
+    first = "coalesce(" + ", ".join(f"{letter}.{{}}" for letter in letters) + ")"
+    reference = "NULL::VARCHAR" if column.problem else column.expression
+    database.execute(
+        f"""
+        CREATE TABLE joined AS
+        SELECT id, A.uri, {reference} AS reference, coalesce({language.replace("r.", "A.")}, '') AS language,
+            {first.replace("{}", "audio")}.duration_s AS duration_s, {first.replace("{}", "audio")} AS audio,
+            {first.replace("{}", "extra")} AS extra, g.offset_s, g.channel, g.duration_s AS cut_s{fields}
+        FROM known_A AS A{of_all} LEFT JOIN given AS g USING (id)
+        """
+    )
+    if tasks[0].kind == "label":
+        database.execute("UPDATE joined SET reference = NULL WHERE trim(reference) = ''")
+
+
+def _batches(database: duckdb.DuckDBPyConnection, letters: str) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows in order of their ids: id, reference, language, then answer, failed and score of each system."""
+    there = {name for name, *_ in database.execute("DESCRIBE joined").fetchall()}
+    fields = "".join(
+        f', "{letter}", {letter}_failed, {f"{letter}_score" if f"{letter}_score" in there else "NULL"}'
+        for letter in letters
+    )
+    found = database.execute(f"SELECT id, reference, language{fields} FROM joined ORDER BY id")
+    while rows := found.fetchmany(ROWS_AT_ONCE):
+        yield rows
+
+
+def _known(database: duckdb.DuckDBPyConnection, letter: str) -> tuple[int, int, Ids]:
+    """How many recordings a system knows, how many of them failed, and which of the others' it does not know."""
+    rows, failed = database.execute(f"SELECT count(*), count_if(failed) FROM known_{letter}").fetchall()[0]
+    others = [name for (name,) in database.execute("SHOW TABLES").fetchall() if name.startswith("known_")]
+    all_ids = " UNION ".join(f"SELECT id FROM {name}" for name in others)
+    return rows, failed, ids_of(database, f"SELECT id FROM ({all_ids}) ANTI JOIN known_{letter} USING (id)")
+
+
+class _Compared:
+    """Measures of every system against the references, and of every pair of them."""
+
+    def __init__(self, letters: str, kind: Kind, options: EvaluateOptions, text_language: str):
+        self._letters, self._options = letters, options
+        normalizer = find_normalizer(options.normalizer) if options.normalizer else None
+        self._measures = {letter: measure_for(kind, normalizer, text_language) for letter in letters}
+        self._pairs = {pair: measure_for(kind, normalizer, text_language) for pair in combinations(letters, 2)}
+        self._both = dict.fromkeys(self._pairs, 0)
+        self._differing = dict.fromkeys(self._pairs, 0)
+        self._answered: dict[str, list[float]] = {letter: [] for letter in letters}
+        self.rows = self.with_reference = 0
+        self.different: list[DifferentRow] = []
+
+    def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        self.rows += len(rows)
+        with_reference = [row for row in rows if row[1] is not None]
+        self.with_reference += len(with_reference)
+        for number, letter in enumerate(self._letters):
+            pairs = [_pair(row, number, row[1]) for row in with_reference]
+            self._measures[letter].add(pairs)
+            self._answered[letter] += [float(not pair.failed) for pair in pairs]
+        badness = [0.0] * len(rows)
+        for first, second in self._pairs:
+            self._add_pair(first, second, rows, badness)
+        shown = [self._different(row, bad) for row, bad in zip(rows, badness, strict=True) if bad > 0]
+        count = self._options.worst
+        self.different = heapq.nlargest(count, [*self.different, *shown], key=lambda row: row.badness)
+
+    def _add_pair(self, first: str, second: str, rows: Sequence[tuple[Any, ...]], badness: list[float]) -> None:
+        """Takes in rows of two systems; notes in `badness` how far apart the two are."""
+        one, other = self._letters.index(first), self._letters.index(second)
+        both = [number for number, row in enumerate(rows) if not _failed(row, one) and not _failed(row, other)]
+        pairs = [_pair(rows[number], other, _answer(rows[number], one) or "") for number in both]
+        self._both[first, second] += len(both)
+        for number, bad in zip(both, self._pairs[first, second].add(pairs), strict=True):
+            self._differing[first, second] += bad > 0
+            badness[number] = max(badness[number], bad)
+
+    def _different(self, row: tuple[Any, ...], badness: float) -> DifferentRow:
+        answers = {letter: _answer(row, number) for number, letter in enumerate(self._letters)}
+        return DifferentRow(row[0], badness, row[1], answers)
+
+    def figures(self) -> Iterator[tuple[Figure, ...]]:
+        """Of each system; none without references."""
+        for letter in self._letters:
+            answered = np.array(self._answered[letter])
+            options = self._options
+            measure = self._measures[letter]
+            yield figures_of(measure, answered, options.bootstrap, options.seed) if self.with_reference else ()
+
+    def differences(self) -> Iterator[Difference]:
+        for first, second in self._pairs if self.with_reference else ():
+            one, other = self._measures[first], self._measures[second]
+
+            def difference(weights: np.ndarray, one: Any = one, other: Any = other) -> Mapping[str, float]:
+                theirs = one.figures(weights)
+                return {name: value - theirs[name] for name, value in other.figures(weights).items()}
+
+            rows = self.with_reference
+            found = intervals(difference, rows, self._options.bootstrap, self._options.seed)
+            for name, value in finite(difference(np.ones(rows))).items():
+                low, high = found.get(name) or (None, None)
+                yield Difference(first, second, name, value, low, high)
+
+    def agreements(self) -> Iterator[Agreement]:
+        for (first, second), measure in self._pairs.items():
+            rows = self._both[first, second]
+            figures = finite(measure.figures(np.ones(rows))) if rows else {}
+            if isinstance(measure, LabelMatches) and rows:
+                figures = {"agreement": figures["accuracy"], **finite({"kappa": measure.kappa()})}
+            yield Agreement(first, second, rows, self._differing[first, second], figures)
+
+
+def _pair(row: tuple[Any, ...], number: int, reference: str) -> Pair:
+    answer, failed, score = row[3 + 3 * number : 6 + 3 * number]
+    return Pair(row[0], reference, answer or "", row[2], failed, score)
+
+
+def _answer(row: tuple[Any, ...], number: int) -> str | None:
+    answer: str | None = row[3 + 3 * number]
+    return answer
+
+
+def _failed(row: tuple[Any, ...], number: int) -> bool:
+    return bool(row[4 + 3 * number])

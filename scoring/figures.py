@@ -1,0 +1,45 @@
+"""From counts of rows to figures with their intervals."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from scoring.intervals import Interval, intervals
+from scoring.labels import LabelMatches
+from scoring.normalizers import Normalizer
+from scoring.pairs import Figure, Kind, Measure
+from scoring.text_overlap import TextOverlap
+from scoring.word_errors import WordErrors
+
+
+def measure_for(kind: Kind, normalizer: Normalizer | None, language: str) -> WordErrors | TextOverlap | LabelMatches:
+    """The measure of a kind of answer.
+
+    Args:
+        normalizer: of transcripts; None to choose by the language of each.
+        language: that texts are in.
+    """
+    if kind == "transcript":
+        return WordErrors(normalizer)
+    return LabelMatches() if kind == "label" else TextOverlap(language)
+
+
+def figures_of(measure: Measure, answered: np.ndarray, resamples: int, seed: int) -> tuple[Figure, ...]:
+    """All figures of a measure.
+
+    Args:
+        answered: 1.0 for each row with an answer, 0.0 for one that failed.
+    """
+    values = finite(measure.figures(np.ones(len(answered))))
+    without = finite(measure.figures(answered))
+    found = intervals(measure.figures, len(answered), resamples, seed)
+    return tuple(_figure(name, value, found.get(name), without[name]) for name, value in values.items())
+
+
+def _figure(name: str, value: float | None, interval: Interval | None, without_failures: float | None) -> Figure:
+    low, high = interval or (None, None)
+    return Figure(name, value, low, high, without_failures)
+
+
+def finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in figures.items()}

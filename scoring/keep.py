@@ -1,0 +1,160 @@
+"""Which recordings several systems agree on enough: a condition in SQL, and the manifest of what passes.
+
+The condition is one expression of DuckDB's SQL over a row of the comparison. It sees that table and nothing else: no
+file, no network, no setting.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import fsspec
+from duckdb.sqltypes import BOOLEAN
+
+from schemas.errors import JobError
+from scoring.comparison import Kept
+from scoring.normalizers import Normalizer, find_normalizer, normalizer_for
+from scoring.options import EvaluateOptions
+from scoring.word_errors import edits_of
+from transforms.file_system import storage_errors, what_is_at
+
+ROWS_AT_ONCE = 4096
+# Of a default id, which says that the row selected a part of its file.
+PART_OF_FILE = r"#(offset=|channel=|.*&channel=)"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepOptions:
+    """`expression`: the condition; `to`: the manifest to write, which must not be there yet."""
+
+    expression: str
+    to: str
+
+    def check(self) -> None:
+        """Raises JobError where one is missing, or there is a file already."""
+        if not self.to:
+            raise JobError(f"--keep={self.expression} does not work alone: name the manifest to write with --to")
+        if not self.to.endswith(".jsonl"):
+            raise JobError(f"--to={self.to} does not work: what is written is JSONL, so name it .jsonl")
+        try:
+            with storage_errors():
+                there = what_is_at(*fsspec.url_to_fs(self.to))
+        except OSError as error:
+            raise JobError(f"--to={self.to} cannot be reached: {error}") from error
+        if there is not None:
+            raise JobError(f"--to={self.to} does not work: there is such a file; name another, or remove it")
+
+
+def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: EvaluateOptions) -> Kept:
+    """Writes the manifest of the rows of `joined` that pass, in order of their ids.
+
+    A row is id, audio_filepath, text (the answer of A), what the manifest said of the part of the file, language and
+    the columns that were carried along.
+
+    Raises:
+        JobError: the expression is none, cannot be computed or is neither true nor false; or the manifest cannot be
+            written, or would not say which part of a file a row is.
+    """
+    _check_parts_of_files(database, given)
+    _add_functions(database, options, given)
+    try:
+        condition = duckdb.SQLExpression(options.expression)
+        passes = database.table("joined").project(duckdb.StarExpression(), condition.alias("passes_the_condition"))
+        if passes.types[-1] != BOOLEAN:
+            raise JobError(f"--keep={options.expression} does not work: it is {passes.types[-1]}, not true or false")
+        passes.create("judged")
+        database.execute('UPDATE judged SET passes_the_condition = NULL WHERE "A" IS NULL')  # it would have no text
+        counts = "count(*), count_if(passes_the_condition), count_if(passes_the_condition IS NULL)"
+        of, rows, unknown = database.execute(f"SELECT {counts} FROM judged").fetchall()[0]
+    except duckdb.Error as error:
+        said = str(error).strip().splitlines()[0]
+        raise JobError(f"--keep={options.expression} does not work: {said}") from error
+    _write(database, options.to)
+    notes = (
+        () if given.references else ("a row is a whole file: name the manifest with --references if it selects parts",)
+    )
+    return Kept(options.expression, options.to, rows, of, unknown, notes)
+
+
+def _check_parts_of_files(database: duckdb.DuckDBPyConnection, given: EvaluateOptions) -> None:
+    """An output does not say which part of a file a row is; its manifest does."""
+    found = database.execute(
+        "SELECT id FROM joined WHERE offset_s IS NULL AND regexp_matches(id, ?) ORDER BY id LIMIT 1", [PART_OF_FILE]
+    ).fetchall()
+    if found and not given.references:
+        raise JobError(
+            f"{found[0][0]} is a part of a file, which the output does not tell the bounds of; name the manifest with"
+            " --references"
+        )
+
+
+def _add_functions(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: EvaluateOptions) -> None:
+    """Adds wer(reference, hypothesis) and cer(…), and wer_in(reference, hypothesis, language) and cer_in(…)."""
+    languages = [row for (row,) in database.execute("SELECT DISTINCT language FROM joined ORDER BY 1").fetchall()]
+    names = sorted({normalizer_for(language).name for language in languages})
+    chosen = [given.normalizer] if given.normalizer else names
+    if len(chosen) > 1 and re.search(r"\b[wc]er\s*\(", options.expression, re.IGNORECASE):
+        raise JobError(
+            f"--keep={options.expression} does not work: the rows' languages ask for several normalisers,"
+            f" {', '.join(names)}; name one with --normalizer, or write wer_in(A, B, language)"
+        )
+    normalizer = find_normalizer(chosen[0] if chosen else "none")
+    for name, rate in (("wer", _wer), ("cer", _cer)):
+        database.create_function(name, _of_two(rate, normalizer), ["VARCHAR", "VARCHAR"], "DOUBLE")
+        database.create_function(f"{name}_in", _of_three(rate), ["VARCHAR", "VARCHAR", "VARCHAR"], "DOUBLE")
+
+
+Rate = Callable[[Normalizer, str, str], float]
+
+
+def _of_two(rate: Rate, normalizer: Normalizer) -> Callable[[str, str], float]:
+    return lambda reference, hypothesis: rate(normalizer, reference, hypothesis)
+
+
+def _of_three(rate: Rate) -> Callable[[str, str, str], float]:
+    return lambda reference, hypothesis, language: rate(normalizer_for(language), reference, hypothesis)
+
+
+def _wer(by: Normalizer, reference: str, hypothesis: str) -> float:
+    return _rate(by.words(reference), by.words(hypothesis))
+
+
+def _cer(by: Normalizer, reference: str, hypothesis: str) -> float:
+    return _rate(list(by.text(reference)), list(by.text(hypothesis)))
+
+
+def _rate(reference: list[str], hypothesis: list[str]) -> float:
+    """Errors in a token of the reference; the number of errors where that is empty."""
+    (edits,) = edits_of([reference], [hypothesis])
+    return edits.errors / max(1, edits.reference_length)
+
+
+def _write(database: duckdb.DuckDBPyConnection, to: str) -> None:
+    names = ["id", "uri", "A", "language", "offset_s", "channel", "cut_s", "extra"]
+    columns = ", ".join(f'"{name}"' for name in names)
+    found = database.execute(f"SELECT {columns} FROM judged WHERE passes_the_condition ORDER BY id")
+    try:
+        with storage_errors(), fsspec.open(to, "w", encoding="utf-8") as file:
+            while rows := found.fetchmany(ROWS_AT_ONCE):
+                lines = (_line(dict(zip(names, row, strict=True))) for row in rows)
+                file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    except OSError as error:
+        raise JobError(f"--to={to} cannot be written: {error}") from error
+
+
+def _line(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a manifest; what is not known is left out, and so is a carried column that would be taken for it."""
+    known = {
+        "id": row["id"],
+        "audio_filepath": row["uri"],
+        "text": row["A"],
+        "offset": row["offset_s"] or None,
+        "duration": row["cut_s"],
+        "channel": row["channel"],
+        "language": row["language"] or None,
+    }
+    carried = {name: value for name, value in (row["extra"] or {}).items() if name not in known}
+    return {name: value for name, value in known.items() if value is not None} | carried

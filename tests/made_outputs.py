@@ -1,0 +1,85 @@
+"""Outputs with answers that a test chose, in the shape that annotate writes, without any audio."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.job import JobOptions
+from schemas.job_description import JobDescription
+from schemas.records import (
+    Annotation,
+    Answer,
+    AudioFacts,
+    Failure,
+    LabelAnswer,
+    LabelScore,
+    PartReport,
+    Recording,
+    TextAnswer,
+    Transcript,
+    stable_hash,
+)
+from schemas.tables import annotations_table, failures_table
+from schemas.tasks import Task
+from transforms.output_store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recording and what is answered about it: a text or a label for each task; none at all is a failure."""
+
+    id: str
+    answers: Mapping[str, str] | None
+    reference: str | None = None
+    language: str = "en"
+    extra: Mapping[str, str] = field(default_factory=dict)
+    duration_s: float = 3.0
+    score: float = 0.75
+    uri: str = ""
+
+
+def write_output(folder: Path | str, rows: Sequence[Row], rows_a_part: int = 64, **options: object) -> OutputStore:
+    """An output of a job with `options`, whose failures are in the parts' footers and in failures/."""
+    job = JobOptions(**options)  # type: ignore[arg-type]
+    tasks = job.tasks()
+    store = OutputStore(str(folder))
+    description = JobDescription.of(job, dict.fromkeys(tasks, "made"), "none")
+    store.create(JOB_PATH, description.to_json().encode())
+    for start in range(0, len(rows), rows_a_part):
+        _write_part(store, rows[start : start + rows_a_part], tasks, description.fingerprint)
+    failures = [_failure(row) for row in rows if row.answers is None]
+    store.replace(FAILURES_PATH, encode_table(failures_table(failures)))
+    return store
+
+
+def _write_part(store: OutputStore, rows: Sequence[Row], tasks: Sequence[Task], fingerprint: str) -> None:
+    done = [row for row in rows if row.answers is not None]
+    key = stable_hash(*(row.id for row in rows))
+    failures = tuple(_failure(row) for row in rows if row.answers is None)
+    table = annotations_table([_annotation(row, tasks) for row in done], tasks)
+    store.create(store.part_path(key), encode_part(table, PartReport(key, len(done), failures), "run", fingerprint))
+
+
+def _annotation(row: Row, tasks: Sequence[Task]) -> Annotation:
+    assert row.answers is not None
+    facts = AudioFacts(row.duration_s, 16_000, 1, "wav", -20.0, -3.0, 0.0, 0.8, 8000.0)
+    answers = {task.name: _answer(row, task, row.answers[task.name]) for task in tasks}
+    uri = row.uri or f"/audio/{row.id}.wav"
+    recording = Recording(row.id, uri, reference=row.reference, extra=tuple(sorted(row.extra.items())))
+    return Annotation(recording, facts, answers)
+
+
+def _answer(row: Row, task: Task, said: str) -> Answer:
+    if task.answer == "transcript":
+        return Transcript(said, row.language, -0.5, flags=("empty",) if not said else ())
+    if task.answer == "text":
+        return TextAnswer(said, "?", -0.5)
+    rest = (1 - row.score) / (len(task.labels) - 1)
+    scores = tuple(LabelScore(label, row.score if label == said else rest) for label in task.labels)
+    return LabelAnswer(said, row.score, scores, -0.5)
+
+
+def _failure(row: Row) -> Failure:
+    return Failure(
+        row.id, row.uri or f"/audio/{row.id}.wav", "DecodeAudio", "not_found", "there is no such file", "run"
+    )
