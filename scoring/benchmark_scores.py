@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from scoring.answers import load_answers, open_database, open_output
 from scoring.benchmarks import Benchmark
-from scoring.evaluate import EvaluateOptions, evaluate
+from scoring.evaluate import evaluate
 from scoring.judge import Case, Judge, judge_all
 from scoring.judge_scores import JudgeScores, judge_scores
 from scoring.layouts import Entry
+from scoring.options import EvaluateOptions
 from scoring.pairs import Figure
 from scoring.published import Published, published_for
 from scoring.scores import TaskScores

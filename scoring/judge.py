@@ -65,7 +65,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge said of a case, as it is kept; `judge` names it, `asked` is a hash of the judge and of what it was asked."""
+    """What a judge said of a case, as it is kept.
+
+    Attributes:
+        judge: who judged.
+        asked: a hash of the judge and of what it was asked.
+    """
 
     id: str
     swapped: bool
