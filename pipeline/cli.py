@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from pipeline.benchmark_command import add_benchmark_command
 from pipeline.job_file import suggest
 from pipeline.job_flags import FLAGS, add_config, add_job_flags, merge_options
 from pipeline.scoring_commands import add_scoring_commands
@@ -48,7 +49,7 @@ def _end_children() -> None:
 def _run(arguments: Sequence[str], verbose: bool) -> int:
     """Runs the function of the command: `run(known, rest)`, where `rest` is what Beam's runners are to understand."""
     parser = build_parser()
-    known, rest = parser.parse_known_args(arguments)
+    known, rest = parser.parse_known_args(["benchmark", "--list"] if arguments == ["benchmark"] else arguments)
     known.verbose = verbose
     if known.for_beam:
         _refuse_unknown(rest, parser, known.command_parser)
@@ -135,6 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_config(command)
     for command in (annotate, plan):
         add_job_flags(command)
+    add_benchmark_command(commands)
     add_scoring_commands(commands)
     for command in commands.choices.values():
         command.set_defaults(command_parser=command)

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import typing
+from collections.abc import Collection
 from typing import Any
 
 from pipeline.job_file import read_job_file, split_names
@@ -15,10 +16,11 @@ def add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", default="", help="YAML file with options by name; flags win over it")
 
 
-def add_job_flags(command: argparse.ArgumentParser) -> None:
-    """A flag for every option of a job that has one."""
+def add_job_flags(command: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
+    """A flag for every option of a job that has one, but for some."""
     for field in FLAGS:
-        _add_flag(command, field)
+        if field.name not in without:
+            _add_flag(command, field)
 
 
 def _add_flag(command: argparse.ArgumentParser, field: "dataclasses.Field[Any]") -> None:

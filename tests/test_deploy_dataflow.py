@@ -104,6 +104,7 @@ def test_what_the_image_is_built_from_is_all_of_earmark(tmp_path: Path) -> None:
     packed = set(zipfile.ZipFile(built).namelist())
     folders = ("schemas", "model", "transforms", "scoring", "pipeline")
     assert {str(file.relative_to(ROOT)) for name in folders for file in (ROOT / name).glob("*.py")} <= packed
+    assert {"scoring/benchmarks.yaml", "scoring/published-results.csv"} <= packed
 
 
 def test_the_template_starts_a_file_that_the_image_holds() -> None:

@@ -1,0 +1,130 @@
+"""What a run over a benchmark is worth, in the unit of the published table, and the published figures beside it."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scoring.answers import load_answers, open_database, open_output
+from scoring.benchmarks import Benchmark
+from scoring.evaluate import evaluate
+from scoring.judge import Case, Judge, judge_all
+from scoring.judge_scores import JudgeScores, judge_scores
+from scoring.layouts import Entry
+from scoring.options import EvaluateOptions
+from scoring.pairs import Figure
+from scoring.published import Published, published_for
+from scoring.scores import TaskScores
+
+# The figure that the published table calls so, and the table's unit: rates of errors stand there in percent.
+FIGURES: Mapping[str, tuple[str, float]] = {"WER": ("wer", 100.0), "BLEU": ("bleu", 1.0), "ACC": ("accuracy", 1.0)}
+JUDGED = "GPT-4"  # what the table calls the score of a judge, whoever judges
+LOWER_IS_BETTER = "WER"
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How intervals are drawn, as of EvaluateOptions."""
+
+    bootstrap: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkScores:
+    """Measured beside published.
+
+    Attributes:
+        recordings: of the set.
+        scored: those that were run, annotated or failed.
+        measured: in the unit of the table.
+        published: in the table's order.
+        details: all that was counted.
+    """
+
+    benchmark: Benchmark
+    model: str
+    recordings: int
+    scored: int
+    failed: int
+    measured: Figure
+    published: tuple[Published, ...]
+    details: TaskScores | JudgeScores
+
+    def to_json(self) -> str:
+        named = ("name", "dataset", "split", "task", "metric", "normalizer", "tokenizer", "language", "translate_to")
+        about = {name: getattr(self.benchmark, name) for name in named if getattr(self.benchmark, name)}
+        shown = ("system", "value", "qwen2_audio_weights")
+        found = {
+            "benchmark": about,
+            "model": self.model,
+            "recordings": self.recordings,
+            "scored": self.scored,
+            "failed": self.failed,
+            "measured": dataclasses.asdict(self.measured),
+            "published": [{name: getattr(one, name) for name in shown} for one in self.published],
+            "details": dataclasses.asdict(self.details),
+        }
+        return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def score_answers(
+    benchmark: Benchmark, entries: Sequence[Entry], output: str, manifest: str, resampling: Resampling
+) -> BenchmarkScores:
+    """Scores a finished output by the metric of the benchmark. Raises JobError as evaluate does."""
+    options = EvaluateOptions(
+        task=(benchmark.task,),
+        references=manifest,
+        normalizer=benchmark.normalizer,
+        language=benchmark.translate_to or benchmark.language,
+        bootstrap=resampling.bootstrap,
+        seed=resampling.seed,
+    )
+    scores = evaluate(output, options).task(benchmark.task)
+    name, factor = FIGURES[benchmark.metric]
+    measured = _scaled(scores.figure(name), factor)
+    return _beside(benchmark, entries, scores.model, scores.rows, scores.failed, measured, scores)
+
+
+def score_by_judge(
+    benchmark: Benchmark,
+    entries: Sequence[Entry],
+    output: str,
+    judge: Judge,
+    judge_name: str,
+    resampling: Resampling,
+) -> BenchmarkScores:
+    """Scores a finished output by a judge. Raises JobError where the output cannot be read, and as judge_all does."""
+    found = open_output(output)
+    task = found.task(benchmark.task)
+    with open_database() as database:
+        load_answers(database, found, [task], "answers")
+        answers = dict(database.execute(f"SELECT r.id, r.{task.name}.text FROM answers AS r").fetchall())
+        failed = {id for (id,) in database.execute("SELECT id FROM answers_failures").fetchall()}
+    cases = [
+        Case(entry.id, dict(entry.about).get("meta_info", ""), entry.prompt, entry.reference, answers[entry.id])
+        for entry in entries
+        if entry.id in answers
+    ]
+    judged = judge_all(cases, judge, judge_name, found.store)
+    scores = judge_scores(judge_name, judged, len(failed), resampling.bootstrap, resampling.seed)
+    return _beside(benchmark, entries, task.model, len(cases) + len(failed), len(failed), scores.score, scores)
+
+
+def _beside(
+    benchmark: Benchmark,
+    entries: Sequence[Entry],
+    model: str,
+    scored: int,
+    failed: int,
+    measured: Figure,
+    details: TaskScores | JudgeScores,
+) -> BenchmarkScores:
+    published = published_for(benchmark)
+    return BenchmarkScores(benchmark, model, len(entries), scored, failed, measured, published, details)
+
+
+def _scaled(figure: Figure, factor: float) -> Figure:
+    numbers = ("value", "low", "high", "without_failures")
+    scaled = {name: getattr(figure, name) for name in numbers}
+    return Figure(figure.name, **{name: None if value is None else value * factor for name, value in scaled.items()})
