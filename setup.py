@@ -30,6 +30,7 @@ setup(
         "pyyaml>=6",  # job files
         "rich>=15",  # progress bar and tables
         "safetensors>=0.8",  # weights of Qwen2-Audio
+        "sentencepiece>=0.2",  # text of SpeechT5's tokens
         "silero-vad>=6.2.3",  # where there is speech
         "soundfile>=0.14",  # libsndfile: wav, flac and mp3, faster than FFmpeg
         "soxr>=1.1",  # the resampler that librosa uses

@@ -141,7 +141,7 @@ class WhisperEngine(ABC):
             return SpokenPart((), 0.0, 0, frozenset({"no_speech"}))
         phrases = tuple(
             TextSegment(piece.time_s(start), piece.time_s(end), self._text(words), avg_logprob)
-            for start, end, words in split_at_timestamps(said.tokens, self._first_timestamp, len(piece.samples))
+            for start, end, words in self._split(said.tokens, len(piece.samples))
         )
         text = " ".join(phrase.text for phrase in phrases)
         flags = {"repetition"} if is_repetitive(text) else set()
@@ -149,6 +149,12 @@ class WhisperEngine(ABC):
         flags |= {"truncated"} if said.truncated else set()
         phrases = tuple(phrase for phrase in phrases if phrase.text)
         return SpokenPart(phrases, said.logprob_sum, said.counted, frozenset(flags))
+
+    def _split(self, tokens: Sequence[int], length: int) -> list[tuple[int, int, Sequence[int]]]:
+        """As split_at_timestamps; a timestamp that nobody has asked for is no place to cut a word in two."""
+        if self._options.timestamps:
+            return split_at_timestamps(tokens, self._first_timestamp, length)
+        return [(0, length, tokens)]
 
     def _answer(
         self,
@@ -197,13 +203,15 @@ class WhisperEngine(ABC):
         return int(token)
 
 
-def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, length: int) -> list[tuple[int, int, list[int]]]:
+def split_at_timestamps(
+    tokens: Sequence[int], first_timestamp: int, length: int
+) -> list[tuple[int, int, Sequence[int]]]:
     """Phrases as (start, end, tokens), in samples of a segment of `length` samples, end never beyond it.
 
     Whisper writes a phrase between two timestamps; a phrase whose end is missing ends with the segment, and text
     without any timestamp is one phrase.
     """
-    phrases: list[tuple[int, int, list[int]]] = []
+    phrases: list[tuple[int, int, Sequence[int]]] = []
     start, words = 0, list[int]()
     for token in tokens:
         if token < first_timestamp:
