@@ -66,7 +66,7 @@ def test_the_text_is_what_generate_gives_for_each_prompt_alone(
 ) -> None:
     network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     processor = WhisperProcessor.from_pretrained(folder)
-    some = prompts[:: 4 * beam_size]
+    some = prompts[:: 8 if beam_size == 1 else 16]  # beams cost five times as much
     for clip, transcript in zip(some, transcribed(str(folder), some, beam_size), strict=True):
         given = processor(clip.samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
         found = network.generate(given, num_beams=beam_size, max_new_tokens=MAX_NEW_TOKENS)
