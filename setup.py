@@ -38,6 +38,7 @@ setup(
         "safetensors>=0.8",  # weights of Qwen2-Audio
         "scikit-learn>=1.9",  # accuracy, F1, kappa
         "scipy>=1.17",  # the bootstrap
+        "sentencepiece>=0.2",  # text of SpeechT5's tokens
         "silero-vad>=6.2.3",  # where there is speech
         "soundfile>=0.14",  # libsndfile: wav, flac and mp3, faster than FFmpeg
         "soxr>=1.1",  # the resampler that librosa uses

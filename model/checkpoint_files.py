@@ -24,6 +24,7 @@ FILES = (
     "preprocessor_config.json",
     "processor_config.json",
     "special_tokens_map.json",
+    "spm_char.model",  # SpeechT5's characters
     "tokenizer.json",
     "tokenizer_config.json",
     "tokens.txt",

@@ -52,6 +52,18 @@ def _whisper_ctranslate2() -> EngineModule:
     return whisper_ctranslate2
 
 
+def _whisper_transformers() -> EngineModule:
+    from model import whisper_transformers
+
+    return whisper_transformers
+
+
+def _speecht5() -> EngineModule:
+    from model import speecht5
+
+    return speecht5
+
+
 def _qwen2_audio() -> EngineModule:
     from model import qwen2_audio
 
@@ -105,6 +117,13 @@ FAMILIES = (
         _whisper_ctranslate2,
         frozenset({"beam_size", "timestamps"}),
     ),
+    Family(
+        "Whisper (openai/whisper-large-v3)",
+        _of_type("whisper"),
+        _whisper_transformers,
+        frozenset({"beam_size", "timestamps"}),
+    ),
+    Family("SpeechT5 (microsoft/speecht5_asr)", _of_type("speecht5"), _speecht5, frozenset({"beam_size"})),
     Family("Qwen2-Audio (Qwen/Qwen2-Audio-7B-Instruct)", _of_type("qwen2_audio"), _qwen2_audio),
     Family(
         "Paraformer and others in ONNX (csukuangfj/sherpa-onnx-paraformer-zh-2023-09-14)",

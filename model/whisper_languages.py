@@ -1,4 +1,7 @@
-"""Which languages a Whisper checkpoint knows, by its tokenizer alone."""
+"""Which languages a Whisper checkpoint knows."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -6,13 +9,24 @@ from schemas.errors import RowError
 
 # Tokens of a multilingual vocabulary; the English-only one is smaller (whisper/model.py, is_multilingual).
 MULTILINGUAL_TOKENS = 51_865
+ENGLISH_ONLY = frozenset({"en"})
 
 
-def whisper_languages(tokenizer: Tokenizer) -> frozenset[str]:
-    """Codes such as "en" and "zh"; English alone for an English-only checkpoint, whose tokens name others in vain."""
+def whisper_languages(tokenizer: Tokenizer, generation_config: Mapping[str, Any] | None = None) -> frozenset[str]:
+    """Codes such as "en" and "zh"; English alone for an English-only checkpoint, whose tokens name others in vain.
+
+    Args:
+        generation_config: of a checkpoint of transformers, which says so itself unless it is an old one; the
+            tokenizer tells where it does not.
+    """
+    said = generation_config or {}
+    if said.get("is_multilingual") is False:
+        return ENGLISH_ONLY
+    if said.get("lang_to_id"):
+        return frozenset(name.strip("<|>") for name in said["lang_to_id"])
     start, end = (tokenizer.token_to_id(name) for name in ("<|startoftranscript|>", "<|translate|>"))
     if tokenizer.get_vocab_size() < MULTILINGUAL_TOKENS or start is None or end is None:
-        return frozenset({"en"})
+        return ENGLISH_ONLY
     names = (tokenizer.id_to_token(token) for token in range(start + 1, end))
     return frozenset(name.strip("<|>") for name in names if name)
 
@@ -26,6 +40,6 @@ def spoken_language(wanted: str, known: frozenset[str]) -> str:
     language = wanted.replace("_", "-").split("-")[0].lower()
     if language in known:
         return language
-    if known == {"en"}:
+    if known == ENGLISH_ONLY:
         raise RowError("language", f"the model knows English only, and is asked for {wanted!r}")
     raise RowError("language", f"the model knows no language {wanted!r}; use a code such as en, de, zh")

@@ -140,9 +140,9 @@ def test_text_is_cut_at_half_of_the_context_and_says_so(spoken: list[np.ndarray]
     heard: list[int] = []
     real = engine._hear
 
-    def hear(item, language, result):  # type: ignore[no-untyped-def]
-        heard.append(len(result.sequences_ids[0]))
-        return real(item, language, result)
+    def hear(piece, written):  # type: ignore[no-untyped-def]
+        heard.append(len(written.said[0].tokens))
+        return real(piece, written)
 
     engine._hear = hear  # type: ignore[method-assign]
     (transcript,) = transcripts(engine, [clip_of(spoken[0])])
@@ -161,8 +161,8 @@ def test_numbers_that_the_device_does_not_have_are_refused() -> None:
 
 def test_what_whisper_does_not_do_is_refused_before_any_work() -> None:
     options = JobOptions(task=("transcribe", "caption", "emotion"))
-    words = "whisper-tiny.en is Whisper in CTranslate2's format, which transcribes .*; for caption, emotion name"
-    with pytest.raises(JobError, match=f"{words} another model: --model caption="):
+    words = "whisper-tiny.en is an English-only Whisper, which transcribes and does nothing else; for caption, emotion"
+    with pytest.raises(JobError, match=f"{words} name another model: --model caption="):
         check_source(find_checkpoint("whisper-tiny.en"), options, options.tasks(), here=False)
 
 

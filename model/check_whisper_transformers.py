@@ -1,0 +1,50 @@
+"""What can be known to be wrong with a job for Whisper in transformers before any work."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers import WhisperConfig, WhisperForConditionalGeneration, WhisperTokenizer
+
+from model.checkpoint import Checkpoint
+from model.torch_copies import check_torch_device
+from model.transformers_files import check_architecture, check_extractor, check_files, check_weights, read_json
+from model.whisper_languages import whisper_languages
+from model.whisper_tasks import check_whisper_tasks
+from schemas.errors import JobError
+from schemas.job import JobOptions
+from schemas.tasks import Task
+
+DEFAULT_MELS = 80  # of WhisperConfig and of WhisperFeatureExtractor
+
+
+def check_whisper_transformers_job(
+    checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool
+) -> tuple[Task, ...]:
+    """As EngineModule.check_job."""
+    folder = Path(checkpoint.folder)
+    try:
+        config = check_architecture(folder, "WhisperForConditionalGeneration", "openai/whisper-small")
+        bands = check_extractor(folder).get("feature_size", DEFAULT_MELS)
+        if bands != (heard := config.get("num_mel_bins", DEFAULT_MELS)):
+            raise ValueError(f"its preprocessor makes {bands} mel bands, but config.json has an encoder for {heard}")
+        check_files(
+            folder, ["tokenizer.json"] if (folder / "tokenizer.json").is_file() else ["vocab.json", "merges.txt"]
+        )
+        check_weights(folder, lambda: WhisperForConditionalGeneration(WhisperConfig.from_pretrained(folder)))
+        languages = load_languages(folder, load_tokenizer(folder))
+    except (ValueError, OSError) as error:
+        raise JobError(f"model {checkpoint.name} cannot be run: {error}") from error
+    check_whisper_tasks(checkpoint.name, options, tasks, languages)
+    if here:
+        check_torch_device(options)
+    return tuple(tasks)
+
+
+def load_tokenizer(folder: Path) -> WhisperTokenizer:
+    """The checkpoint's tokenizer; `backend_tokenizer` is that of the tokenizers library."""
+    return WhisperTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def load_languages(folder: Path, tokenizer: WhisperTokenizer) -> frozenset[str]:
+    """Codes of the languages that the checkpoint knows."""
+    return whisper_languages(tokenizer.backend_tokenizer, read_json(folder / "generation_config.json"))
