@@ -56,6 +56,18 @@ def _qwen2_audio() -> EngineModule:
     return qwen2_audio
 
 
+def _clap() -> EngineModule:
+    from model import clap
+
+    return clap
+
+
+def _whisper_embedding() -> EngineModule:
+    from model import whisper_embedding
+
+    return whisper_embedding
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Checkpoints that one engine runs.
@@ -86,6 +98,8 @@ FAMILIES = (
         frozenset({"beam_size", "timestamps"}),
     ),
     Family("Qwen2-Audio (Qwen/Qwen2-Audio-7B-Instruct)", _of_type("qwen2_audio"), _qwen2_audio),
+    Family("CLAP (laion/clap-htsat-unfused)", _of_type("clap"), _clap),
+    Family("Whisper's encoder (openai/whisper-large-v3)", _of_type("whisper"), _whisper_embedding),
 )
 # Options that not every engine has a use for: whether one is set, and what it means.
 SPECIAL_OPTIONS: Mapping[str, tuple[Callable[[JobOptions], bool], str]] = {
