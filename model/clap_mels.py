@@ -41,6 +41,6 @@ class ClapMels:
         half = self._n_fft // 2
         padded = torch.nn.functional.pad(rows.double()[:, None], (half, half), mode="reflect")[:, 0]
         spectrum = torch.fft.rfft(padded.unfold(1, self._n_fft, self._hop) * self._window)[..., : len(self._filters)]
-        # Twice as fast as torch.stft with abs() on a CPU.
-        mels = (spectrum.real.square() + spectrum.imag.square()) @ self._filters
+        # On a CPU in two thirds of the time that torch.stft and abs() take.
+        mels: torch.Tensor = (spectrum.real.square() + spectrum.imag.square()) @ self._filters
         return (10.0 * mels.clamp(min=LEAST_POWER).log10()).float()

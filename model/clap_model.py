@@ -48,7 +48,8 @@ class ClapCopy:
             # at random, where none is: a clip that is alone always.
             heard = heard.expand(-1, 4, -1, -1)
         longer = torch.full((len(rows), 1), self._fuses, device=heard.device)
-        return self._model.get_audio_features(input_features=heard, is_longer=longer).pooler_output
+        features: torch.Tensor = self._model.get_audio_features(input_features=heard, is_longer=longer).pooler_output
+        return features
 
     def read(self, texts: Sequence[str]) -> np.ndarray:
         """What get_text_features gives for the texts: float32 (texts, dimensions)."""
