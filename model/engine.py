@@ -88,6 +88,12 @@ def _served() -> EngineModule:
     return served
 
 
+def _clap() -> EngineModule:
+    from model import clap
+
+    return clap
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Checkpoints that one engine runs.
@@ -131,6 +137,7 @@ FAMILIES = (
         _sherpa_onnx,
         frozenset({"timestamps"}),
     ),
+    Family("CLAP (laion/clap-htsat-unfused)", _of_type("clap"), _clap),
 )
 # Options that not every engine has a use for: whether one is set, and what it means.
 SPECIAL_OPTIONS: Mapping[str, tuple[Callable[[JobOptions], bool], str]] = {
