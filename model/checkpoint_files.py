@@ -19,6 +19,7 @@ FILES = (
     "preprocessor_config.json",
     "processor_config.json",
     "special_tokens_map.json",
+    "tekken.json",  # Mistral's tokenizers
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.json",

@@ -56,6 +56,12 @@ def _qwen2_audio() -> EngineModule:
     return qwen2_audio
 
 
+def _audio_chat() -> EngineModule:
+    from model import audio_chat
+
+    return audio_chat
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Checkpoints that one engine runs.
@@ -77,6 +83,17 @@ def _of_type(*model_types: str) -> Callable[[Path, Mapping[str, Any]], bool]:
     return lambda folder, config: config.get("model_type") in model_types
 
 
+# The model types of model/audio_chats.py, whose import takes seconds.
+AUDIO_CHATS = (
+    "voxtral",
+    "audioflamingo3",
+    "musicflamingo",
+    "qwen2_5_omni",
+    "qwen2_5_omni_thinker",
+    "qwen3_asr",
+    "qwen3_omni_moe",
+    "qwen3_omni_moe_thinker",
+)
 # The first that runs a checkpoint is taken.
 FAMILIES = (
     Family(
@@ -86,6 +103,11 @@ FAMILIES = (
         frozenset({"beam_size", "timestamps"}),
     ),
     Family("Qwen2-Audio (Qwen/Qwen2-Audio-7B-Instruct)", _of_type("qwen2_audio"), _qwen2_audio),
+    Family(
+        "Voxtral, Audio Flamingo 3, Music Flamingo, Qwen2.5-Omni, Qwen3-Omni, Qwen3-ASR (Qwen/Qwen2.5-Omni-7B)",
+        _of_type(*AUDIO_CHATS),
+        _audio_chat,
+    ),
 )
 # Options that not every engine has a use for: whether one is set, and what it means.
 SPECIAL_OPTIONS: Mapping[str, tuple[Callable[[JobOptions], bool], str]] = {
