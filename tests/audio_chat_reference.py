@@ -57,8 +57,7 @@ class ChatReference:
         logprobs = [scores[0].log_softmax(-1)[token].item() for scores, token in zip(made.scores, tokens, strict=True)]
         ended = tokens[-1] in self.ends
         said = tokens[:-1] if ended else tokens
-        text = self.tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Generated(tuple(said), float(np.mean(logprobs)), text.strip(), not ended)
+        return Generated(tuple(said), float(np.mean(logprobs)), self._text(task, said), not ended)
 
     def weigh(self, clip: Clip, task: str, prompt: str, label: str) -> tuple[float, int]:
         """Log-likelihood of a label with the end token behind it, and how many tokens that is of."""
@@ -69,6 +68,14 @@ class ChatReference:
         with torch.inference_mode():
             logprobs = self.model(**inputs).logits[0, -len(written) - 1 : -1].log_softmax(-1)
         return logprobs[range(len(written)), written].sum().item(), len(written)
+
+    def _text(self, task: str, tokens: list[int]) -> str:
+        if self.kind == "qwen3_asr":
+            return str(self.processor.decode(tokens, return_format="transcription_only"))
+        if self.kind == "audioflamingo3" and task == "transcribe":
+            (text,) = self.processor.decode([tokens], skip_special_tokens=True, strip_prefix=True)
+            return str(text)
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
 
     def _inputs(self, clip: Clip, task: str, prompt: str, language: str | None) -> Mapping[str, Any]:
         samples = clip.samples

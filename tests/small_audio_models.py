@@ -190,7 +190,7 @@ def _omni_parts(folder: Path, mark: Sequence[str], chunk_length: int) -> tuple[Q
 
 def _qwen25_omni(folder: Path) -> tuple[PreTrainedModel, list[int]]:
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer, ids = _omni_parts(folder, ["<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"], 300)
+    tokenizer, ids = _omni_parts(folder, ["<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"], 60)
     text = _text(tokenizer, rope_parameters={"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e6})
     thinker = {
         "model_type": "qwen2_5_omni_thinker",
