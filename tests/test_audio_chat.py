@@ -263,7 +263,15 @@ def test_files_of_other_formats_are_refused(asr: Path, voxtral: Path, tmp_path: 
 def test_a_job_is_annotated_from_end_to_end(voxtral: Path, tmp_path: Path) -> None:
     (tmp_path / "audio").mkdir()
     write_tones(tmp_path / "audio", 3)
-    job = JobOptions(task=("transcribe", "caption", "emotion"), model=(str(voxtral),), device="cpu")
+    told = (new_task("told", {"prompt": "What is it?", "max_new_tokens": 8}),)
+    job = JobOptions(
+        task=("transcribe", "told", "emotion"),
+        new_tasks=told,
+        model=(str(voxtral),),
+        device="cpu",
+        model_threads=1,
+        decode_processes=1,
+    )
     assignments, models = assign(job, here=True)
     with launched_run(str(tmp_path / "audio"), str(tmp_path / "out"), job, models, Place(1)) as run:
         summary = run_job(run, assignments, embedded_options(["--direct_num_workers=1"]))
