@@ -30,8 +30,9 @@ OMNI_TEMPLATE = (
     "{% for content in m['content'] %}{% if content['type'] == 'audio' or 'audio_url' in content %}MARKED"
     "{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}" + ANSWER
 )
+ASR_AUDIO = "<|audio_start|><|audio_pad|><|audio_end|>"
 ASR_TEMPLATE = (
-    "<|im_start|>system\n<|im_end|>\n<|im_start|>user\n<|audio_start|><|audio_pad|><|audio_end|><|im_end|>\n"
+    f"<|im_start|>system\n<|im_end|>\n<|im_start|>user\n{ASR_AUDIO}<|im_end|>\n"
     "{% for m in messages %}{% if m.role == 'assistant' %}<|im_start|>assistant\n"
     f"{{% for c in m.content %}}{{{{ c.text }}}}{{% endfor %}}<|im_end|>\n{{% endif %}}{{% endfor %}}{ANSWER}"
 )
@@ -53,6 +54,7 @@ TEXT = {
     "intermediate_size": 64,
     "max_position_embeddings": 4096,
 }
+SECTIONS = [2, 1, 1]  # of half a head, for time, height and width
 VISION = {"depth": 1, "hidden_size": 16, "num_heads": 2, "intermediate_size": 16, "out_hidden_size": 32}
 
 
@@ -191,7 +193,7 @@ def _omni_parts(folder: Path, mark: Sequence[str], chunk_length: int) -> tuple[Q
 def _qwen25_omni(folder: Path) -> tuple[PreTrainedModel, list[int]]:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer, ids = _omni_parts(folder, ["<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"], 60)
-    text = _text(tokenizer, rope_parameters={"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e6})
+    text = _text(tokenizer, rope_parameters={"rope_type": "default", "mrope_section": SECTIONS, "rope_theta": 1e6})
     thinker = {
         "model_type": "qwen2_5_omni_thinker",
         "audio_config": {**OMNI_AUDIO, "n_window": 20},
@@ -208,7 +210,7 @@ def _qwen3_omni(folder: Path) -> tuple[PreTrainedModel, list[int]]:
     tokenizer, ids = _omni_parts(folder, ["<|audio_start|>", "<|audio_pad|>", "<|audio_end|>"], 30)
     text = _text(
         tokenizer,
-        rope_parameters={"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 1e6},
+        rope_parameters={"rope_type": "default", "mrope_section": SECTIONS, "rope_theta": 1e6},
         num_experts=4,
         num_experts_per_tok=2,
         moe_intermediate_size=32,
@@ -241,7 +243,7 @@ def _voxtral(folder: Path) -> tuple[PreTrainedModel, list[int]]:
     tekken = {"config": {**about, "version": "v13"}, "vocab": vocab, "special_tokens": marks}
     (folder / "tekken.json").write_text(json.dumps(tekken))
     WhisperFeatureExtractor(feature_size=128).save_pretrained(folder)
-    audio = {**AUDIO, "intermediate_size": 64, "num_mel_bins": 128}
+    audio = {**AUDIO, "intermediate_size": 4 * AUDIO["hidden_size"], "num_mel_bins": 128}
     text = {**TEXT, "model_type": "llama", "vocab_size": -(-size // 32) * 32, "bos_token_id": 1, "eos_token_id": 2}
     config = transformers.VoxtralConfig(audio_config=audio, text_config=text, audio_token_id=24)
     return transformers.VoxtralForConditionalGeneration(config).eval(), [2]
