@@ -29,7 +29,7 @@ from tests.qwen2_audio_reference import answered, limited
 
 TOKENS = {"transcribe": 15, "caption": 12, "emotion": 4}
 BATCHES = (1, 4, 8)
-WIDE, DEEP = 256, 4  # of both networks
+WIDE, DEEP, WIDTHS = 256, 4, ("hidden_size", "d_model", "output_dim", "out_hidden_size")
 
 
 def texts(kind: str, tasks: Sequence[Task]) -> dict[str, str]:
@@ -65,7 +65,6 @@ def generate(reference: ChatReference, asked: dict[str, str], clips: Sequence[Cl
 
 
 def main(kind: str, count: int, rounds: int) -> None:
-    torch.set_num_threads(1)
     for sizes in (small.TEXT, small.AUDIO, small.OMNI_AUDIO, small.VISION):
         sizes.update(
             {name: WIDE for name in sizes if name in ("hidden_size", "d_model", "output_dim", "out_hidden_size")}
