@@ -35,7 +35,8 @@ class ProcessorChat(Chat):
         return cls(transformers.AutoProcessor.from_pretrained(folder, local_files_only=True))
 
     def take_in(self, samples: np.ndarray) -> Sound:
-        given = self._processor(text=[self.mark], audio=[samples], **TENSORS)
+        # Another padding than last time would change the tokenizer, which other threads use.
+        given = self._processor(text=[self.mark], audio=[samples], text_kwargs={"padding": False}, **TENSORS)
         tokens = int((given["input_ids"] == self._processor.audio_token_id).sum())
         return Sound({name: given[name] for name in self.inputs}, tokens)
 

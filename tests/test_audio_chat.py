@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,14 @@ def test_the_language_that_qwen3_asr_says_is_the_transcripts(asr: Path) -> None:
     tokens = tuple(chat.tokenizer.encode("language German<asr_text>Guten Tag.", add_special_tokens=False))
     read = chat.read(TASKS["transcribe"], tokens)
     assert (read.text, read.language) == ("Guten Tag.", "de")
+
+
+def test_threads_share_an_engine(asr: Path) -> None:
+    engine = AudioChat(str(asr), JobOptions(device="cpu", model_threads=1))
+    tasks = [limited("transcribe", 3)]
+    alone = [engine.annotate([clip], tasks) for clip in CLIPS]
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(lambda clip: engine.annotate([clip], tasks), CLIPS * 5)) == alone * 5
 
 
 def test_tasks_that_a_model_was_not_made_for_are_refused(asr: Path, voxtral: Path) -> None:
