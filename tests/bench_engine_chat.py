@@ -95,5 +95,5 @@ def main(kind: str, count: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    kind, count, rounds = [*sys.argv[1:], *("audioflamingo3", "8", "2")[len(sys.argv) - 1 :]]
+    kind, count, rounds = [*sys.argv[1:], *("audioflamingo3", "16", "2")[len(sys.argv) - 1 :]]
     main(kind, int(count), int(rounds))
