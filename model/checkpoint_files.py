@@ -25,6 +25,7 @@ FILES = (
     "processor_config.json",
     "special_tokens_map.json",
     "spm_char.model",  # SpeechT5's characters
+    "tekken.json",  # Mistral's tokenizers
     "tokenizer.json",
     "tokenizer_config.json",
     "tokens.txt",

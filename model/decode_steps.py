@@ -20,9 +20,9 @@ def run_tokens(
     """
     hidden: torch.Tensor = model(
         inputs_embeds=embedded,
-        attention_mask={"full_attention": visible[:, None]},
+        attention_mask=visible[:, None],  # of four dimensions, which transformers takes as they are
         position_ids=positions,
-        past_key_values=cache,
+        cache=cache,
         use_cache=True,
     ).last_hidden_state
     return hidden

@@ -94,6 +94,12 @@ def _clap() -> EngineModule:
     return clap
 
 
+def _audio_chat() -> EngineModule:
+    from model import audio_chat
+
+    return audio_chat
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Checkpoints that one engine runs.
@@ -115,6 +121,17 @@ def _of_type(*model_types: str) -> Callable[[Path, Mapping[str, Any]], bool]:
     return lambda folder, config: config.get("model_type") in model_types
 
 
+# The model types of model/audio_chats.py, whose import takes seconds.
+AUDIO_CHATS = (
+    "voxtral",
+    "audioflamingo3",
+    "musicflamingo",
+    "qwen2_5_omni",
+    "qwen2_5_omni_thinker",
+    "qwen3_asr",
+    "qwen3_omni_moe",
+    "qwen3_omni_moe_thinker",
+)
 # The first that runs a checkpoint is taken.
 FAMILIES = (
     Family(
@@ -131,6 +148,11 @@ FAMILIES = (
     ),
     Family("SpeechT5 (microsoft/speecht5_asr)", _of_type("speecht5"), _speecht5, frozenset({"beam_size"})),
     Family("Qwen2-Audio (Qwen/Qwen2-Audio-7B-Instruct)", _of_type("qwen2_audio"), _qwen2_audio),
+    Family(
+        "Voxtral, Audio Flamingo 3, Music Flamingo, Qwen2.5-Omni, Qwen3-Omni, Qwen3-ASR (Qwen/Qwen2.5-Omni-7B)",
+        _of_type(*AUDIO_CHATS),
+        _audio_chat,
+    ),
     Family(
         "Paraformer and others in ONNX (csukuangfj/sherpa-onnx-paraformer-zh-2023-09-14)",
         lambda folder, config: not config and any(folder.glob("*.onnx")),

@@ -54,13 +54,21 @@ class PrefixSharer:
         language_model: transformers' decoder, from embeddings to hidden states, of full attention.
         lm_head: from hidden states to logits.
         stops: tokens that end an answer.
+        capturable: whether a step of the decoder can be captured as a CUDA graph.
     """
 
-    def __init__(self, language_model: PreTrainedModel, lm_head: torch.nn.Linear, stops: Sequence[int]):
+    def __init__(
+        self,
+        language_model: PreTrainedModel,
+        lm_head: torch.nn.Linear,
+        stops: Sequence[int],
+        capturable: bool = True,
+    ):
         self._model, self._head = language_model, lm_head
         self._layers = int(language_model.config.num_hidden_layers)
         self._device = lm_head.weight.device
         self._graphs = GraphedSteps(language_model, lm_head)
+        self._graphed = self._device.type == "cuda" and capturable
         self._stops = torch.tensor(sorted(stops), device=self._device)
 
     def take_in(
@@ -110,7 +118,7 @@ class PrefixSharer:
         self._graphs.forget()
 
     def _start(self, heard: Heard) -> Steps:
-        if self._device.type == "cuda":
+        if self._graphed:
             self._graphs.start(heard.cache, heard.owner)
             return self._graphs
         return GrowingSteps(self._model, self._head, heard.cache, heard.owner)
