@@ -1,5 +1,6 @@
 """What can be known to be wrong with a job for Whisper in transformers before any work."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from schemas.job import JobOptions
 from schemas.tasks import Task
 
 DEFAULT_MELS = 80  # of WhisperConfig and of WhisperFeatureExtractor
+DEFAULT_WIDTH = WhisperConfig().d_model
 
 
 def check_whisper_transformers_job(
@@ -34,10 +36,11 @@ def check_whisper_transformers_job(
         languages = load_languages(folder, load_tokenizer(folder))
     except (ValueError, OSError) as error:
         raise JobError(f"model {checkpoint.name} cannot be run: {error}") from error
-    check_whisper_tasks(checkpoint.name, options, tasks, languages)
+    check_whisper_tasks(checkpoint.name, options, [task for task in tasks if task.answer != "vector"], languages)
     if here:
         check_torch_device(options)
-    return tuple(tasks)
+    width = int(config.get("d_model", DEFAULT_WIDTH))
+    return tuple(dataclasses.replace(task, dimensions=width * (task.answer == "vector")) for task in tasks)
 
 
 def load_tokenizer(folder: Path) -> WhisperTokenizer:

@@ -50,7 +50,8 @@ class WhisperNetwork:
         states = encoded.last_hidden_state
         starts = torch.full((len(states), 1), start, device=states.device)
         logits = self._network(encoder_outputs=encoded, decoder_input_ids=starts, use_cache=False).logits
-        return logits[:, -1].float().softmax(dim=-1)
+        likelihoods: torch.Tensor = logits[:, -1].float().softmax(dim=-1)
+        return likelihoods
 
     def write(
         self, encoded: BaseModelOutput, prompts: Sequence[Sequence[int]], beam_size: int, timestamps: bool

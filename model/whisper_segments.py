@@ -7,17 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from tokenizers import Tokenizer
 
 from model.batching import plan_batches, run_halving
 from model.by_segment import Piece
 from model.decode_greedily import Said
-from model.join_answers import SpokenPart, join_transcript
+from model.join_answers import SpokenPart, VectorPart, join_transcript, join_vectors
 from model.text_flags import is_repetitive, is_too_fast
 from model.whisper_languages import ENGLISH_ONLY, spoken_language
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, TextSegment
+from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, TextSegment
 from schemas.tasks import Task
 
 WINDOW_S = 30  # Whisper hears this much at a time
@@ -29,7 +30,10 @@ NO_SPEECH_LOGPROB = -1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A segment with the tasks that are asked about it, and its language: None where it is to be detected."""
+    """A segment with the tasks that are asked about it, and its language: None where it is to be detected.
+
+    Only vectors are asked of a segment in which nobody speaks; it has no language, and none is looked for.
+    """
 
     piece: Piece
     language: str | None
@@ -40,22 +44,24 @@ class Written:
     """What the model wrote about one segment.
 
     Attributes:
-        language: that is spoken.
-        said: for each task of the piece, in order; its log-probability is of the end token, too.
+        language: that is spoken; None where nothing was asked that needs speech.
+        said: for each task of the piece that needs speech, in order; its log-probability is of the end token, too.
         no_speech_probability: that nobody speaks; 0 where it was not asked for, as the text is likely.
+        vector: float32 (width,), the answer of embed; None where it was not asked.
     """
 
-    language: str
+    language: str | None
     said: tuple[Said, ...]
     no_speech_probability: float
+    vector: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What is made of one segment: the language that is spoken, and a part of each task's answer by its name."""
 
-    language: str
-    parts: Mapping[str, SpokenPart]
+    language: str | None
+    parts: Mapping[str, SpokenPart | VectorPart]
 
 
 class WhisperEngine(ABC):
@@ -86,14 +92,15 @@ class WhisperEngine(ABC):
         """What the model writes about each of a batch; all have the same tasks, and their audio is encoded once."""
 
     def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-        """A Transcript a task for each clip; segments without speech are not shown to the model."""
+        """An answer a task for each clip; segments without speech are shown to the model for vectors only."""
         languages: list[str | RowError | None] = [self._language(clip.recording.language) for clip in clips]
         heard: dict[tuple[int, int], Heard | RowError] = {}
         waiting = [
-            Piece(index, clip, segment, tuple(tasks), ("",) * len(tasks))
+            Piece(index, clip, segment, asked, ("",) * len(asked))
             for index, clip in enumerate(clips)
             for segment in clip.segments
-            if segment.speech
+            for asked in [tuple(task for task in tasks if segment.speech or not task.needs_speech)]
+            if asked
         ]
         while waiting:  # a recording's language is that of its first segment, so its others wait for it
             ready, later, started = list[Window](), list[Piece](), set[int]()
@@ -101,7 +108,9 @@ class WhisperEngine(ABC):
                 language = languages[piece.index]
                 if isinstance(language, RowError):
                     continue
-                if language is None and piece.index in started:
+                if not spoken_tasks(piece):
+                    ready.append(Window(piece, None))
+                elif language is None and piece.index in started:
                     later.append(piece)
                 else:
                     started.add(piece.index)
@@ -121,18 +130,24 @@ class WhisperEngine(ABC):
         """Every window with its result; those of like length share a batch, because they say about as much."""
         by_length = sorted(windows, key=lambda window: -len(window.piece.samples))
         samples = WINDOW_S * SAMPLE_RATE_HZ
-        for batch in plan_batches([samples] * len(by_length), int(self._options.batch_s * SAMPLE_RATE_HZ)):
-            members = [by_length[index] for index in batch]
-            yield from zip(members, run_halving(members, self._transcribe), strict=True)
+        for alike in (
+            [one for one in by_length if bool(spoken_tasks(one.piece)) is spoken] for spoken in (True, False)
+        ):
+            for batch in plan_batches([samples] * len(alike), int(self._options.batch_s * SAMPLE_RATE_HZ)):
+                members = [alike[index] for index in batch]
+                yield from zip(members, run_halving(members, self._transcribe), strict=True)
 
     def _transcribe(self, windows: Sequence[Window]) -> list[Heard]:
         return [self._hear(window.piece, one) for window, one in zip(windows, self._listen(windows), strict=True)]
 
     def _hear(self, piece: Piece, written: Written) -> Heard:
-        parts = {
+        parts: dict[str, SpokenPart | VectorPart] = {
             task.name: self._part(piece, said, written.no_speech_probability)
-            for task, said in zip(piece.tasks, written.said, strict=True)
+            for task, said in zip(spoken_tasks(piece), written.said, strict=True)
         }
+        if written.vector is not None:
+            vector = VectorPart(float(len(piece.samples)), written.vector)
+            parts |= {task.name: vector for task in piece.tasks if not task.needs_speech}
         return Heard(written.language, parts)
 
     def _part(self, piece: Piece, said: Said, no_speech_probability: float) -> SpokenPart:
@@ -171,10 +186,15 @@ class WhisperEngine(ABC):
                 return result
             if result is not None:
                 found.append(result)
-        return {
-            task.name: join_transcript([one.parts[task.name] for one in found], task.target_language or language)
-            for task in tasks
-        }
+        answers: dict[str, Answer] = {}
+        for task in tasks:
+            parts = [one.parts[task.name] for one in found if task.name in one.parts]
+            if task.needs_speech:
+                spoken = [part for part in parts if isinstance(part, SpokenPart)]
+                answers[task.name] = join_transcript(spoken, task.target_language or language)
+            else:
+                answers[task.name] = join_vectors([part for part in parts if isinstance(part, VectorPart)])
+        return answers
 
     def _language(self, of_row: str | None) -> str | RowError | None:
         """The language that is spoken; None where the model is to detect it."""
@@ -201,6 +221,11 @@ class WhisperEngine(ABC):
         if token is None:
             raise JobError(f"the model's tokenizer knows no {text}; it is not Whisper's")
         return int(token)
+
+
+def spoken_tasks(piece: Piece) -> tuple[Task, ...]:
+    """Of what is asked about a piece, that which is answered in words."""
+    return tuple(task for task in piece.tasks if task.needs_speech)
 
 
 def split_at_timestamps(

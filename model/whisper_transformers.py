@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
@@ -16,8 +17,9 @@ from model.checkpoint import Checkpoint
 from model.decode_greedily import Said
 from model.torch_copies import Copies, load_copies
 from model.transformers_files import load_whole
+from model.whisper_embedding import embed_encoded
 from model.whisper_network import WhisperNetwork
-from model.whisper_segments import NO_SPEECH_LOGPROB, WhisperEngine, Window, Written
+from model.whisper_segments import NO_SPEECH_LOGPROB, WhisperEngine, Window, Written, spoken_tasks
 from schemas.job import JobOptions
 
 
@@ -47,7 +49,13 @@ class WhisperTransformers(WhisperEngine):
 
     def _listen(self, windows: Sequence[Window]) -> list[Written]:
         with self._copies.one() as network, torch.inference_mode():
-            encoded = network.encode([window.piece.samples for window in windows])
+            samples = [window.piece.samples for window in windows]
+            encoded = network.encode(samples)
+            asked, vectors = windows[0].piece, list[np.ndarray | None]([None] * len(windows))
+            if len(spoken_tasks(asked)) < len(asked.tasks):
+                vectors = list(embed_encoded(encoded.last_hidden_state, [len(one) for one in samples]))
+            if not spoken_tasks(asked):
+                return [Written(None, (), 0.0, vector) for vector in vectors]
             languages = self._detected(network, encoded, [window.language for window in windows])
             by_task = [
                 network.write(
@@ -56,7 +64,7 @@ class WhisperTransformers(WhisperEngine):
                     self._beam_size,
                     self._options.timestamps,
                 )
-                for task in windows[0].piece.tasks
+                for task in spoken_tasks(asked)
             ]
             said = list(zip(*by_task, strict=True))
             # Silence is asked about only where it would matter: the question costs as much as a word.
@@ -65,8 +73,8 @@ class WhisperTransformers(WhisperEngine):
             ]
             silence = dict(zip(doubtful, self._silence(network, encoded, doubtful), strict=True))
         return [
-            Written(language, of_row, silence.get(row, 0.0))
-            for row, (language, of_row) in enumerate(zip(languages, said, strict=True))
+            Written(language, of_row, silence.get(row, 0.0), vector)
+            for row, (language, of_row, vector) in enumerate(zip(languages, said, vectors, strict=True))
         ]
 
     def _detected(

@@ -20,7 +20,7 @@ class EndpointJudge:
 
     def check(self) -> None:
         """Raises JobError where nobody answers there, before anything is paid for."""
-        self._client.check()
+        self._client.check(lambda: self.ask("Say yes."))
 
     def ask(self, prompt: str) -> str:
         return self._client.chat([{"role": "user", "content": prompt}], MAX_TOKENS).text
