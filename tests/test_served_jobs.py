@@ -102,7 +102,7 @@ def test_what_the_server_says_at_once_is_said_before_any_work(
 def test_the_key_goes_to_the_server_and_nowhere_else(
     server: Server, manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO)  # as --verbose has it
     output = tmp_path / "out"
     bad = texts(manifest)["r0002"]
     server.behave = lambda asked: refused(400, f"not with {KEY}") if asked.heard == bad else well(asked)
