@@ -130,9 +130,9 @@ class WhisperEngine(ABC):
         """Every window with its result; those of like length share a batch, because they say about as much."""
         by_length = sorted(windows, key=lambda window: -len(window.piece.samples))
         samples = WINDOW_S * SAMPLE_RATE_HZ
-        for alike in (
-            [one for one in by_length if bool(spoken_tasks(one.piece)) is spoken] for spoken in (True, False)
-        ):
+        spoken = [window for window in by_length if spoken_tasks(window.piece)]
+        silent = [window for window in by_length if not spoken_tasks(window.piece)]
+        for alike in (spoken, silent):
             for batch in plan_batches([samples] * len(alike), int(self._options.batch_s * SAMPLE_RATE_HZ)):
                 members = [alike[index] for index in batch]
                 yield from zip(members, run_halving(members, self._transcribe), strict=True)

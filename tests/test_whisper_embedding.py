@@ -57,9 +57,7 @@ def test_each_clip_s_vector_is_that_of_the_clip_alone(folder: Path, engine: Whis
     assert min(apart) > 0.001
 
 
-def test_segments_count_by_their_lengths_whether_somebody_speaks_or_not(
-    folder: Path, engine: WhisperTransformers
-) -> None:
+def test_segments_count_by_their_lengths_whoever_speaks(folder: Path, engine: WhisperTransformers) -> None:
     samples = sound(50.0, 20)
     cut = 21 * SAMPLE_RATE_HZ
     (answers,) = engine.annotate([clip_of(samples, cut)], TASKS)
