@@ -56,6 +56,18 @@ def _qwen2_audio() -> EngineModule:
     return qwen2_audio
 
 
+def _ctc() -> EngineModule:
+    from model import ctc
+
+    return ctc
+
+
+def _audio_classifier() -> EngineModule:
+    from model import audio_classifier
+
+    return audio_classifier
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Checkpoints that one engine runs.
@@ -77,6 +89,25 @@ def _of_type(*model_types: str) -> Callable[[Path, Mapping[str, Any]], bool]:
     return lambda folder, config: config.get("model_type") in model_types
 
 
+CTC_TYPES = (
+    "data2vec-audio",
+    "hubert",
+    "parakeet_ctc",
+    "sew",
+    "sew-d",
+    "unispeech",
+    "unispeech-sat",
+    "wav2vec2",
+    "wav2vec2-bert",
+    "wav2vec2-conformer",
+    "wavlm",
+)
+
+
+def _classifies(folder: Path, config: Mapping[str, Any]) -> bool:
+    return str((config.get("architectures") or [""])[0]).endswith(("ForSequenceClassification", "ForAudioClassification"))
+
+
 # The first that runs a checkpoint is taken.
 FAMILIES = (
     Family(
@@ -84,6 +115,13 @@ FAMILIES = (
         lambda folder, config: (folder / "model.bin").is_file() and "lang_ids" in config,
         _whisper_ctranslate2,
         frozenset({"beam_size", "timestamps"}),
+    ),
+    Family("audio classifiers (superb/wav2vec2-base-superb-er)", _classifies, _audio_classifier),
+    Family(
+        "CTC models (facebook/wav2vec2-large-960h-lv60-self, facebook/mms-1b-all)",
+        _of_type(*CTC_TYPES),
+        _ctc,
+        frozenset({"timestamps"}),
     ),
     Family("Qwen2-Audio (Qwen/Qwen2-Audio-7B-Instruct)", _of_type("qwen2_audio"), _qwen2_audio),
 )
