@@ -46,7 +46,7 @@ class Speller:
 
     def text(self, tokens: Sequence[int]) -> str:
         """What the likeliest token of each frame says, repetitions and blanks taken out."""
-        return str(self._tokenizer.decode(list(tokens)))
+        return str(self._tokenizer.decode(list(tokens))).strip()
 
     def characters(self, tokens: Sequence[int], logprobs: Sequence[float]) -> list[Character]:
         """The same one by one, spaces too, from each frame's token and the log-probability of it."""

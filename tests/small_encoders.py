@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, decoders, models
 from safetensors.torch import save_file
 from transformers import (
     ASTConfig,
@@ -12,6 +13,9 @@ from transformers import (
     AutoConfig,
     AutoModelForAudioClassification,
     AutoModelForCTC,
+    ParakeetCTCConfig,
+    ParakeetFeatureExtractor,
+    ParakeetTokenizer,
     PreTrainedModel,
     SeamlessM4TFeatureExtractor,
     Wav2Vec2CTCTokenizer,
@@ -48,6 +52,10 @@ def write_ctc(folder: Path, model_type: str = "wav2vec2", seed: int = 0, masks: 
     Args:
         masks: what the feature extractor says of attention masks.
     """
+    if model_type == "parakeet_ctc":
+        return _write_parakeet(folder, seed)
+    if model_type in ("sew", "sew-d"):
+        config = {"conv_dim": (32,) * 13, "hidden_size": 32, "squeeze_factor": 2, **config}
     made = AutoConfig.for_model(model_type, **{**SMALL, "vocab_size": len(LETTERS), "pad_token_id": 0, **config})
     network = AutoModelForCTC.from_config(made)
     _save(network, folder, seed)
@@ -56,6 +64,19 @@ def write_ctc(folder: Path, model_type: str = "wav2vec2", seed: int = 0, masks: 
         SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, padding_value=1).save_pretrained(folder)
     else:
         Wav2Vec2FeatureExtractor(return_attention_mask=masks).save_pretrained(folder)
+    return folder
+
+
+def _write_parakeet(folder: Path, seed: int) -> Path:
+    pieces = {token: index for index, token in enumerate(["<unk>", *"▁abcdefghijklmnopqrst", "▁th", "ing", "<pad>"])}
+    tokenizer = Tokenizer(models.WordLevel(pieces, unk_token="<unk>"))
+    tokenizer.decoder = decoders.Metaspace()
+    ParakeetTokenizer(tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>").save_pretrained(folder)
+    ParakeetFeatureExtractor().save_pretrained(folder)
+    encoder = {name: SMALL[name] for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
+    encoder |= {"intermediate_size": 64, "num_mel_bins": 80, "subsampling_conv_channels": 16}
+    made = ParakeetCTCConfig(encoder_config=encoder, vocab_size=len(pieces), pad_token_id=pieces["<pad>"])
+    _save(AutoModelForCTC.from_config(made), folder, seed)
     return folder
 
 
