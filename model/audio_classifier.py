@@ -1,8 +1,8 @@
 """Audio classifiers of transformers: wav2vec2, HuBERT, WavLM and their kin, Whisper's encoder, AST.
 
-A label's likelihood is the model's probability of it: the softmax of all the model's labels, or, where the model judges
-each by itself (problem_type multi_label_classification), its sigmoid. Of model's labels that stand for one of the task's
-they add up, to 1 at most. What the task has no label for is left out of the scores, which are shares of the rest.
+A label's likelihood is the model's probability of it: the softmax over all the model's labels, or its sigmoid where the
+model judges each by itself (problem_type multi_label_classification). Where several of the model's labels stand for one
+of the task's, they add up, to 1 at most. Scores are shares among the task's labels: the model's others are left out.
 """
 
 from collections.abc import Sequence

@@ -61,13 +61,13 @@ def _compare_labels(name: str, task: Task, own: Sequence[str]) -> None:
     if not any(matches):
         theirs = own[0] if own else "…"
         raise JobError(
-            f"task {task.name} has the labels {few(task.labels)}, model {name} has {few(own)}, and none is the same; say"
-            f" which stands for which (--label_map {task.name}.{theirs}={task.labels[0]},…), or name another model"
+            f"task {task.name} has the labels {few(task.labels)}, model {name} has {few(own)}, and none is the same;"
+            f" say which stands for which (--label_map {task.name}.{theirs}={task.labels[0]},…), or name another model"
         )
     used = {index for members in matches for index in members}
     alone = [label for label, members in zip(task_labels(task, own), matches, strict=True) if not members]
     left = [label for index, label in enumerate(own) if index not in used]
     if alone or left:
-        words = [f"{few(alone)} will score 0, which the model does not know"] if alone else []
-        words += [f"the model's {few(left)} is left out"] if left else []
-        log.warning("task %s, model %s: %s (--label_map says otherwise)", task.name, name, "; ".join(words))
+        words = [f"the model does not know {few(alone)} (score 0)"] if alone else []
+        words += [f"the task does not know {few(left)} (left out)"] if left else []
+        log.warning("task %s, model %s: %s; --label_map says what stands for what", task.name, name, ", ".join(words))

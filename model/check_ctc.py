@@ -21,8 +21,8 @@ def check_ctc_job(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[T
     kind = architecture(checkpoint)
     if not kind.endswith("ForCTC"):
         raise JobError(
-            f"model {checkpoint.name} is {kind or 'of no architecture that config.json names'}, which has not learned to"
-            f" write text: name a checkpoint that was fine-tuned to transcribe (…ForCTC), such as {EXAMPLE}"
+            f"model {checkpoint.name} is {kind or 'of an architecture that config.json does not name'}, which has not"
+            f" learned to write text: name a checkpoint that was fine-tuned to transcribe (…ForCTC), such as {EXAMPLE}"
         )
     check_tasks_fit(checkpoint.name, "a CTC model, which transcribes", tasks, lambda task: task.name == "transcribe")
     check_files(checkpoint, HEADS, ["tokenizer.json" if kind == "ParakeetForCTC" else VOCABULARY])

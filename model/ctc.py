@@ -111,7 +111,7 @@ class _Reader:
         features = self.inputs.features([piece.samples for piece in pieces])
         with self.copies.one() as network:
             tokens, logprobs = network.read(features, self.adapter)
-        parts = []
+        parts: list[Parts] = []
         for piece, of_piece, likely in zip(pieces, tokens, logprobs, strict=True):
             frames = self.inputs.frames(len(piece.samples), len(of_piece))
             part = self._part(piece, of_piece[:frames].tolist(), likely[:frames].tolist())

@@ -33,7 +33,7 @@ class Speller:
         language: of a vocabulary that has several.
 
     Raises:
-        OSError, ValueError, ImportError, KeyError: the tokenizer's files are missing or broken, or need another library.
+        OSError, ValueError, ImportError, KeyError: the tokenizer's files are missing or broken, or need a library.
     """
 
     def __init__(self, folder: str, language: str = ""):

@@ -34,7 +34,7 @@ def check_files(checkpoint: Checkpoint, head: Sequence[str], needed: Sequence[st
     if not weights:
         raise JobError(
             f"model {checkpoint.name}: there is no model.safetensors in {folder} (pickles such as pytorch_model.bin may"
-            " hold code and are not loaded); get it as safetensors, or save it so: from_pretrained, then save_pretrained"
+            " hold code and are not loaded); get safetensors, or convert it: from_pretrained, then save_pretrained"
         )
     try:
         names = {name for path in weights for name in read_header(path)}

@@ -1,7 +1,7 @@
 """What transformers' audio encoders hear of clips, and which clips they may hear together.
 
-An answer must be that of the clip alone. Where an encoder masks what is behind a clip's end in all that it does, clips of
-like length share a batch. Others normalise over time (the group norm of the wav2vec2 base family) or let their
+An answer must be that of the clip alone. Where an encoder masks what is behind a clip's end in all that it does, clips
+of like length share a batch. Others normalise over time (the group norm of the wav2vec2 base family) or let their
 convolutions look beyond the end (data2vec, Conformer): their batches hold clips of one length exactly.
 """
 
@@ -55,7 +55,9 @@ class EncoderInputs:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         self._extract = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
         if self._extract.sampling_rate != SAMPLE_RATE_HZ:
-            raise ValueError(f"it listens at {self._extract.sampling_rate} Hz, and earmark's audio has {SAMPLE_RATE_HZ}")
+            raise ValueError(
+                f"it listens at {self._extract.sampling_rate} Hz, and earmark's audio has {SAMPLE_RATE_HZ}"
+            )
         kind = type(self._extract).__name__
         if kind not in MEASURES:
             raise ValueError(f"its audio is prepared by {kind}, which earmark does not know")

@@ -105,7 +105,9 @@ CTC_TYPES = (
 
 
 def _classifies(folder: Path, config: Mapping[str, Any]) -> bool:
-    return str((config.get("architectures") or [""])[0]).endswith(("ForSequenceClassification", "ForAudioClassification"))
+    return str((config.get("architectures") or [""])[0]).endswith(
+        ("ForSequenceClassification", "ForAudioClassification")
+    )
 
 
 # The first that runs a checkpoint is taken.

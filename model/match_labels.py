@@ -28,9 +28,7 @@ def check_label_map(name: str, task: Task, own: Sequence[str]) -> None:
     """Raises JobError where a task's label_map speaks of labels that the model, called `name`, does not have."""
     known = {_key(label) for label in own}
     if unknown := [theirs for theirs, _ in task.label_map if _key(theirs) not in known]:
-        raise JobError(
-            f"--label_map={task.name}.{unknown[0]}=… does not work: model {name} has the labels {few(own)}"
-        )
+        raise JobError(f"--label_map={task.name}.{unknown[0]}=… does not work: model {name} has the labels {few(own)}")
 
 
 def few(labels: Sequence[str]) -> str:

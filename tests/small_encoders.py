@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models
 from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models
 from transformers import (
     ASTConfig,
     ASTFeatureExtractor,
@@ -116,7 +116,12 @@ def write_classifier(
         ASTFeatureExtractor().save_pretrained(folder)
     elif model_type == "whisper":
         made = WhisperConfig(
-            d_model=32, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=64, classifier_proj_size=16, **names
+            d_model=32,
+            encoder_layers=2,
+            encoder_attention_heads=2,
+            encoder_ffn_dim=64,
+            classifier_proj_size=16,
+            **names,
         )
         WhisperFeatureExtractor().save_pretrained(folder)
     else:
