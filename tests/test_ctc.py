@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import (
     AutoFeatureExtractor,
+    AutomaticSpeechRecognitionPipeline,
     AutoModelForCTC,
     AutoTokenizer,
-    AutomaticSpeechRecognitionPipeline,
     Wav2Vec2ForCTC,
     Wav2Vec2Processor,
 )
@@ -87,6 +87,7 @@ def test_text_and_times_are_those_of_the_clip_alone(kind: str, masks: bool, tmp_
         times = [[min(second * doubled, length_s) for second in one["timestamp"]] for one in expected["chunks"]]
         assert [one.text for one in found.segments] == [one["text"] for one in expected["chunks"]]
         assert [[one.start_s, one.end_s] for one in found.segments] == times
+        assert found.avg_logprob == pytest.approx(transcripts(engine, [clip])[0].avg_logprob, abs=1e-5)
 
 
 def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path: Path) -> None:
