@@ -68,7 +68,7 @@ class AudioClassifier:
         return ("",) * len(tasks)
 
     def plan(self, lengths: Sequence[int]) -> list[list[int]]:
-        return self._inputs.plan(lengths, self._options.batch_s)
+        return self._inputs.plan(lengths, self._options)
 
     def hear(self, pieces: Sequence[Piece]) -> list[Parts]:
         """What an encoder hears in several windows, because it takes 10 s at a time, it judges by their mean."""

@@ -105,7 +105,7 @@ class _Reader:
         return ("",) * len(tasks)
 
     def plan(self, lengths: Sequence[int]) -> list[list[int]]:
-        return self.inputs.plan(lengths, self.options.batch_s)
+        return self.inputs.plan(lengths, self.options)
 
     def hear(self, pieces: Sequence[Piece]) -> list[Parts]:
         features = self.inputs.features([piece.samples for piece in pieces])

@@ -112,7 +112,7 @@ def write_classifier(
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     if model_type == "audio-spectrogram-transformer":
         small = {name: SMALL[name] for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
-        made: Any = ASTConfig(intermediate_size=64, **small, **names, **config)
+        made: Any = ASTConfig(**{"intermediate_size": 64, **small, **names, **config})
         ASTFeatureExtractor().save_pretrained(folder)
     elif model_type == "whisper":
         made = WhisperConfig(
