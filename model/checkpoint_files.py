@@ -7,6 +7,7 @@ from pathlib import Path
 
 # What an engine reads; a folder may hold more (other formats, pictures). Never a pickle: those can hold code.
 FILES = (
+    "adapter.*.safetensors",  # of MMS, one a language
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",

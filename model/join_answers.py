@@ -20,6 +20,7 @@ class SpokenPart:
         segments: the text, in pieces with their times; none where it wrote nothing.
         logprob_sum: of `tokens` tokens, the end token among them.
         language: of the text, where the model knows it.
+        text: where it is not that of the segments with spaces between them: segments of single characters.
     """
 
     segments: tuple[TextSegment, ...]
@@ -27,6 +28,7 @@ class SpokenPart:
     tokens: int
     flags: frozenset[str]
     language: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class LabelPart:
 
     Attributes:
         weight: how much the segment counts.
-        logprobs: log-likelihood of each label.
+        logprobs: log-likelihood of each label; -inf for one that the model does not know, but never for all.
         tokens: of each label, the end token among them.
     """
 
@@ -67,16 +69,19 @@ def join_transcript(parts: Sequence[SpokenPart], language: str | None) -> Transc
     if not segments:
         flags.add("no_speech")
     space = "" if language in UNSPACED_LANGUAGES else " "
-    text = space.join(segment.text for segment in segments)
-    return Transcript(text, language, _avg_logprob(parts), segments, tuple(sorted(flags)))
+    return Transcript(_text(parts, space), language, _avg_logprob(parts), segments, tuple(sorted(flags)))
 
 
 def join_text(parts: Sequence[SpokenPart], prompt: str) -> TextAnswer:
     """The parts in order, as one answer to `prompt`."""
     segments = tuple(segment for part in parts for segment in part.segments)
     flags = {flag for part in parts for flag in part.flags}
-    text = " ".join(segment.text for segment in segments)
-    return TextAnswer(text, prompt, _avg_logprob(parts), segments, tuple(sorted(flags)))
+    return TextAnswer(_text(parts, " "), prompt, _avg_logprob(parts), segments, tuple(sorted(flags)))
+
+
+def _text(parts: Sequence[SpokenPart], space: str) -> str:
+    texts = [space.join(one.text for one in part.segments) if part.text is None else part.text for part in parts]
+    return space.join(text for text, part in zip(texts, parts, strict=True) if part.segments)
 
 
 def _avg_logprob(parts: Sequence[SpokenPart]) -> float | None:
@@ -96,6 +101,8 @@ def join_labels(labels: Sequence[str], parts: Sequence[LabelPart]) -> LabelAnswe
     scores = [0.0] * len(labels)
     logprobs = [0.0] * len(labels)
     for share, part in zip(shares, parts, strict=True):
+        if not share:  # nothing times -inf is no number
+            continue
         likeliest = max(part.logprobs)
         likelihoods = [math.exp(logprob - likeliest) for logprob in part.logprobs]
         for index, likelihood in enumerate(likelihoods):

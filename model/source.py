@@ -1,12 +1,23 @@
 """What answers, as a user names it: weights in a checkpoint, a server that has them, another's engine."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from model.checkpoint import Checkpoint, find_checkpoint
+from model.checkpoint import Checkpoint, find_checkpoint, local_checkpoint
 from model.endpoint import Endpoint, find_endpoint, names_endpoint
+from model.engine import Engine, EngineModule
+from model.families import family_of
 from model.own_engine import OwnEngine, find_own_engine, is_own_engine
+from schemas.errors import JobError
+from schemas.job import JobOptions
+from schemas.tasks import Task
 
 Source: TypeAlias = Checkpoint | Endpoint | OwnEngine
+# Options that not every engine has a use for: whether one is set, and what it means.
+SPECIAL_OPTIONS: Mapping[str, tuple[Callable[[JobOptions], bool], str]] = {
+    "beam_size": (lambda options: options.beam_size > 1, "answers greedily"),
+    "timestamps": (lambda options: options.timestamps, "does not time phrases"),
+}
 
 
 def find_source(name: str) -> Source:
@@ -18,3 +29,58 @@ def find_source(name: str) -> Source:
     if names_endpoint(name):
         return find_endpoint(name)
     return find_own_engine(name) if is_own_engine(name) else find_checkpoint(name)
+
+
+def check_source(source: Source, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
+    """As EngineModule.check_job, whatever the model is."""
+    return _module(source).check_job(source, options, tasks, here)
+
+
+def check_options(sources: Sequence[Source], options: JobOptions) -> None:
+    """Raises JobError for an option that no model of the job has a use for."""
+    used = frozenset[str]().union(*(_used_options(source) for source in sources))
+    names = ", ".join(source.name for source in sources)
+    for name, (is_set, lack) in SPECIAL_OPTIONS.items():
+        if is_set(options) and name not in used:
+            value = getattr(options, name)
+            flag = f"--{name}" if value is True else f"--{name}={value}"
+            raise JobError(f"{flag} does not work: {names} {lack}; leave it out")
+
+
+def open_source(source: Source, options: JobOptions) -> Engine:
+    """Loads the engine that a checked model calls for, on the machine that asks.
+
+    Raises:
+        MachineError, JobError: the checkpoint's files cannot be had here, or are others here.
+    """
+    if isinstance(source, Checkpoint):
+        source = local_checkpoint(source)
+    return _module(source).open_engine(source, options)
+
+
+def _module(source: Source) -> EngineModule:
+    if isinstance(source, OwnEngine):
+        return _run_own_engine()
+    if isinstance(source, Endpoint):
+        return _served()
+    return family_of(source).load()
+
+
+def _used_options(source: Source) -> frozenset[str]:
+    if isinstance(source, OwnEngine):
+        return frozenset(SPECIAL_OPTIONS)  # it is given all options, and does with them what it will
+    if isinstance(source, Endpoint):
+        return frozenset()
+    return family_of(source).options
+
+
+def _served() -> EngineModule:
+    from model import served
+
+    return served
+
+
+def _run_own_engine() -> EngineModule:
+    from model import run_own_engine
+
+    return run_own_engine

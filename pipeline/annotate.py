@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from model.engine import check_options, check_source, open_source
-from model.source import find_source
+from model.source import check_options, check_source, find_source, open_source
 from pipeline.graph import build_graph
 from pipeline.launch import Run, check_places, launched_run
 from pipeline.runner import embedded_options, find_place, is_embedded, new_pipeline

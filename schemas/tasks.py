@@ -151,6 +151,8 @@ def new_task(name: str, found: Any) -> Task:
     prompt, labels = found.get("prompt"), found.get("labels", [])
     tokens = found.get("max_new_tokens", MAX_NEW_TOKENS)
     if labels == LABELS_OF_MODEL:  # a classifier, which is not asked in words
+        if extra := found.keys() - {"labels"}:
+            raise JobError(f"{where}: a classifier is not asked in words; leave out {', '.join(sorted(extra))}")
         about = "defined by the job file, with the labels of the model"
         return Task(name, about, None, "", "label", labels_of_model=True)
     if not isinstance(prompt, str) or not prompt.strip():

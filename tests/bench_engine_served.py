@@ -21,7 +21,7 @@ import openai
 import soundfile
 
 from model.endpoint import find_endpoint
-from model.engine import open_source
+from model.source import open_source
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip

@@ -38,12 +38,12 @@ def make_manifest(path: Path, seconds: float) -> Path:
 
 def time_command(manifest: str, output: str) -> dict[str, float]:
     started = time.perf_counter()
-    import model.engine
+    import model.source
     import pipeline.annotate as command
 
     import_s = time.perf_counter() - started
     loads: list[float] = []
-    real = model.engine.open_source
+    real = model.source.open_source
 
     @functools.wraps(real)
     def timed(*arguments):  # type: ignore[no-untyped-def]
@@ -52,7 +52,7 @@ def time_command(manifest: str, output: str) -> dict[str, float]:
         loads.append(time.perf_counter() - began)
         return engine
 
-    model.engine.open_source = command.open_source = timed  # both, so that it is pickled by its name
+    model.source.open_source = command.open_source = timed  # both, so that it is pickled by its name
     began = time.perf_counter()
     assert command.annotate(manifest, output, command.JobOptions(model=(MODEL,)), []) == 0
     elapsed = time.perf_counter() - began
@@ -74,8 +74,7 @@ def decode_clips(recordings: "list[Recording]", detector: "SpeechDetector", scra
 
 
 def time_engine(manifest: str, output: str) -> dict[str, float]:
-    from model.engine import open_source
-    from model.source import find_source
+    from model.source import find_source, open_source
     from model.speech_detector import SpeechDetector
     from schemas.job import JobOptions
     from schemas.manifest import ManifestShape

@@ -138,9 +138,8 @@ class Reference:
 
 def saying(engine: Qwen2Audio, token: str) -> Qwen2Audio:
     """The engine with a model that says nothing but one token."""
-    copy = engine._models.get()
-    bias = torch.zeros(copy._model.lm_head.out_features)
-    bias[engine._prompts.tokenizer.convert_tokens_to_ids(token)] = 1e4
-    copy._model.lm_head.bias = torch.nn.Parameter(bias)
-    engine._models.put(copy)
+    with engine._models.one() as copy:
+        bias = torch.zeros(copy._model.lm_head.out_features)
+        bias[engine._prompts.tokenizer.convert_tokens_to_ids(token)] = 1e4
+        copy._model.lm_head.bias = torch.nn.Parameter(bias)
     return engine

@@ -18,9 +18,10 @@ from model.audio_chat import AudioChat
 from model.audio_chats import CHATS
 from model.by_segment import Part, Piece
 from model.checkpoint import find_checkpoint
-from model.engine import AUDIO_CHATS, check_options, check_source
+from model.families import AUDIO_CHATS
 from model.questions import Question
 from model.shared_prefix import Said, Weighed
+from model.source import check_options, check_source
 from pipeline.annotate import assign, run_job
 from pipeline.launch import Place, launched_run
 from pipeline.runner import embedded_options

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from model.checkpoint import Checkpoint
 from model.clap import Clap, check_job
-from model.engine import check_options, family_of
+from model.families import family_of
+from model.source import check_options
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.tasks import Task, new_task

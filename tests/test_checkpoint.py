@@ -11,7 +11,7 @@ import huggingface_hub
 import pytest
 
 from model.checkpoint import PACKAGED, Checkpoint, PackagedWeights, find_checkpoint, local_checkpoint
-from model.engine import check_source
+from model.source import check_source
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
 

@@ -94,6 +94,26 @@ def test_a_job_file_may_name_models_by_task(tmp_path):
     assert options.model == ("transcribe=big", "caption=small")
 
 
+def test_labels_are_mapped_in_a_job_file_or_by_flags(tmp_path):
+    expected = ("emotion.hap=joy", "emotion.very sad=sadness")
+    texts = (
+        "label_map: {emotion.hap: joy, emotion.very sad: sadness}",
+        "label_map: [emotion.hap=joy, emotion.very sad=sadness]",
+        "label_map: emotion.hap=joy, emotion.very sad=sadness",
+    )
+    for text in texts:
+        assert options_of("--config", written(tmp_path / "job.yaml", text)).label_map == expected
+    assert options_of("--label_map", "emotion.hap=joy", "--label_map=emotion.very sad=sadness").label_map == expected
+
+
+def test_a_job_file_leaves_labels_to_the_model(tmp_path):
+    text = "task: [mood]\nnew_tasks: {mood: {labels: checkpoint}}\nlabel_map: {mood.hap: joy}"
+    options = options_of("--config", written(tmp_path / "job.yaml", text))
+    options.check()
+    (mood,) = options.tasks()
+    assert (mood.labels_of_model, mood.label_map) == (True, (("hap", "joy"),))
+
+
 def test_a_job_file_defines_tasks(tmp_path):
     text = """
 task: [noise]

@@ -15,10 +15,9 @@ import pytest
 import soundfile
 
 from model.checkpoint import find_checkpoint
-from model.engine import check_options, check_source, open_source
 from model.own_engine import OwnEngine, find_own_engine
 from model.run_own_engine import CheckedEngine
-from model.source import find_source
+from model.source import check_options, check_source, find_source, open_source
 from schemas.errors import JobError, MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.endpoint import find_endpoint
-from model.engine import check_options, check_source, open_source
+from model.source import check_options, check_source, open_source
 from model.wav_file import wav_of
 from schemas.errors import JobError, MachineError, RowError
 from schemas.job import JobOptions

@@ -14,8 +14,8 @@ import soundfile
 import soxr
 
 from model.checkpoint import find_checkpoint
-from model.engine import open_source
 from model.sherpa_onnx_engine import SherpaOnnx, time_words
+from model.source import open_source
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment, Transcript

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from model.checkpoint import find_checkpoint
-from model.engine import check_options, check_source, open_source
 from model.sherpa_onnx_engine import _choose_device
+from model.source import check_options, check_source, open_source
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from model.checkpoint import find_checkpoint
-from model.engine import check_options, check_source, open_source
+from model.source import check_options, check_source, open_source
 from model.speecht5 import SpeechT5, least_samples
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions

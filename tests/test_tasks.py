@@ -183,6 +183,22 @@ def test_what_cannot_be_a_task_is_refused_with_the_reason(found, words):
         new_task("noise", found)
 
 
+def test_a_new_task_may_leave_its_labels_to_the_model():
+    task = new_task("mood", {"labels": "checkpoint"})
+    assert (task.answer, task.labels, task.labels_of_model, task.base_prompt) == ("label", (), True, None)
+    with pytest.raises(
+        JobError, match="task 'mood' of the job file: a classifier is not asked in words; leave out prompt"
+    ):
+        new_task("mood", {"labels": "checkpoint", "prompt": "Mood?"})
+
+
+def test_labels_are_mapped_for_the_task_that_they_name():
+    entries = ("emotion.hap=joy", "emotion.Very sad.=sadness", "vocal_sound.ha ha=Laughter")
+    emotion, sound, caption = JobOptions(task=("emotion", "vocal_sound", "caption"), label_map=entries).tasks()
+    assert emotion.label_map == (("hap", "joy"), ("Very sad.", "sadness"))
+    assert (sound.label_map, caption.label_map) == ((("ha ha", "Laughter"),), ())
+
+
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
@@ -224,6 +240,11 @@ def test_models_are_handed_tasks_with_the_options_put_in():
         ({"model": ("transcribe=one", "transcribe=two")}, "name one model for all tasks"),
         ({"prompt": "Who?"}, "--prompt is the question of analyze, which --task does not ask for; add it there"),
         ({"task": ("noise",), "prompt": "Who?"}, "--prompt is the question of analyze"),
+        ({"label_map": ("hap=joy",)}, "--label_map=hap=joy .* write TASK.LABEL_OF_THE_MODEL=LABEL_OF_THE_TASK"),
+        ({"label_map": ("emotion.hap",)}, "write TASK.LABEL_OF_THE_MODEL=LABEL_OF_THE_TASK"),
+        ({"label_map": ("emotion.hap=joy",)}, "--task does not ask for emotion; add it there"),
+        ({"label_map": ("transcribe.hap=joy",)}, "transcribe has no labels"),
+        ({"task": ("emotion",), "label_map": ("emotion.hap=glee",)}, "emotion has the labels neutral, joy, sadness"),
     ],
     ids=str,
 )

@@ -13,7 +13,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 
 from model.checkpoint import find_checkpoint
 from model.device import choose_device
-from model.engine import check_source
+from model.source import check_source
 from model.whisper_ctranslate2 import MAX_NEW_TOKENS, WhisperCTranslate2
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions

@@ -8,7 +8,7 @@ import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from model.checkpoint import find_checkpoint
-from model.engine import check_source, open_source
+from model.source import check_source, open_source
 from model.whisper_ctranslate2 import MAX_NEW_TOKENS
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions

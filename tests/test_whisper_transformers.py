@@ -14,7 +14,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from model.by_segment import Piece
 from model.checkpoint import find_checkpoint
 from model.decode_greedily import Said
-from model.engine import check_options, check_source, open_source
+from model.source import check_options, check_source, open_source
 from model.whisper_segments import Written
 from model.whisper_transformers import WhisperTransformers
 from schemas.errors import JobError, RowError

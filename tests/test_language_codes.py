@@ -1,0 +1,35 @@
+import pytest
+
+from model.language_codes import THREE_LETTERS, TWO_LETTERS, all_codes, short_code
+
+
+@pytest.mark.parametrize(
+    ("language", "short", "codes"),
+    [
+        ("en", "en", ("en", "eng")),
+        ("en-US", "en", ("en", "eng")),
+        ("ENG", "en", ("eng",)),
+        ("pt_BR", "pt", ("pt", "por")),
+        ("zh-Hans-CN", "zh", ("zh", "zho", "cmn")),
+        ("cmn-script_simplified", "zh", ("cmn", "zho")),
+        ("swh", "sw", ("swh", "swa")),
+        ("ms", "ms", ("ms", "msa", "zsm", "zlm")),
+        ("nb", "nb", ("nb", "nob")),
+        ("no", "no", ("no", "nor", "nob")),
+        ("nob", "nb", ("nob",)),
+        ("yue", "yue", ("yue",)),
+        ("tw", "tw", ("tw", "twi")),
+    ],
+)
+def test_a_language_is_known_by_its_codes(language: str, short: str, codes: tuple[str, ...]) -> None:
+    assert short_code(language) == short
+    assert all_codes(language) == codes
+
+
+def test_every_two_letter_code_of_the_standard_has_its_three_letters() -> None:
+    assert len(THREE_LETTERS) == 183  # ISO 639-1, without the withdrawn sh
+    assert all(len(two) == 2 for two in THREE_LETTERS)
+    assert all(len(three) == 3 for codes in THREE_LETTERS.values() for three in codes)
+    assert TWO_LETTERS.keys() == {three for codes in THREE_LETTERS.values() for three in codes}
+    firsts = [codes[0] for codes in THREE_LETTERS.values()]
+    assert len(set(firsts)) == len(firsts)
