@@ -205,14 +205,15 @@ def check(folder):
     check_source(Checkpoint("m", str(folder), ""), JobOptions(), JobOptions().tasks(), here=False)
 
 
-def test_whisper_in_ctranslate2s_format_is_run(tmp_path):
-    check(make_model(tmp_path / "m"))
+def test_whisper_in_ctranslate2s_format_is_run():
+    check(Path(find_checkpoint("whisper-tiny.en").folder))
 
 
 @pytest.mark.parametrize(
     ("files", "words"),
     [
         ({"tokenizer.json": None}, r"tokenizer\.json is missing beside model\.bin"),
+        ({}, r"tokenizer\.json cannot be read: "),
         ({"model.bin": None}, r"not one that earmark runs.*found config\.json, tokenizer\.json"),
         ({"config.json": None}, "not one that earmark runs"),
         ({"config.json": json.dumps({"model_type": "bert"}).encode()}, "found a model of type 'bert': config"),
