@@ -25,7 +25,9 @@ def add_scoring_commands(commands: Commands) -> None:
     )
     evaluate.set_defaults(run=_evaluate, for_beam=False)
     evaluate.add_argument("output", help="folder or URL that annotate has written to")
-    _add_names(evaluate, "by", "columns to break figures down by: language, duration, rms_dbfs, any of the manifest's")
+    _add_names(
+        evaluate, "by", "columns to break figures down by: language, duration, snr, rms_dbfs, any of the manifest"
+    )
     _add_options(evaluate)
 
     compare = commands.add_parser(

@@ -80,7 +80,7 @@ class Segment:
 class AudioFacts:
     """What the source was and how it sounds. Levels are of the source, before resampling.
 
-    `bandwidth_hz` and `speech_ratio` are filled in by the stages that measure them.
+    `bandwidth_hz`, `speech_ratio` and `snr_db` are filled in by the stages that measure them.
     """
 
     duration_s: float
@@ -92,6 +92,7 @@ class AudioFacts:
     clipped_ratio: float
     speech_ratio: float = 0.0
     bandwidth_hz: float = 0.0
+    snr_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

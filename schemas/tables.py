@@ -33,6 +33,7 @@ AUDIO = pa.struct(
         ("clipped_ratio", pa.float32()),
         ("speech_ratio", pa.float32()),
         ("bandwidth_hz", pa.float32()),
+        ("snr_db", pa.float32()),
     ]
 )
 TEXT = pa.struct(

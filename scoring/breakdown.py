@@ -21,6 +21,7 @@ BOUNDS: Mapping[str, tuple[float, ...]] = {
     "clipped_ratio": (1e-6, 1e-4, 1e-2),
     "speech_ratio": (0.25, 0.5, 0.75, 0.9),
     "bandwidth_hz": (2000, 3500, 4500, 6000, 7500),
+    "snr_db": (0, 5, 10, 15, 20, 30),
 }
 MAX_GROUPS = 30  # of a column that are told apart; the smaller ones are one group
 UNKNOWN = "(not known)"
@@ -60,14 +61,14 @@ class GroupedBy:
 
 
 def grouped_by(name: str, language: str) -> GroupedBy:
-    """How to group by `language`, `duration`, a field of `audio` or any other column of the manifest.
+    """How to group by `language`, `duration`, `snr`, a field of `audio` or any other column of the manifest.
 
     Args:
         language: the expression of a row's language.
     """
     if name == "language":
         return GroupedBy(name, language)
-    fact = {"duration": "duration_s"}.get(name, name.removeprefix("audio."))
+    fact = {"duration": "duration_s", "snr": "snr_db"}.get(name, name.removeprefix("audio."))
     if fact in [field.name for field in AUDIO]:
         number = pa.types.is_floating(AUDIO.field(fact).type)
         return GroupedBy(name, f"r.audio.{fact}", BOUNDS[fact] if number else ())

@@ -24,6 +24,7 @@ def test_every_recording_ends_as_one_row_that_says_what_was_heard(tmp_path: Path
         assert dict(row["extra"]) == {"number": str(source["number"])}
         assert row["audio"]["duration_s"] == pytest.approx(0.2 + 0.01 * source["number"], abs=1e-4)
         assert row["audio"]["bandwidth_hz"] == pytest.approx(440, abs=40)
+        assert row["audio"]["snr_db"] is None  # nobody speaks
 
 
 def test_a_missing_file_is_a_failure_beside_good_rows(tmp_path: Path) -> None:

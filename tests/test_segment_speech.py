@@ -74,7 +74,7 @@ class Detector:
 def test_the_speech_of_segments_adds_up_to_the_share_of_the_clip():
     length = 50 * SECOND
     samples = np.zeros(length, dtype=np.float32)
-    segments, ratio = segment_clip(samples, Detector(speech_but_for(length, (22, 28))))
+    segments, ratio, _ = segment_clip(samples, Detector(speech_but_for(length, (22, 28))))
     assert [segment.start for segment in segments[1:]] == [segment.end for segment in segments[:-1]]
     assert [segment.speech / SECOND for segment in segments] == pytest.approx([22, 22], abs=0.1)
     assert ratio == pytest.approx(44 / 50, abs=0.005)
@@ -82,5 +82,5 @@ def test_the_speech_of_segments_adds_up_to_the_share_of_the_clip():
 
 @pytest.mark.parametrize("length", [1, 100, FRAME_SAMPLES, 3 * SECOND])
 def test_a_short_silent_clip_is_one_segment_without_speech(length):
-    (segment,), ratio = segment_clip(np.zeros(length, dtype=np.float32), SpeechDetector())
-    assert (segment.start, segment.end, segment.speech, ratio) == (0, length, 0, 0.0)
+    (segment,), ratio, snr_db = segment_clip(np.zeros(length, dtype=np.float32), SpeechDetector())
+    assert (segment.start, segment.end, segment.speech, ratio, snr_db) == (0, length, 0, 0.0, None)

@@ -11,6 +11,7 @@ from apache_beam.utils.shared import Shared
 from model.speech_detector import FRAME_SAMPLES, SPEECH_PROBABILITY, SpeechDetector, speech_spans
 from schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard, Segment
 from transforms.counters import Counters
+from transforms.measure_noise import signal_to_noise_db
 
 MAX_SEGMENT_SAMPLES = 30 * SAMPLE_RATE_HZ
 # A cut is looked for in the second part of a segment, so that no sliver comes before it.
@@ -46,8 +47,8 @@ def _best_frame(probabilities: np.ndarray) -> int:
     return int((starts[longest] + ends[longest]) // 2)
 
 
-def segment_clip(samples: np.ndarray, detector: SpeechDetector) -> tuple[tuple[Segment, ...], float]:
-    """Segments that cover the clip without gap or overlap, and the share of the clip that is speech (0 to 1)."""
+def segment_clip(samples: np.ndarray, detector: SpeechDetector) -> tuple[tuple[Segment, ...], float, float | None]:
+    """Segments that cover the clip without gap or overlap, the share of speech in it (0 to 1), and its SNR in dB."""
     length = len(samples)
     probabilities = detector.probabilities(samples)
     spans = speech_spans(probabilities, length)
@@ -56,7 +57,7 @@ def segment_clip(samples: np.ndarray, detector: SpeechDetector) -> tuple[tuple[S
         Segment(start, end, sum(max(0, min(end, to) - max(start, since)) for since, to in spans))
         for start, end in itertools.pairwise(bounds)
     )
-    return segments, sum(segment.speech for segment in segments) / length
+    return segments, sum(segment.speech for segment in segments) / length, signal_to_noise_db(samples, spans)
 
 
 class _SegmentShard(beam.DoFn):
@@ -73,13 +74,13 @@ class _SegmentShard(beam.DoFn):
 
 
 def _segmented(clip: Clip, detector: SpeechDetector) -> Clip:
-    segments, speech_ratio = segment_clip(clip.samples, detector)
-    facts = dataclasses.replace(clip.facts, speech_ratio=speech_ratio)
+    segments, speech_ratio, snr_db = segment_clip(clip.samples, detector)
+    facts = dataclasses.replace(clip.facts, speech_ratio=speech_ratio, snr_db=snr_db)
     return dataclasses.replace(clip, facts=facts, segments=segments)
 
 
 class SegmentSpeech(beam.PTransform):
-    """Fills in `segments` and `facts.speech_ratio` of every clip."""
+    """Fills in `segments`, `facts.speech_ratio` and `facts.snr_db` of every clip."""
 
     def __init__(self, counters: Counters):
         super().__init__()
