@@ -17,8 +17,8 @@ from transformers import AutoModelForCTC, BatchFeature
 from model.by_segment import Parts, Piece, annotate_by_segment
 from model.check_ctc import check_ctc_job
 from model.checkpoint import Checkpoint
+from model.checkpoint_weights import load_whole
 from model.ctc_text import Speller, adapter_languages, choose_language
-from model.encoder_files import check_loaded
 from model.encoder_inputs import EncoderInputs
 from model.join_answers import SpokenPart
 from model.language_codes import short_code
@@ -34,11 +34,7 @@ class CtcNetwork:
     """A copy of the network on one device, which reads one language at a time."""
 
     def __init__(self, folder: str, place: str, dtype: torch.dtype):
-        network, about = AutoModelForCTC.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
-        check_loaded(about["missing_keys"])
-        self._network: Any = network.to(place).eval()
+        self._network: Any = load_whole(AutoModelForCTC, folder, dtype).to(place)
         self._language = ""
 
     def read(self, features: BatchFeature, language: str) -> tuple[np.ndarray, np.ndarray]:
