@@ -22,7 +22,7 @@ from model.ctc_text import Speller, adapter_languages, choose_language
 from model.encoder_inputs import EncoderInputs
 from model.join_answers import SpokenPart
 from model.language_codes import short_code
-from model.text_flags import is_repetitive, is_too_fast
+from model.text_flags import spoken_flags
 from model.torch_copies import Copies, load_copies
 from schemas.errors import RowError
 from schemas.job import JobOptions
@@ -127,9 +127,8 @@ class _Reader:
         elif text:
             start_s, end_s = piece.time_s(0), piece.time_s(len(piece.samples))
             segments = (TextSegment(start_s, end_s, text, logprob_sum / len(characters)),)
-        flags = {"repetition"} if is_repetitive(text) else set()
-        flags |= {"too_fast"} if is_too_fast(text, piece.duration_s) else set()
-        return SpokenPart(segments, logprob_sum, len(characters), frozenset(flags), self._language(piece), text)
+        flags = spoken_flags(text, piece.duration_s)
+        return SpokenPart(segments, logprob_sum, len(characters), flags, self._language(piece), text)
 
     def _time_s(self, piece: Piece, frame: int) -> float:
         return piece.time_s(min(frame * self.inputs.measures.stride, len(piece.samples)))

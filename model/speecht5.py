@@ -21,7 +21,7 @@ from model.checkpoint_weights import load_whole
 from model.decode_greedily import Said
 from model.generated_tokens import end_tokens, generate_tokens
 from model.join_answers import SpokenPart
-from model.text_flags import is_repetitive, is_too_fast
+from model.text_flags import spoken_flags
 from model.torch_copies import Copies, load_copies
 from schemas.errors import RowError
 from schemas.job import JobOptions
@@ -94,13 +94,11 @@ class SpeechT5:
 
     def _part(self, piece: Piece, said: Said) -> SpokenPart:
         text = self._tokenizer.decode(said.tokens, skip_special_tokens=True).strip()
-        flags = {"repetition"} if is_repetitive(text) else set()
-        flags |= {"too_fast"} if is_too_fast(text, piece.duration_s) else set()
-        flags |= {"truncated"} if said.truncated else set()
+        flags = spoken_flags(text, piece.duration_s, said.truncated)
         times_s = (piece.time_s(0), piece.time_s(len(piece.samples)))
         phrases = (TextSegment(*times_s, text, said.logprob_sum / said.counted),) if text else ()
         language = piece.clip.recording.language or self._options.language or None
-        return SpokenPart(phrases, said.logprob_sum, said.counted, frozenset(flags), language)
+        return SpokenPart(phrases, said.logprob_sum, said.counted, flags, language)
 
 
 def least_samples(kernels: Sequence[int], strides: Sequence[int]) -> int:

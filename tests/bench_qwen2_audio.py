@@ -71,7 +71,7 @@ def main(count: int, rounds: int, size: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         processor = AutoProcessor.from_pretrained(write_checkpoint(folder))
         network = make_model(processor, size)
-        copies = [Qwen2AudioModel(network, processor.feature_extractor)]
+        copies = [Qwen2AudioModel(network.eval(), processor.feature_extractor)]
         model.qwen2_audio.load_models = lambda *_: copies
         engine = model.qwen2_audio.Qwen2Audio(folder, JobOptions())
     clips = make_clips(count)

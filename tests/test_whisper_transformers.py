@@ -250,7 +250,7 @@ def test_an_english_only_checkpoint_does_not_translate(folder: Path, tmp_path: P
 
 
 def other_task(folder: Path) -> None:
-    edit_json(folder / "config.json", architectures=["WhisperForAudioClassification"])
+    edit_json(folder / "config.json", architectures=["WhisperForCausalLM"])
 
 
 def pickled(folder: Path) -> None:
@@ -280,7 +280,7 @@ def without(name: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (other_task, "it is WhisperForAudioClassification, which does another task than WhisperForConditionalGen"),
+        (other_task, "it is WhisperForCausalLM, which does another task than WhisperForConditionalGen"),
         (pickled, "pytorch_model.bin may hold code and is not loaded; convert it to safetensors"),
         (cut_short, "is not a whole safetensors file"),
         (another_width, "config.json calls for"),
