@@ -73,9 +73,8 @@ class SherpaOnnx:
 
     def _part(self, piece: Piece, result: Any) -> SpokenPart:
         text = result.text.strip()
-        language = result.lang.strip("<|>") or (
-            primary_code(piece.clip.recording.language or self._options.language) or None
-        )
+        named = primary_code(piece.clip.recording.language or self._options.language)
+        language = result.lang.strip("<|>") or named or None
         logprobs = result.ys_log_probs  # of tokens, without blanks; empty but for transducers
         avg_logprob = sum(logprobs) / len(logprobs) if logprobs else None
         spans = [(0.0, text)]
