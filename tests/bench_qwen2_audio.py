@@ -22,7 +22,8 @@ import model.qwen2_audio
 from model.qwen2_audio_model import Qwen2AudioModel
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip
-from tests.qwen2_audio_reference import CHAT_HEAD, CHAT_TAIL, TASKS, answered, clip_of, limited
+from tests.clips import clip_of
+from tests.qwen2_audio_reference import CHAT_HEAD, CHAT_TAIL, TASKS, answered, limited
 from tests.small_qwen2_audio import write_checkpoint
 
 CUDA = torch.cuda.is_available()

@@ -17,7 +17,8 @@ from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import Clip, LabelAnswer
 from schemas.tasks import Task
-from tests.qwen2_audio_reference import TASKS, clip_of, make_samples
+from tests.clips import clip_of, make_samples
+from tests.qwen2_audio_reference import TASKS
 from tests.small_encoders import write_classifier
 
 SUPERB = ["neu", "hap", "ang", "sad"]  # as superb/wav2vec2-base-superb-er has them

@@ -22,7 +22,8 @@ from model.ctc_text import choose_language
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
-from tests.qwen2_audio_reference import TASKS, clip_of, make_samples
+from tests.clips import clip_of, make_samples
+from tests.qwen2_audio_reference import TASKS
 from tests.small_encoders import write_ctc, write_mms
 
 TRANSCRIBE = [TASKS["transcribe"]]

@@ -20,8 +20,8 @@ from model.whisper_transformers import WhisperTransformers
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from tests.clips import clip_of, make_samples
 from tests.jobs import PHONE_PROMPTS, annotations, run_command, write_manifest
-from tests.qwen2_audio_reference import clip_of, make_samples
 from tests.small_qwen2_audio import edit_json
 from tests.small_whisper import CONTEXT_TOKENS, LANGUAGES, write_small_whisper
 
