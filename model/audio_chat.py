@@ -20,7 +20,7 @@ from model.join_answers import LabelPart, SpokenPart
 from model.questions import Question
 from model.shared_prefix import Weighed
 from model.slot_cache import GROWTH_SLOTS
-from model.text_flags import is_repetitive, is_too_fast
+from model.text_flags import answer_flags
 from model.torch_copies import Copies
 from schemas.errors import RowError
 from schemas.job import JobOptions
@@ -88,15 +88,12 @@ class AudioChat:
         if isinstance(result, Weighed):
             return LabelPart(label_weight(piece), result.logprobs, tuple(map(len, question.labels)))
         read = self._chat.read(task, result.tokens)
-        flags = {"empty"} if not read.text else set()
-        flags |= {"repetition"} if is_repetitive(read.text) else set()
-        flags |= {"truncated"} if result.truncated else set()
-        flags |= {"too_fast"} if task.needs_speech and is_too_fast(read.text, piece.duration_s) else set()
+        flags = answer_flags(task, read.text, piece.duration_s, result.truncated)
         start_s, end_s = piece.time_s(0), piece.time_s(len(piece.samples))
         segments = (TextSegment(start_s, end_s, read.text, result.logprob_sum / result.counted),) if read.text else ()
         known = task.target_language or self._questions.language(piece.clip.recording)
         language = (known or read.language) if task.needs_speech else None
-        return SpokenPart(segments, result.logprob_sum, result.counted, frozenset(flags), language)
+        return SpokenPart(segments, result.logprob_sum, result.counted, flags, language)
 
 
 check_job = check_audio_chat_job

@@ -10,6 +10,7 @@ import transformers
 from torch.nn.utils.rnn import pad_sequence
 
 from model.audio_turns import Chat, Sound
+from model.checkpoint_weights import load_whole
 from model.decode_greedily import Said
 from model.questions import Question
 from model.shared_prefix import Heard, PrefixSharer, Weighed
@@ -27,7 +28,7 @@ class AudioChatModel:
     """
 
     def __init__(self, network: Any, stops: Sequence[int], capturable: bool):
-        self._network = network.eval()
+        self._network = network
         self._sharer = PrefixSharer(network.model.language_model, network.lm_head, stops, capturable)
 
     def answer(
@@ -75,7 +76,5 @@ def load_models(folder: str, chat: Chat, stops: Sequence[int], options: JobOptio
 
 
 def _load(folder: str, chat: Chat, stops: Sequence[int], place: str, dtype: torch.dtype) -> AudioChatModel:
-    network = getattr(transformers, chat.network).from_pretrained(
-        folder, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, local_files_only=True
-    )
+    network = load_whole(getattr(transformers, chat.network), folder, dtype, attention="sdpa")
     return AudioChatModel(network.to(place), stops, chat.capturable)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from model.audio_turns import Chat
+from model.language_codes import language_code
 from model.questions import Question
 from schemas.errors import RowError
 from schemas.records import Recording
 from schemas.tasks import Task
 
-LANGUAGE_CODE = re.compile("[a-z]{2,3}")
 LONGEST_AUDIO_TOKENS = 750  # of 30 s at 40 ms, which no kind has more of
 KEPT_PROMPTS = 1024  # tokens of so many texts are kept; most rows share theirs
 
@@ -63,13 +63,7 @@ class Questions:
         Raises:
             RowError: it is no code of a language.
         """
-        wanted = recording.language or self._language
-        if not wanted:
-            return None
-        code = wanted.replace("_", "-").split("-")[0].lower()
-        if not LANGUAGE_CODE.fullmatch(code):
-            raise RowError("language", f"{wanted!r} is no code of a language; use one such as en, zh, de")
-        return code
+        return language_code(recording.language or self._language)
 
     def _plain(self, text: str | None) -> str | None:
         """A row's text in which nothing is one of the model's own marks any more."""

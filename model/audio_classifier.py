@@ -16,7 +16,7 @@ from transformers import AutoModelForAudioClassification, BatchFeature
 from model.by_segment import Parts, Piece, annotate_by_segment, label_weight
 from model.check_audio_classifier import check_audio_classifier_job, own_labels
 from model.checkpoint import Checkpoint
-from model.encoder_files import check_loaded
+from model.checkpoint_weights import load_whole
 from model.encoder_inputs import EncoderInputs
 from model.join_answers import LabelPart
 from model.match_labels import match_labels
@@ -31,12 +31,8 @@ class ClassifierNetwork:
     """A copy of the network on one device."""
 
     def __init__(self, folder: str, place: str, dtype: torch.dtype):
-        network, about = AutoModelForAudioClassification.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
-        check_loaded(about["missing_keys"])
-        self._network: Any = network.to(place).eval()
-        self._multi_label = network.config.problem_type == "multi_label_classification"
+        self._network: Any = load_whole(AutoModelForAudioClassification, folder, dtype).to(place)
+        self._multi_label = self._network.config.problem_type == "multi_label_classification"
 
     @torch.inference_mode()
     def logprobs(self, features: BatchFeature) -> np.ndarray:

@@ -11,6 +11,7 @@ from model.audio_chats import CHATS
 from model.audio_turns import Chat
 from model.checkpoint import Checkpoint
 from model.checkpoint_json import json_object
+from model.checkpoint_parts import read_config
 from model.checkpoint_weights import check_weights
 from model.fitting_tasks import check_tasks_fit
 from model.torch_copies import check_torch_device
@@ -79,9 +80,7 @@ def _kind(folder: Path) -> type[Chat]:
 
 
 def _checked_config(folder: Path, kind: type[Chat]) -> transformers.PreTrainedConfig:
-    content = json_object(folder / "config.json")
-    if "quantization_config" in content:
-        raise ValueError("it is quantized (config.json, quantization_config); take the checkpoint it was made from")
+    content = read_config(folder)
     if "thinker_config" in content and not kind.in_parts:
         raise ValueError(
             "config.json has a thinker_config: these are the files of its makers' own code; take the checkpoint in"

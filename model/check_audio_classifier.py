@@ -1,14 +1,16 @@
 """What can be known to be wrong with a job of an audio classifier before any work."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoModelForAudioClassification
+
+from model.check_encoder import architecture, check_encoder
 from model.checkpoint import Checkpoint
-from model.encoder_files import architecture, check_files
+from model.checkpoint_json import json_object
 from model.fitting_tasks import check_tasks_fit
 from model.match_labels import check_label_map, few, match_labels, task_labels
 from model.torch_copies import check_torch_device
@@ -17,7 +19,6 @@ from schemas.job import JobOptions
 from schemas.tasks import Task
 
 log = logging.getLogger("earmark")
-HEADS = ("classifier.",)
 
 
 def check_audio_classifier_job(
@@ -28,15 +29,15 @@ def check_audio_classifier_job(
         raise JobError(
             f"--free_labels does not work: model {checkpoint.name} is a classifier, which writes no text; leave it out"
         )
-    about = f"a classifier ({architecture(checkpoint)}), which chooses among labels and does nothing else"
+    about = f"a classifier ({architecture(Path(checkpoint.folder))}), which chooses among labels and does nothing else"
     check_tasks_fit(checkpoint.name, about, tasks, lambda task: task.answer == "label")
-    check_files(checkpoint, HEADS, ["config.json"])
     own = own_labels(checkpoint.folder)
     if len(own) < 2 or _config(checkpoint.folder).get("problem_type") == "regression":
         raise JobError(
             f"model {checkpoint.name} measures a number (config.json has {len(own)} labels, problem_type"
             f" {_config(checkpoint.folder).get('problem_type')!r}) and knows no classes; name a classifier"
         )
+    check_encoder(checkpoint, AutoModelForAudioClassification)
     for task in tasks:
         check_label_map(checkpoint.name, task, own)
         _compare_labels(checkpoint.name, task, own)
@@ -52,7 +53,7 @@ def own_labels(folder: str) -> tuple[str, ...]:
 
 
 def _config(folder: str) -> dict[str, Any]:
-    return dict(json.loads((Path(folder) / "config.json").read_text(encoding="utf-8")))
+    return json_object(Path(folder) / "config.json")
 
 
 def _compare_labels(name: str, task: Task, own: Sequence[str]) -> None:

@@ -1,18 +1,18 @@
 """What can be known to be wrong with a CLAP job before any work, and what CLAP is shown for a label."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import ClapConfig
+from transformers import ClapConfig, ClapModel
 
 from model.checkpoint import Checkpoint
+from model.checkpoint_parts import check_mel_bands, check_tokenizer_files, read_config, read_extractor
+from model.checkpoint_weights import check_weights
 from model.clap_model import load_extractor, load_tokenizer
 from model.fitting_tasks import check_tasks_fit
-from model.load_whole import check_files
 from model.torch_copies import check_torch_device
 from schemas.errors import JobError
 from schemas.job import JobOptions
@@ -32,21 +32,23 @@ def check_clap_job(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[
     check_tasks_fit(checkpoint.name, about, tasks, lambda task: bool(task.labels) or task.answer == "vector")
     if mapped := [task.name for task in tasks if task.label_map]:
         raise JobError(f"--label_map={mapped[0]}.… does not work: CLAP has no labels of its own; leave it out")
-    check_files(
-        checkpoint,
-        ("preprocessor_config.json", "processor_config.json"),
-        ("tokenizer.json", "vocab.json"),
-        ("tokenizer.json", "merges.txt"),
-    )
+    folder = Path(checkpoint.folder)
     try:
+        read_config(folder)
+        read_extractor(folder, "ClapFeatureExtractor")
+        check_tokenizer_files(folder)
         config = ClapConfig.from_pretrained(checkpoint.folder, local_files_only=True)
         extractor = load_extractor(checkpoint.folder)
         tokenizer = load_tokenizer(checkpoint.folder)
+        _check_extractor(config, extractor)
     except Exception as error:  # what a wrong value breaks may be anywhere in transformers
         raise JobError(f"model {checkpoint.name} cannot be run: {' '.join(str(error).split())}") from error
-    _check_extractor(checkpoint, config, extractor)
     asked = tuple(_asked(task, config.projection_dim) for task in tasks)
     _check_texts(checkpoint, config, tokenizer, asked)
+    try:
+        check_weights(folder, lambda: ClapModel(config))
+    except (OSError, ValueError) as error:
+        raise JobError(f"model {checkpoint.name} cannot be run: {error}") from error
     if here:
         check_torch_device(options)
     return asked
@@ -67,35 +69,17 @@ def _asked(task: Task, dimensions: int) -> Task:
     return dataclasses.replace(task, base_prompt=None, chat_prompt="{question}", question=LABEL_PROMPT)
 
 
-def _check_extractor(checkpoint: Checkpoint, config: ClapConfig, extractor: Any) -> None:
-    kind = _extractor_type(Path(checkpoint.folder))
-    if kind != "ClapFeatureExtractor":
-        raise JobError(f"model {checkpoint.name}: its processor has feature_extractor_type {kind!r}, not CLAP's")
+def _check_extractor(config: ClapConfig, extractor: Any) -> None:
     if extractor.padding not in PADDINGS:
         known = ", ".join(PADDINGS)
-        raise JobError(f"model {checkpoint.name}: its processor has padding {extractor.padding!r}, none of {known}")
+        raise ValueError(f"its processor has padding {extractor.padding!r}, none of {known}")
     fuses, fused = bool(config.audio_config.enable_fusion), extractor.truncation == "fusion"
     if fuses != fused:
-        raise JobError(
-            f"model {checkpoint.name}: its processor has truncation {extractor.truncation!r}, but config.json says"
-            f" enable_fusion {fuses}; the files are of different checkpoints: get all of them again"
+        raise ValueError(
+            f"its processor has truncation {extractor.truncation!r}, but config.json says enable_fusion {fuses}; the"
+            " files are of different checkpoints: get all of them again"
         )
-    bands = config.audio_config.num_mel_bins
-    if extractor.feature_size != bands:
-        raise JobError(
-            f"model {checkpoint.name}: its processor makes {extractor.feature_size} mel bands, but config.json has an"
-            f" encoder for {bands}"
-        )
-
-
-def _extractor_type(folder: Path) -> Any:
-    # transformers looks into processor_config.json first, too
-    for name, key in (("processor_config.json", "feature_extractor"), ("preprocessor_config.json", "")):
-        if (folder / name).is_file():
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
-            if found := content.get(key) if key else content:
-                return found.get("feature_extractor_type")
-    return None
+    check_mel_bands(extractor.feature_size, config.audio_config.num_mel_bins)
 
 
 def _check_texts(checkpoint: Checkpoint, config: ClapConfig, tokenizer: Any, tasks: Sequence[Task]) -> None:

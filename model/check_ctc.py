@@ -3,31 +3,33 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from transformers import AutoModelForCTC
+
+from model.check_encoder import architecture, check_encoder
 from model.checkpoint import Checkpoint
 from model.ctc_text import VOCABULARY, Speller, adapter_languages, choose_language
-from model.encoder_files import architecture, check_files
 from model.fitting_tasks import check_tasks_fit
 from model.torch_copies import check_torch_device
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.tasks import Task
 
-HEADS = ("lm_head.", "ctc_head.")
 EXAMPLE = "facebook/wav2vec2-large-960h-lv60-self"
 
 
 def check_ctc_job(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
     """As EngineModule.check_job."""
-    kind = architecture(checkpoint)
+    folder = Path(checkpoint.folder)
+    kind = architecture(folder)
     if not kind.endswith("ForCTC"):
         raise JobError(
             f"model {checkpoint.name} is {kind or 'of an architecture that config.json does not name'}, which has not"
             f" learned to write text: name a checkpoint that was fine-tuned to transcribe (…ForCTC), such as {EXAMPLE}"
         )
     check_tasks_fit(checkpoint.name, "a CTC model, which transcribes", tasks, lambda task: task.name == "transcribe")
-    check_files(checkpoint, HEADS, ["tokenizer.json" if kind == "ParakeetForCTC" else VOCABULARY])
+    check_encoder(checkpoint, AutoModelForCTC, "tokenizer.json" if kind == "ParakeetForCTC" else VOCABULARY)
     try:
-        languages = adapter_languages(Path(checkpoint.folder))
+        languages = adapter_languages(folder)
         Speller(checkpoint.folder, *languages[:1])
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
         raise JobError(f"model {checkpoint.name}: its tokenizer cannot be loaded: {error}") from error

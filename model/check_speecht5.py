@@ -6,9 +6,10 @@ from pathlib import Path
 from transformers import SpeechT5Config, SpeechT5ForSpeechToText, SpeechT5Tokenizer
 
 from model.checkpoint import Checkpoint
+from model.checkpoint_parts import check_architecture, check_files, check_rate, read_config, read_extractor
+from model.checkpoint_weights import check_weights
 from model.fitting_tasks import check_tasks_fit
 from model.torch_copies import check_torch_device
-from model.transformers_files import check_architecture, check_extractor, check_files, check_weights
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.tasks import Task
@@ -24,9 +25,9 @@ def check_speecht5_job(
         checkpoint.name, about, tasks, lambda task: task.answer == "transcript" and not task.target_language
     )
     try:
-        check_architecture(folder, "SpeechT5ForSpeechToText", "microsoft/speecht5_asr")
-        check_extractor(folder)
-        check_files(folder, ["spm_char.model"])
+        check_architecture(read_config(folder), "SpeechT5ForSpeechToText", "microsoft/speecht5_asr")
+        check_rate(read_extractor(folder))
+        check_files(folder, "spm_char.model")
         check_weights(folder, lambda: SpeechT5ForSpeechToText(SpeechT5Config.from_pretrained(folder)))
         load_tokenizer(folder)
     except (ValueError, OSError) as error:

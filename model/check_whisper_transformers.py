@@ -7,8 +7,17 @@ from pathlib import Path
 from transformers import WhisperConfig, WhisperForConditionalGeneration, WhisperTokenizer
 
 from model.checkpoint import Checkpoint
+from model.checkpoint_json import json_object
+from model.checkpoint_parts import (
+    check_architecture,
+    check_mel_bands,
+    check_rate,
+    check_tokenizer_files,
+    read_config,
+    read_extractor,
+)
+from model.checkpoint_weights import check_weights
 from model.torch_copies import check_torch_device
-from model.transformers_files import check_architecture, check_extractor, check_files, check_weights, read_json
 from model.whisper_languages import whisper_languages
 from model.whisper_tasks import check_whisper_tasks
 from schemas.errors import JobError
@@ -25,13 +34,11 @@ def check_whisper_transformers_job(
     """As EngineModule.check_job."""
     folder = Path(checkpoint.folder)
     try:
-        config = check_architecture(folder, "WhisperForConditionalGeneration", "openai/whisper-small")
-        bands = check_extractor(folder).get("feature_size", DEFAULT_MELS)
-        if bands != (heard := config.get("num_mel_bins", DEFAULT_MELS)):
-            raise ValueError(f"its preprocessor makes {bands} mel bands, but config.json has an encoder for {heard}")
-        check_files(
-            folder, ["tokenizer.json"] if (folder / "tokenizer.json").is_file() else ["vocab.json", "merges.txt"]
-        )
+        config, extractor = read_config(folder), read_extractor(folder)
+        check_architecture(config, "WhisperForConditionalGeneration", "openai/whisper-small")
+        check_rate(extractor)
+        check_mel_bands(extractor.get("feature_size", DEFAULT_MELS), config.get("num_mel_bins", DEFAULT_MELS))
+        check_tokenizer_files(folder)
         check_weights(folder, lambda: WhisperForConditionalGeneration(WhisperConfig.from_pretrained(folder)))
         languages = load_languages(folder, load_tokenizer(folder))
     except (ValueError, OSError) as error:
@@ -50,4 +57,4 @@ def load_tokenizer(folder: Path) -> WhisperTokenizer:
 
 def load_languages(folder: Path, tokenizer: WhisperTokenizer) -> frozenset[str]:
     """Codes of the languages that the checkpoint knows."""
-    return whisper_languages(tokenizer.backend_tokenizer, read_json(folder / "generation_config.json"))
+    return whisper_languages(tokenizer.backend_tokenizer, json_object(folder / "generation_config.json"))

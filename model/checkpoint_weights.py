@@ -1,14 +1,42 @@
-"""Whether the weight files of a checkpoint hold all tensors of its network, by their headers alone."""
+"""Weights of transformers' networks: whether the files hold all of them, by their headers alone, and the loading."""
 
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from model.checkpoint_json import json_object, json_part
 from model.safetensors_header import TensorHeader, read_header
 
 DTYPES = {"F32", "F16", "BF16"}  # others belong to quantized checkpoints, whose tensors mean something else
+REMEDY = "get the whole checkpoint, or name one that was trained for this"
+PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt"})
+OF_TRAINING = ("masked_spec_embed",)  # used in training only, and missing in checkpoints saved for the rest
+
+
+def load_whole(network: Any, folder: str, dtype: torch.dtype, attention: str | None = None) -> Any:
+    """`network.from_pretrained` for inference: a class of transformers, loaded from safetensors alone.
+
+    Args:
+        attention: attn_implementation; None for the network's own choice.
+
+    Raises:
+        ValueError: the files lack some of its tensors, which transformers would fill with random numbers.
+        OSError, SafetensorError: they cannot be read.
+    """
+    model, loading = network.from_pretrained(
+        folder,
+        dtype=dtype,
+        attn_implementation=attention,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    if absent := sorted(name for name in loading["missing_keys"] if not name.endswith(OF_TRAINING)):
+        raise ValueError(f"{len(absent)} tensors are in none of the weight files ({_few(absent)}); {REMEDY}")
+    return model.eval()
 
 
 def check_weights(folder: Path, build: Callable[[], Any]) -> None:
@@ -17,20 +45,20 @@ def check_weights(folder: Path, build: Callable[[], Any]) -> None:
     Raises:
         ValueError: a file or a tensor is absent, cut short, or of another shape or type, with what to do.
     """
-    import torch
-
     found = _headers(folder)
     try:
         with torch.device("meta"):
             model = build()
     except Exception as error:  # what a wrong value breaks may be anywhere in transformers or torch
         raise ValueError(f"no network can be built from config.json ({' '.join(str(error).split())})") from error
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    state = model.state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
     held = _as_loaded(model, found)
-    if absent := [name for name in expected if name not in held and name not in model.all_tied_weights_keys]:
+    not_needed = held.keys() | model.all_tied_weights_keys.keys()
+    if absent := [name for name in expected if name not in not_needed and not name.endswith(OF_TRAINING)]:
         raise ValueError(
             f"{len(absent)} of {len(expected)} tensors are in none of the weight files in {folder} ({_few(absent)});"
-            f" the files hold {len(found)} ({_few(list(found))}); get the whole checkpoint"
+            f" the files hold {len(found)} ({_few(list(found))}); {REMEDY}"
         )
     both = expected.keys() & held.keys()
     if odd := sorted(name for name in both if not _fills(held[name], expected[name])):
@@ -39,7 +67,8 @@ def check_weights(folder: Path, build: Callable[[], Any]) -> None:
             f"{len(odd)} of {len(expected)} tensors have not the shape that config.json calls for ({_few(words)});"
             " config.json or the weights are of another checkpoint"
         )
-    kinds = {name: {header.dtype for header in held[name]} - DTYPES for name in both}
+    floating = (name for name in both if state[name].is_floating_point())  # counts of batches are none
+    kinds = {name: {header.dtype for header in held[name]} - DTYPES for name in floating}
     if odd := sorted(name for name, kind in kinds.items() if kind):
         words = [f"{name} is {', '.join(sorted(kinds[name]))}" for name in odd]
         raise ValueError(
@@ -94,7 +123,7 @@ def _headers(folder: Path) -> dict[str, TensorHeader]:
 
 
 def _weights_found(folder: Path) -> str:
-    if pickles := sorted(path.name for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".ckpt"}):
+    if pickles := sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES):
         return (
             f"{_few(pickles)} may hold code and is not loaded; convert it to safetensors (transformers:"
             " from_pretrained, then save_pretrained)"

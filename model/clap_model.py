@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
+from model.checkpoint_weights import load_whole
 from model.clap_mels import ClapMels
-from model.load_whole import load_whole
 from model.torch_copies import load_copies
 from schemas.job import JobOptions
 

@@ -17,12 +17,12 @@ from transformers import AutoModelForCTC, BatchFeature
 from model.by_segment import Parts, Piece, annotate_by_segment
 from model.check_ctc import check_ctc_job
 from model.checkpoint import Checkpoint
+from model.checkpoint_weights import load_whole
 from model.ctc_text import Speller, adapter_languages, choose_language
-from model.encoder_files import check_loaded
 from model.encoder_inputs import EncoderInputs
 from model.join_answers import SpokenPart
 from model.language_codes import short_code
-from model.text_flags import is_repetitive, is_too_fast
+from model.text_flags import spoken_flags
 from model.torch_copies import Copies, load_copies
 from schemas.errors import RowError
 from schemas.job import JobOptions
@@ -34,11 +34,7 @@ class CtcNetwork:
     """A copy of the network on one device, which reads one language at a time."""
 
     def __init__(self, folder: str, place: str, dtype: torch.dtype):
-        network, about = AutoModelForCTC.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
-        check_loaded(about["missing_keys"])
-        self._network: Any = network.to(place).eval()
+        self._network: Any = load_whole(AutoModelForCTC, folder, dtype).to(place)
         self._language = ""
 
     def read(self, features: BatchFeature, language: str) -> tuple[np.ndarray, np.ndarray]:
@@ -131,9 +127,8 @@ class _Reader:
         elif text:
             start_s, end_s = piece.time_s(0), piece.time_s(len(piece.samples))
             segments = (TextSegment(start_s, end_s, text, logprob_sum / len(characters)),)
-        flags = {"repetition"} if is_repetitive(text) else set()
-        flags |= {"too_fast"} if is_too_fast(text, piece.duration_s) else set()
-        return SpokenPart(segments, logprob_sum, len(characters), frozenset(flags), self._language(piece), text)
+        flags = spoken_flags(text, piece.duration_s)
+        return SpokenPart(segments, logprob_sum, len(characters), flags, self._language(piece), text)
 
     def _time_s(self, piece: Piece, frame: int) -> float:
         return piece.time_s(min(frame * self.inputs.measures.stride, len(piece.samples)))

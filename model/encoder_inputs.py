@@ -58,10 +58,6 @@ class EncoderInputs:
     def __init__(self, folder: str):
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         self._extract = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
-        if self._extract.sampling_rate != SAMPLE_RATE_HZ:
-            raise ValueError(
-                f"it listens at {self._extract.sampling_rate} Hz, and earmark's audio has {SAMPLE_RATE_HZ}"
-            )
         kind = type(self._extract).__name__
         if kind not in MEASURES:
             raise ValueError(f"its audio is prepared by {kind}, which earmark does not know")

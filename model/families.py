@@ -1,12 +1,12 @@
 """Which engine runs a checkpoint: the first of a list of families that knows its config.json."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model.checkpoint import Checkpoint
+from model.checkpoint_json import json_object
 from model.engine import EngineModule
 from schemas.errors import JobError
 
@@ -175,8 +175,6 @@ def family_of(checkpoint: Checkpoint) -> Family:
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((folder / "config.json").read_text()))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError) as error:
-        raise JobError(f"{folder / 'config.json'} is not a JSON object: {error}") from error
+        return json_object(folder / "config.json")
+    except ValueError as error:
+        raise JobError(str(error)) from error

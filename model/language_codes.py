@@ -2,6 +2,8 @@
 
 import re
 
+from schemas.errors import RowError
+
 # Every code of ISO 639-1 with its code in ISO 639-3. Where that is a macrolanguage, the language that CLDR takes it for
 # comes behind (common/supplemental, languageAlias), or Twi for Akan and Bokmål for Norwegian; MMS's Malay is zlm.
 ISO_639 = """
@@ -28,6 +30,16 @@ TWO_LETTERS = {code: two for place in (2, 1, 0) for two, *three in _ENTRIES for 
 def primary_code(language: str) -> str:
     """The code of a language as manifests name it ("en-US", "pt_BR"), without country and script, in small letters."""
     return re.split("[-_]", language.strip(), maxsplit=1)[0].lower()
+
+
+def language_code(language: str) -> str | None:
+    """The same; None for "", where nobody names one. Raises RowError for what is no code of a language."""
+    if not language:
+        return None
+    code = primary_code(language)
+    if not re.fullmatch("[a-z]{2,3}", code):
+        raise RowError("language", f"{language!r} is no code of a language; use one such as en, zh, de")
+    return code
 
 
 def short_code(language: str) -> str:

@@ -25,7 +25,7 @@ from model.qwen2_audio_encoder import SAMPLES_PER_TOKEN
 from model.qwen2_audio_model import AudioGroup, load_models, load_prompts
 from model.shared_prefix import Weighed
 from model.slot_cache import GROWTH_SLOTS
-from model.text_flags import is_repetitive, is_too_fast
+from model.text_flags import answer_flags
 from model.torch_copies import Copies
 from schemas.errors import MachineError, RowError
 from schemas.job import JobOptions
@@ -158,16 +158,12 @@ class Qwen2Audio:
 
     def _part(self, clip: Clip, task: Task, segment: Segment, said: Said) -> SpokenPart:
         text = self._prompts.text(said.tokens)
-        flags = {"empty"} if not text else set()
-        flags |= {"repetition"} if is_repetitive(text) else set()
-        flags |= {"truncated"} if said.truncated else set()
-        seconds = (segment.end - segment.start) / SAMPLE_RATE_HZ
-        flags |= {"too_fast"} if task.needs_speech and is_too_fast(text, seconds) else set()
+        flags = answer_flags(task, text, (segment.end - segment.start) / SAMPLE_RATE_HZ, said.truncated)
         offset_s = clip.recording.offset_s
         start_s, end_s = (offset_s + position / SAMPLE_RATE_HZ for position in (segment.start, segment.end))
         avg_logprob = said.logprob_sum / said.counted
         pieces = (TextSegment(start_s, end_s, text, avg_logprob),) if text else ()
-        return SpokenPart(pieces, said.logprob_sum, said.counted, frozenset(flags))
+        return SpokenPart(pieces, said.logprob_sum, said.counted, flags)
 
     def _labels(
         self, task: Task, question: Question, found: Sequence[tuple[Segment, Said | Weighed | None]]

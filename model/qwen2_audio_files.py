@@ -1,18 +1,24 @@
 """Whether a Qwen2-Audio checkpoint is whole, and which kind it is, before its weights are loaded."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
+
 from model.checkpoint import Checkpoint
 from model.checkpoint_json import json_object, json_part
+from model.checkpoint_parts import (
+    check_architecture,
+    check_mel_bands,
+    check_rate,
+    check_tokenizer_files,
+    read_config,
+    read_extractor,
+)
 from model.checkpoint_weights import check_weights
 from schemas.errors import JobError
-from schemas.records import SAMPLE_RATE_HZ
 
-ARCHITECTURE = "Qwen2AudioForConditionalGeneration"
-EXTRACTOR = "WhisperFeatureExtractor"
 TOKENS = ("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_end|>", "<|endoftext|>")
 # What transformers' WhisperFeatureExtractor and Qwen2AudioEncoderConfig take where a file says nothing.
 DEFAULT_FEATURE_SIZE, DEFAULT_MELS = 80, 128
@@ -28,7 +34,7 @@ def check_qwen2_audio(checkpoint: Checkpoint) -> None:
         config = _config(folder)
         _check_extractor(folder, config)
         _check_tokens(folder, config)
-        check_weights(folder, _network(folder))
+        check_weights(folder, lambda: Qwen2AudioForConditionalGeneration(Qwen2AudioConfig.from_pretrained(folder)))
     except (ValueError, OSError) as error:
         raise JobError(f"model {checkpoint.name} cannot be run: {error}") from error
 
@@ -57,14 +63,10 @@ def reads_turns(folder: Path) -> bool:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    if not (config := json_object(folder / "config.json")):
-        raise ValueError(f"there is no config.json in {folder}; get the whole checkpoint")
+    config = read_config(folder)
     if config.get("model_type") != "qwen2_audio":
         raise ValueError(f"config.json says model_type {config.get('model_type')!r}, not 'qwen2_audio'")
-    if ARCHITECTURE not in (architectures := config.get("architectures") or [ARCHITECTURE]):
-        raise ValueError(f"config.json says architectures {architectures}, not {ARCHITECTURE}")
-    if "quantization_config" in config:
-        raise ValueError("it is quantized (config.json, quantization_config); take the checkpoint it was made from")
+    check_architecture(config, "Qwen2AudioForConditionalGeneration", "Qwen/Qwen2-Audio-7B-Instruct")
     kinds = set(json_part(config, "text_config").get("layer_types") or ()) - {"full_attention"}
     if kinds or json_part(config, "text_config").get("use_sliding_window"):
         raise ValueError("its language model attends to a window of its past only, which earmark cannot run")
@@ -75,28 +77,14 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _check_extractor(folder: Path, config: dict[str, Any]) -> None:
-    # transformers looks into processor_config.json first, too
-    extractor = json_part(json_object(folder / "processor_config.json"), "feature_extractor")
-    extractor = extractor or json_object(folder / "preprocessor_config.json")
-    if not extractor:
-        raise ValueError(
-            f"neither preprocessor_config.json nor processor_config.json in {folder} says how audio is prepared; get"
-            " them from where the checkpoint comes from"
-        )
-    if (kind := extractor.get("feature_extractor_type")) != EXTRACTOR:
-        raise ValueError(f"its processor has feature_extractor_type {kind!r}, not {EXTRACTOR!r}")
-    if (rate := extractor.get("sampling_rate", SAMPLE_RATE_HZ)) != SAMPLE_RATE_HZ:
-        raise ValueError(f"its processor has sampling_rate {rate}, not {SAMPLE_RATE_HZ}")
-    bands = extractor.get("feature_size", DEFAULT_FEATURE_SIZE)
-    if bands != (heard := json_part(config, "audio_config").get("num_mel_bins", DEFAULT_MELS)):
-        raise ValueError(f"its processor makes {bands} mel bands, but config.json has an encoder for {heard}")
+    extractor = read_extractor(folder, "WhisperFeatureExtractor")
+    check_rate(extractor)
+    heard = json_part(config, "audio_config").get("num_mel_bins", DEFAULT_MELS)
+    check_mel_bands(extractor.get("feature_size", DEFAULT_FEATURE_SIZE), heard)
 
 
 def _check_tokens(folder: Path, config: dict[str, Any]) -> None:
-    parts = ["tokenizer.json"] if (folder / "tokenizer.json").is_file() else ["vocab.json", "merges.txt"]
-    if absent := [name for name in [*parts, "tokenizer_config.json"] if not (folder / name).is_file()]:
-        also = " (tokenizer.json would do as well)" if "vocab.json" in parts else ""
-        raise ValueError(f"{', '.join(absent)} missing in {folder}{also}; get the whole checkpoint")
+    check_tokenizer_files(folder, "tokenizer_config.json")
     ids = _token_ids(folder)
     if unknown := [token for token in TOKENS if token not in ids]:
         raise ValueError(f"its tokenizer does not know {', '.join(unknown)}; get the tokenizer's files again")
@@ -120,14 +108,3 @@ def _token_ids(folder: Path) -> dict[str, int]:
         }
     except (KeyError, TypeError) as error:
         raise ValueError(f"the tokenizer's files in {folder} do not list tokens with their ids: {error!r}") from error
-
-
-def _network(folder: Path) -> Callable[[], Any]:
-    """Builds the network of config.json."""
-
-    def build() -> Any:
-        from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
-
-        return Qwen2AudioForConditionalGeneration(Qwen2AudioConfig.from_pretrained(folder))
-
-    return build

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoProcessor, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
 
 from model.batching import cut_alike
+from model.checkpoint_weights import load_whole
 from model.decode_greedily import Said
 from model.log_mels import LogMels
 from model.questions import Question
@@ -41,7 +42,7 @@ class Qwen2AudioModel:
     """One copy of the weights on one device. Not for several threads at a time, but for `stack`."""
 
     def __init__(self, model: Qwen2AudioForConditionalGeneration, extractor: WhisperFeatureExtractor):
-        self._model = model.eval()
+        self._model = model
         self._device = model.device
         self._mels = LogMels(extractor, model.device)
         self._hop = int(extractor.hop_length)
@@ -105,9 +106,7 @@ def load_models(folder: str, options: JobOptions) -> list[Qwen2AudioModel]:
 
 
 def _load(folder: str, place: str, dtype: torch.dtype) -> Qwen2AudioModel:
-    model = Qwen2AudioForConditionalGeneration.from_pretrained(
-        folder, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, local_files_only=True
-    )
+    model = load_whole(Qwen2AudioForConditionalGeneration, folder, dtype, attention="sdpa")
     extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
     return Qwen2AudioModel(model.to(place), extractor)
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase, Qwen2AudioProcessor
 
+from model.language_codes import language_code
 from model.questions import Question
 from schemas.errors import JobError, RowError
 from schemas.records import Recording
@@ -12,7 +13,6 @@ from schemas.tasks import Task
 
 AUDIO, AUDIO_BEGIN, AUDIO_END = "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"
 END_OF_TURN, END_OF_TEXT = "<|im_end|>", "<|endoftext|>"
-LANGUAGE_CODE = re.compile("[a-z]{2,3}")
 LANGUAGE_TAG = re.compile(r"<\|([a-z]{2,3})\|>")
 SLOT = "{text of the user}"  # stands for the prompt while a template is rendered
 KEPT_PROMPTS = 1024  # tokens of so many prompts are kept; most rows share theirs
@@ -77,12 +77,8 @@ class Prompts:
         Raises:
             RowError: it is no code; or a base checkpoint, whose prompts carry the language, has no tag for it.
         """
-        if not wanted:
-            return None
-        code = wanted.replace("_", "-").split("-")[0].lower()
-        if not LANGUAGE_CODE.fullmatch(code):
-            raise RowError("language", f"{wanted!r} is no code of a language; use one such as en, zh, de")
-        if not self.chat and code not in self._tagged:
+        code = language_code(wanted)
+        if code and not self.chat and code not in self._tagged:
             raise RowError("language", f"the model has no tag for the language {wanted!r}; use one such as en, zh, de")
         return code
 

@@ -6,7 +6,6 @@ Each segment goes out as a WAV file of its own, once for each task, and all of a
 
 import base64
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,9 +16,10 @@ from model.endpoint import Endpoint
 from model.endpoint_client import EndpointClient
 from model.fitting_tasks import check_tasks_fit, is_asked_in_words
 from model.join_answers import ChosenPart, LabelPart, SpokenPart
+from model.language_codes import language_code
 from model.said_labels import alike, label_logprobs, said_label
 from model.server_words import shortened
-from model.text_flags import is_repetitive, is_too_fast
+from model.text_flags import answer_flags
 from model.wav_file import wav_of
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
@@ -28,7 +28,6 @@ from schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 TOP_LOGPROBS = 20  # the most that OpenAI's API, vLLM and Gemini tell
-LANGUAGE_CODE = re.compile("[a-z]{2,3}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,16 +149,6 @@ def _is_transcribed(task: Task) -> bool:
     return task.answer == "transcript" and task.target_language in ("", "en")
 
 
-def language_code(wanted: str) -> str | None:
-    """The code of a language as manifests name it ("en-US"), None for none; raises RowError where it is none."""
-    if not wanted:
-        return None
-    code = wanted.replace("_", "-").split("-")[0].lower()
-    if not LANGUAGE_CODE.fullmatch(code):
-        raise RowError("language", f"{wanted!r} is no code of a language; use one such as en, zh, de")
-    return code
-
-
 def _prompt(task: Task, recording: Recording) -> str:
     prompt = task.prompt(True, None, recording.prompt)
     if task.takes_row_prompt and not prompt.strip():
@@ -176,13 +165,10 @@ def _message(wav: bytes, prompt: str) -> dict[str, object]:
 def _spoken(question: _Question, text: str, truncated: bool, language: str | None) -> SpokenPart:
     """A text of which nothing but the words is known."""
     piece = question.piece
-    flags = {"empty"} if not text else set()
-    flags |= {"repetition"} if is_repetitive(text) else set()
-    flags |= {"truncated"} if truncated else set()
-    flags |= {"too_fast"} if question.task.needs_speech and is_too_fast(text, piece.duration_s) else set()
+    flags = answer_flags(question.task, text, piece.duration_s, truncated)
     end = piece.segment.end - piece.segment.start
     pieces = (TextSegment(piece.time_s(0), piece.time_s(end), text, None),) if text else ()
-    return SpokenPart(pieces, 0.0, 0, frozenset(flags), language)
+    return SpokenPart(pieces, 0.0, 0, flags, language)
 
 
 def _of_piece(piece: Piece, parts: Sequence[Part | RowError]) -> Parts | RowError:

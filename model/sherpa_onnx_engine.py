@@ -17,8 +17,9 @@ from model.checkpoint import Checkpoint
 from model.device import check_compute_type, choose_device
 from model.fitting_tasks import check_tasks_fit
 from model.join_answers import UNSPACED_LANGUAGES, SpokenPart
+from model.language_codes import primary_code
 from model.sherpa_onnx_files import SUFFIXES, find_sherpa_model
-from model.text_flags import is_repetitive, is_too_fast
+from model.text_flags import spoken_flags
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
@@ -72,7 +73,8 @@ class SherpaOnnx:
 
     def _part(self, piece: Piece, result: Any) -> SpokenPart:
         text = result.text.strip()
-        language = result.lang.strip("<|>") or _spoken(piece.clip.recording.language or self._options.language)
+        named = primary_code(piece.clip.recording.language or self._options.language)
+        language = result.lang.strip("<|>") or named or None
         logprobs = result.ys_log_probs  # of tokens, without blanks; empty but for transducers
         avg_logprob = sum(logprobs) / len(logprobs) if logprobs else None
         spans = [(0.0, text)]
@@ -87,10 +89,8 @@ class SherpaOnnx:
             for (start_s, words), end_s in zip(spans, ends_s, strict=True)
             if words
         )
-        flags = set() if text else {"empty"}
-        flags |= {"repetition"} if is_repetitive(text) else set()
-        flags |= {"too_fast"} if is_too_fast(text, piece.duration_s) else set()
-        return SpokenPart(segments, sum(logprobs), len(logprobs), frozenset(flags), language)
+        flags = spoken_flags(text, piece.duration_s) | (set() if text else {"empty"})
+        return SpokenPart(segments, sum(logprobs), len(logprobs), flags, language)
 
 
 def check_job(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
@@ -128,11 +128,6 @@ def _choose_device(options: JobOptions) -> str:
             " CUDA (https://k2-fsa.github.io/sherpa/onnx/python/install.html)"
         )
     return "cpu"
-
-
-def _spoken(wanted: str) -> str | None:
-    """The language that a row or the job names, which the model does not tell: "zh" for "zh-CN"."""
-    return wanted.replace("_", "-").split("-")[0].lower() or None
 
 
 def time_words(text: str, tokens: Sequence[str], starts_s: Sequence[float], spaced: bool) -> list[tuple[float, str]]:

@@ -17,12 +17,12 @@ from model.batching import plan_batches
 from model.by_segment import Parts, Piece, annotate_by_segment
 from model.check_speecht5 import check_speecht5_job, load_tokenizer
 from model.checkpoint import Checkpoint
+from model.checkpoint_weights import load_whole
 from model.decode_greedily import Said
 from model.generated_tokens import end_tokens, generate_tokens
 from model.join_answers import SpokenPart
-from model.text_flags import is_repetitive, is_too_fast
+from model.text_flags import spoken_flags
 from model.torch_copies import Copies, load_copies
-from model.transformers_files import load_whole
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
@@ -33,7 +33,7 @@ class SpeechT5Network:
     """One copy of the weights on one device. Not for several threads at a time."""
 
     def __init__(self, network: SpeechT5ForSpeechToText, extractor: SpeechT5FeatureExtractor):
-        self._network = network.eval()
+        self._network = network
         self._extractor = extractor
         end_tokens(network)
         network.generation_config.max_length = None  # of the library, 20 tokens, and not of the checkpoint
@@ -94,13 +94,11 @@ class SpeechT5:
 
     def _part(self, piece: Piece, said: Said) -> SpokenPart:
         text = self._tokenizer.decode(said.tokens, skip_special_tokens=True).strip()
-        flags = {"repetition"} if is_repetitive(text) else set()
-        flags |= {"too_fast"} if is_too_fast(text, piece.duration_s) else set()
-        flags |= {"truncated"} if said.truncated else set()
+        flags = spoken_flags(text, piece.duration_s, said.truncated)
         times_s = (piece.time_s(0), piece.time_s(len(piece.samples)))
         phrases = (TextSegment(*times_s, text, said.logprob_sum / said.counted),) if text else ()
         language = piece.clip.recording.language or self._options.language or None
-        return SpokenPart(phrases, said.logprob_sum, said.counted, frozenset(flags), language)
+        return SpokenPart(phrases, said.logprob_sum, said.counted, flags, language)
 
 
 def least_samples(kernels: Sequence[int], strides: Sequence[int]) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from model.language_codes import primary_code
 from schemas.errors import RowError
 
 # Tokens of a multilingual vocabulary; the English-only one is smaller (whisper/model.py, is_multilingual).
@@ -37,7 +38,7 @@ def spoken_language(wanted: str, known: frozenset[str]) -> str:
     Raises:
         RowError: the checkpoint does not know the language.
     """
-    language = wanted.replace("_", "-").split("-")[0].lower()
+    language = primary_code(wanted)
     if language in known:
         return language
     if known == ENGLISH_ONLY:

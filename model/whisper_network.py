@@ -21,7 +21,7 @@ class WhisperNetwork:
     """One copy of the weights on one device. Not for several threads at a time."""
 
     def __init__(self, network: WhisperForConditionalGeneration, extractor: WhisperFeatureExtractor):
-        self._network = network.eval()
+        self._network = network
         self._mels = LogMels(extractor, network.device)
         self._frames = FRAMES_PER_POSITION * network.config.max_source_positions
         # Half of the decoder's context, as in Whisper's reference code (whisper/decoding.py, sample_len).

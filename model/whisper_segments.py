@@ -14,7 +14,7 @@ from model.batching import plan_batches, run_halving
 from model.by_segment import Piece
 from model.decode_greedily import Said
 from model.join_answers import SpokenPart, VectorPart, join_transcript, join_vectors
-from model.text_flags import is_repetitive, is_too_fast
+from model.text_flags import spoken_flags
 from model.whisper_languages import ENGLISH_ONLY, spoken_language
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
@@ -159,11 +159,9 @@ class WhisperEngine(ABC):
             for start, end, words in self._split(said.tokens, len(piece.samples))
         )
         text = " ".join(phrase.text for phrase in phrases)
-        flags = {"repetition"} if is_repetitive(text) else set()
-        flags |= {"too_fast"} if is_too_fast(text, piece.duration_s) else set()
-        flags |= {"truncated"} if said.truncated else set()
+        flags = spoken_flags(text, piece.duration_s, said.truncated)
         phrases = tuple(phrase for phrase in phrases if phrase.text)
-        return SpokenPart(phrases, said.logprob_sum, said.counted, frozenset(flags))
+        return SpokenPart(phrases, said.logprob_sum, said.counted, flags)
 
     def _split(self, tokens: Sequence[int], length: int) -> list[tuple[int, int, Sequence[int]]]:
         """As split_at_timestamps; a timestamp that nobody has asked for is no place to cut a word in two."""

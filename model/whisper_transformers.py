@@ -14,9 +14,9 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from model.check_whisper_transformers import check_whisper_transformers_job, load_languages, load_tokenizer
 from model.checkpoint import Checkpoint
+from model.checkpoint_weights import load_whole
 from model.decode_greedily import Said
 from model.torch_copies import Copies, load_copies
-from model.transformers_files import load_whole
 from model.whisper_embedding import embed_encoded
 from model.whisper_network import WhisperNetwork
 from model.whisper_segments import NO_SPEECH_LOGPROB, WhisperEngine, Window, Written, spoken_tasks

@@ -30,8 +30,9 @@ from model.engine import Engine
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip
 from schemas.tasks import Task
+from tests.clips import clip_of
 from tests.jobs import PHONE_PROMPTS
-from tests.qwen2_audio_reference import TASKS, answered, clip_of
+from tests.qwen2_audio_reference import TASKS, answered
 from tests.small_encoders import write_classifier, write_ctc
 
 BATCH_SIZES = (1, 4, 8, 16)

@@ -21,10 +21,10 @@ from model.checkpoint import find_checkpoint
 from model.sherpa_onnx_engine import SherpaOnnx
 from schemas.errors import RowError
 from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
+from schemas.records import SAMPLE_RATE_HZ
+from tests.clips import clip_of
 from tests.small_onnx_models import write_paraformer
 
-FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 CORES = os.cpu_count() or 1
 CLIPS, LAYERS = 48, 6
 BATCH_SIZES = (1, 4, 16)
@@ -38,10 +38,7 @@ def make_audio() -> list[np.ndarray]:
 
 
 def by_engine(engine: SherpaOnnx, audio: Sequence[np.ndarray]) -> list[str]:
-    clips = [
-        Clip(Recording(id="x", uri="x"), samples, FACTS, (Segment(0, len(samples), len(samples)),)) for samples in audio
-    ]
-    found = engine.annotate(clips, JobOptions().tasks())
+    found = engine.annotate([clip_of(samples) for samples in audio], JobOptions().tasks())
     return ["" if isinstance(answers, RowError) else answers["transcribe"].text for answers in found]
 
 

@@ -26,8 +26,8 @@ from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip
 from schemas.tasks import BUILT_IN
+from tests.clips import clip_of
 from tests.misbehaving_server import MODEL, misbehaving_server
-from tests.qwen2_audio_reference import clip_of
 
 TAKE_S = 0.05
 TASKS = [task for task in BUILT_IN if task.name in ("transcribe", "caption")]

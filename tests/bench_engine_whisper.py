@@ -24,8 +24,8 @@ from model.whisper_transformers import WhisperTransformers
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip
+from tests.clips import clip_of
 from tests.jobs import PHONE_PROMPTS
-from tests.qwen2_audio_reference import clip_of
 from tests.whisper_conversion import write_whisper_tiny_en
 from transforms.audio_file import Levels, mono_blocks, open_source
 

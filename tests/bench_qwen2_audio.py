@@ -22,7 +22,8 @@ import model.qwen2_audio
 from model.qwen2_audio_model import Qwen2AudioModel
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip
-from tests.qwen2_audio_reference import CHAT_HEAD, CHAT_TAIL, TASKS, answered, clip_of, limited
+from tests.clips import clip_of
+from tests.qwen2_audio_reference import CHAT_HEAD, CHAT_TAIL, TASKS, answered, limited
 from tests.small_qwen2_audio import write_checkpoint
 
 CUDA = torch.cuda.is_available()
@@ -71,7 +72,7 @@ def main(count: int, rounds: int, size: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         processor = AutoProcessor.from_pretrained(write_checkpoint(folder))
         network = make_model(processor, size)
-        copies = [Qwen2AudioModel(network, processor.feature_extractor)]
+        copies = [Qwen2AudioModel(network.eval(), processor.feature_extractor)]
         model.qwen2_audio.load_models = lambda *_: copies
         engine = model.qwen2_audio.Qwen2Audio(folder, JobOptions())
     clips = make_clips(count)

@@ -1,7 +1,6 @@
-"""transformers' own Qwen2-Audio, asked one clip and one prompt at a time, and clips to ask it about."""
+"""transformers' own Qwen2-Audio, asked one clip and one prompt at a time."""
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,34 +12,13 @@ from model.qwen2_audio import Qwen2Audio
 from model.shared_prefix import Said, Weighed
 from schemas.errors import RowError
 from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, AudioFacts, Clip, Recording, Segment
+from schemas.records import SAMPLE_RATE_HZ, Answers, Clip
 from schemas.tasks import BUILT_IN, Task
 
-FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 TASKS = {task.name: task for task in BUILT_IN}
 AUDIO = "<|audio_bos|><|AUDIO|><|audio_eos|>"
 CHAT_HEAD = f"<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nAudio 1: {AUDIO}\n"
 CHAT_TAIL = "<|im_end|>\n<|im_start|>assistant\n"
-
-
-def make_samples(seconds: float, seed: int) -> np.ndarray:
-    """A sweep, a tone that swells, and noise, all of their own level."""
-    random = np.random.default_rng(seed)
-    times = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    hz, sweep_hz, beat_hz = random.uniform(100, 2000), random.uniform(-500, 500), random.uniform(1, 6)
-    sweep = np.sin(2 * np.pi * (hz + sweep_hz * times / (2 * seconds)) * times)
-    tone = np.sin(2 * np.pi * random.uniform(100, 4000) * times) * np.sin(np.pi * beat_hz * times) ** 2
-    noise = random.standard_normal(len(times))
-    levels = random.uniform([0.0, 0.0, 0.001], [0.5, 0.4, 0.05])
-    return np.asarray(levels @ np.stack([sweep, tone, noise]), np.float32)
-
-
-def clip_of(samples: np.ndarray, id: str = "x", speech: Sequence[bool] = (True,), **fields: str | float) -> Clip:
-    """A clip of as many segments of like length as `speech` has entries: whether somebody speaks in them."""
-    bounds = np.linspace(0, len(samples), len(speech) + 1).astype(int).tolist()
-    pairs = zip(itertools.pairwise(bounds), speech, strict=True)
-    segments = tuple(Segment(start, end, (end - start) * spoken) for (start, end), spoken in pairs)
-    return Clip(Recording(id=id, uri="x", **fields), samples, FACTS, segments)  # type: ignore[arg-type]
 
 
 def limited(name: str, max_new_tokens: int) -> Task:

@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import GenerationConfig, PreTrainedModel, Qwen2Tokenizer, WhisperFeatureExtractor
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
-from tests.small_qwen2_audio import CORPUS, sinusoids
+from tests.small_qwen2_audio import CORPUS, spread
 
 TURN = "{{ '<|im_start|>' + m['role'] + '\\n' }}"
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
@@ -69,20 +69,6 @@ def write_small(kind: str, folder: Path, seed: int = 0, more_ends: Sequence[int]
     model.generation_config = GenerationConfig(eos_token_id=[*ends, *more_ends], pad_token_id=ends[0], do_sample=False)
     model.save_pretrained(folder)
     return folder
-
-
-@torch.no_grad()
-def spread(model: PreTrainedModel, random: torch.Generator) -> None:
-    """Weights so large that logits differ clearly: with transformers' 0.02 two tokens could tie."""
-    for name, weight in model.named_parameters():
-        if "embed_positions" in name:
-            weight.copy_(sinusoids(*weight.shape))
-        elif "embed_tokens" in name:
-            weight.normal_(0, 0.5, generator=random)
-        elif weight.ndim >= 2:
-            weight.normal_(0, weight[0].numel() ** -0.5, generator=random)
-        elif name.endswith("bias"):
-            weight.normal_(0, 0.1, generator=random)
 
 
 def _learned() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     GenerationConfig,
+    PreTrainedModel,
     Qwen2AudioConfig,
     Qwen2AudioEncoderConfig,
     Qwen2AudioForConditionalGeneration,
@@ -130,12 +131,12 @@ def make_model(
     )
     config = Qwen2AudioConfig(audio_config=audio_config, text_config=text_config, audio_token_index=audio)
     model = Qwen2AudioForConditionalGeneration(config).eval()
-    _spread(model, torch.Generator().manual_seed(seed))
+    spread(model, torch.Generator().manual_seed(seed))
     return model
 
 
 @torch.no_grad()
-def _spread(model: Qwen2AudioForConditionalGeneration, random: torch.Generator) -> None:
+def spread(model: PreTrainedModel, random: torch.Generator) -> None:
     """Weights so large that logits differ clearly: with transformers' 0.02 two tokens could tie."""
     for name, weight in model.named_parameters():
         if "embed_positions" in name:

@@ -30,8 +30,9 @@ from schemas.job import JobOptions
 from schemas.records import Answers, Clip, LabelAnswer, Transcript
 from schemas.tasks import Task, new_task
 from tests.audio_chat_reference import ChatReference
+from tests.clips import clip_of, make_samples
 from tests.jobs import annotations, write_tones
-from tests.qwen2_audio_reference import TASKS, Generated, clip_of, limited, make_samples
+from tests.qwen2_audio_reference import TASKS, Generated, limited
 from tests.small_audio_models import WRITERS, write_small
 from tests.small_qwen2_audio import edit_json
 

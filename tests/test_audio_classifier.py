@@ -11,12 +11,14 @@ import torch
 from transformers import AudioClassificationPipeline, AutoFeatureExtractor, AutoModelForAudioClassification
 
 from model import encoder_inputs
-from model.audio_classifier import AudioClassifier, log_mean, log_sum
+from model.audio_classifier import AudioClassifier, check_job, log_mean, log_sum
+from model.checkpoint import Checkpoint
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import Clip, LabelAnswer
 from schemas.tasks import Task
-from tests.qwen2_audio_reference import TASKS, clip_of, make_samples
+from tests.clips import clip_of, make_samples
+from tests.qwen2_audio_reference import TASKS
 from tests.small_encoders import write_classifier
 
 SUPERB = ["neu", "hap", "ang", "sad"]  # as superb/wav2vec2-base-superb-er has them
@@ -72,6 +74,7 @@ def test_scores_are_those_of_the_clip_alone(kind: str, tmp_path: Path, monkeypat
     monkeypatch.setattr(encoder_inputs, "CPU_BATCH_S", 240.0)  # so that clips of 30 s share a batch
     model_type, config, sizes = KINDS[kind]
     folder = write_classifier(tmp_path, SUPERB, model_type, **config)
+    check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), [EMOTION], here=True)
     engine, pipeline = open_cpu(folder), pipeline_of(folder)
     seconds = (2.0, 1.93, 0.5, 1.9, 2.0, 0.47, 1.871)
     clips = [clip_of(make_samples(length, seed), str(seed)) for seed, length in enumerate(seconds)]

@@ -218,7 +218,7 @@ def test_whisper_in_ctranslate2s_format_is_run():
         ({"config.json": None}, "not one that earmark runs"),
         ({"config.json": json.dumps({"model_type": "bert"}).encode()}, "found a model of type 'bert': config"),
         ({"config.json": b"[1]"}, r"config\.json is not a JSON object"),
-        ({"config.json": b"\xff"}, r"config\.json is not a JSON object"),
+        ({"config.json": b"\xff"}, r"config\.json is not JSON"),
     ],
 )
 def test_a_model_that_no_engine_runs_is_refused_with_what_was_found(tmp_path, files, words):

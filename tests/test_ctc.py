@@ -16,12 +16,14 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
-from model.ctc import Ctc
+from model.checkpoint import Checkpoint
+from model.ctc import Ctc, check_job
 from model.ctc_text import choose_language
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
-from tests.qwen2_audio_reference import TASKS, clip_of, make_samples
+from tests.clips import clip_of, make_samples
+from tests.qwen2_audio_reference import TASKS
 from tests.small_encoders import write_ctc, write_mms
 
 TRANSCRIBE = [TASKS["transcribe"]]
@@ -76,6 +78,7 @@ UNMASKING = ("wav2vec2", "wav2vec2 base", "wavlm")  # of these, some checkpoints
 def test_text_and_times_are_those_of_the_clip_alone(kind: str, masks: bool, tmp_path: Path) -> None:
     model_type, config, padded = KINDS[kind]
     folder = write_ctc(tmp_path, model_type, masks=masks, **config)
+    check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), TRANSCRIBE, here=True)
     engine, alone, clips = open_cpu(folder, timestamps=True), pipeline_of(folder), make_clips()
     sizes = sorted(
         len(batch) for batch in engine._inputs.plan([len(clip.samples) for clip in clips], JobOptions(device="cpu"))
@@ -94,6 +97,7 @@ def test_text_and_times_are_those_of_the_clip_alone(kind: str, masks: bool, tmp_
 
 def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path: Path) -> None:
     folder = write_ctc(tmp_path, "parakeet_ctc")
+    check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), TRANSCRIBE, here=True)
     network, extract = AutoModelForCTC.from_pretrained(folder).eval(), AutoFeatureExtractor.from_pretrained(folder)
     tokenizer, clips = AutoTokenizer.from_pretrained(folder), make_clips()
     for clip, found in zip(clips, transcripts(open_cpu(folder, timestamps=True), clips), strict=True):

@@ -15,8 +15,8 @@ from pipeline.launch import Place, launched_run
 from pipeline.runner import embedded_options
 from schemas.job import JobOptions
 from schemas.job_description import JobDescription
+from tests.clips import make_samples
 from tests.jobs import PHONE_PROMPTS, annotations, failures, write_manifest
-from tests.qwen2_audio_reference import make_samples
 from tests.small_encoders import write_classifier, write_mms
 from transforms.summarize import Summary
 

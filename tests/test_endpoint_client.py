@@ -13,6 +13,7 @@ from model.endpoint import find_endpoint
 from model.endpoint_client import EndpointClient
 from model.wav_file import wav_of
 from schemas.errors import JobError, MachineError, RowError
+from tests.clips import make_samples
 from tests.misbehaving_server import (
     KEY,
     MODEL,
@@ -26,7 +27,6 @@ from tests.misbehaving_server import (
     tokens_of,
     well,
 )
-from tests.qwen2_audio_reference import make_samples
 
 WAV = wav_of(make_samples(0.5, 0))
 HEARD = "8000 samples, peak "

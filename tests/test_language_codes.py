@@ -1,6 +1,7 @@
 import pytest
 
-from model.language_codes import THREE_LETTERS, TWO_LETTERS, all_codes, short_code
+from model.language_codes import THREE_LETTERS, TWO_LETTERS, all_codes, language_code, short_code
+from schemas.errors import RowError
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,10 @@ def test_every_two_letter_code_of_the_standard_has_its_three_letters() -> None:
     assert TWO_LETTERS.keys() == {three for codes in THREE_LETTERS.values() for three in codes}
     firsts = [codes[0] for codes in THREE_LETTERS.values()]
     assert len(set(firsts)) == len(firsts)
+
+
+def test_what_names_no_language_is_told_from_what_names_none_that_there_is() -> None:
+    assert (language_code(""), language_code("pt_BR"), language_code("YUE")) == (None, "pt", "yue")
+    for wanted in ("English", "e", "12", "-", "*"):
+        with pytest.raises(RowError, match="is no code of a language; use one such as en, zh, de"):
+            language_code(wanted)

@@ -11,16 +11,9 @@ import pytest
 from model.shared_prefix import Said, Weighed
 from schemas.records import Answer, Clip, LabelAnswer
 from schemas.tasks import Task, new_task
+from tests.clips import clip_of, make_samples
 from tests.jobs import TINY
-from tests.qwen2_audio_reference import (
-    Generated,
-    NotingEngine,
-    Reference,
-    answered,
-    clip_of,
-    limited,
-    make_samples,
-)
+from tests.qwen2_audio_reference import Generated, NotingEngine, Reference, answered, limited
 from tests.small_qwen2_audio import write_checkpoint
 
 REALISTIC = {"hidden": 256, "layers": 26, "audio_hidden": 160, "audio_layers": 12}

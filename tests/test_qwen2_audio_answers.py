@@ -12,7 +12,8 @@ from model.qwen2_audio_model import Qwen2AudioModel
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, LabelAnswer, Segment, TextAnswer, Transcript
-from tests.qwen2_audio_reference import TASKS, Reference, answered, clip_of, limited, make_samples, open_cpu, saying
+from tests.clips import clip_of, make_samples
+from tests.qwen2_audio_reference import TASKS, Reference, answered, limited, open_cpu, saying
 from tests.small_qwen2_audio import write_checkpoint
 
 TRANSCRIBE, CAPTION, ANALYZE = limited("transcribe", 6), limited("caption", 6), limited("analyze", 6)

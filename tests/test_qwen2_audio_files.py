@@ -104,7 +104,10 @@ def test_a_tokenizer_in_two_files_passes(chat):
     [
         ({"model_type": "qwen2"}, "config.json says model_type 'qwen2', not 'qwen2_audio'"),
         ({"model_type": None}, "config.json says model_type None"),
-        ({"architectures": ["Other"]}, "config.json says architectures ['Other'], not Qwen2AudioForCond"),
+        (
+            {"architectures": ["Other"]},
+            "config.json says that it is Other, which does another task than Qwen2AudioForCond",
+        ),
         ({"quantization_config": {"bits": 4}}, "it is quantized"),
         ({"text_config.model_type": "llama"}, "model_type 'llama' in text_config, not 'qwen2'"),
         ({"audio_config.model_type": "whisper"}, "model_type 'whisper' in audio_config"),

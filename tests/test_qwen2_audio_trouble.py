@@ -15,7 +15,8 @@ from model.qwen2_audio import Qwen2Audio
 from schemas.errors import MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, LabelAnswer, TextAnswer, Transcript
-from tests.qwen2_audio_reference import TASKS, answered, clip_of, limited, make_samples, open_cpu, saying
+from tests.clips import clip_of, make_samples
+from tests.qwen2_audio_reference import TASKS, answered, limited, open_cpu, saying
 from tests.small_qwen2_audio import write_checkpoint
 
 ALL = (limited("transcribe", 6), limited("caption", 6), TASKS["emotion"])

@@ -13,6 +13,7 @@ from schemas.errors import JobError, MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import Clip, LabelAnswer, TextAnswer, Transcript
 from schemas.tasks import BUILT_IN, MELD_EMOTIONS, Task, new_task
+from tests.clips import clip_of, make_samples
 from tests.jobs import heard
 from tests.misbehaving_server import (
     MODEL,
@@ -25,7 +26,6 @@ from tests.misbehaving_server import (
     tokens_of,
     well,
 )
-from tests.qwen2_audio_reference import clip_of, make_samples
 
 TASKS = {task.name: task for task in BUILT_IN}
 JOY = tokens_of([("joy", 0.5), ("fear", 0.25), ("Joy", 0.125), ("the", 0.125)])

@@ -18,11 +18,11 @@ from model.sherpa_onnx_engine import SherpaOnnx, time_words
 from model.source import open_source
 from schemas.errors import RowError
 from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment, Transcript
+from schemas.records import SAMPLE_RATE_HZ, Clip, Segment, Transcript
+from tests.clips import clip_of
 from tests.jobs import PHONE_PROMPTS, annotations, run_command, write_manifest
 from tests.small_onnx_models import LETTERS, WRITERS, write_models
 
-FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 NEMO = {"model_type": "nemo_transducer"}
 THREE = {"encoder": "encoder", "decoder": "decoder", "joiner": "joiner"}
 EPOCH = {role: f"{role}-epoch-9-avg-1" for role in THREE}
@@ -49,11 +49,6 @@ def spoken() -> list[np.ndarray]:
     rows = sorted(rows, key=lambda row: row["duration"])[2::3]
     found = [soundfile.read(PHONE_PROMPTS.parent / row["audio_filepath"], dtype="float32") for row in rows]
     return [soxr.resample(samples, rate, SAMPLE_RATE_HZ) for samples, rate in found]
-
-
-def clip_of(samples: np.ndarray, offset_s: float = 0.0, language: str | None = None) -> Clip:
-    recording = Recording(id="x", uri="x", offset_s=offset_s, language=language)
-    return Clip(recording, samples, FACTS, (Segment(0, len(samples), len(samples)),))
 
 
 def opened(folder: Path, **options: Any) -> SherpaOnnx:

@@ -24,7 +24,7 @@ from model.speecht5 import SpeechT5, least_samples
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
-from tests.qwen2_audio_reference import clip_of, make_samples
+from tests.clips import clip_of, make_samples
 from tests.small_qwen2_audio import edit_json
 
 TASKS = JobOptions().tasks()

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.text_flags import is_repetitive, is_too_fast
+from model.text_flags import answer_flags, is_repetitive, is_too_fast, spoken_flags
+from schemas.job import JobOptions
 
 PROSE = "Four score and seven years ago our fathers brought forth on this continent a new nation, conceived in liberty."
 
@@ -27,3 +28,19 @@ def test_a_few_letters_are_never_a_loop(text):
 )
 def test_more_than_40_characters_a_second_are_too_fast(text, seconds, too_fast):
     assert is_too_fast(text, seconds) == too_fast
+
+
+@pytest.mark.parametrize(
+    ("text", "truncated", "of_speech", "of_caption"),
+    [
+        (PROSE, False, {"too_fast"}, set()),
+        ("thank you " * 30, True, {"too_fast", "repetition", "truncated"}, {"repetition", "truncated"}),
+        ("", False, {"empty"}, {"empty"}),
+        ("no", False, set(), set()),
+    ],
+)
+def test_only_what_somebody_says_can_be_too_fast(text, truncated, of_speech, of_caption):
+    transcribe, caption = JobOptions(task=("transcribe", "caption")).tasks()
+    assert answer_flags(transcribe, text, 1.5, truncated) == of_speech
+    assert answer_flags(caption, text, 1.5, truncated) == of_caption
+    assert spoken_flags(text, 1.5, truncated) == of_speech - {"empty"}

@@ -1,7 +1,6 @@
 """The Whisper engine against faster-whisper's own code and against itself in other company, with real weights."""
 
 import dataclasses
-import itertools
 import json
 from pathlib import Path
 
@@ -17,18 +16,12 @@ from model.source import check_source
 from model.whisper_ctranslate2 import MAX_NEW_TOKENS, WhisperCTranslate2
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment, Transcript
+from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from tests.clips import clip_of
 from tests.jobs import PHONE_PROMPTS
 from transforms.audio_file import Levels, mono_blocks, open_source
 
-FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 FOLDER = find_checkpoint("whisper-tiny.en").folder
-
-
-def clip_of(samples: np.ndarray, speech: bool = True, **fields: str) -> Clip:
-    bounds = [*range(0, len(samples), 30 * SAMPLE_RATE_HZ), len(samples)]
-    segments = tuple(Segment(start, end, (end - start) * speech) for start, end in itertools.pairwise(bounds))
-    return Clip(Recording(id="x", uri="x", **fields), samples, FACTS, segments)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +77,7 @@ def test_segments_are_joined_in_order_with_times_in_the_recording(
     spoken: list[np.ndarray], together: list[Transcript]
 ) -> None:
     both = np.concatenate([np.pad(samples, (0, 30 * SAMPLE_RATE_HZ - len(samples))) for samples in spoken[:2]])
-    (joined,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(both)])
+    (joined,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(both, speech=(True, True))])
     assert joined.text == f"{together[0].text} {together[1].text}"
     assert [(segment.start_s, segment.end_s) for segment in joined.segments] == [(0.0, 30.0), (30.0, 60.0)]
 
@@ -99,7 +92,7 @@ def test_timestamps_time_phrases_within_a_segment(spoken: list[np.ndarray]) -> N
 def test_what_holds_no_speech_is_not_shown_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = WhisperCTranslate2(FOLDER, JobOptions())
     monkeypatch.setattr(engine, "_run", lambda items: [] if not items else pytest.fail("the model was asked"))
-    silence = clip_of(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32), speech=False)
+    silence = clip_of(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32), speech=(False,))
     (transcript,) = transcripts(engine, [silence])
     assert (transcript.text, transcript.avg_logprob, transcript.flags) == ("", None, ("no_speech",))
 

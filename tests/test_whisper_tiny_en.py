@@ -13,8 +13,8 @@ from model.whisper_ctranslate2 import MAX_NEW_TOKENS
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from tests.clips import clip_of
 from tests.jobs import PHONE_PROMPTS
-from tests.qwen2_audio_reference import clip_of
 from tests.small_qwen2_audio import edit_json
 from tests.whisper_conversion import write_whisper_tiny_en
 from transforms.audio_file import Levels, mono_blocks

@@ -20,8 +20,8 @@ from model.whisper_transformers import WhisperTransformers
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from tests.clips import clip_of, make_samples
 from tests.jobs import PHONE_PROMPTS, annotations, run_command, write_manifest
-from tests.qwen2_audio_reference import clip_of, make_samples
 from tests.small_qwen2_audio import edit_json
 from tests.small_whisper import CONTEXT_TOKENS, LANGUAGES, write_small_whisper
 
@@ -250,7 +250,7 @@ def test_an_english_only_checkpoint_does_not_translate(folder: Path, tmp_path: P
 
 
 def other_task(folder: Path) -> None:
-    edit_json(folder / "config.json", architectures=["WhisperForAudioClassification"])
+    edit_json(folder / "config.json", architectures=["WhisperForCausalLM"])
 
 
 def pickled(folder: Path) -> None:
@@ -280,7 +280,7 @@ def without(name: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (other_task, "it is WhisperForAudioClassification, which does another task than WhisperForConditionalGen"),
+        (other_task, "it is WhisperForCausalLM, which does another task than WhisperForConditionalGen"),
         (pickled, "pytorch_model.bin may hold code and is not loaded; convert it to safetensors"),
         (cut_short, "is not a whole safetensors file"),
         (another_width, "config.json calls for"),

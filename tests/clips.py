@@ -1,0 +1,30 @@
+"""Clips to show to engines, and what they sound like."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
+
+FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
+
+
+def make_samples(seconds: float, seed: int) -> np.ndarray:
+    """A sweep, a tone that swells, and noise, all of their own level."""
+    random = np.random.default_rng(seed)
+    times = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    hz, sweep_hz, beat_hz = random.uniform(100, 2000), random.uniform(-500, 500), random.uniform(1, 6)
+    sweep = np.sin(2 * np.pi * (hz + sweep_hz * times / (2 * seconds)) * times)
+    tone = np.sin(2 * np.pi * random.uniform(100, 4000) * times) * np.sin(np.pi * beat_hz * times) ** 2
+    noise = random.standard_normal(len(times))
+    levels = random.uniform([0.0, 0.0, 0.001], [0.5, 0.4, 0.05])
+    return np.asarray(levels @ np.stack([sweep, tone, noise]), np.float32)
+
+
+def clip_of(samples: np.ndarray, id: str = "x", speech: Sequence[bool] = (True,), **fields: str | float) -> Clip:
+    """A clip of as many segments of like length as `speech` has entries: whether somebody speaks in them."""
+    bounds = np.linspace(0, len(samples), len(speech) + 1).astype(int).tolist()
+    pairs = zip(itertools.pairwise(bounds), speech, strict=True)
+    segments = tuple(Segment(start, end, (end - start) * spoken) for (start, end), spoken in pairs)
+    return Clip(Recording(id=id, uri="x", **fields), samples, FACTS, segments)  # type: ignore[arg-type]
