@@ -16,7 +16,7 @@ from schemas.errors import JobError
 from scoring.evaluate import evaluate
 from scoring.normalizers import find_normalizer
 from scoring.options import EvaluateOptions
-from tests.jobs import PHONE_PROMPTS, annotations, run_command, run_here, write_manifest, write_tones
+from tests.jobs import annotations, run_here, write_manifest, write_tones
 from tests.made_outputs import Row, write_output
 from transforms.output_store import OutputStore
 
@@ -353,27 +353,3 @@ def test_evaluating_loads_neither_beam_nor_torch(tmp_path):
     command = [sys.executable, "-c", code, "evaluate", str(tmp_path / "out"), "--references", str(tmp_path / "r.jsonl")]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stdout.endswith("heavy: set()\n")
-
-
-@pytest.mark.slow
-def test_whisper_on_the_phone_prompts_is_evaluated_and_compared(tmp_path, capsys):
-    """Greedy and with a beam of five: two systems whose word errors are known to be few."""
-    for name, beam in (("greedy", 1), ("beam", 5)):
-        output = tmp_path / name
-        run_command(
-            *("annotate", PHONE_PROMPTS, output, "--model", "whisper-tiny.en", "--beam_size", beam)
-        ).check_returncode()
-    rows = annotations(tmp_path / "greedy")
-    direct = wer([row["reference"] for row in rows], [row["transcribe"]["text"] for row in rows])
-    assert 0 < direct <= 0.08
-    greedy = evaluate(str(tmp_path / "greedy"), EvaluateOptions(references=str(PHONE_PROMPTS))).task("transcribe")
-    figure = greedy.figure("wer")
-    assert figure.value == pytest.approx(direct)
-    assert figure.low is not None and figure.high is not None and figure.low <= figure.value <= figure.high
-    kept = tmp_path / "kept.jsonl"
-    options = ["--references", str(PHONE_PROMPTS), "--keep", "wer(A, B) = 0", "--to", str(kept), "--json"]
-    assert main(["compare", str(tmp_path / "greedy"), str(tmp_path / "beam"), *options]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["systems"][0]["figures"][0]["value"] == pytest.approx(direct)
-    assert found["rows"] == len(rows) == found["kept"]["rows"] + found["agreements"][0]["differing"]
-    assert len(kept.read_text().splitlines()) == found["kept"]["rows"]
