@@ -79,7 +79,8 @@ def by_engine(engine: WhisperTransformers, clips: list[Clip]) -> list[str]:
 
 def by_pipeline(recognize: Any, clips: list[Clip], batch_size: int) -> list[str]:
     given = [{"raw": clip.samples, "sampling_rate": SAMPLE_RATE_HZ} for clip in clips]
-    return [found["text"].strip() for found in recognize(given, batch_size=batch_size)]
+    greedy = {"num_beams": 1}  # the pipeline's own default is 5
+    return [found["text"].strip() for found in recognize(given, batch_size=batch_size, generate_kwargs=greedy)]
 
 
 if __name__ == "__main__":

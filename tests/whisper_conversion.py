@@ -50,7 +50,8 @@ def write_whisper_tiny_en(folder: Path) -> Path:
     WhisperFeatureExtractor().save_pretrained(folder)
     shutil.copy(source / "tokenizer.json", folder)
     end = "<|endoftext|>"
-    about = {"tokenizer_class": "WhisperTokenizer", "unk_token": end, "bos_token": end, "eos_token": end}
+    marks = {f"{name}_token": end for name in ("bos", "eos", "pad", "unk")}
+    about = {"tokenizer_class": "WhisperTokenizer", **marks}
     (folder / "tokenizer_config.json").write_text(json.dumps(about))
     return folder
 
