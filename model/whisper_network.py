@@ -14,6 +14,9 @@ from model.log_mels import LogMels
 # What the extractor makes of the least power that it tells from none, and how far below the loudest it cuts:
 # log10(1e-10) and 8, both as (x + 4) / 4 (WhisperFeatureExtractor._torch_extract_fbank_features).
 NO_POWER, RANGE = -1.5, 2.0
+# Segments that a CPU takes at a time, a GPU takes all: the encoder's activations of more leave the CPU's cache, and the
+# library's loop goes on with texts that have ended until the last of them has (measured with tiny.en on two cores).
+CPU_ENCODES, CPU_WRITES = 2, 4
 FRAMES_PER_POSITION = 2  # of the spectrogram; the encoder's second convolution has this stride
 
 
@@ -21,7 +24,7 @@ class WhisperNetwork:
     """One copy of the weights on one device. Not for several threads at a time."""
 
     def __init__(self, network: WhisperForConditionalGeneration, extractor: WhisperFeatureExtractor):
-        self._network = network
+        self._network = network.eval()
         self._mels = LogMels(extractor, network.device)
         self._frames = FRAMES_PER_POSITION * network.config.max_source_positions
         # Half of the decoder's context, as in Whisper's reference code (whisper/decoding.py, sample_len).
@@ -42,16 +45,16 @@ class WhisperNetwork:
         silence = (mels.amax(dim=(1, 2), keepdim=True) - RANGE).clamp(min=NO_POWER)
         rest = silence.expand(-1, mels.shape[1], self._frames - mels.shape[2])
         mels = torch.cat([mels, rest], dim=2).to(self._network.dtype)
-        encoded: BaseModelOutput = self._network.get_encoder()(mels)
-        return encoded
+        encoder = self._network.get_encoder()
+        states = [encoder(part).last_hidden_state for part in self._parts(mels, CPU_ENCODES)]
+        return BaseModelOutput(last_hidden_state=torch.cat(states))
 
     def begin(self, encoded: BaseModelOutput, start: int) -> torch.Tensor:
         """How likely each token is as the first after `start`: float32 (clips, vocabulary), probabilities."""
         states = encoded.last_hidden_state
         starts = torch.full((len(states), 1), start, device=states.device)
-        logits = self._network(encoder_outputs=encoded, decoder_input_ids=starts, use_cache=False).logits
-        likelihoods: torch.Tensor = logits[:, -1].float().softmax(dim=-1)
-        return likelihoods
+        logits: torch.Tensor = self._network(encoder_outputs=encoded, decoder_input_ids=starts, use_cache=False).logits
+        return logits[:, -1].float().softmax(dim=-1)
 
     def write(
         self, encoded: BaseModelOutput, prompts: Sequence[Sequence[int]], beam_size: int, timestamps: bool
@@ -59,6 +62,15 @@ class WhisperNetwork:
         """What the decoder writes about each clip after its prompt; all prompts have the same length."""
         begin = len(prompts[0])
         rules = [WhisperTimeStampLogitsProcessor(self._network.generation_config, begin)] if timestamps else []
-        given = torch.tensor(prompts, device=self._network.device)
-        all_of_it = torch.ones(len(prompts), self._frames, dtype=torch.int64, device=given.device)
-        return generate_tokens(self._network, encoded, all_of_it, given, beam_size, self.max_new_tokens, rules)
+        states = self._parts(encoded.last_hidden_state, CPU_WRITES)
+        given = self._parts(torch.tensor(prompts, device=self._network.device), CPU_WRITES)
+        said: list[Said] = []
+        for part, asked in zip(states, given, strict=True):
+            mask = torch.ones(len(asked), self._frames, dtype=torch.int64, device=asked.device)
+            one = BaseModelOutput(last_hidden_state=part)
+            said += generate_tokens(self._network, one, mask, asked, beam_size, self.max_new_tokens, rules)
+        return said
+
+    def _parts(self, rows: torch.Tensor, on_cpu: int) -> tuple[torch.Tensor, ...]:
+        """Rows in as many pieces as the device takes one after the other."""
+        return rows.split(on_cpu if rows.device.type == "cpu" else len(rows))
