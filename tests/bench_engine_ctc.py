@@ -65,7 +65,7 @@ def read_clips(count: int) -> list[Clip]:
 
 
 def compare(kind: str, folder: Path, clips: Sequence[Clip], rounds: int) -> dict[str, float]:
-    options = JobOptions(device="auto", compute_type="float32")
+    options = JobOptions(device="auto", compute_type="float32", model_threads=torch.get_num_threads())
     engine: Engine = (Ctc if kind == CTC else AudioClassifier)(str(folder), options)
     library = pipeline(kind, model=str(folder), device=0 if torch.cuda.is_available() else "cpu", dtype=torch.float32)
     task = TASKS["transcribe"] if kind == CTC else OWN
@@ -86,12 +86,11 @@ def main(count: int, rounds: int) -> None:
     transformers_logging.set_verbosity_error()
     logging.getLogger("transformers").setLevel(logging.ERROR)
     clips = read_clips(count)
-    found = {}
     for name, (kind, write) in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             heard = [clip for clip in clips if name != "AST" or len(clip.samples) <= AST_S * SAMPLE_RATE_HZ]
-            found[name] = compare(kind, write(Path(folder)), heard, rounds)
-    print(json.dumps({"clips": len(clips), "threads": torch.get_num_threads(), "s": found}))
+            found = compare(kind, write(Path(folder)), heard, rounds)
+        print(json.dumps({"case": name, "clips": len(heard), "threads": torch.get_num_threads(), **found}), flush=True)
 
 
 if __name__ == "__main__":
