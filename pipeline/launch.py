@@ -29,8 +29,12 @@ LIBRARIES = (
     "ctranslate2",
     "librosa",
     "numpy",
+    "onnxruntime",
+    "openai",
+    "sherpa-onnx",  # an extra
     "silero-vad",
     "soxr",
+    "tokenizers",
     "torch",
     "transformers",
 )
@@ -175,6 +179,13 @@ def _about(run: Run) -> str:
         "workers": run.place.workers,
         "host": socket.gethostname(),
         "python": platform.python_version(),
-        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "libraries": dict(_versions()),
     }
     return json.dumps(about, indent=2) + "\n"
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """Of the libraries that are installed, some of which come with extras only."""
+    for name in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            yield name, importlib.metadata.version(name)
