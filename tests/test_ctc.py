@@ -16,6 +16,7 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
+from model import encoder_inputs
 from model.ctc import Ctc
 from model.ctc_text import choose_language
 from schemas.errors import RowError
@@ -73,7 +74,10 @@ UNMASKING = ("wav2vec2", "wav2vec2 base", "wavlm")  # of these, some checkpoints
 
 
 @pytest.mark.parametrize(("kind", "masks"), [*((kind, True) for kind in KINDS), *((kind, False) for kind in UNMASKING)])
-def test_text_and_times_are_those_of_the_clip_alone(kind: str, masks: bool, tmp_path: Path) -> None:
+def test_text_and_times_are_those_of_the_clip_alone(
+    kind: str, masks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)  # batches as on a GPU
     model_type, config, padded = KINDS[kind]
     folder = write_ctc(tmp_path, model_type, masks=masks, **config)
     engine, alone, clips = open_cpu(folder, timestamps=True), pipeline_of(folder), make_clips()
@@ -92,7 +96,8 @@ def test_text_and_times_are_those_of_the_clip_alone(kind: str, masks: bool, tmp_
         assert found.avg_logprob == pytest.approx(transcripts(engine, [clip])[0].avg_logprob, abs=1e-5)
 
 
-def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path: Path) -> None:
+def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)
     folder = write_ctc(tmp_path, "parakeet_ctc")
     network, extract = AutoModelForCTC.from_pretrained(folder).eval(), AutoFeatureExtractor.from_pretrained(folder)
     tokenizer, clips = AutoTokenizer.from_pretrained(folder), make_clips()
