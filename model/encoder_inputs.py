@@ -21,8 +21,9 @@ from schemas.records import SAMPLE_RATE_HZ
 
 # Encoders that mask what is behind a clip's end; each is tested.
 MASKING = frozenset({"wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "wav2vec2-bert", "parakeet_ctc"})
-CPU_BATCH_S = 30.0  # more is no faster on a CPU, whose caches it leaves: 240 took 12 % longer (bench_engine_ctc)
 MOST_PADDING = 1.1  # a batch of masked clips, padded, is at most so many times their sum
+# A CPU gains nothing by batches and pays for padding: with 1.1 it took 13 % longer than the clips one by one.
+CPU_MOST_PADDING, CPU_BATCH_S = 1.02, 30.0
 FBANK_FRAME_SAMPLES = 400  # 25 ms: a frame of Kaldi's filter banks, which AST and wav2vec2-bert hear
 FBANK_HOP_SAMPLES = 160  # from one to the next
 
@@ -74,11 +75,12 @@ class EncoderInputs:
     def plan(self, lengths: Sequence[int], options: JobOptions) -> list[list[int]]:
         """Batches of indices of `lengths`, in samples, each of at most --batch_s with its padding; on a CPU of less."""
         on_cpu = choose_device(options.device, torch.cuda.device_count()) == "cpu"
-        budget = int((min(options.batch_s, CPU_BATCH_S) if on_cpu else options.batch_s) * SAMPLE_RATE_HZ)
+        batch_s = min(options.batch_s, CPU_BATCH_S) if on_cpu else options.batch_s
+        budget = int(batch_s * SAMPLE_RATE_HZ)
         if self.measures.window:
             return plan_batches([self.windows(length) * self.measures.window for length in lengths], budget)
         heard = [max(length, self.measures.least) for length in lengths]
-        most_padding = MOST_PADDING if self.masked else 1.0
+        most_padding = (CPU_MOST_PADDING if on_cpu else MOST_PADDING) if self.masked else 1.0
         return [
             [batch[index] for index in run]
             for batch in plan_batches(heard, budget)

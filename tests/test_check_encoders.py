@@ -12,6 +12,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from model.checkpoint import Checkpoint, find_checkpoint
 from model.families import family_of
+from model.match_labels import match_labels
 from model.source import check_options, check_source, open_source
 from schemas.errors import JobError
 from schemas.job import JobOptions
@@ -208,3 +209,9 @@ def test_adapters_are_part_of_what_names_a_checkpoint(folder: Path) -> None:
     (folder / "mms" / "adapter.fra.safetensors").write_bytes((folder / "mms" / "adapter.eng.safetensors").read_bytes())
     assert identity() != before
     assert json.loads((folder / "mms" / "vocab.json").read_text()).keys() == {"eng", "fra"}
+
+
+def test_case_and_space_of_labels_do_not_count_and_the_map_goes_before_the_name() -> None:
+    task = Task("mood", "", None, "", "label", labels=("Calm", "joy"), label_map=(("neu", "calm"), ("JOY", "Calm ")))
+    assert match_labels(task, (" NEU", "Joy", "happy", "CALM ")) == ((0, 1, 3), ())
+    assert match_labels(Task("mood", "", None, "", "label", labels=("Calm", "joy")), ("JOY ", "calm")) == ((1,), (0,))

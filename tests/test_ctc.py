@@ -16,6 +16,7 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
+from model import encoder_inputs
 from model.checkpoint import Checkpoint
 from model.ctc import Ctc, check_job
 from model.ctc_text import choose_language
@@ -75,7 +76,10 @@ UNMASKING = ("wav2vec2", "wav2vec2 base", "wavlm")  # of these, some checkpoints
 
 
 @pytest.mark.parametrize(("kind", "masks"), [*((kind, True) for kind in KINDS), *((kind, False) for kind in UNMASKING)])
-def test_text_and_times_are_those_of_the_clip_alone(kind: str, masks: bool, tmp_path: Path) -> None:
+def test_text_and_times_are_those_of_the_clip_alone(
+    kind: str, masks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)  # batches as on a GPU
     model_type, config, padded = KINDS[kind]
     folder = write_ctc(tmp_path, model_type, masks=masks, **config)
     check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), TRANSCRIBE, here=True)
@@ -95,7 +99,8 @@ def test_text_and_times_are_those_of_the_clip_alone(kind: str, masks: bool, tmp_
         assert found.avg_logprob == pytest.approx(transcripts(engine, [clip])[0].avg_logprob, abs=1e-5)
 
 
-def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path: Path) -> None:
+def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)
     folder = write_ctc(tmp_path, "parakeet_ctc")
     check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), TRANSCRIBE, here=True)
     network, extract = AutoModelForCTC.from_pretrained(folder).eval(), AutoFeatureExtractor.from_pretrained(folder)
