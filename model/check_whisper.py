@@ -22,7 +22,10 @@ def check_whisper_job(
     tokenizer = Path(checkpoint.folder) / "tokenizer.json"
     if not tokenizer.is_file():
         raise JobError(f"model {checkpoint.name}: tokenizer.json is missing beside model.bin in {checkpoint.folder}")
-    languages = whisper_languages(Tokenizer.from_file(str(tokenizer)))
+    try:
+        languages = whisper_languages(Tokenizer.from_file(str(tokenizer)))
+    except Exception as error:  # the library raises no other kind
+        raise JobError(f"model {checkpoint.name}: {tokenizer} is no tokenizer ({error}); get it again") from error
     check_whisper_tasks(checkpoint.name, options, tasks, languages)
     if here:
         chosen = choose_device(options.device, ctranslate2.get_cuda_device_count())

@@ -73,4 +73,5 @@ class WhisperNetwork:
 
     def _parts(self, rows: torch.Tensor, on_cpu: int) -> tuple[torch.Tensor, ...]:
         """Rows in as many pieces as the device takes one after the other."""
-        return rows.split(on_cpu if rows.device.type == "cpu" else len(rows))
+        parts: tuple[torch.Tensor, ...] = rows.split(on_cpu if rows.device.type == "cpu" else len(rows))
+        return parts

@@ -9,6 +9,7 @@ import fsspec
 import httpx
 import huggingface_hub
 import pytest
+from tokenizers import Tokenizer, models
 
 from model.checkpoint import PACKAGED, Checkpoint, PackagedWeights, find_checkpoint, local_checkpoint
 from model.engine import check_source
@@ -18,7 +19,7 @@ from schemas.job import JobOptions
 WHISPER_FILES = {
     "model.bin": b"weights",
     "config.json": b'{"lang_ids": [1]}',
-    "tokenizer.json": b"{}",
+    "tokenizer.json": Tokenizer(models.BPE()).to_str().encode(),
     "vocabulary.txt": b"",
 }
 
@@ -213,6 +214,7 @@ def test_whisper_in_ctranslate2s_format_is_run(tmp_path):
     ("files", "words"),
     [
         ({"tokenizer.json": None}, r"tokenizer\.json is missing beside model\.bin"),
+        ({"tokenizer.json": b"{}"}, r"tokenizer\.json is no tokenizer"),
         ({"model.bin": None}, r"not one that earmark runs.*found config\.json, tokenizer\.json"),
         ({"config.json": None}, "not one that earmark runs"),
         ({"config.json": json.dumps({"model_type": "bert"}).encode()}, "found a model of type 'bert': config"),
