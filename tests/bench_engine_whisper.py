@@ -33,7 +33,7 @@ BATCH_SIZES = (1, 4, 8, 16)
 TASKS = JobOptions().tasks()
 
 
-def bench(count: int = 24, rounds: int = 3) -> dict[str, Any]:
+def bench(count: int = 12, rounds: int = 3) -> dict[str, Any]:
     """Seconds of the engine and of the pipeline, and how much faster the engine is."""
     clips = read_clips(count)
     with tempfile.TemporaryDirectory() as folder:
