@@ -41,7 +41,7 @@ def prompts() -> list[Clip]:
 
 
 def transcribed(model: str, clips: list[Clip], beam_size: int) -> list[Transcript]:
-    options = JobOptions(device="cpu", compute_type="float32", beam_size=beam_size)
+    options = JobOptions(device="cpu", compute_type="float32", beam_size=beam_size, model_threads=1)
     source = find_checkpoint(model)
     found = open_source(source, options).annotate(clips, check_source(source, options, TASKS, here=True))
     transcripts = [one["transcribe"] for one in found if not isinstance(one, RowError)]
