@@ -41,7 +41,8 @@ class JobOptions:
     language: str = option("", "language of recordings whose row names none, such as en (default: detect)")
     timestamps: bool = option(False, "let the model time phrases within a segment (default: one time span a segment)")
     beam_size: int = option(
-        0, "hypotheses kept while decoding; 0 for the model's own: 5 for Whisper, 1 (greedy) for Qwen2-Audio"
+        0,
+        "hypotheses kept while decoding; 0 for the model's own: 5 for Whisper in CTranslate2's format, else as its files say",
     )
     device: str = option("auto", "where the model runs: " + ", ".join(DEVICES))
     compute_type: str = option("default", "numbers the model computes with: " + ", ".join(COMPUTE_TYPES))
