@@ -42,7 +42,7 @@ class JobOptions:
     timestamps: bool = option(False, "let the model time phrases within a segment (default: one time span a segment)")
     beam_size: int = option(
         0,
-        "hypotheses kept while decoding; 0 for the model's own: 5 for Whisper in CTranslate2's format, else as its files say",
+        "hypotheses kept while decoding; 0 for the model's own: 5 for CTranslate2's Whisper, else as its files say",
     )
     device: str = option("auto", "where the model runs: " + ", ".join(DEVICES))
     compute_type: str = option("default", "numbers the model computes with: " + ", ".join(COMPUTE_TYPES))
