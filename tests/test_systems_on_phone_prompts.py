@@ -69,6 +69,9 @@ def test_compare_tells_what_is_the_same_from_what_is_not(outputs: dict[str, Path
     kept = tmp_path / "kept.jsonl"
     keep = ("--keep", "wer(A, B) < 0.1 AND wer(A, C) > 0.5", "--to", kept)
     found = told("compare", *outputs.values(), "--language", "en", *keep)
+    for system in found["systems"]:
+        figures = {figure["name"]: figure["value"] for figure in system["figures"]}
+        assert figures["wer"] == pytest.approx(word_error_rate(outputs[system["letter"]]))
     differences = {(one["first"], one["second"]): one for one in found["differences"] if one["name"] == "wer"}
     same, other = differences["A", "B"], differences["A", "C"]
     assert (same["value"], same["low"], same["high"]) == (0, 0, 0)
