@@ -17,14 +17,13 @@ from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration, Whis
 sys.path.append(str(Path(__file__).parents[1] / "examples" / "tiny-qwen2-audio" / "training"))
 import augment
 import corpus
+import held_out_figures
 import log_mel
 import packing
 import prompts
 import sounds
 import tiny_model
 import training_set
-
-import scoring
 
 CHECKPOINT = Path(__file__).parents[1] / "examples" / "tiny-qwen2-audio"
 SCENES = CHECKPOINT.parent / "scenes"
@@ -194,9 +193,12 @@ def test_a_branch_of_a_packed_row_gets_what_it_would_get_alone() -> None:
 
 
 def test_figures_count_words_and_clips() -> None:
-    truths = [scoring.Answers("one two", "a", "joy"), scoring.Answers(corpus.NO_SPEECH, "Silence.", "neutral")]
-    said = [scoring.Answers("One three", "a", "anger"), scoring.Answers("two", "Silence.", "neutral")]
-    found = {name: figure.percent for name, figure in scoring.figures(truths * 20, said * 20).items()}
+    truths = [
+        held_out_figures.Answers("one two", "a", "joy"),
+        held_out_figures.Answers(corpus.NO_SPEECH, "Silence.", "neutral"),
+    ]
+    said = [held_out_figures.Answers("One three", "a", "anger"), held_out_figures.Answers("two", "Silence.", "neutral")]
+    found = {name: figure.percent for name, figure in held_out_figures.figures(truths * 20, said * 20).items()}
     assert found == {"wer": 50.0, "caption": 100.0, "emotion": 0.0, "emotion_all": 50.0, "no_speech": 0.0}
 
 

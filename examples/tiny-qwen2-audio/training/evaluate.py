@@ -21,10 +21,9 @@ import pyarrow.dataset
 import soundfile
 import yaml
 from corpus import SAMPLE_RATE_HZ, SEED, SyntheticClip, make_clip
+from held_out_figures import Answers, figures
 from prompts import HELD_OUT_PROMPTS, LABELS, TASKS
 from sounds import decibels
-
-from scoring import Answers, figures
 
 CHECKPOINT = Path(__file__).parents[1]
 REPOSITORY = CHECKPOINT.parents[1]
