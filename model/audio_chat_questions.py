@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from model.audio_turns import Chat
+from model.fitting_tasks import check_prompt
 from model.language_codes import language_code
 from model.questions import Question
 from schemas.errors import RowError
@@ -40,8 +41,7 @@ class Questions:
         """
         prompts = tuple(task.prompt(True, None, self._plain(recording.prompt)) for task in tasks)
         for task, prompt in zip(tasks, prompts, strict=True):
-            if task.takes_row_prompt and not prompt.strip():
-                raise RowError("prompt", "the row has no prompt; add a column `prompt`, or --prompt for all such rows")
+            check_prompt(task, prompt)
             asked = len(self.question(recording, task, prompt).tokens)
             if asked + task.max_new_tokens > self._context_tokens:
                 raise RowError(

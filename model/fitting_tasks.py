@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from schemas.errors import JobError
+from schemas.errors import JobError, RowError
 from schemas.tasks import Task
 
 
@@ -23,3 +23,9 @@ def check_tasks_fit(name: str, about: str, tasks: Sequence[Task], fits: Callable
 def is_asked_in_words(task: Task) -> bool:
     """Whether an audio-language model can be asked it: a question in words, whose answer is words or one of a list."""
     return task.answer != "vector" and not task.labels_of_model
+
+
+def check_prompt(task: Task, prompt: str) -> None:
+    """Raises RowError where a task that a row's prompt is the question of is left without one."""
+    if task.takes_row_prompt and not prompt.strip():
+        raise RowError("prompt", "the row has no prompt; add a column `prompt`, or --prompt for all such rows")

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase, Qwen2AudioProcessor
 
+from model.fitting_tasks import check_prompt
 from model.language_codes import language_code
 from model.questions import Question
 from schemas.errors import JobError, RowError
@@ -58,8 +59,7 @@ class Prompts:
         """
         spoken = self.language(recording.language or language) if task.needs_speech else None
         prompt = task.prompt(self.chat, spoken, _plain(recording.prompt))
-        if task.takes_row_prompt and not prompt.strip():
-            raise RowError("prompt", "the row has no prompt; add a column `prompt`, or --prompt for all such rows")
+        check_prompt(task, prompt)
         tail = f"{self._before_text}{prompt}{self._after_text}" if prompt else self._alone
         tokens = self._tails(tail)
         if len(tokens) + task.max_new_tokens > self._context_tokens:

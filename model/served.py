@@ -14,7 +14,7 @@ import numpy as np
 from model.by_segment import Part, Parts, Piece, annotate_by_segment, label_weight
 from model.endpoint import Endpoint
 from model.endpoint_client import EndpointClient
-from model.fitting_tasks import check_tasks_fit, is_asked_in_words
+from model.fitting_tasks import check_prompt, check_tasks_fit, is_asked_in_words
 from model.join_answers import ChosenPart, LabelPart, SpokenPart
 from model.language_codes import language_code
 from model.said_labels import alike, label_logprobs, said_label
@@ -151,8 +151,7 @@ def _is_transcribed(task: Task) -> bool:
 
 def _prompt(task: Task, recording: Recording) -> str:
     prompt = task.prompt(True, None, recording.prompt)
-    if task.takes_row_prompt and not prompt.strip():
-        raise RowError("prompt", "the row has no prompt; add a column `prompt`, or --prompt for all such rows")
+    check_prompt(task, prompt)
     return prompt
 
 
