@@ -7,7 +7,7 @@ OUTPUT ?= demo-output
 TOOLS := .tools
 GO_INSTALL = GOBIN=$(abspath $(TOOLS)/bin) go install
 
-.PHONY: demo test test-flink test-flink-faults test-stores test-deploy lint bench clean
+.PHONY: demo test test-cuda test-flink test-flink-faults test-stores test-deploy lint bench clean
 TINY := examples/tiny-qwen2-audio
 TASKS := transcribe,caption,emotion
 demo: $(VENV)/ready
@@ -16,7 +16,11 @@ demo: $(VENV)/ready
 	$(BIN)/python examples/show_answers.py $(OUTPUT)/phone-prompts $(OUTPUT)/scenes
 
 test: lint
-	$(BIN)/python -m pytest --durations=10 -m "not object_store and not flink and not deploy"
+	$(BIN)/python -m pytest --durations=10 -m "not object_store and not flink and not deploy and not cuda"
+
+# On a machine with a CUDA device.
+test-cuda: $(VENV)/ready
+	$(BIN)/python -m pytest --durations=10 -m cuda
 
 # On object stores' servers; needs Go to build them.
 test-stores: $(VENV)/ready $(TOOLS)/bin/versitygw $(TOOLS)/bin/fake-gcs-server

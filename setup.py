@@ -8,7 +8,7 @@ setup(
     description="A distributed batch pipeline that labels audio",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["schemas", "model", "transforms", "scoring", "pipeline"],
+    packages=["schemas", "model", "transforms", "scoring", "reporting", "pipeline"],
     package_data={"scoring": ["benchmarks.yaml", "published-results.csv"]},
     entry_points={"console_scripts": ["earmark = pipeline.cli:main"]},
     install_requires=[

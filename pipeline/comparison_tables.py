@@ -78,5 +78,3 @@ def _print_kept(kept: Kept) -> None:
     say(f"{kept.rows} of {kept.of} recordings pass {kept.expression}: {kept.to}")
     if kept.unknown:
         say(f"  of {kept.unknown} it is not known, as a system failed; they are left out")
-    for note in kept.notes:
-        say(f"  {note}")

@@ -49,7 +49,7 @@ class JobDescription:
     beam_size: int
     compute_type: str
     segmentation: str
-    schema_version: int = 3
+    schema_version: int = 4
 
     @classmethod
     def of(cls, options: JobOptions, models: Mapping[Task, str], segmentation: str) -> "JobDescription":

@@ -67,6 +67,8 @@ def annotations_schema(tasks: Sequence[Task]) -> pa.Schema:
     columns = [
         pa.field("id", pa.string(), nullable=False),
         pa.field("uri", pa.string(), nullable=False),
+        pa.field("offset_s", pa.float64(), nullable=False),
+        pa.field("channel", pa.int32()),
         pa.field("reference", pa.string()),
         pa.field("extra", pa.map_(pa.string(), pa.string())),
         pa.field("audio", AUDIO, nullable=False),
@@ -85,6 +87,8 @@ def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) 
         {
             "id": row.recording.id,
             "uri": row.recording.uri,
+            "offset_s": row.recording.offset_s,
+            "channel": row.recording.channel,
             "reference": row.recording.reference,
             "extra": list(row.recording.extra),
             "audio": dataclasses.asdict(row.facts),

@@ -29,7 +29,7 @@ LANGUAGE_NAMES: Mapping[str, str] = {
 }
 # What Qwen2-Audio's published evaluation lets the model say (eval_audio/, max_new_tokens).
 MAX_NEW_TOKENS = 256
-RESERVED = ("id", "uri", "reference", "extra", "audio")
+RESERVED = ("id", "uri", "offset_s", "channel", "reference", "extra", "audio")
 PLACEHOLDER = re.compile(r"\{(language_tag|target|question|row_prompt)\}")
 NEW_TASK_KEYS = ("prompt", "labels", "max_new_tokens")
 LABELS_OF_MODEL = "checkpoint"  # what a job file writes for the labels that the model was trained on

@@ -18,7 +18,7 @@ from scoring.pairs import Kind
 from scoring.scores import Ids
 from transforms.output_store import FAILURES_PATH, JOB_PATH, OutputStore
 
-FACTS = ["id", "uri", "reference", "extra", "audio"]
+FACTS = ["id", "uri", "offset_s", "channel", "reference", "extra", "audio"]
 # What is read of an answer; segments and the scores of other labels are most of it.
 FIELDS: dict[AnswerKind, tuple[str, ...]] = {
     "transcript": ("text", "language", "avg_logprob", "flags"),

@@ -108,7 +108,7 @@ def _join(
     """Makes `joined`: a row for each recording that all systems know, and `known_<letter>`, what each knows.
 
     Of each system there are A (its answer, NULL where it failed), A_failed, A_avg_logprob and, of labels, A_score, of
-    texts A_flags. The rest are id, uri, reference, language, duration_s, audio, extra, offset_s and channel.
+    texts A_flags. The rest are id, uri, offset_s, channel, reference, language, duration_s, audio and extra.
     """
     for letter in letters:
         database.execute(
@@ -129,7 +129,7 @@ def _join(
         CREATE TABLE joined AS
         SELECT id, A.uri, {reference} AS reference, coalesce({language.replace("r.", "A.")}, '') AS language,
             {first.replace("{}", "audio")}.duration_s AS duration_s, {first.replace("{}", "audio")} AS audio,
-            {first.replace("{}", "extra")} AS extra, g.offset_s, g.channel, g.duration_s AS cut_s{fields}
+            {first.replace("{}", "extra")} AS extra, A.offset_s, A.channel{fields}
         FROM known_A AS A{of_all} LEFT JOIN given AS g USING (id)
         """
     )

@@ -16,7 +16,6 @@ class Kept:
     rows: int
     of: int
     unknown: int
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

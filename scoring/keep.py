@@ -22,8 +22,6 @@ from scoring.word_errors import edits_of
 from transforms.file_system import storage_errors, what_is_at
 
 ROWS_AT_ONCE = 4096
-# Of a default id, which says that the row selected a part of its file.
-PART_OF_FILE = r"#(offset=|channel=|.*&channel=)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +49,13 @@ class KeepOptions:
 def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: EvaluateOptions) -> Kept:
     """Writes the manifest of the rows of `joined` that pass, in order of their ids.
 
-    A row is id, audio_filepath, text (the answer of A), what the manifest said of the part of the file, language and
-    the columns that were carried along.
+    A row is id, audio_filepath, text (the answer of A), which part of the file was heard, language and the columns that
+    were carried along.
 
     Raises:
         JobError: the expression is none, cannot be computed or is neither true nor false; or the manifest cannot be
-            written, or would not say which part of a file a row is.
+            written.
     """
-    _check_parts_of_files(database)
     _add_functions(database, options, given)
     try:
         condition = duckdb.SQLExpression(options.expression)
@@ -73,27 +70,7 @@ def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: Evalu
         said = str(error).strip().splitlines()[0]
         raise JobError(f"--keep={options.expression} does not work: {said}") from error
     _write(database, options.to)
-    return Kept(options.expression, options.to, rows, of, unknown, _notes(database, given))
-
-
-def _notes(database: duckdb.DuckDBPyConnection, given: EvaluateOptions) -> tuple[str, ...]:
-    if not given.references:
-        return ("every row is a whole file: if the manifest selected parts of files, name it with --references",)
-    unknown = "SELECT count(*) FROM judged WHERE passes_the_condition AND offset_s IS NULL"
-    (rows,) = database.execute(unknown).fetchall()[0]
-    return (f"{rows} rows are not in {given.references}, and are taken for whole files",) if rows else ()
-
-
-def _check_parts_of_files(database: duckdb.DuckDBPyConnection) -> None:
-    """An output does not say which part of a file a row is; its manifest does."""
-    found = database.execute(
-        "SELECT id FROM joined WHERE offset_s IS NULL AND regexp_matches(id, ?) ORDER BY id LIMIT 1", [PART_OF_FILE]
-    ).fetchall()
-    if found:
-        raise JobError(
-            f"{found[0][0]} is a part of a file, which the output does not tell the bounds of; name the manifest with"
-            " --references"
-        )
+    return Kept(options.expression, options.to, rows, of, unknown)
 
 
 def _add_functions(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: EvaluateOptions) -> None:
@@ -138,7 +115,7 @@ def _rate(reference: list[str], hypothesis: list[str]) -> float:
 
 
 def _write(database: duckdb.DuckDBPyConnection, to: str) -> None:
-    names = ["id", "uri", "A", "language", "offset_s", "channel", "cut_s", "extra"]
+    names = ["id", "uri", "A", "language", "offset_s", "channel", "duration_s", "extra"]
     columns = ", ".join(f'"{name}"' for name in names)
     found = database.execute(f"SELECT {columns} FROM judged WHERE passes_the_condition ORDER BY id")
     try:
@@ -157,7 +134,7 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "audio_filepath": row["uri"],
         "text": row["A"],
         "offset": row["offset_s"] or None,
-        "duration": row["cut_s"],
+        "duration": row["duration_s"],
         "channel": row["channel"],
         "language": row["language"] or None,
     }

@@ -22,10 +22,6 @@ SCHEMA = pa.schema(
         ("reference", pa.string()),
         ("language", pa.string()),
         ("extra", pa.map_(pa.string(), pa.string())),
-        ("uri", pa.string()),
-        ("offset_s", pa.float64()),
-        ("duration_s", pa.float64()),
-        ("channel", pa.int64()),
         ("line", pa.int64()),
     ]
 )
@@ -95,8 +91,7 @@ def _values(line: int, row: Recording) -> dict[str, object]:
 def own_references(database: duckdb.DuckDBPyConnection, answers: Sequence[str], name: str = "given") -> None:
     """Makes `<name>` of the references that annotations carry, the first table's first; of failures there are none."""
     found = " UNION ALL ".join(
-        f"SELECT id, reference, NULL::VARCHAR AS language, extra, uri, NULL::DOUBLE AS offset_s,"
-        f" NULL::DOUBLE AS duration_s, NULL::BIGINT AS channel, {line} AS line FROM {table}"
+        f"SELECT id, reference, NULL::VARCHAR AS language, extra, {line} AS line FROM {table}"
         for line, table in enumerate(answers)
     )
     one_each = f"SELECT DISTINCT ON (id) * FROM ({found}) ORDER BY id, line" if len(answers) > 1 else found

@@ -6,6 +6,7 @@ from itertools import combinations
 import jiwer
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -18,7 +19,7 @@ from scoring.compare import compare
 from scoring.evaluate import evaluate
 from scoring.keep import KeepOptions
 from scoring.options import EvaluateOptions
-from tests.jobs import run_here, write_manifest, write_tones
+from tests.jobs import annotations, run_here, transcripts, write_manifest, write_tones
 from tests.made_outputs import Row, write_output
 
 QUICK = EvaluateOptions(bootstrap=0)
@@ -176,7 +177,14 @@ def test_what_passes_is_a_manifest_with_a_s_text(two, tmp_path):
     ]
     assert 0 < len(passing) < 38
     assert kept_lines(to) == [
-        {"id": row.id, "audio_filepath": f"/audio/{row.id}.wav", "text": said(row), "language": "en", "who": "[b]x[/b]"}
+        {
+            "id": row.id,
+            "audio_filepath": f"/audio/{row.id}.wav",
+            "text": said(row),
+            "duration": row.duration_s,
+            "language": "en",
+            "who": "[b]x[/b]",
+        }
         for row in passing
     ]
     assert found.kept is not None
@@ -198,25 +206,24 @@ def test_the_kept_manifest_can_be_annotated(tmp_path):
     assert [row["text"] for row in again] == [rows[number]["text"] for number in (0, 1, 3)]
 
 
-def test_parts_of_files_keep_their_bounds_or_are_refused(tmp_path):
-    ids = [f"/audio/x.wav#offset={number}" for number in (1, 2)]
-    for name in "ab":
-        write_output(tmp_path / name, [Row(id, {"transcribe": "x"}, uri="/audio/x.wav") for id in ids])
-    two = tmp_path / "a", tmp_path / "b"
-    with pytest.raises(JobError, match=r"x\.wav#offset=1 is a part of a file, .* --references"):
-        keep(two, "true", tmp_path / "kept.jsonl")
-    manifest = write_manifest(
-        tmp_path / "m.jsonl",
-        [{"audio_filepath": "/audio/x.wav", "offset": number, "duration": 1.5, "channel": None} for number in (1, 2)],
-    )
-    keep(two, "true", tmp_path / "kept.jsonl", references=str(manifest))
-    assert [(row["id"], row["offset"], row["duration"]) for row in kept_lines(tmp_path / "kept.jsonl")] == [
-        (ids[0], 1.0, 1.5),
-        (ids[1], 2.0, 1.5),
+def test_parts_of_files_and_channels_are_kept_as_such(tmp_path):
+    sound = np.stack([np.full(48_000, 0.1), np.linspace(-0.5, 0.5, 48_000)], axis=1)
+    soundfile.write(tmp_path / "x.wav", sound, 16_000)
+    parts = [{"offset": 0.5, "duration": 1.5, "channel": 1}, {"duration": 2.0}, {"offset": 1, "channel": 0}]
+    rows = [{"id": f"{number}", "audio_filepath": "x.wav", **part} for number, part in enumerate(parts)]
+    manifest = write_manifest(tmp_path / "m.jsonl", rows)
+    for name in ("a", "b"):
+        run_here(manifest, tmp_path / name)
+    keep((tmp_path / "a", tmp_path / "b"), "id <> '1'", tmp_path / "kept.jsonl")
+    run_here(tmp_path / "kept.jsonl", tmp_path / "again")
+    texts = transcripts(tmp_path / "a")
+    assert len(set(texts.values())) == 3
+    assert transcripts(tmp_path / "again") == {id: texts[id] for id in ("0", "2")}
+    assert [(row["offset_s"], row["channel"]) for row in annotations(tmp_path / "a")] == [
+        (0.5, 1),
+        (0.0, None),
+        (1.0, 0),
     ]
-    write_manifest(manifest, [{"audio_filepath": "/audio/x.wav", "offset": 1}])
-    with pytest.raises(JobError, match=r"x\.wav#offset=2 is a part of a file"):
-        keep(two, "true", tmp_path / "more.jsonl", references=str(manifest))
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_what_the_image_is_built_from_is_all_of_earmark(tmp_path: Path) -> None:
     subprocess.run([*wheel, "--wheel-dir", tmp_path, tmp_path / "earmark"], check=True, timeout=120)
     (built,) = tmp_path.glob("*.whl")
     packed = set(zipfile.ZipFile(built).namelist())
-    folders = ("schemas", "model", "transforms", "scoring", "pipeline")
+    folders = ("schemas", "model", "transforms", "scoring", "reporting", "pipeline")
     assert {str(file.relative_to(ROOT)) for name in folders for file in (ROOT / name).glob("*.py")} <= packed
     assert {"scoring/benchmarks.yaml", "scoring/published-results.csv"} <= packed
 

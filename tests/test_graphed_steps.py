@@ -112,6 +112,7 @@ def test_after_running_out_of_memory_the_answers_are_the_same(
     assert_same(decoded(steps, heard), wanted)
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_graphs_give_the_same_answers_on_cuda(
     language_model: Qwen2AudioForConditionalGeneration, tmp_path: Path

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import JobError
 from schemas.job import JobOptions
-from schemas.tasks import BUILT_IN, LANGUAGE_NAMES, MAX_NEW_TOKENS, new_task
+from schemas.tasks import BUILT_IN, LANGUAGE_NAMES, MAX_NEW_TOKENS, RESERVED, new_task
 
 MELD = "neutral, joy, sadness, anger, surprise, fear, disgust"
 VOCAL_SOUND = "Laughter, Sigh, Cough, Throat clearing, Sneeze, Sniff"
@@ -147,7 +147,7 @@ def test_a_name_that_cannot_be_a_column_s_is_refused(name):
         new_task(name, {"prompt": "Noise?"})
 
 
-@pytest.mark.parametrize("name", [*NAMES, "id", "uri", "reference", "extra", "audio"])
+@pytest.mark.parametrize("name", [*NAMES, *RESERVED])
 def test_a_name_that_is_taken_is_refused(name):
     with pytest.raises(JobError, match=f"task '{name}' of the job file: that name is taken"):
         new_task(name, {"prompt": "Noise?"})
