@@ -53,6 +53,7 @@ def load_copies(about: str, folder: str, options: JobOptions, load: Callable[[st
     chosen = choose_device(options.device, torch.cuda.device_count())
     places = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if chosen == "cuda" else ["cpu"]
     numbers = DEFAULT_DTYPES[chosen] if options.compute_type == "default" else options.compute_type
+    torch.backends.cudnn.allow_tf32 = False  # else convolutions in float32 have 10 bits of mantissa on CUDA
     log.info("%s on %s, computing in %s", about, ", ".join(places), numbers)
     try:
         return [load(place, DTYPES[numbers]) for place in places]

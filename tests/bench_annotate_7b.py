@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import duckdb
+import pyarrow.parquet as pq
 import soundfile
 import torch
 from transformers import AutoProcessor
@@ -54,12 +54,11 @@ def write_audio(folder: Path, recordings: int) -> list[Clip]:
 def time_command(folder: Path) -> float:
     """Seconds of audio a second, from the first part to the last."""
     (folder / "job.yaml").write_text(json.dumps({"task": TASKS, "new_tasks": ASKED}))  # JSON is YAML
-    given = ("--model", folder / "model", "--config", folder / "job.yaml", "--verbose")
+    given = ("--model", folder / "model", "--config", folder / "job.yaml")
     subprocess.run(command_line("annotate", folder / "audio", folder / "out", *given), stdout=sys.stderr, check=True)
     first, *rest = sorted((folder / "out").glob("annotations/*/*.parquet"), key=lambda part: part.stat().st_mtime)
-    lengths = duckdb.sql("SELECT sum(audio.duration_s) FROM read_parquet(?)", params=[[str(part) for part in rest]])
-    ((audio_s,),) = lengths.fetchall()
-    return float(audio_s) / (rest[-1].stat().st_mtime - first.stat().st_mtime)
+    audio_s = sum(row["audio"]["duration_s"] for part in rest for row in pq.read_table(part).to_pylist())
+    return audio_s / (rest[-1].stat().st_mtime - first.stat().st_mtime)
 
 
 def time_engine(folder: Path, clips: list[Clip]) -> dict[str, float]:
