@@ -18,6 +18,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from model.store_errors import again
+from reporting.plain_text import visible
 from schemas.errors import JobError
 from schemas.records import Failure
 from scoring.answers import open_database
@@ -62,7 +63,9 @@ def find_row(store: OutputStore, id: str) -> FoundRow | None:
     annotations = [row for row in found if row.row is not None]
     if len(annotations) > 1:
         where = " and ".join(row.part for row in annotations)
-        raise JobError(f"{store.root} has several annotations of {id}, in {where}; annotate says which part is too much")
+        raise JobError(
+            f"{store.root} has several annotations of {visible(id)}, in {where}; annotate says which part is too much"
+        )
     if annotations:
         return annotations[0]
     kept = (FoundRow("", None, "", failure=failure) for failure in _kept_failures(store) if failure.id == id)
@@ -81,12 +84,12 @@ def near_ids(store: OutputStore, id: str) -> list[str]:
             SELECT id, contains(lower(id), lower($asked)) AS whole, jaro_winkler_similarity(id, $asked) AS likeness
             FROM ids ORDER BY whole DESC, likeness DESC, id LIMIT $looked_at
         )
-        SELECT DISTINCT id, whole, damerau_levenshtein(id, $asked) AS edits
-        FROM likest WHERE whole OR edits <= $most ORDER BY whole DESC, edits, id LIMIT $near
+        SELECT DISTINCT id, whole, damerau_levenshtein(id, $asked) AS edits, likeness
+        FROM likest WHERE whole OR edits <= $most ORDER BY whole DESC, edits, likeness DESC, id LIMIT $near
         """,
         {"asked": id, "looked_at": LOOKED_AT, "most": max(2, len(id) // 4), "near": MAX_NEAR},
     )
-    return [near for near, _, _ in found.fetchall()]
+    return [near for near, *_ in found.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)
