@@ -36,7 +36,7 @@ def add_doctor_command(commands: Commands) -> None:
 def _doctor(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from pipeline.doctor import Diagnosis, examine, without_secrets
 
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     found = (without_secrets(check) for check in examine(known.output, known.model, known.scratch_dir))
     diagnosis = Diagnosis.of(found if known.json else _printed(found))
     if known.json:

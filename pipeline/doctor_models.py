@@ -86,7 +86,8 @@ def model(entry: str) -> Check:
             return _on_hub(name)
     except (JobError, ValueError, OSError) as error:
         shown = without_user(name)
-        return Check("model", shown, "problem", str(error).replace(name, shown), REMEDY)
+        found, _, remedy = str(error).replace(name, shown).rpartition("; ")  # as earmark's own errors are written
+        return Check("model", shown, "problem", found or remedy, remedy if found else REMEDY)
     return Check("model", name, "problem", "there is no such folder, and it is no hub id or URL", REMEDY)
 
 
@@ -146,7 +147,7 @@ def _in_store(name: str) -> Check:
 
 
 def _on_hub(name: str) -> Check:
-    import httpx
+    import httpx2  # what the hub's client is made of
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -159,7 +160,7 @@ def _on_hub(name: str) -> Check:
             return _in_folder(name, folder)
         except LocalEntryNotFoundError:
             found = HfApi().model_info(repository, revision=pinned, files_metadata=True, timeout=HUB_S)
-    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         remedy = "see to the network, to the name and to HF_TOKEN; or name a folder of it"
         return Check("model", name, "problem", f"not on this machine, nor to be had from the hub ({said})", remedy)
