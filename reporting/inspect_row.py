@@ -155,6 +155,8 @@ def inspect_row(place: str, id: str) -> Inspection:
             raise JobError(f"{output.store.root} has no recording {visible(id)}{hint}")
         job = json.loads(output.store.read(JOB_PATH))
         made_by = _made_by(output.store, found, job)
+    except FileNotFoundError as error:
+        raise JobError(f"{error}: it went while it was read, as parts do that are compacted; start again") from error
     except OSError as error:
         raise JobError(f"output {place} cannot be read: {error}") from error
     if found.failure is not None:

@@ -23,13 +23,14 @@ from reporting.plain_text import visible
 from reporting.players import PLAYERS, find_player
 from schemas.errors import JobError, RowError
 from schemas.manifest import ManifestShape
-from schemas.records import LabelAnswer, Recording, Transcript, VectorAnswer
+from schemas.records import Failure, LabelAnswer, PartReport, Recording, Transcript, VectorAnswer
+from schemas.tables import annotations_table
 from tests.containers import samples_of, write_audio_parquet, write_tar
 from tests.jobs import annotations, run_here, write_manifest, write_tone, write_tones
 from tests.made_outputs import Row, write_output
 from tests.players import only_on_path, put_player
 from transforms.decode_recordings import DecodeRequest, decode_requests
-from transforms.output_store import JOB_PATH, OutputStore
+from transforms.output_store import JOB_PATH, OutputStore, encode_part
 
 RATE_HZ = 44_100
 
@@ -135,10 +136,24 @@ def test_a_row_of_the_manifest_that_cannot_be_read_is_found_by_its_line(tmp_path
 
 def test_an_annotation_stands_above_a_failure_and_a_later_failure_above_an_earlier(tmp_path):
     write_output(tmp_path / "out", [Row("a", None), Row("b", None)])
-    store = write_output(tmp_path / "out", [Row("a", {"transcribe": "x"})])
+    store = write_output(tmp_path / "out", [Row("a", {"transcribe": "x"}), Row("c", {"transcribe": "x"})])
     assert inspect_row(store.root, "a").annotation is not None
+    later = Failure("b", "/b.wav", "Annotate", "label", "none of the labels; ask again", "run2")
+    report = PartReport("ab" * 16, 0, (later,))
+    store.create(store.part_path(report.key), encode_part(annotations_table([], ()), report, "run2", "another"))
     found = inspect_row(store.root, "b").failure
-    assert found is not None and found.failure.run_id == "run"
+    assert found is not None and found.failure == later
+    assert (found.made_by.run_id, found.made_by.is_of_this_job) == ("run2", False)
+
+
+def test_an_output_without_parts_has_no_recording_and_one_that_is_compacted_meanwhile_says_so(tmp_path, monkeypatch):
+    store = OutputStore(str(tmp_path / "out"))
+    store.create(JOB_PATH, b'{"tasks": [], "language": "", "fingerprint": ""}')
+    with pytest.raises(JobError, match=r"out has no recording a$"):
+        inspect_row(store.root, "a")
+    monkeypatch.setattr(OutputStore, "parts", lambda self: ["annotations/ab/part-gone.parquet"])
+    with pytest.raises(JobError, match=r"part-gone.parquet.* it went while it was read.*; start again"):
+        inspect_row(store.root, "a")
 
 
 @pytest.mark.parametrize(
