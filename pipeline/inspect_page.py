@@ -16,6 +16,7 @@ from reporting.heard_audio import AudioSource
 from reporting.inspect_row import Alignment, InspectedAnswer, InspectedFailure, InspectedRow, Inspection, MadeBy
 from reporting.plain_text import visible
 from schemas.records import AudioFacts, LabelAnswer, LabelScore, TextSegment, VectorAnswer
+from scoring.alignment import aligned
 
 console = Console()
 BAR_COLUMNS = 24
@@ -98,7 +99,7 @@ def _facts(audio: AudioFacts) -> list[tuple[str, str]]:
     clipped = f", {100 * audio.clipped_ratio:.2g} % clipped" if audio.clipped_ratio else ""
     return [
         ("length", f"{audio.duration_s:.2f} s, speech in {100 * audio.speech_ratio:.0f} %"),
-        ("source", f"{audio.codec}, {audio.sample_rate} Hz, {audio.channels} channels"),
+        ("source", f"{audio.codec}, {audio.sample_rate} Hz, {audio.channels} channel{'s' * (audio.channels > 1)}"),
         ("level", f"{audio.rms_dbfs:.1f} dBFS, peak {audio.peak_dbfs:.1f} dBFS{clipped}{snr}"),
         ("bandwidth", f"{audio.bandwidth_hz:.0f} Hz"),
     ]
@@ -125,7 +126,7 @@ def _print_answer(one: InspectedAnswer) -> None:
             _show(line(f"asked: {one.asked.prompt}"))
         _show(line(one.answer.text or "(nothing)"))
         if one.answer.segments:
-            _show(_segments(one.answer.segments))
+            _show(_segments(one.answer.segments, one.answer.text))
     if one.reference is not None:
         _show(line(f"reference ({one.reference_column}): {one.reference}"))
     if one.alignment is not None:
@@ -144,14 +145,19 @@ def _scores(scores: Sequence[LabelScore]) -> Table:
     return table
 
 
-def _segments(segments: Sequence[TextSegment]) -> Table:
+def _segments(segments: Sequence[TextSegment], whole: str) -> Table:
+    """Segments with their times; the text of one that is the whole is not said again."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
     table.add_column(overflow="fold")
     for segment in segments:
         sure = "" if segment.avg_logprob is None else f"{100 * math.exp(segment.avg_logprob):.0f} %"
-        table.add_row(Text(f"{_time(segment.start_s)} - {_time(segment.end_s)}"), Text(sure), line(segment.text))
+        table.add_row(
+            Text(f"{_time(segment.start_s)} - {_time(segment.end_s)}"),
+            Text(sure),
+            line(segment.text if segment.text != whole else ""),
+        )
     return table
 
 
@@ -161,7 +167,8 @@ def _print_alignment(found: Alignment) -> None:
     words = f"of {edits.reference_length} words" if edits.reference_length else "and the reference has no words"
     rate = f"WER {100 * found.wer:.1f} %" if edits.reference_length else f"{edits.errors} errors"
     _show(line(f"{rate}: {counts}, {words} (normalised by {found.normalizer})"))
-    for reference, hypothesis in found.lines:
+    width = max(20, console.width - len("    ref  "))
+    for reference, hypothesis in aligned(found.reference, found.transcript, width):
         for name, text in (("ref", reference), ("hyp", hypothesis)):
             console.print(line(f"    {name}  {text}"), soft_wrap=True)
 
@@ -178,6 +185,8 @@ def _made_by(made_by: MadeBy) -> Iterator[tuple[str, str]]:
     yield "run", f"{made_by.run_id} ({', '.join(details)})" if details else made_by.run_id
     if made_by.manifests:
         yield "manifest", ", ".join(made_by.manifests)
+    if made_by.models:
+        yield "models", ", ".join(made_by.models)
     if made_by.part:
         yield "part", made_by.part
     if made_by.compaction:
@@ -192,7 +201,7 @@ def _asked(answers: Sequence[InspectedAnswer]) -> Iterator[tuple[str, str]]:
         yield asked.task, asked.model
         if not asked.prompt and (asked.base_prompt or asked.chat_prompt):
             base = f'base checkpoints "{asked.base_prompt}", ' if asked.base_prompt else ""
-            yield "", f'asks {base}Instruct checkpoints "{asked.chat_prompt}"'
+            yield "", f'in words, where it is asked in words: {base}Instruct checkpoints "{asked.chat_prompt}"'
 
 
 def _time(seconds: float) -> str:

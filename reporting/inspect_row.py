@@ -25,7 +25,6 @@ from schemas.records import (
     Transcript,
     VectorAnswer,
 )
-from scoring.alignment import aligned
 from scoring.answers import Output, insert, open_database, open_output
 from scoring.normalizers import normalizer_for
 from scoring.options import EvaluateOptions
@@ -44,6 +43,7 @@ class MadeBy:
             manifest that cannot be read, which no part has.
         fingerprint: of the job's description; `is_of_this_job`: whether `_earmark/job.json` has that one.
         compaction: run id of the compaction that merged the part; "" for none.
+        models: as the run's --model named them.
         columns, audio_root: of the run's options, by which a manifest that holds audio is read.
     """
 
@@ -56,6 +56,7 @@ class MadeBy:
     manifests: tuple[str, ...] = ()
     host: str = ""
     earmark: str = ""
+    models: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     audio_root: str = ""
 
@@ -88,13 +89,14 @@ class Alignment:
 
     Attributes:
         wer: errors in a word of the reference; the number of errors where that is empty.
-        lines: pairs of reference and transcript, word below word.
+        reference, transcript: the words.
     """
 
     normalizer: str
     wer: float
     edits: Edits
-    lines: tuple[tuple[str, str], ...]
+    reference: tuple[str, ...]
+    transcript: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,7 @@ def _alignment(reference: str, hypothesis: str, language: str) -> Alignment:
     by = normalizer_for(language)
     one, other = by.words(reference), by.words(hypothesis)
     (edits,) = edits_of([one], [other])
-    return Alignment(by.name, edits.errors / max(1, edits.reference_length), edits, tuple(aligned(one, other)))
+    return Alignment(by.name, edits.errors / max(1, edits.reference_length), edits, tuple(one), tuple(other))
 
 
 def _made_by(store: OutputStore, found: FoundRow, job: Mapping[str, Any]) -> MadeBy:
@@ -265,6 +267,7 @@ def _with_run(store: OutputStore, made_by: MadeBy) -> MadeBy:
             manifests=tuple(run["manifests"]),
             host=run["host"],
             earmark=run["libraries"].get("earmark", ""),
+            models=tuple(options["model"]),
             columns=tuple(options["columns"]),
             audio_root=options["audio_root"],
         )

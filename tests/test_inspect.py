@@ -1,5 +1,6 @@
 """`earmark inspect`: all of one row, found among many, shown without harm, and played as it was heard."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -22,9 +23,23 @@ from reporting.inspect_row import inspect_row
 from reporting.plain_text import visible
 from reporting.players import PLAYERS, find_player
 from schemas.errors import JobError, RowError
+from schemas.job import JobOptions
+from schemas.job_description import JobDescription
 from schemas.manifest import ManifestShape
-from schemas.records import Failure, LabelAnswer, PartReport, Recording, Transcript, VectorAnswer
+from schemas.records import (
+    Annotation,
+    AudioFacts,
+    Failure,
+    LabelAnswer,
+    LabelScore,
+    PartReport,
+    Recording,
+    TextSegment,
+    Transcript,
+    VectorAnswer,
+)
 from schemas.tables import annotations_table
+from schemas.tasks import BUILT_IN
 from tests.containers import samples_of, write_audio_parquet, write_tar
 from tests.jobs import annotations, run_here, write_manifest, write_tone, write_tones
 from tests.made_outputs import Row, write_output
@@ -81,7 +96,7 @@ def test_a_row_is_shown_with_all_that_the_output_has_of_it(listened, wide, capsy
     for expected in (
         row["uri"],
         f"{row['audio']['duration_s']:.2f} s, speech in 0 %",
-        "pcm_16, 16000 Hz, 1 channels",
+        "pcm_16, 16000 Hz, 1 channel",
         f"transcribe confidence 61 % en {row['transcribe']['text']}",
         "neutral ████████████████████████ 1.000 joy 0.000",
         "reference (emotion): joy",
@@ -89,7 +104,7 @@ def test_a_row_is_shown_with_all_that_the_output_has_of_it(listened, wide, capsy
         "note said at night",
         f"run {run['run_id']} (earmark {run['libraries']['earmark']}, on {run['host']})",
         f"manifest {listened.parent / 'm.jsonl'}",
-        'asks base checkpoints "Detect the language and recognize the speech: {language_tag}"',
+        'where it is asked in words: base checkpoints "Detect the language and recognize the speech: {language_tag}"',
         "as _earmark/job.json",
     ):
         assert expected in said
@@ -290,11 +305,45 @@ def test_answers_of_every_kind_are_read_back_as_they_were_written(tmp_path, wide
     assert "joy       ██████████████████        0.750" in said
 
 
-def test_a_vector_is_shown_by_its_length(tmp_path, wide, capsys):
-    write_output(tmp_path / "out", [Row("a", {"transcribe": "x"})])
-    page = pipeline.inspect_page
-    assert page._vector(VectorAnswer((3.0, 4.0)).vector) == "2 numbers of length 5.0000: 3.0000, 4.0000"
-    assert page._vector([0.0] * 9).endswith("0.0000, …")
+def test_segments_come_with_their_times_long_lists_of_labels_are_cut_and_vectors_are_shown_by_their_length(
+    tmp_path, wide, capsys
+):
+    by_name = {task.name: task for task in BUILT_IN}
+    labels = tuple(f"label{number:02d}" for number in range(20))
+    event = dataclasses.replace(by_name["emotion"], name="event", labels=labels)
+    tasks = (by_name["transcribe"], event, dataclasses.replace(by_name["embed"], dimensions=5))
+    segments = (TextSegment(3599.5, 3600.25, "one", -0.1), TextSegment(3600.25, 7205.0, "two", None))
+    answers = {
+        "transcribe": Transcript("one two", "en", -0.2, segments, ("truncated",)),
+        "event": LabelAnswer("label19", None, tuple(LabelScore(name, n / 190) for n, name in enumerate(labels)), None),
+        "embed": VectorAnswer((3.0, 4.0, 0.0, 0.0, 0.0)),
+    }
+    recording = Recording("a", "gs://b/x.parquet#row=7", 3599.5, channel=1)
+    facts = AudioFacts(3605.5, 8000, 2, "flac", -20.0, -3.0, 0.25, 0.5, 4000.0, 12.0)
+    store = OutputStore(str(tmp_path / "out"))
+    job = JobDescription.of(JobOptions(), dict.fromkeys(tasks, "made"), "none")
+    store.create(JOB_PATH, job.to_json().encode())
+    table = annotations_table([Annotation(recording, facts, answers)], tasks)
+    store.create(store.part_path("ab"), encode_part(table, PartReport("ab", 1, ()), "run", job.fingerprint))
+    lines = [" ".join(line.split()) for line in shown(capsys, store.root, "a").splitlines()]
+    for expected in (
+        "container gs://b/x.parquet, its row 7, counted from 0",
+        "from 59:59.50 (3599.5 s)",
+        "channel 1, counted from 0",
+        "source flac, 8000 Hz, 2 channels",
+        "level -20.0 dBFS, peak -3.0 dBFS, 25 % clipped, speech 12.0 dB above the rest",
+        "transcribe confidence 82 % en truncated",
+        "59:59.50 - 1:00:00.25 90 % one",
+        "1:00:00.25 - 2:00:05.00 two",
+        "label19",
+        "and 8 more",
+        "5 numbers of length 5.0000: 3.0000, 4.0000, 0.0000, 0.0000, …",
+    ):
+        assert expected in lines
+    first = next(index for index, line in enumerate(lines) if line.startswith("label19 █"))
+    assert lines[first + 11].startswith("label08 ") and lines[first + 12] == "and 8 more"
+    answer = json.loads(shown(capsys, store.root, "a", "--json"))["annotation"]["answers"][2]["answer"]
+    assert answer == {"vector": [3.0, 4.0, 0.0, 0.0, 0.0]}
 
 
 def played(folder):
