@@ -28,6 +28,7 @@ setup(
         "numpy>=2.4",  # samples
         "onnxruntime>=1.32",  # runs silero-vad's batched model
         "openai>=3",  # asks served models, and tries again what they refuse for a moment
+        "packaging>=25",  # whether installed versions are those that earmark needs: `earmark doctor`
         "pebble>=5.2",  # child processes with time limits that survive a crash of one
         "psutil>=7",  # whether the process that holds a lease still runs
         "pyarrow>=25",  # Parquet

@@ -63,7 +63,7 @@ def copy_checkpoint(url: str) -> tuple[Path, str]:
         JobError: the files cannot be had whole, with what to do.
     """
     files = _listed(url)
-    folder = _models_folder() / stable_hash(url.rstrip("/"), *(f"{f.name} {f.size} {f.version}" for f in files))
+    folder = models_folder() / stable_hash(url.rstrip("/"), *(f"{f.name} {f.size} {f.version}" for f in files))
     try:
         copied = _copied(folder)
         if copied is None:
@@ -78,7 +78,7 @@ def copy_checkpoint(url: str) -> tuple[Path, str]:
     return folder, copied.digest
 
 
-def _models_folder() -> Path:
+def models_folder() -> Path:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return Path(os.environ.get("EARMARK_CACHE") or caches / "earmark").expanduser().absolute() / "models"
 

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.benchmark_command import add_benchmark_command
+from pipeline.doctor_command import add_doctor_command
+from pipeline.inspect_command import add_inspect_command
 from pipeline.job_file import suggest
 from pipeline.job_flags import FLAGS, add_config, add_job_flags, merge_options
 from pipeline.scoring_commands import add_scoring_commands
@@ -138,6 +140,8 @@ def build_parser() -> argparse.ArgumentParser:
         add_job_flags(command)
     add_benchmark_command(commands)
     add_scoring_commands(commands)
+    add_inspect_command(commands)
+    add_doctor_command(commands)
     for command in commands.choices.values():
         command.set_defaults(command_parser=command)
         command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")

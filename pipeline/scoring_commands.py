@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from pipeline.job_file import split_names
 if TYPE_CHECKING:
     from scoring.options import EvaluateOptions
 
+# Controls beyond ASCII's, which JSON leaves as they are, and those that turn the direction of writing.
+OBEYED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 Commands = Any  # argparse has no public name for what add_subparsers() returns
 
 
@@ -133,5 +136,6 @@ def evaluate_options(known: argparse.Namespace) -> "EvaluateOptions":
 
 
 def print_json(found: Any) -> None:
-    """A frozen dataclass as JSON, on one line that ends."""
-    print(json.dumps(dataclasses.asdict(found), ensure_ascii=False, indent=2))
+    """A frozen dataclass as JSON, on one line that ends. What a terminal would obey is escaped in any text."""
+    text = json.dumps(dataclasses.asdict(found), ensure_ascii=False, indent=2)
+    print(OBEYED.sub(lambda char: f"\\u{ord(char[0]):04x}", text))

@@ -38,15 +38,31 @@ def kept_members(store: OutputStore, tar: str, container: ContainerFile) -> list
     """
     if not container.says_version:
         return read_members(tar, container)
-    path = f"{FOLDER}/{stable_hash(FORMAT, tar, container.version)}.parquet"
+    members = looked_up_members(store, tar, container)
+    if members is None:
+        members = read_members(tar, container)
+        store.create(_path(tar, container), _encode(members))
+    return members
+
+
+def looked_up_members(store: OutputStore, tar: str, container: ContainerFile) -> list[Member] | None:
+    """The members of a tar from the index in the output; None where there is none for this version of it.
+
+    Raises:
+        JobError: the index is damaged.
+        OSError: the output cannot be read.
+    """
+    path = _path(tar, container)
     try:
         return _decode(store.read(path))
     except FileNotFoundError:
-        members = read_members(tar, container)
-        store.create(path, _encode(members))
-        return members
+        return None
     except (pa.ArrowException, KeyError) as error:
         raise JobError(f"{store.root}/{path} is damaged ({error}); remove it, and start again") from error
+
+
+def _path(tar: str, container: ContainerFile) -> str:
+    return f"{FOLDER}/{stable_hash(FORMAT, tar, container.version)}.parquet"
 
 
 def _encode(members: list[Member]) -> bytes:

@@ -1,0 +1,277 @@
+"""All that an output knows of one id: its answers beside its reference, its audio, and what made it; or its failure."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from reporting.find_row import FoundRow, find_row, near_ids
+from reporting.heard_audio import AudioSource
+from reporting.plain_text import visible
+from schemas.errors import JobError
+from schemas.manifest import ManifestShape
+from schemas.records import (
+    Answer,
+    AudioFacts,
+    Failure,
+    LabelAnswer,
+    LabelScore,
+    TextAnswer,
+    TextSegment,
+    Transcript,
+    VectorAnswer,
+)
+from scoring.answers import Output, insert, open_database, open_output
+from scoring.normalizers import normalizer_for
+from scoring.options import EvaluateOptions
+from scoring.references import find_column, language_expression, own_references
+from scoring.word_errors import Edits, edits_of
+from transforms.output_store import JOB_PATH, OutputStore
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBy:
+    """What wrote an annotation or a failure.
+
+    Attributes:
+        run_id: of the run; what else is known of it is "" or empty where the run left no description.
+        part, part_key: path of the part in the output, and the key of the part as the run wrote it; "" for a row of a
+            manifest that cannot be read, which no part has.
+        fingerprint: of the job's description; `is_of_this_job`: whether `_earmark/job.json` has that one.
+        compaction: run id of the compaction that merged the part; "" for none.
+        models: as the run's --model named them.
+        columns, audio_root: of the run's options, by which a manifest that holds audio is read.
+    """
+
+    run_id: str
+    part: str
+    part_key: str
+    fingerprint: str
+    is_of_this_job: bool
+    compaction: str
+    manifests: tuple[str, ...] = ()
+    host: str = ""
+    earmark: str = ""
+    models: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    audio_root: str = ""
+
+    @property
+    def shape(self) -> ManifestShape:
+        pairs = [column.partition("=") for column in self.columns]
+        return ManifestShape(tuple((name, column) for name, _, column in pairs), self.audio_root)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A task as it was asked of its model; a model that is not asked in words has no use for the prompts.
+
+    Attributes:
+        model: its identity, as `_earmark/job.json` names it.
+        base_prompt: of a base checkpoint, None where only an Instruct checkpoint can answer.
+        prompt: as it was asked of this recording; "" where the answer does not say.
+    """
+
+    task: str
+    model: str
+    base_prompt: str | None
+    chat_prompt: str
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """A reference beside a transcript, normalised by `normalizer` as `earmark evaluate` does it.
+
+    Attributes:
+        wer: errors in a word of the reference; the number of errors where that is empty.
+        reference, transcript: the words.
+    """
+
+    normalizer: str
+    wer: float
+    edits: Edits
+    reference: tuple[str, ...]
+    transcript: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedAnswer:
+    """`confidence`: the mean probability of a token (geometric), or a label's score; None where the model tells none.
+
+    `reference_column` and `reference`: what evaluate would hold the answer against; None where there is none.
+    """
+
+    asked: Asked
+    answer: Answer
+    confidence: float | None
+    reference_column: str | None = None
+    reference: str | None = None
+    alignment: Alignment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedRow:
+    """An annotation; fields as in the output."""
+
+    id: str
+    source: AudioSource
+    reference: str | None
+    extra: Mapping[str, str]
+    audio: AudioFacts
+    answers: tuple[InspectedAnswer, ...]
+    made_by: MadeBy
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedFailure:
+    failure: Failure
+    made_by: MadeBy
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What an output has of an id: one of the two."""
+
+    output: str
+    annotation: InspectedRow | None
+    failure: InspectedFailure | None
+
+
+def inspect_row(place: str, id: str) -> Inspection:
+    """What the output at a path or URL has of an id.
+
+    Raises:
+        JobError: there is no such id, with those that are near; no such output, or it cannot be read.
+    """
+    output = open_output(place)
+    try:
+        found = find_row(output.store, id)
+        if found is None:
+            near = near_ids(output.store, id)
+            hint = visible(f"; did you mean {' or '.join(near)}?") if near else ""
+            raise JobError(f"{output.store.root} has no recording {visible(id)}{hint}")
+        job = json.loads(output.store.read(JOB_PATH))
+        made_by = _made_by(output.store, found, job)
+    except FileNotFoundError as error:
+        raise JobError(f"{error}: it went while it was read, as parts do that are compacted; start again") from error
+    except OSError as error:
+        raise JobError(f"output {place} cannot be read: {error}") from error
+    if found.failure is not None:
+        return Inspection(output.store.root, None, InspectedFailure(found.failure, made_by))
+    assert found.row is not None
+    return Inspection(output.store.root, _annotation(output, found.row, job["tasks"], made_by), None)
+
+
+def _annotation(output: Output, table: pa.Table, asked: Sequence[Mapping[str, Any]], made_by: MadeBy) -> InspectedRow:
+    (row,) = table.to_pylist()
+    answers = tuple(_answer(task, row[task["name"]]) for task in asked if task["name"] in row)
+    return InspectedRow(
+        row["id"],
+        AudioSource.of(row["uri"], row["offset_s"], row["channel"]),
+        row["reference"],
+        dict(row["extra"] or ()),
+        AudioFacts(**row["audio"]),
+        _with_references(output, table, answers),
+        made_by,
+    )
+
+
+def _answer(task: Mapping[str, Any], value: Any) -> InspectedAnswer:
+    prompt = value["prompt"] if task["answer"] == "text" else ""
+    asked = Asked(
+        task["name"],
+        task["model"],
+        _with_question(task["base_prompt"], task["question"]),
+        _with_question(task["chat_prompt"], task["question"]) or "",
+        prompt,
+    )
+    answer = _read_answer(task["answer"], value)
+    logprob = None if isinstance(answer, VectorAnswer) else answer.avg_logprob
+    confidence = None if logprob is None else math.exp(logprob)
+    return InspectedAnswer(asked, answer, answer.score if isinstance(answer, LabelAnswer) else confidence)
+
+
+def _with_question(prompt: str | None, question: str) -> str | None:
+    return prompt if prompt is None else prompt.replace("{question}", question)
+
+
+def _read_answer(kind: str, value: Any) -> Answer:
+    """A column's value as what was written there."""
+    if kind == "vector":
+        return VectorAnswer(tuple(value))
+    if kind == "label":
+        return LabelAnswer(**value | {"scores": tuple(LabelScore(**score) for score in value["scores"] or ())})
+    texts = {
+        "segments": tuple(TextSegment(**segment) for segment in value["segments"] or ()),
+        "flags": tuple(value["flags"] or ()),
+    }
+    return Transcript(**value | texts) if kind == "transcript" else TextAnswer(**value | texts)
+
+
+def _with_references(
+    output: Output, table: pa.Table, answers: Sequence[InspectedAnswer]
+) -> tuple[InspectedAnswer, ...]:
+    """The answers with what evaluate would take for their references, had it only this row."""
+    database = open_database()
+    insert(database, "answers", table, create=True)
+    own_references(database, ["answers"])
+    known = {task.name: task for task in output.tasks}
+    held: list[InspectedAnswer] = []
+    for one in answers:
+        task = known.get(one.asked.task)
+        column = find_column(database, task, output.tasks, ()) if task else None
+        if task is None or column is None or column.problem:
+            held.append(one)
+            continue
+        language = language_expression(task, output, EvaluateOptions())
+        query = f"SELECT {column.expression}, coalesce({language}, '') FROM answers AS r JOIN given AS g USING (id)"
+        ((reference, code),) = database.execute(query).fetchall()
+        if task.kind == "label" and not (reference or "").strip():  # an empty cell of a table is no label
+            reference = None
+        scored = reference is not None and task.kind == "transcript" and isinstance(one.answer, Transcript)
+        alignment = _alignment(reference, one.answer.text, code) if scored else None  # type: ignore[union-attr]
+        held.append(dataclasses.replace(one, reference_column=column.column, reference=reference, alignment=alignment))
+    return tuple(held)
+
+
+def _alignment(reference: str, hypothesis: str, language: str) -> Alignment:
+    by = normalizer_for(language)
+    one, other = by.words(reference), by.words(hypothesis)
+    (edits,) = edits_of([one], [other])
+    return Alignment(by.name, edits.errors / max(1, edits.reference_length), edits, tuple(one), tuple(other))
+
+
+def _made_by(store: OutputStore, found: FoundRow, job: Mapping[str, Any]) -> MadeBy:
+    origin = found.origin
+    if origin is None:
+        run_id = found.failure.run_id if found.failure else ""
+        made_by = MadeBy(run_id, "", "", job["fingerprint"], True, "")
+    else:
+        is_of_this_job = origin.fingerprint == job["fingerprint"]
+        made_by = MadeBy(origin.run_id, found.part, origin.key, origin.fingerprint, is_of_this_job, found.compaction)
+    return _with_run(store, made_by)
+
+
+def _with_run(store: OutputStore, made_by: MadeBy) -> MadeBy:
+    path = f"_earmark/runs/{made_by.run_id}/run.json"
+    try:
+        run = json.loads(store.read(path))
+        options = run["options"]
+        return dataclasses.replace(
+            made_by,
+            manifests=tuple(run["manifests"]),
+            host=run["host"],
+            earmark=run["libraries"].get("earmark", ""),
+            models=tuple(options["model"]),
+            columns=tuple(options["columns"]),
+            audio_root=options["audio_root"],
+        )
+    except FileNotFoundError:  # runs may be tidied away; the parts stay
+        return made_by
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise JobError(f"{store.root}/{path} is damaged or of another version of earmark ({error!r})") from error
