@@ -9,7 +9,7 @@ from model.endpoint import find_endpoint
 from model.endpoint_client import EndpointClient
 from schemas.errors import JobError, MachineError, RowError
 from tests.endpoint_clients import HEARD, WAV, client_of, refusal, server_without_key
-from tests.misbehaving_server import STALL, Answer, in_turn, refused
+from tests.misbehaving_server import CUT, STALL, Answer, in_turn, refused
 
 BUSY = Answer(b"{}", 503)  # without a word of when to come again
 
@@ -71,9 +71,30 @@ def test_a_server_that_stalls_altogether_is_the_machines_error(server):
     assert "did not answer within 0.2 s" in str(refusal(server, MachineError, timeout_s=0.2, retries=0))
 
 
+@pytest.mark.parametrize("drip_s", [0.02, 0.0005])  # in the middle of the headers, and of the body
+def test_a_server_that_drips_has_no_more_time_than_one_that_stalls(server, drip_s):
+    began = time.monotonic()
+    found = refusal(server, RowError, Answer(b" " * 10_000, drip_s=drip_s), timeout_s=0.5, retries=1)
+    assert found.error == "timeout" and "did not answer within 0.5 s" in found.message
+    assert server.paths().count("/audio/transcriptions") == 2
+    assert time.monotonic() - began < 4, "two times 0.5 s and a wait of at most 0.5 s"
+
+
+def test_a_server_that_drips_whatever_it_is_asked_is_the_machines_error(server):
+    server.behave = lambda asked: Answer(b" " * 1000, drip_s=0.02)
+    assert "did not answer within 0.2 s" in str(refusal(server, MachineError, timeout_s=0.2, retries=0))
+
+
+def test_a_server_that_hangs_up_in_the_middle_is_asked_again_and_then_the_machines_error(server):
+    server.behave = in_turn(CUT, None)
+    assert client_of(server).transcribe(WAV).startswith(HEARD)
+    found = refusal(server, MachineError, CUT, retries=0)
+    assert str(found).startswith("the server of listener cannot be reached: peer closed connection")
+
+
 def test_nobody_at_the_address_is_the_machines_error(server):
     nobody = dataclasses.replace(find_endpoint(server.transcriptions), base_url="http://127.0.0.1:9/v1")
-    with pytest.raises(MachineError, match=r"cannot be reached: .*[Cc]onnection refused"):
+    with pytest.raises(MachineError, match=r"cannot be reached: .*Connect call failed"):
         EndpointClient(nobody, 1, 5.0, retries=0).transcribe(WAV)
 
 
