@@ -133,5 +133,5 @@ def evaluate_options(known: argparse.Namespace) -> "EvaluateOptions":
 
 
 def print_json(found: Any) -> None:
-    """A frozen dataclass as JSON, on one line that ends."""
+    """A frozen dataclass as JSON; nothing else is printed beside it."""
     print(json.dumps(dataclasses.asdict(found), ensure_ascii=False, indent=2))
