@@ -173,6 +173,10 @@ def test_numbers_are_grouped_in_their_order_and_small_groups_of_a_column_are_one
         ({"worst": -1}, "--worst=-1 does not work"),
         ({"bootstrap": -1}, "--bootstrap=-1 does not work"),
         ({"reference_column": ("nothing",)}, "no row has a value in the column 'nothing'"),
+        (
+            {"reference_column": ("transcibe=text",)},
+            "--reference_column=transcibe=text does not work: the output answers transcribe, not transcibe",
+        ),
         ({"references": "nowhere.jsonl"}, "there is no manifest nowhere.jsonl"),
     ],
 )

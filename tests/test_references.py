@@ -53,6 +53,14 @@ def test_references_of_other_recordings_are_counted_and_named(tmp_path):
     assert (found.rows, found.unanswered.count, found.unanswered.first) == (1, 1, ("z",))
 
 
+def test_references_of_none_but_other_recordings_are_refused_with_ids_of_both(tmp_path):
+    write_output(tmp_path / "out", [Row("a", {"transcribe": "x"}, None), Row("b", None)])
+    (tmp_path / "r.jsonl").write_text('{"id": "y", "text": "x"}\n{"id": "z", "text": "x"}\n')
+    words = r"r\.jsonl has references of transcribe for y, z, but .*out has answers for a: ids are what .* by; name the"
+    with pytest.raises(JobError, match=words):
+        evaluate(str(tmp_path / "out"), EvaluateOptions(references=str(tmp_path / "r.jsonl"), bootstrap=0))
+
+
 @pytest.mark.parametrize("name", ["r.jsonl", "r.csv", "r.tsv", "r.parquet"])
 def test_references_come_from_any_manifest_and_by_the_audio_s_path_where_there_is_no_id(tmp_path, name):
     import pandas as pd
