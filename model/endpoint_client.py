@@ -210,6 +210,8 @@ class EndpointClient:
 
     def _lost(self, error: openai.APIConnectionError) -> str:
         """Why there was no answer."""
+        if isinstance(error, openai.APITimeoutError):
+            return "it did not answer in time"
         found: BaseException = error
         while below := found.__cause__ or found.__context__:  # each library wraps what the one below it has said
             found = below

@@ -63,9 +63,10 @@ def test_what_can_be_known_to_be_wrong_is_one_line_before_the_job(server, answer
     assert "\n" not in str(raised.value)
 
 
-def test_a_server_that_is_not_there_is_one_line_before_the_job(server):
-    server.behave = lambda asked: STALL
-    with pytest.raises(JobError, match=r"#listener cannot be reached: .*; is the server up\?"):
+@pytest.mark.parametrize("answer", [STALL, Answer(b"{}", drip_s=0.02)])
+def test_a_server_that_does_not_answer_in_time_is_one_line_before_the_job(server, answer):
+    server.behave = lambda asked: answer
+    with pytest.raises(JobError, match=r"#listener cannot be reached: it did not answer in time; is the server up\?"):
         checked(server, timeout_s=0.2)
 
 
