@@ -59,11 +59,14 @@ def benchmark(
     manifest = write_manifest(found, of_set, output)
     if annotate(manifest, output, options, beam_flags) != 0:
         return None
-    if judge is None:
-        scores = score_answers(found, of_set, output, manifest, scoring.resampling)
-    else:
-        scores = score_by_judge(found, of_set, output, judge, judge.name, scoring.resampling)
-    OutputStore(output).replace(RESULT, scores.to_json().encode())
+    try:
+        if judge is None:
+            scores = score_answers(found, of_set, output, manifest, scoring.resampling)
+        else:
+            scores = score_by_judge(found, of_set, output, judge, judge.name, scoring.resampling)
+        OutputStore(output).replace(RESULT, scores.to_json().encode())
+    except OSError as error:
+        raise JobError(f"output {output} cannot be used: {error}") from error
     return scores
 
 

@@ -232,3 +232,6 @@ def test_an_output_keeps_to_one_set(tmp_path: Path) -> None:
     assert "manifest.jsonl is of other data than vocalsound-test is now; choose another output folder" in said
     moved = data.rename(tmp_path / "moved")
     assert run("vocalsound-test", moved, tmp_path / "out").scored == 1, "the same set, elsewhere"
+    (tmp_path / "out" / "benchmark.json").unlink()
+    (tmp_path / "out" / "benchmark.json").mkdir()
+    assert "out cannot be used: " in refusal("vocalsound-test", moved, tmp_path / "out")
