@@ -28,7 +28,8 @@ def main(outputs: list[str]) -> None:
 
 def _heard(row: dict[str, Any]) -> tuple[str, str]:
     emotion = row["emotion"]
-    return row["caption"]["text"], f"{emotion['label']} {emotion['score']:.2f}"
+    score = "" if emotion["score"] is None else f" {emotion['score']:.2f}"  # some servers tell no likelihoods
+    return row["caption"]["text"], f"{emotion['label']}{score}"
 
 
 if __name__ == "__main__":

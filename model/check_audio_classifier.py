@@ -47,8 +47,14 @@ def check_audio_classifier_job(
 
 
 def own_labels(folder: str) -> tuple[str, ...]:
-    """The labels that a checkpoint's config.json names, in the order of the network's outputs."""
+    """The labels that a checkpoint's config.json names, in the order of the network's outputs.
+
+    Raises:
+        JobError: it does not name them by the numbers of the outputs.
+    """
     named = _config(folder).get("id2label") or {}
+    if not isinstance(named, dict) or not all(index.isdecimal() for index in named):
+        raise JobError(f"{folder}/config.json names no labels by number in id2label; get the file as it was published")
     return tuple(str(named[index]) for index in sorted(named, key=int))
 
 

@@ -1,17 +1,21 @@
 """Asks a served model; of what goes wrong, tells what is a recording's, what the server's and what the job's.
 
 What passes by itself (408, 409, 429, 5xx, a lost connection, a time-out) is asked again by OpenAI's client, after waits
-that grow from 0.5 s to 8 s and differ between workers, or as long as the server's Retry-After says. The key comes from
-the environment and goes to the server, nowhere else: what the server says is shown without it, and what the client
-raises, which holds the request, is never handed on.
+that grow from 0.5 s to 8 s and differ between workers, or as long as the server's Retry-After says. That client counts
+a time-out from the last byte, so that a server which sends one now and then would hold it for ever; here the time-out
+is for the whole of a request. The key comes from the environment and goes to the server, nowhere else: what the server
+says is shown without it, and what the client raises, which holds the request, is never handed on.
 """
 
+import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import httpx2
 import openai
 
 from model.endpoint import Endpoint
@@ -35,7 +39,7 @@ class EndpointClient:
 
     Args:
         requests: most that are open at once in `each`, whoever calls it.
-        timeout_s: without a byte of the answer, until a request is sent again.
+        timeout_s: for the whole of an answer, until a request is sent again.
         retries: how often a request is sent again.
 
     Raises:
@@ -47,10 +51,16 @@ class EndpointClient:
         self._variable, self._key = find_key()
         self._of = f"the server of {endpoint.model}"
         self._timeout_s = timeout_s
-        self._client = openai.OpenAI(
-            api_key=self._key or NO_KEY, base_url=endpoint.base_url, timeout=timeout_s, max_retries=retries
+        self._client = openai.AsyncOpenAI(
+            api_key=self._key or NO_KEY,
+            base_url=endpoint.base_url,
+            timeout=timeout_s,
+            max_retries=retries,
+            http_client=_BoundedClient(),
         )
         self._threads = ThreadPoolExecutor(requests, "endpoint")
+        self._loop = asyncio.new_event_loop()  # where requests are under way; an end of it can be put to each
+        threading.Thread(target=self._loop.run_forever, name="endpoint requests", daemon=True).start()
         self._gives_logprobs = True
 
     def each(self, ask: Callable[[T], R], questions: Sequence[T]) -> list[R]:
@@ -124,7 +134,8 @@ class EndpointClient:
         asked = self._client.with_options(max_retries=CHECK_RETRIES, timeout=min(self._timeout_s, CHECK_TIMEOUT_S))
         endpoint = self._endpoint
         try:
-            models = read_models(self._body(asked.models.with_raw_response.list()), f"{endpoint.base_url}/models")
+            answer = self._wait(lambda: asked.models.with_raw_response.list())
+            models = read_models(self._body(answer), f"{endpoint.base_url}/models")
         except openai.APIStatusError as error:
             if error.status_code in (404, 405, 501):
                 return  # it keeps no list
@@ -143,11 +154,19 @@ class EndpointClient:
                 f"model {endpoint.name}: the server lists {known}, and not {endpoint.model}: {error.args[-1]}"
             ) from error
 
-    def _answer(self, send: Callable[[], Any]) -> bytes:
+    def _wait(self, send: Callable[[], Awaitable[Any]]) -> Any:
+        """What the client answers, or raises."""
+
+        async def sent() -> Any:
+            return await send()
+
+        return asyncio.run_coroutine_threadsafe(sent(), self._loop).result()
+
+    def _answer(self, send: Callable[[], Awaitable[Any]]) -> bytes:
         """The body of an answer with a good status."""
         found: Exception
         try:
-            return self._body(send())
+            return self._body(self._wait(send))
         except openai.APIStatusError as error:
             found = self._refusal(error)
         except openai.APITimeoutError:
@@ -182,7 +201,7 @@ class EndpointClient:
         """Whether the server answers something else: what it fails on again and again is then this request's fault."""
         asked = self._client.with_options(max_retries=0, timeout=min(self._timeout_s, CHECK_TIMEOUT_S))
         try:
-            asked.models.with_raw_response.list()
+            self._wait(lambda: asked.models.with_raw_response.list())
         except openai.APIStatusError as error:
             return error.status_code < 500 and error.status_code != 429
         except openai.APIConnectionError:
@@ -191,7 +210,23 @@ class EndpointClient:
 
     def _lost(self, error: openai.APIConnectionError) -> str:
         """Why there was no answer."""
-        return shortened(f"{error.__cause__ or error}", self._key) or type(error.__cause__).__name__
+        if isinstance(error, openai.APITimeoutError):
+            return "it did not answer in time"
+        found: BaseException = error
+        while below := found.__cause__ or found.__context__:  # each library wraps what the one below it has said
+            found = below
+        return shortened(f"{found}", self._key) or type(found).__name__
+
+
+class _BoundedClient(openai.DefaultAsyncHttpxClient):
+    """A client whose time-out bounds the whole of a request, and not only each wait for some of it."""
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        try:
+            async with asyncio.timeout(request.extensions["timeout"]["read"]):
+                return await super().send(request, **options)
+        except TimeoutError as error:
+            raise httpx2.ReadTimeout("the answer took too long as a whole", request=request) from error
 
 
 def find_key() -> tuple[str, str]:

@@ -170,7 +170,10 @@ def family_of(checkpoint: Checkpoint) -> Family:
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
     kind = f"a model of type {config['model_type']!r}: " if "model_type" in config else ""
     known = ", ".join(family.about for family in FAMILIES)
-    raise JobError(f"model {checkpoint.name} is not one that earmark runs. It runs {known}; found {kind}{found}")
+    raise JobError(
+        f"model {checkpoint.name} is not one that earmark runs: found {kind}{found}. It runs {known}; name one of"
+        " those, a served one, or an engine of your own (docs/systems.md)"
+    )
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -17,6 +17,14 @@ Source: TypeAlias = Checkpoint | Endpoint | OwnEngine
 SPECIAL_OPTIONS: Mapping[str, tuple[Callable[[JobOptions], bool], str]] = {
     "beam_size": (lambda options: options.beam_size > 1, "answers greedily"),
     "timestamps": (lambda options: options.timestamps, "does not time phrases"),
+    "endpoint_requests": (
+        lambda options: options.endpoint_requests != JobOptions.endpoint_requests,
+        "is not served by an endpoint",
+    ),
+    "endpoint_timeout_s": (
+        lambda options: options.endpoint_timeout_s != JobOptions.endpoint_timeout_s,
+        "is not served by an endpoint",
+    ),
 }
 
 
@@ -70,7 +78,7 @@ def _used_options(source: Source) -> frozenset[str]:
     if isinstance(source, OwnEngine):
         return frozenset(SPECIAL_OPTIONS)  # it is given all options, and does with them what it will
     if isinstance(source, Endpoint):
-        return frozenset()
+        return frozenset({"endpoint_requests", "endpoint_timeout_s"})
     return family_of(source).options
 
 

@@ -20,6 +20,8 @@ from transforms.decode_audio import Decode
 from transforms.decode_recordings import decode_requests
 from transforms.summarize import Summary
 
+STAGE = re.compile(r" \[while running .*$")  # what Beam adds to an error's words
+
 
 def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequence[str]) -> int:
     """Runs the job to its end, prints how it went, and returns the exit status.
@@ -120,8 +122,8 @@ def _cause(error: Exception) -> Exception:
     """The JobError or MachineError that a worker raised; runners hand on no more than the text of a traceback."""
     for kind in (JobError, MachineError):
         if isinstance(error, kind):
-            return error
-        named = re.findall(rf"^(?:[\w.]*\.)?{kind.__name__}: (.+?)(?: \[while running .*)?$", str(error), re.MULTILINE)
+            return kind(STAGE.sub("", str(error)))
+        named = re.findall(rf"^(?:[\w.]*\.)?{kind.__name__}: (.+?)$", str(error), re.MULTILINE)
         if named:
-            return kind(named[-1])
+            return kind(STAGE.sub("", named[-1]))
     return error

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from model.endpoint import names_endpoint
 from pipeline.annotate import annotate, check_models_are_named
 from pipeline.benchmark_command import DECIDED
 from schemas.errors import JobError
@@ -51,16 +52,21 @@ def benchmark(
     _check_judge(found, scoring.judge)
     if any(flag.startswith("--template_location") for flag in beam_flags):
         raise JobError("a benchmark waits for its job; leave out --template_location")
-    judge = find_judge(scoring.judge, options) if scoring.judge else None
+    judge = find_judge(scoring.judge, options.endpoint_timeout_s) if scoring.judge else None
+    if judge is not None and not any(map(names_endpoint, options.models())):
+        options = dataclasses.replace(options, endpoint_timeout_s=JobOptions.endpoint_timeout_s)  # the judge's alone
     of_set = _entries(found, data)
     manifest = write_manifest(found, of_set, output)
     if annotate(manifest, output, options, beam_flags) != 0:
         return None
-    if judge is None:
-        scores = score_answers(found, of_set, output, manifest, scoring.resampling)
-    else:
-        scores = score_by_judge(found, of_set, output, judge, judge.name, scoring.resampling)
-    OutputStore(output).replace(RESULT, scores.to_json().encode())
+    try:
+        if judge is None:
+            scores = score_answers(found, of_set, output, manifest, scoring.resampling)
+        else:
+            scores = score_by_judge(found, of_set, output, judge, judge.name, scoring.resampling)
+        OutputStore(output).replace(RESULT, scores.to_json().encode())
+    except OSError as error:
+        raise JobError(f"output {output} cannot be used: {error}") from error
     return scores
 
 

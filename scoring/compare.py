@@ -48,7 +48,7 @@ def compare(places: Sequence[str], options: EvaluateOptions, keep_options: KeepO
         column = find_column(database, tasks[0], outputs[0].tasks, options.reference_column)
         if column.problem and options.reference_column:
             raise JobError(f"there are no references of {tasks[0].name}: {column.problem}; name another column or file")
-        language = language_expression(tasks[0], outputs[0], options)
+        language = language_expression(tasks[0], outputs[0], options, "A")
         kind: Kind = options.score_as or tasks[0].kind  # type: ignore[assignment]  # check() has seen that it is one
         _join(database, letters, tasks, column, language)
         compared = _Compared(letters, kind, options, options.language or tasks[0].target_language or "en")
@@ -127,7 +127,7 @@ def _join(
     database.execute(
         f"""
         CREATE TABLE joined AS
-        SELECT id, A.uri, {reference} AS reference, coalesce({language.replace("r.", "A.")}, '') AS language,
+        SELECT id, A.uri, {reference} AS reference, coalesce({language}, '') AS language,
             {first.replace("{}", "audio")}.duration_s AS duration_s, {first.replace("{}", "audio")} AS audio,
             {first.replace("{}", "extra")} AS extra, A.offset_s, A.channel{fields}
         FROM known_A AS A{of_all} LEFT JOIN given AS g USING (id)

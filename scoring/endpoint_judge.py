@@ -3,7 +3,6 @@
 from model.endpoint import Endpoint, find_endpoint
 from model.endpoint_client import EndpointClient
 from schemas.errors import JobError
-from schemas.job import JobOptions
 from scoring.judge import ASKED_AT_A_TIME
 
 # What the published protocol lets the judge say (score_chat.py). It samples, at temperatures of 1 and 2; here the judge
@@ -26,8 +25,8 @@ class EndpointJudge:
         return self._client.chat([{"role": "user", "content": prompt}], MAX_TOKENS).text
 
 
-def find_judge(name: str, options: JobOptions) -> EndpointJudge:
-    """The judge of --judge, URL#MODEL; it is asked for an answer.
+def find_judge(name: str, timeout_s: float) -> EndpointJudge:
+    """The judge of --judge, URL#MODEL; it is asked for an answer, and has `timeout_s` for each.
 
     Raises:
         JobError: it is none.
@@ -35,6 +34,6 @@ def find_judge(name: str, options: JobOptions) -> EndpointJudge:
     endpoint = find_endpoint(name, "--judge")
     if endpoint.protocol != "chat":
         raise JobError(f"--judge={name} transcribes; a judge reads and writes: name …/v1/chat/completions#MODEL")
-    judge = EndpointJudge(endpoint, options.endpoint_timeout_s)
+    judge = EndpointJudge(endpoint, timeout_s)
     judge.check()
     return judge

@@ -83,6 +83,8 @@ def _score(
         breakdown.add([row[len(Pair.__slots__) :] for row in rows])
         failed += [pair.failed for pair in pairs]
         worst = _worst(worst, bad, pairs, options.worst)
+    if not failed:
+        raise _no_pairs(database, output, task, column, options)
     answered = 1.0 - np.array(failed, np.float64)
     return TaskScores(
         task=task.name,
@@ -99,6 +101,21 @@ def _score(
         worst=tuple(_shown(badness, pair, kind, normalizer) for badness, pair in worst),
         **_left_out(database, column),
         **_details(database, measure, task),
+    )
+
+
+def _no_pairs(
+    database: duckdb.DuckDBPyConnection,
+    output: Output,
+    task: AnsweredTask,
+    column: ReferenceColumn,
+    options: EvaluateOptions,
+) -> JobError:
+    lacking = _left_out(database, column)
+    ids = [", ".join(lacking[name].first) for name in ("unanswered", "missing")]
+    return JobError(
+        f"{options.references} has references of {task.name} for {ids[0]}, but {output.store.root} has answers for"
+        f" {ids[1] or 'nothing'}: ids are what they are matched by; name the column that has them (--columns id=…)"
     )
 
 

@@ -111,7 +111,10 @@ class LabelMatches:
 
     def kappa(self) -> float:
         """Cohen's kappa: the agreement beyond what chance would bring; NaN where there is but one label."""
-        return float(cohen_kappa_score(*self._rows()))
+        references, hypotheses = self._rows()
+        if len(np.union1d(references, hypotheses)) < 2:
+            return float("nan")
+        return float(cohen_kappa_score(references, hypotheses))
 
     def calibration(self) -> Calibration | None:
         """None where no answer has a score."""

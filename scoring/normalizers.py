@@ -3,8 +3,9 @@
 The published evaluation of Qwen2-Audio (eval_audio/evaluate_asr.py) is followed: tags such as <|en|> go first; English
 is normalised by Whisper's English normaliser and then by its basic one, from the package that it imports
 (whisper-normalizer); Chinese and Cantonese are compared by characters, Cantonese after conversion to simplified ones
-(zhconv). One thing differs: it spells digits in Chinese texts out (speechio's cn_tn.py, of which there is no release).
-Here digits stay digits, so that 100 and 一百 are different.
+(zhconv). One thing differs: it spells digits in Chinese texts out (speechio's cn_tn.py, of which there is no release;
+cn2an, which is kept, spells 11 of 28 texts otherwise, 1500米 and 编号27149 among them). Here digits stay digits, so
+that 100 and 一百 are different.
 """
 
 import functools

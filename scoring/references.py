@@ -122,9 +122,16 @@ def find_column(
     Args:
         tasks: all of the output.
         chosen: COLUMN for every task, TASK=COLUMN for one.
+
+    Raises:
+        JobError: one of them is for a task that the output does not have.
     """
     pairs = [entry.rpartition("=") for entry in chosen]
     of_task = {task: column for task, _, column in pairs}
+    names = [known.name for known in tasks]
+    for entry, (of, _, _) in zip(chosen, pairs, strict=True):
+        if of and of not in names:
+            raise JobError(f"--reference_column={entry} does not work: the output answers {', '.join(names)}, not {of}")
     if column := of_task.get(task.name, of_task.get("")):
         expression = "g.reference" if column == "reference" else f"g.extra[{quoted(column)}]"
         there = _count(database, name, f"{expression} IS NOT NULL")
@@ -173,10 +180,10 @@ def load_given(
     return tuple(notes)
 
 
-def language_expression(task: AnsweredTask, output: Output, options: EvaluateOptions) -> str:
-    """The language of a row's reference in SQL, over a row of answers `r` and a row of references `g`."""
+def language_expression(task: AnsweredTask, output: Output, options: EvaluateOptions, row: str = "r") -> str:
+    """The language of a row's reference in SQL, over a row of answers `row` and a row of references `g`."""
     if options.language or output.language:
         known = quoted(options.language or output.language)
         return known if options.language else f"coalesce(g.language, {known})"
-    answered = f"r.{task.name}.language" if task.answer == "transcript" and not task.target_language else "NULL"
+    answered = f"{row}.{task.name}.language" if task.answer == "transcript" and not task.target_language else "NULL"
     return f"coalesce(g.language, {answered}, '')"

@@ -33,7 +33,7 @@ class TextOverlap:
         try:
             bleu = BLEU(tokenize=tokenizer, force=True)
         except RuntimeError as error:  # what it raises for a tokenizer without its dictionary
-            raise JobError(f"BLEU of {language} needs {tokenizer}: pip install 'sacrebleu[ja]' ({error})") from error
+            raise JobError(f"BLEU of {language} needs {tokenizer}: pip install 'sacrebleu[ja]'") from error
         self._metrics = {"bleu": _Sums(bleu), "chrf": _Sums(CHRF())}
 
     def add(self, pairs: Sequence[Pair]) -> list[float]:
@@ -42,7 +42,12 @@ class TextOverlap:
         for metric in self._metrics.values():
             metric.add(hypotheses, references)
         chrf = self._metrics["chrf"]
-        return [100.0 - chrf.score(row) for row in chrf.rows()[-len(pairs) :]] if pairs else []
+        rows = chrf.rows()[-len(pairs) :] if pairs else ()
+        # chrF gives two empty texts 0.
+        return [
+            0.0 if pair.hypothesis == pair.reference else 100.0 - chrf.score(row)
+            for pair, row in zip(pairs, rows, strict=True)
+        ]
 
     def figures(self, weights: np.ndarray) -> Mapping[str, float]:
         there = bool(weights.any())

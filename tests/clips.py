@@ -22,6 +22,11 @@ def make_samples(seconds: float, seed: int) -> np.ndarray:
     return np.asarray(levels @ np.stack([sweep, tone, noise]), np.float32)
 
 
+def clips_of(lengths_s: Sequence[float]) -> list[Clip]:
+    """Clips of these lengths, known by their numbers."""
+    return [clip_of(make_samples(seconds, seed), str(seed)) for seed, seconds in enumerate(lengths_s)]
+
+
 def clip_of(samples: np.ndarray, id: str = "x", speech: Sequence[bool] = (True,), **fields: str | float) -> Clip:
     """A clip of as many segments of like length as `speech` has entries: whether somebody speaks in them."""
     bounds = np.linspace(0, len(samples), len(speech) + 1).astype(int).tolist()

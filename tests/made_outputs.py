@@ -34,7 +34,7 @@ class Row:
     language: str = "en"
     extra: Mapping[str, str] = field(default_factory=dict)
     duration_s: float = 3.0
-    score: float = 0.75
+    score: float | None = 0.75  # of a label; None as of a server that tells no likelihoods
     uri: str = ""
 
 
@@ -74,6 +74,8 @@ def _answer(row: Row, task: Task, said: str) -> Answer:
         return Transcript(said, row.language, -0.5, flags=("empty",) if not said else ())
     if task.answer == "text":
         return TextAnswer(said, "?", -0.5)
+    if row.score is None:
+        return LabelAnswer(said, None, (), None)
     rest = (1 - row.score) / (len(task.labels) - 1)
     scores = tuple(LabelScore(label, row.score if label == said else rest) for label in task.labels)
     return LabelAnswer(said, row.score, scores, -0.5)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -50,6 +50,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     type: str = JSON
     stalls: bool = False  # until the client hangs up
+    drip_s: float = 0.0  # from one byte to the next, those of the status line too
 
 
 def said(text: str | None, finish_reason: str = "stop", logprobs: Any = None, **message: Any) -> Answer:
@@ -67,6 +68,7 @@ def page(status: int = 200) -> Answer:
 
 
 STALL = Answer(b"", stalls=True)
+CUT = Answer(b'{"text": "cut', headers={"Content-Length": "100", "Connection": "close"})
 
 
 def tokens_of(*places: Sequence[tuple[str, float]]) -> Any:
@@ -167,6 +169,20 @@ def _samples(wav: bytes) -> np.ndarray:
     return np.asarray(samples)
 
 
+class _Dripping(io.BufferedIOBase):
+    """Writes a byte at a time; when the server stops, no more."""
+
+    def __init__(self, file: BinaryIO, drip_s: float, stopped: threading.Event):
+        self._file, self._drip_s, self._stopped = file, drip_s, stopped
+
+    def write(self, content: Any) -> int:
+        for byte in content:
+            if self._stopped.wait(self._drip_s):
+                break
+            self._file.write(bytes([byte]))
+        return len(content)
+
+
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"  # connections live on, as those of real servers
@@ -175,6 +191,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:  # http.server's names
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             answer = server.answer(_request(self.path, self.headers, body))
+            if answer.drip_s:
+                self.wfile = _Dripping(self.wfile, answer.drip_s, server.stopped)
             with contextlib.suppress(ConnectionError):  # of a client that has not waited
                 self.send_response(answer.status)
                 headers = {"Content-Type": answer.type, "Content-Length": str(len(answer.body)), **answer.headers}

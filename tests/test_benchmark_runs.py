@@ -136,7 +136,8 @@ def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path: Path) -> Non
     data = miniature.make_air_bench(tmp_path / "data", rows)
     (data / "Chat/sound_generation_QA_fisher/3.wav").unlink()
     with judging(by_order) as server:
-        scores = run("air-bench-sound", data, tmp_path / "out", server.name, max_failure_ratio=1.0)
+        options: dict[str, Any] = {"max_failure_ratio": 1.0, "endpoint_timeout_s": 30.0}  # the latter of the judge
+        scores = run("air-bench-sound", data, tmp_path / "out", server.name, **options)
         assert len(server.prompts) == 4
         again = run("air-bench-sound", data, tmp_path / "out", server.name, max_failure_ratio=1.0)
         assert len(server.prompts) == 4, "nothing was asked twice"
@@ -231,3 +232,6 @@ def test_an_output_keeps_to_one_set(tmp_path: Path) -> None:
     assert "manifest.jsonl is of other data than vocalsound-test is now; choose another output folder" in said
     moved = data.rename(tmp_path / "moved")
     assert run("vocalsound-test", moved, tmp_path / "out").scored == 1, "the same set, elsewhere"
+    (tmp_path / "out" / "benchmark.json").unlink()
+    (tmp_path / "out" / "benchmark.json").mkdir()
+    assert "out cannot be used: " in refusal("vocalsound-test", moved, tmp_path / "out")

@@ -159,6 +159,13 @@ def test_a_regression_is_no_classifier(folder: Path, changes: dict[str, Any], wo
         check(folder / "classifier", task=("emotion",))
 
 
+@pytest.mark.parametrize("named", [{"a": "neu", "b": "hap"}, ["neu", "hap"], "neu"])
+def test_labels_that_are_not_named_by_number_are_refused(folder: Path, named: Any) -> None:
+    edit_json(folder / "classifier" / "config.json", id2label=named)
+    with pytest.raises(JobError, match=r"config\.json names no labels by number in id2label; get the file as it was"):
+        check(folder / "classifier", task=("emotion",))
+
+
 def test_labels_that_share_nothing_are_refused_with_both_lists_and_what_to_do(written: Path) -> None:
     words = (
         "task vocal_sound has the labels Laughter, .*, model .* has neu, hap, ang, sad, and none is the same; say which"

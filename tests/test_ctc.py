@@ -23,7 +23,7 @@ from model.ctc_text import choose_language
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
-from tests.clips import clip_of, make_samples
+from tests.clips import clip_of, clips_of, make_samples
 from tests.qwen2_audio_reference import TASKS
 from tests.small_encoders import write_ctc, write_mms
 
@@ -69,7 +69,7 @@ def pipeline_of(folder: Path) -> AutomaticSpeechRecognitionPipeline:
 
 
 def make_clips() -> list[Clip]:
-    return [clip_of(make_samples(seconds, seed), str(seed)) for seed, seconds in enumerate(SECONDS)]
+    return clips_of(SECONDS)
 
 
 UNMASKING = ("wav2vec2", "wav2vec2 base", "wavlm")  # of these, some checkpoints' feature extractors make no masks

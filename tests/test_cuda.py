@@ -15,7 +15,7 @@ from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import Answers, Clip
 from schemas.tasks import new_task
-from tests.clips import clip_of, make_samples
+from tests.clips import clips_of
 from tests.jobs import same
 from tests.small_audio_models import WRITERS, write_small
 from tests.small_clap import write_clap
@@ -73,7 +73,7 @@ def as_json(answers: Answers) -> dict[str, Any]:
 def test_answers_in_32_bits_are_those_of_the_cpu(name: str, tmp_path: Path) -> None:
     write, asked = MODELS[name]
     write(tmp_path)
-    clips = [clip_of(make_samples(seconds, seed), str(seed)) for seed, seconds in enumerate(SECONDS)]
+    clips = clips_of(SECONDS)
     here = answers(tmp_path, clips, asked, device="cpu", model_threads=4)
     there = answers(tmp_path, clips, asked, device="cuda", compute_type="float32")
     assert len(here) == len(there) == len(clips)
@@ -86,5 +86,5 @@ def test_answers_in_32_bits_are_those_of_the_cpu(name: str, tmp_path: Path) -> N
 def test_every_engine_answers_in_its_default_numbers(name: str, tmp_path: Path) -> None:
     write, asked = MODELS[name]
     write(tmp_path)
-    clips = [clip_of(make_samples(seconds, seed), str(seed)) for seed, seconds in enumerate(SECONDS)]
+    clips = clips_of(SECONDS)
     assert len(answers(tmp_path, clips, asked)) == len(clips)

@@ -105,6 +105,18 @@ def test_f1_is_scikit_learn_s_over_the_labels_of_the_references(rows):
         assert figures[f"{name}_f1"] == pytest.approx(direct)
 
 
+def test_texts_that_are_the_same_differ_in_nothing_and_two_empty_ones_neither():
+    texts = ["", " ", "a dog", "一", "..."]
+    assert TextOverlap("en").add([Pair(text, text, text) for text in texts]) == [0.0] * len(texts)
+    assert TextOverlap("en").add([Pair("a", "a dog", "")]) == [100.0]
+
+
+def test_agreement_on_one_label_is_no_kappa_and_no_warning(recwarn):
+    measure = LabelMatches()
+    measure.add([Pair(str(n), "joy", "joy") for n in range(3)])
+    assert np.isnan(measure.kappa()) and not recwarn.list
+
+
 def test_a_score_on_a_bound_belongs_to_the_bin_below_it_as_published():
     measure = LabelMatches()
     scores = (1.0, 0.2, 0.0, None)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.endpoint import find_endpoint
-from model.source import check_options, check_source, open_source
+from model.source import check_options, check_source, find_source, open_source
 from model.wav_file import wav_of
 from schemas.errors import JobError, MachineError, RowError
 from schemas.job import JobOptions
@@ -223,3 +223,13 @@ def test_a_job_that_no_server_could_do_is_refused_without_asking_it(server: Serv
         with pytest.raises(JobError, match="does not work: http://"):
             check_options([find_endpoint(server.chat)], JobOptions(**option))  # type: ignore[arg-type]
     assert server.asked == []
+
+
+@pytest.mark.parametrize("option", [{"endpoint_requests": 3}, {"endpoint_timeout_s": 5.0}])
+def test_options_of_endpoints_are_refused_where_no_model_is_served(server: Server, option: dict[str, float]) -> None:
+    (name, value), *_ = option.items()
+    options = JobOptions(**option)  # type: ignore[arg-type]
+    tiny = find_source("whisper-tiny.en")
+    with pytest.raises(JobError, match=rf"--{name}={value} does not work: whisper-tiny.en is not served by an end"):
+        check_options([tiny], options)
+    check_options([tiny, find_endpoint(server.chat)], options)

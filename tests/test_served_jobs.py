@@ -56,11 +56,15 @@ def questions(server: Server) -> list[Asked]:
     return [asked for asked in server.asked if asked.path != "/models"]
 
 
-def test_a_job_whose_server_gives_out_goes_on_where_it_was(server: Server, manifest: Path, tmp_path: Path) -> None:
+def test_a_job_whose_server_gives_out_goes_on_where_it_was(
+    server: Server, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output, expected = tmp_path / "out", texts(manifest)
     server.behave = in_turn(*[None] * 4, refused(429, "no more today"))
     flags = ("--shard_rows=2", "--endpoint_requests=1", "--direct_num_workers=1")
     assert main(job(server, manifest, output, *flags)) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "earmark: the server of listener is busy or down (429: no more today)"
     before = captions(output)
     assert before == {id: expected[id] for id in before} and 0 < len(before) < COUNT
     server.behave, server.asked = well, []

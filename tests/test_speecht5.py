@@ -19,12 +19,13 @@ from transformers import (
 )
 
 from model.checkpoint import find_checkpoint
-from model.source import check_options, check_source, open_source
+from model.source import open_source
 from model.speecht5 import SpeechT5, least_samples
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
-from tests.clips import clip_of, make_samples
+from tests.checked_models import check_model
+from tests.clips import clip_of, clips_of, make_samples
 from tests.small_qwen2_audio import edit_json
 
 TASKS = JobOptions().tasks()
@@ -89,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clips() -> list[Clip]:
-    return [clip_of(make_samples(seconds, seed), str(seed)) for seed, seconds in enumerate(SECONDS)]
+    return clips_of(SECONDS)
 
 
 def open_cpu(folder: Path, **options: Any) -> SpeechT5:
@@ -157,15 +158,8 @@ def test_text_that_is_cut_says_so(folder: Path, clips: list[Clip]) -> None:
     assert "truncated" in transcript.flags
 
 
-def check(folder: Path, **options: Any) -> None:
-    job = JobOptions(device="cpu", **options)
-    source = find_checkpoint(str(folder))
-    check_options([source], job)
-    check_source(source, job, job.tasks(), here=True)
-
-
 def test_the_engine_is_chosen_from_the_checkpoint(folder: Path) -> None:
-    check(folder, beam_size=2)
+    check_model(folder, beam_size=2)
     assert isinstance(open_source(find_checkpoint(str(folder)), JobOptions(device="cpu")), SpeechT5)
 
 
@@ -181,7 +175,7 @@ def test_names_of_older_files_are_known(folder: Path, clips: list[Clip], tmp_pat
         weights[name] = tensor
     assert any(name.endswith("weight_g") for name in weights)
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
-    check(tmp_path)
+    check_model(tmp_path)
     assert transcripts(open_cpu(tmp_path), clips[:1])[0] == transcripts(open_cpu(folder), clips[:1])[0]
 
 
@@ -191,10 +185,10 @@ def test_a_checkpoint_that_speaks_is_refused(tmp_path: Path) -> None:
         "it is SpeechT5ForTextToSpeech, which does another task than SpeechT5ForSpeechToText; name one of those, such"
     )
     with pytest.raises(JobError, match=words):
-        check(speaking)
+        check_model(speaking)
     edit_json(speaking / "config.json", architectures=None)
     with pytest.raises(JobError, match="tensors are in none of the weight files"):
-        check(speaking)
+        check_model(speaking)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +200,7 @@ def test_a_checkpoint_that_speaks_is_refused(tmp_path: Path) -> None:
 )
 def test_what_it_does_not_do_is_refused_before_any_work(folder: Path, options: Any, words: str) -> None:
     with pytest.raises(JobError, match=words):
-        check(folder, **options)
+        check_model(folder, **options)
 
 
 def test_a_missing_tokenizer_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -214,4 +208,4 @@ def test_a_missing_tokenizer_is_refused(folder: Path, tmp_path: Path) -> None:
         if path.name != "spm_char.model":
             (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(JobError, match=r"spm_char.model missing in .*; get the whole checkpoint"):
-        check(tmp_path)
+        check_model(tmp_path)

@@ -1,8 +1,8 @@
 """The Whisper engine of transformers against transformers' own `generate` for each clip alone, with random weights."""
 
 import json
+import shutil
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from model.by_segment import Piece
 from model.checkpoint import find_checkpoint
 from model.decode_greedily import Said
-from model.source import check_options, check_source, open_source
+from model.source import open_source
 from model.whisper_segments import Written
 from model.whisper_transformers import WhisperTransformers
-from schemas.errors import JobError, RowError
+from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
-from tests.clips import clip_of, make_samples
+from tests.checked_models import check_model
+from tests.clips import clip_of, clips_of, make_samples
 from tests.jobs import PHONE_PROMPTS, annotations, run_command, write_manifest
 from tests.small_qwen2_audio import edit_json
 from tests.small_whisper import CONTEXT_TOKENS, LANGUAGES, write_small_whisper
@@ -37,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clips() -> list[Clip]:
-    return [clip_of(make_samples(seconds, seed), str(seed)) for seed, seconds in enumerate(SECONDS)]
+    return clips_of(SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -202,99 +203,16 @@ def engine_window(piece: Piece) -> Any:
 
 
 def test_a_checkpoint_s_own_beams_are_the_default(folder: Path, clips: list[Clip], tmp_path: Path) -> None:
-    own = copied(folder, tmp_path)
+    own = shutil.copytree(folder, tmp_path / "own")
     edit_json(own / "generation_config.json", num_beams=BEAM)
     texts = [answers["translate"].text for answers in transcripts(open_cpu(own), clips)]
     assert texts == [answers["translate"].text for answers in transcripts(open_cpu(folder, beam_size=BEAM), clips)]
     assert texts != [answers["translate"].text for answers in transcripts(open_cpu(folder), clips)]
 
 
-def copied(folder: Path, place: Path) -> Path:
-    for path in folder.iterdir():
-        (place / path.name).write_bytes(path.read_bytes())
-    return place
-
-
-def check(folder: Path, **options: Any) -> None:
-    job = JobOptions(device="cpu", **options)
-    source = find_checkpoint(str(folder))
-    check_options([source], job)
-    check_source(source, job, job.tasks(), here=True)
-
-
 def test_the_engine_is_chosen_from_the_checkpoint(folder: Path) -> None:
-    check(folder, task=("transcribe", "translate"), beam_size=2, timestamps=True, language="haw")
+    check_model(folder, task=("transcribe", "translate"), beam_size=2, timestamps=True, language="haw")
     assert isinstance(open_source(find_checkpoint(str(folder)), JobOptions(device="cpu")), WhisperTransformers)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"task": ("translate",), "translate_to": "zh"}, "--translate_to=zh does not work: .* into English only"),
-        ({"task": ("caption",)}, "is Whisper, which transcribes, and translates into English; for caption name"),
-        ({"language": "fr"}, "--language=fr does not work: the model knows no language 'fr'"),
-        ({"compute_type": "int8"}, "--compute_type=int8 is none that cpu has here"),
-    ],
-)
-def test_what_whisper_does_not_do_is_refused_before_any_work(folder: Path, options: Any, words: str) -> None:
-    with pytest.raises(JobError, match=words):
-        check(folder, **options)
-
-
-def test_an_english_only_checkpoint_does_not_translate(folder: Path, tmp_path: Path) -> None:
-    english = copied(folder, tmp_path)
-    edit_json(english / "generation_config.json", is_multilingual=False, lang_to_id=None, task_to_id=None)
-    check(english)
-    with pytest.raises(JobError, match="an English-only Whisper, which transcribes and does nothing else; for trans"):
-        check(english, task=("translate",))
-
-
-def other_task(folder: Path) -> None:
-    edit_json(folder / "config.json", architectures=["WhisperForCausalLM"])
-
-
-def pickled(folder: Path) -> None:
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-
-
-def cut_short(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-4])
-
-
-def another_width(folder: Path) -> None:
-    edit_json(folder / "config.json", d_model=64)
-
-
-def more_layers(folder: Path) -> None:
-    edit_json(folder / "config.json", decoder_layers=3)
-
-
-def other_mels(folder: Path) -> None:
-    edit_json(folder / "preprocessor_config.json", feature_size=128)
-
-
-def without(name: str, folder: Path) -> None:
-    (folder / name).unlink()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (other_task, "it is WhisperForCausalLM, which does another task than WhisperForConditionalGen"),
-        (pickled, "pytorch_model.bin may hold code and is not loaded; convert it to safetensors"),
-        (cut_short, "is not a whole safetensors file"),
-        (another_width, "config.json calls for"),
-        (more_layers, "tensors are in none of the weight files"),
-        (other_mels, "makes 128 mel bands, but config.json has an encoder for 80"),
-        (partial(without, "tokenizer.json"), "vocab.json, merges.txt missing"),
-        (partial(without, "preprocessor_config.json"), "says how audio is prepared"),
-    ],
-)
-def test_a_checkpoint_that_is_not_whole_is_refused(folder: Path, tmp_path: Path, spoil: Any, words: str) -> None:
-    spoiled = copied(folder, tmp_path)
-    spoil(spoiled)
-    with pytest.raises(JobError, match=words):
-        check(spoiled)
 
 
 def test_a_job_writes_both_columns(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,16 @@
+"""Checkpoints in a folder, checked as a job checks them before any work."""
+
+from pathlib import Path
+from typing import Any
+
+from model.checkpoint import find_checkpoint
+from model.source import check_options, check_source
+from schemas.job import JobOptions
+
+
+def check_model(folder: Path, **options: Any) -> None:
+    """Raises JobError for what is wrong with the checkpoint, or with what is asked of it."""
+    job = JobOptions(device="cpu", **options)
+    source = find_checkpoint(str(folder))
+    check_options([source], job)
+    check_source(source, job, job.tasks(), here=True)
