@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
@@ -21,8 +21,14 @@ from transforms.decode_recordings import decode_requests
 from transforms.summarize import Summary
 
 
-def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequence[str]) -> int:
-    """Runs the job to its end, prints how it went, and returns the exit status.
+def annotate(
+    manifest: str,
+    output: str,
+    options: JobOptions,
+    beam_flags: Sequence[str],
+    show: Callable[[Summary, Run], None] = print_summary,
+) -> int:
+    """Runs the job to its end, shows how it went, and returns the exit status.
 
     Raises:
         JobError, MachineError: it could not run.
@@ -39,7 +45,7 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
             print(f"run {run.run_id} is planned; Dataflow starts its job {run.job_name} now")
             return 0
         summary = run_job(run, assignments, pipeline_options)
-    print_summary(summary, run)
+    show(summary, run)
     return 0 if summary.adds_up else 1
 
 

@@ -2,11 +2,11 @@
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.job_file import split_names
+from pipeline.print_json import print_json
 
 if TYPE_CHECKING:
     from scoring.options import EvaluateOptions
@@ -21,7 +21,6 @@ def add_scoring_commands(commands: Commands) -> None:
         help="score the answers of an output by their references",
         description="Scores answers: word errors of transcripts, BLEU and chrF of translations and other texts,"
         " accuracy and F1 of labels. Recordings that failed count as empty answers and as wrong labels.",
-        allow_abbrev=False,
     )
     evaluate.set_defaults(run=_evaluate, for_beam=False)
     evaluate.add_argument("output", help="folder or URL that annotate has written to")
@@ -36,7 +35,6 @@ def add_scoring_commands(commands: Commands) -> None:
         description="Compares two or more outputs, called A, B, C …, recording by recording: by their references, with"
         " paired intervals of the differences, and by each other. --keep writes the manifest of what they agree on:"
         " --keep 'wer(A, B) < 0.1'.",
-        allow_abbrev=False,
     )
     compare.set_defaults(run=_compare, for_beam=False)
     compare.add_argument("outputs", nargs="+", metavar="OUTPUT", help="folders or URLs that annotate has written to")
@@ -130,8 +128,3 @@ def evaluate_options(known: argparse.Namespace) -> "EvaluateOptions":
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return EvaluateOptions(**values, shape=job.shape())
-
-
-def print_json(found: Any) -> None:
-    """A frozen dataclass as JSON, on one line that ends."""
-    print(json.dumps(dataclasses.asdict(found), ensure_ascii=False, indent=2))
