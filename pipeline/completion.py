@@ -1,7 +1,7 @@
 """`earmark completion`: a shell's TAB completes commands, options, and the names that options take.
 
-The shell asks `earmark` itself at each TAB, so what it offers is what the installed version knows, and a job file's own
-tasks, too. Imports nothing heavy.
+The shell asks `earmark` itself at each TAB, so what it offers is what the installed version knows. Imports nothing
+heavy.
 """
 
 import argparse
@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.command_parser import commands_of
-from pipeline.job_file import read_job_file
-from schemas.errors import JobError
-from schemas.job import COMPUTE_TYPES, DEVICES, JobOptions
+from schemas.job import COMPUTE_TYPES, DEVICES
 from schemas.manifest import COLUMNS
-from schemas.tasks import LANGUAGE_NAMES
+from schemas.tasks import BUILT_IN, LANGUAGE_NAMES
 
 SHELLS = ("bash", "zsh", "fish")
 EXAMPLES = """\
@@ -58,15 +56,11 @@ def answer_shell(parser: argparse.ArgumentParser) -> None:
     argcomplete.autocomplete(parser, always_complete_options=False)
 
 
-def _tasks(prefix: str, parsed_args: argparse.Namespace, **unused: Any) -> list[str]:
-    try:
-        found = read_job_file(parsed_args.config) if getattr(parsed_args, "config", "") else {}
-    except JobError:  # which the command will say
-        found = {}
-    return _in_list(prefix, JobOptions(new_tasks=found.get("new_tasks", ())).known_tasks())
+def _tasks(prefix: str, **unused: Any) -> list[str]:
+    return _in_list(prefix, (task.name for task in BUILT_IN))
 
 
-def _models(prefix: str, parsed_args: argparse.Namespace, **unused: Any) -> list[str]:
+def _models(prefix: str, **unused: Any) -> list[str]:
     """Names and folders, for all tasks or behind TASK=."""
     from model.known_models import KNOWN_MODELS
 
