@@ -13,9 +13,9 @@ from pipeline.set_up import set_up_logging, stop_on_sigterm
 DESCRIPTION = "Labels recordings: a manifest in, Parquet out. Start it again to go on."
 EXAMPLES = """\
 examples:
-  earmark annotate calls.jsonl labels --model openai/whisper-large-v3 --limit 100
-  earmark annotate 'calls/*.wav' labels --task caption,emotion --model ./qwen2-audio
-  earmark annotate gs://b/m.jsonl gs://b/labels --config job.yaml --runner=DataflowRunner
+  earmark annotate calls.jsonl labels --model openai/whisper-large-v3 --limit 9
+  earmark annotate 'calls/*.wav' labels --task caption --model ./qwen2-audio
+  earmark annotate gs://b/m.csv gs://b/out --config job.yaml --runner=FlinkRunner
 
 Options of Beam's runners, such as --runner, are passed on to them."""
 

@@ -25,11 +25,11 @@ EXAMPLES = """\
 examples:
   earmark tasks                      # what can be asked
   earmark plan calls.jsonl           # what a run would do
-  earmark annotate calls.jsonl labels --model openai/whisper-large-v3 --limit 100
+  earmark annotate calls.jsonl labels --model openai/whisper-large-v3 --limit 9
   earmark evaluate labels            # word errors, where there are references
 
 Commands that print figures take --json. Colours go by NO_COLOR and FORCE_COLOR.
-Status: 0 done, 1 could not (a line on stderr says why), 2 wrong command, 130 stopped."""
+Status: 0 done, 1 could not (stderr says why), 2 wrong command, 130 stopped."""
 
 # What a write to standard output raises when that is a closed pipe or a full disk; commands name other files' errors.
 UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

@@ -42,13 +42,11 @@ class CommandParser(argparse.ArgumentParser):
     def hide(self, names: Collection[str]) -> None:
         """Leaves options out of --help, so that it fits a screen, and adds --help_all, which shows them, too."""
         self.formatter_class = functools.partial(CommandHelp, hidden=names)
-        words = (self._word(action) for action in self._get_positional_actions())
+        words = [
+            f"[{one.dest}]" if one.nargs == argparse.OPTIONAL else one.dest for one in self._get_positional_actions()
+        ]
         self.usage = f"{self.prog} {' '.join(words)} [OPTION…]"
         self.add_argument("--help_all", action=_HelpAll, nargs=0, help="show every option and exit")
-
-    def _word(self, action: argparse.Action) -> str:
-        name = action.dest.upper()
-        return f"[{name}]" if action.nargs == argparse.OPTIONAL else name
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.print_json import print_json
+from pipeline.scoring_commands import print_json
 from pipeline.set_up import set_up_logging, stop_on_sigterm
 
 

@@ -2,11 +2,11 @@
 
 import argparse
 import dataclasses
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.job_file import split_names
-from pipeline.print_json import print_json
 
 if TYPE_CHECKING:
     from scoring.options import EvaluateOptions
@@ -128,3 +128,8 @@ def evaluate_options(known: argparse.Namespace) -> "EvaluateOptions":
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return EvaluateOptions(**values, shape=job.shape())
+
+
+def print_json(found: Any, file: TextIO | None = None) -> None:
+    """A frozen dataclass, or a list or mapping of what JSON can say, as JSON whose last line ends."""
+    print(json.dumps(found, default=dataclasses.asdict, ensure_ascii=False, indent=2), file=file)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.job_flags import add_config, merge_options
-from pipeline.print_json import print_json
+from pipeline.scoring_commands import print_json
 from schemas.tasks import Task
 
 

@@ -22,7 +22,7 @@ from rich.table import Table
 from pipeline.consoles import console, errors, is_terminal
 from pipeline.launch import Run
 from pipeline.plan import Plan
-from pipeline.print_json import print_json
+from pipeline.scoring_commands import print_json
 from transforms.counters import Counters
 from transforms.output_store import FAILURES_PATH
 from transforms.summarize import Summary
