@@ -15,7 +15,7 @@ EXAMPLES = """\
 examples:
   earmark annotate calls.jsonl labels --model openai/whisper-large-v3 --limit 9
   earmark annotate 'calls/*.wav' labels --task caption --model ./qwen2-audio
-  earmark annotate gs://b/m.csv gs://b/out --config job.yaml --runner=FlinkRunner
+  earmark annotate calls.csv gs://b/out --config job.yaml --runner=FlinkRunner
 
 Options of Beam's runners, such as --runner, are passed on to them."""
 
