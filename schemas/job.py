@@ -182,6 +182,8 @@ def _check_columns(pairs: Sequence[str]) -> None:
     names = []
     for pair in pairs:
         name, _, column = pair.partition("=")
-        _check(name in COLUMNS and bool(column), "columns", pair, f"write NAME=COLUMN, NAME of {', '.join(COLUMNS)}")
+        remedy = f"write NAME=COLUMN, NAME of {', '.join(COLUMNS)}"
+        _check(bool(column), "columns", pair, remedy)
+        _check(name in COLUMNS, "columns", pair, f"{remedy}{suggest(name, COLUMNS)}")
         names.append(name)
     _check(len(set(names)) == len(names), "columns", ",".join(pairs), "name one column for each")

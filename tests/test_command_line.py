@@ -13,10 +13,7 @@ import pytest
 from pipeline.cli import build_parser, main
 from pipeline.command_parser import commands_of, options_of
 from pipeline.job_flags import EVERYDAY, FLAGS, GROUPS
-from schemas.errors import JobError
-from schemas.job import JobOptions
 from scoring.benchmarks import benchmarks
-from scoring.normalizers import find_normalizer
 from tests.jobs import command_line, run_command, write_manifest, write_tone
 from tests.made_outputs import Row, write_output
 
@@ -76,44 +73,6 @@ def test_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str])
     status, out, _ = said_by(["--version"], capsys)
     assert status == 0
     assert re.fullmatch(r"earmark \d+\.\d+\.\d+\S*\n", out)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["anotate", "m.jsonl", "out"], "there is no 'anotate'; did you mean annotate?"),
-        (["sing"], "there is no 'sing'; choose from annotate, plan"),
-        (["--versoin"], "there is no option --versoin; did you mean --version?"),
-        (["plan", "m.jsonl", "--lmit=3"], "there is no option --lmit; did you mean --limit?"),
-        (["completion", "bsh"], "argument shell: there is no 'bsh'; did you mean bash?"),
-        (["annotate", "m.jsonl", "out", "--direct-num-workers=1"], "did you mean --direct_num_workers?"),
-    ],
-)
-def test_a_misspelt_word_is_answered_with_what_was_meant(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, out, err = said_by(arguments, capsys)
-    assert (status, out) == (2, "")
-    assert words in err
-    assert len(err.splitlines()) == 2
-
-
-@pytest.mark.parametrize(
-    ("option", "words"),
-    [
-        ({"task": ("transcibe",)}, r"did you mean transcribe\?$"),
-        ({"device": "cudda"}, r"--device=cudda .* choose from auto, cpu, cuda; did you mean cuda\?$"),
-        ({"compute_type": "bfloat61"}, r"; did you mean bfloat16\?$"),
-    ],
-)
-def test_a_misspelt_value_is_answered_with_what_was_meant(option: dict[str, object], words: str) -> None:
-    with pytest.raises(JobError, match=words):
-        JobOptions(**option).check()  # type: ignore[arg-type]
-
-
-def test_a_misspelt_normalizer_is_answered_with_what_was_meant() -> None:
-    with pytest.raises(JobError, match=r"did you mean whisper-english\?$"):
-        find_normalizer("whisper-englisch")
 
 
 def test_hyphens_in_options_are_as_good_as_underscores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +157,20 @@ def test_a_piped_table_loses_nothing() -> None:
     lines = ended.stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(benchmarks())
     assert all(one.source in line for one, line in zip(benchmarks().values(), lines[1:], strict=True))
+
+
+def test_what_is_logged_goes_above_the_bar() -> None:
+    code = """if True:
+        import logging, rich.progress, rich.console
+        from pipeline.set_up import set_up_logging
+        set_up_logging(False)
+        console = rich.console.Console(stderr=True, force_terminal=True, width=60)
+        with rich.progress.Progress(console=console, auto_refresh=False) as bar:
+            bar.add_task("annotating")
+            bar.refresh()
+            logging.getLogger("earmark").warning("a file is left out")"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert "\x1b[2Ka file is left out\n" in ended.stderr
 
 
 @pytest.mark.parametrize("command", [["tasks"], ["tasks", "--json"], ["completion", "zsh"]])
