@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.annotate_command import DESCRIPTION, add_annotate_command
 from pipeline.benchmark_command import add_benchmark_command
-from pipeline.command_parser import CommandParser, commands_of, options_of, with_underscores
+from pipeline.command_parser import CommandParser, options_of, with_underscores
 from pipeline.compact_command import add_compact_commands
 from pipeline.completion import add_completion_command, answer_shell
 from pipeline.job_flags import FLAGS, add_config, add_job_flags, merge_options
@@ -82,7 +82,7 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
     """Runs the function of the command: `run(known, rest)`, where `rest` is what Beam's runners are to understand."""
     parser = build_parser()
     answer_shell(parser)
-    arguments = with_underscores(arguments, {name for command in commands_of(parser) for name in options_of(command)})
+    arguments = with_underscores(arguments)
     known, rest = parser.parse_known_args(["benchmark", "--list"] if arguments == ["benchmark"] else arguments)
     if known.command is None:
         _refuse(rest, parser, options_of(parser))

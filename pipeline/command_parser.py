@@ -71,13 +71,15 @@ def options_of(parser: argparse.ArgumentParser) -> list[str]:
     return list(parser._option_string_actions)
 
 
-def with_underscores(arguments: Sequence[str], options: Collection[str]) -> list[str]:
-    """The arguments with --batch-s spelt --batch_s, where that is one of the options; Beam has some with hyphens."""
-    return [_with_underscores(argument, options) for argument in arguments]
+def with_underscores(arguments: Sequence[str]) -> list[str]:
+    """The arguments with --batch-s spelt --batch_s, as every option of earmark and Beam can be."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return [*map(_with_underscores, arguments[:end]), *arguments[end:]]
 
 
-def _with_underscores(argument: str, options: Collection[str]) -> str:
+def _with_underscores(argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
     name, equals, value = argument.partition("=")
     no = "--no-" if name.startswith("--no-") else "--"  # --no-timestamps is how argparse spells it
-    spelt = no + name.removeprefix(no).replace("-", "_")
-    return spelt + equals + value if name.startswith("--") and spelt in options else argument
+    return no + name.removeprefix(no).replace("-", "_") + equals + value

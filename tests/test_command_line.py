@@ -81,9 +81,17 @@ def test_hyphens_in_options_are_as_good_as_underscores(tmp_path: Path, capsys: p
     assert "--batch_s=10.0 does not work: give at least 30" in capsys.readouterr().err
 
 
-def test_options_of_beam_keep_their_hyphens(capsys: pytest.CaptureFixture[str]) -> None:
-    assert said_by(["annotate", "m.jsonl", "out", "--job-server-timeout=5"], capsys)[0] == 1
-    assert "no model is named" in said_by(["annotate", "m.jsonl", "out", "--job-server-timeout=5"], capsys)[2]
+def test_hyphens_in_options_of_beam_are_understood_too(capsys: pytest.CaptureFixture[str]) -> None:
+    beam = ["--job-server-timeout=5", "--direct-num-workers", "2"]
+    assert main(["annotate", "m.jsonl", "out", *beam]) == 1
+    assert capsys.readouterr().err.startswith("earmark: no model is named")
+
+
+def test_hyphens_of_values_and_words_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "no-such.jsonl", "--audio-root=/no-where"]) == 1
+    assert "--audio_root=/no-where does not work" in capsys.readouterr().err
+    assert main(["plan", "--", "--no-such.jsonl"]) == 1
+    assert "there is no manifest --no-such.jsonl" in capsys.readouterr().err
 
 
 def test_json_is_all_that_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,19 +181,26 @@ def test_what_is_logged_goes_above_the_bar() -> None:
     assert "\x1b[2Ka file is left out\n" in ended.stderr
 
 
-@pytest.mark.parametrize("command", [["tasks"], ["tasks", "--json"], ["completion", "zsh"]])
-def test_a_reader_that_has_enough_is_no_accident(command: list[str]) -> None:
+def one_part(folder: Path) -> str:
+    """An output whose list of parts is so short that it is written when the command ends."""
+    return write_output(folder, [Row("r", {"transcribe": "yes"})]).root
+
+
+@pytest.mark.parametrize("command", ["tasks", "tasks --json", "completion zsh", "parts"])
+def test_a_reader_that_has_enough_is_no_accident(command: str, tmp_path: Path) -> None:
+    words = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
-        ended = subprocess.run(command_line(*command), stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60)
+        ended = subprocess.run(command_line(*words), stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (1, "")
 
 
-@pytest.mark.parametrize("command", [["tasks"], ["tasks", "--json"]])
-def test_an_output_that_takes_nothing_is_said_in_one_line(command: list[str]) -> None:
+@pytest.mark.parametrize("command", ["tasks", "tasks --json", "parts"])
+def test_an_output_that_takes_nothing_is_said_in_one_line(command: str, tmp_path: Path) -> None:
+    words = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
     with open("/dev/full", "wb") as full:
-        ended = subprocess.run(command_line(*command), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        ended = subprocess.run(command_line(*words), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     told = "earmark: what was to be printed cannot be written: No space left on device\n"
     assert (ended.returncode, ended.stderr) == (1, told)
 

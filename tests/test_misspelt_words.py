@@ -22,7 +22,7 @@ from scoring.normalizers import find_normalizer
         (["--versoin"], "there is no option --versoin; did you mean --version?"),
         (["plan", "m.jsonl", "--lmit=3"], "there is no option --lmit; did you mean --limit?"),
         (["completion", "bsh"], "argument shell: there is no 'bsh'; did you mean bash?"),
-        (["annotate", "m.jsonl", "out", "--direct-num-workers=1"], "did you mean --direct_num_workers?"),
+        (["annotate", "m.jsonl", "out", "--direct-num-worker=1"], "did you mean --direct_num_workers?"),
     ],
 )
 def test_a_misspelt_word_is_answered_with_what_was_meant(
