@@ -17,7 +17,9 @@ from scoring.benchmarks import benchmarks
 from tests.jobs import command_line, run_command, write_manifest, write_tone
 from tests.made_outputs import Row, write_output
 
-PLAIN = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+# The environment without what changes how a program prints.
+CHANGERS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONUNBUFFERED")
+PLAIN = {name: value for name, value in os.environ.items() if name not in CHANGERS}
 HEAVY = {"apache_beam", "torch", "transformers", "librosa", "pyarrow", "duckdb", "rich"}
 
 
@@ -192,7 +194,9 @@ def test_a_reader_that_has_enough_is_no_accident(command: str, tmp_path: Path) -
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
-        ended = subprocess.run(command_line(*words), stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60)
+        ended = subprocess.run(
+            command_line(*words), stdout=pipe, stderr=subprocess.PIPE, env=PLAIN, text=True, timeout=60
+        )
     assert (ended.returncode, ended.stderr) == (1, "")
 
 
@@ -200,7 +204,9 @@ def test_a_reader_that_has_enough_is_no_accident(command: str, tmp_path: Path) -
 def test_an_output_that_takes_nothing_is_said_in_one_line(command: str, tmp_path: Path) -> None:
     words = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
     with open("/dev/full", "wb") as full:
-        ended = subprocess.run(command_line(*words), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        ended = subprocess.run(
+            command_line(*words), stdout=full, stderr=subprocess.PIPE, env=PLAIN, text=True, timeout=60
+        )
     told = "earmark: what was to be printed cannot be written: No space left on device\n"
     assert (ended.returncode, ended.stderr) == (1, told)
 
