@@ -13,6 +13,7 @@ setup(
     entry_points={"console_scripts": ["earmark = pipeline.cli:main"]},
     install_requires=[
         "apache-beam[gcp]>=2.77,<3",  # the pipeline, its runners, Dataflow
+        "argcomplete>=3.7",  # completes words in bash, zsh and fish
         "av>=18",  # FFmpeg: every format that libsndfile does not read
         "ctranslate2>=4.8",  # Whisper inference in faster-whisper's format
         "duckdb>=2",  # answers, references and failures side by side, and the conditions of `earmark compare`

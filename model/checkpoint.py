@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model.checkpoint_files import FILES, folder_digest
+from model.known_models import suggest_folder, suggest_model
 from schemas.errors import JobError, MachineError
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
@@ -78,6 +79,7 @@ def find_checkpoint(name: str) -> Checkpoint:
         return _from_hub(name, name)
     raise JobError(
         f"--model={name} is neither a folder nor a hub id (owner/name, owner/name@revision) nor an object store's URL"
+        f"{suggest_model(name)}"
     )
 
 
@@ -149,14 +151,22 @@ def _from_hub(name: str, pinned: str) -> Checkpoint:
     """`pinned`: the hub id with the revision to take; without one, the current commit."""
     import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     repository, _, revision = pinned.partition("@")
     try:
         folder = snapshot_download(repository, revision=revision or None, allow_patterns=list(FILES))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise JobError(f"--model={name} could not be had from the hub ({reason}); is there a folder of it?") from error
+        # Only where the hub has none of that name is another name what was meant.
+        meant = suggest_model(name) if isinstance(error, RepositoryNotFoundError) else suggest_folder(name)
+        told = meant or "; is there a folder of it?"
+        raise JobError(f"--model={name} could not be had from the hub ({reason}){told}") from error
     if not Path(folder).is_dir():
         raise JobError(f"--model={name}: the hub's repository holds none of the files of a model ({', '.join(FILES)})")
     return Checkpoint(name, folder, f"{repository}@{Path(folder).name}")  # the folder's name is the commit

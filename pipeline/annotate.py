@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
@@ -23,8 +23,14 @@ from transforms.summarize import Summary
 STAGE = re.compile(r" \[while running .*$")  # what Beam adds to an error's words
 
 
-def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequence[str]) -> int:
-    """Runs the job to its end, prints how it went, and returns the exit status.
+def annotate(
+    manifest: str,
+    output: str,
+    options: JobOptions,
+    beam_flags: Sequence[str],
+    show: Callable[[Summary, Run], None] = print_summary,
+) -> int:
+    """Runs the job to its end, shows how it went, and returns the exit status.
 
     Raises:
         JobError, MachineError: it could not run.
@@ -41,7 +47,7 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
             print(f"run {run.run_id} is planned; Dataflow starts its job {run.job_name} now")
             return 0
         summary = run_job(run, assignments, pipeline_options)
-    print_summary(summary, run)
+    show(summary, run)
     return 0 if summary.adds_up else 1
 
 

@@ -21,7 +21,6 @@ def add_benchmark_command(commands: Any) -> None:
         description="Annotates the recordings of a published benchmark as `earmark annotate` does, scores the answers"
         " as they were scored for the published table, and prints what was measured beside what was published. Start"
         " the same command again to go on. Options of Beam's runners are passed on to them.",
-        allow_abbrev=False,
     )
     command.set_defaults(run=_benchmark, for_beam=True)
     command.add_argument("name", help="of the benchmark; --list shows all")

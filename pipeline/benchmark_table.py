@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.consoles import console
 from scoring.benchmark_scores import LOWER_IS_BETTER, BenchmarkScores
 from scoring.benchmarks import Benchmark
 from scoring.judge_scores import JudgeScores
 from scoring.pairs import Figure
 from scoring.published import Published
 
-console = Console()
 WEIGHTS = {"original": "published with the original weights", "huggingface": "with the weights on the hub"}
 
 

@@ -3,21 +3,38 @@
 import argparse
 import contextlib
 import difflib
+import errno
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
+from pipeline.annotate_command import DESCRIPTION, add_annotate_command
 from pipeline.benchmark_command import add_benchmark_command
+from pipeline.command_parser import CommandParser, options_of, with_underscores
+from pipeline.compact_command import add_compact_commands
+from pipeline.completion import add_completion_command, answer_shell
 from pipeline.doctor_command import add_doctor_command
 from pipeline.inspect_command import add_inspect_command
-from pipeline.job_file import suggest
 from pipeline.job_flags import FLAGS, add_config, add_job_flags, merge_options
 from pipeline.scoring_commands import add_scoring_commands
-from pipeline.set_up import set_up_logging, stop_on_sigterm
+from pipeline.tasks_command import add_tasks_command
 from schemas.errors import JobError, MachineError
+from schemas.suggest import suggest
 
-DESCRIPTION = "Labels a corpus of recordings: a manifest in, Parquet out. Start the same command again to go on."
+EXAMPLES = """\
+examples:
+  earmark tasks                      # what can be asked
+  earmark plan calls.jsonl           # what a run would do
+  earmark annotate calls.jsonl labels --model openai/whisper-large-v3 --limit 9
+  earmark evaluate labels            # word errors, where there are references
+
+Commands that print figures take --json. Colours go by NO_COLOR and FORCE_COLOR.
+Status: 0 done, 1 could not (stderr says why), 2 wrong command, 130 stopped."""
+
+# What a write to standard output raises when that is a closed pipe or a full disk; commands name other files' errors.
+UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,11 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "--verbose" in arguments
     try:
-        return _run([argument for argument in arguments if argument != "--verbose"], verbose)
+        status = _run([argument for argument in arguments if argument != "--verbose"], verbose)
+        if sys.stdout is not None:  # closed by who started this
+            sys.stdout.flush()
+        return status
     except (JobError, MachineError) as error:
         if verbose:
             raise
         print(f"earmark: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if verbose or error.errno not in UNWRITABLE or error.filename is not None:
+            raise
+        _drop_output()
+        if not isinstance(error, BrokenPipeError):  # as of `earmark parts labels | head`, whose reader has enough
+            print(f"earmark: what was to be printed cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
         print("earmark: stopped; what is written is complete, start the same command again to go on", file=sys.stderr)
@@ -37,6 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _end_children()
         # Threads are still in the middle of their shards; the ordinary way out would wait for them, or crash on them.
         os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
+
+
+def _drop_output() -> None:
+    """Lets what is still to be printed go nowhere, so that Python does not stumble over it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_children() -> None:
@@ -51,22 +83,19 @@ def _end_children() -> None:
 def _run(arguments: Sequence[str], verbose: bool) -> int:
     """Runs the function of the command: `run(known, rest)`, where `rest` is what Beam's runners are to understand."""
     parser = build_parser()
+    answer_shell(parser)
+    arguments = with_underscores(arguments)
     known, rest = parser.parse_known_args(["benchmark", "--list"] if arguments == ["benchmark"] else arguments)
+    if known.command is None:
+        _refuse(rest, parser, options_of(parser))
+        parser.print_help(sys.stderr)
+        return 2
     known.verbose = verbose
     if known.for_beam:
         _refuse_unknown(rest, parser, known.command_parser)
     else:
-        _refuse(rest, parser, _options(known.command_parser))
+        _refuse(rest, parser, options_of(known.command_parser))
     return int(known.run(known, rest))
-
-
-def _annotate(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    options = merge_options(known)
-    set_up_logging(known.verbose)
-    from pipeline.annotate import annotate
-
-    stop_on_sigterm()
-    return annotate(known.manifest, known.output, options, rest)
 
 
 def _plan(known: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -80,72 +109,42 @@ def _plan(known: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
-def _tasks(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.terminal import print_tasks
-
-    print_tasks(merge_options(known).known_tasks().values())
-    return 0
-
-
-def _compact(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.compact import compact, print_compaction
-
-    set_up_logging(known.verbose)
-    stop_on_sigterm()
-    print_compaction(compact(known.output, known.part_mb, known.take_over))
-    return 0
-
-
-def _parts(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.compact import part_urls
-
-    print(*part_urls(known.output), sep="\n")
-    return 0
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Every command says in its defaults which function runs it, and whether it passes options on to Beam."""
-    parser = argparse.ArgumentParser(prog="earmark", description=DESCRIPTION, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    annotate = commands.add_parser(
-        "annotate",
-        help="label the recordings of a manifest",
-        description=f"{DESCRIPTION} Options of Beam's runners are passed on to them.",
-        allow_abbrev=False,
+    parser = CommandParser(
+        prog="earmark", usage="earmark COMMAND …", description=DESCRIPTION, epilog=EXAMPLES, add_help=False
     )
-    annotate.set_defaults(run=_annotate, for_beam=True)
-    annotate.add_argument("manifest", help="JSONL, CSV, TSV, Parquet or tar, a folder or glob of audio")
-    annotate.add_argument("output", help="folder or URL that the Parquet goes to")
+    parser.add_argument("-h", "--help", action="help", help="show this and exit; earmark COMMAND --help says more")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", prog="earmark")
+    add_annotate_command(commands)
     plan = commands.add_parser("plan", help="say what annotate would do, and touch nothing", allow_abbrev=False)
     plan.set_defaults(run=_plan, for_beam=False)
     plan.add_argument("manifest")
     plan.add_argument("output", nargs="?", default="", help="what is done there already is left out")
-    tasks = commands.add_parser("tasks", help="list what can be asked, and how it is asked", allow_abbrev=False)
-    tasks.set_defaults(run=_tasks, for_beam=False)
-    compact = commands.add_parser(
-        "compact", help="merge the small parts of an output into large ones", allow_abbrev=False
-    )
-    compact.set_defaults(run=_compact, for_beam=False)
-    compact.add_argument("--part_mb", type=int, default=128, help="largest part to make; parts below half are merged")
-    compact.add_argument("--take_over", action="store_true", help="take the output over from a run that has not ended")
-    parts = commands.add_parser(
-        "parts", help="list the files that hold the annotations, each row once", allow_abbrev=False
-    )
-    parts.set_defaults(run=_parts, for_beam=False)
-    for command in (compact, parts):
-        command.add_argument("output", help="folder or URL that annotate has written to")
-    for command in (annotate, plan, tasks):
-        add_config(command)
-    for command in (annotate, plan):
-        add_job_flags(command)
+    add_config(plan)
+    add_job_flags(plan)
+    add_tasks_command(commands)
+    add_compact_commands(commands)
     add_benchmark_command(commands)
     add_scoring_commands(commands)
     add_inspect_command(commands)
     add_doctor_command(commands)
+    add_completion_command(commands)
     for command in commands.choices.values():
         command.set_defaults(command_parser=command)
         command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for: it stands in the installed distribution."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *unused: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"earmark {version('earmark')}")
+        parser.exit()
 
 
 def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser, command: argparse.ArgumentParser) -> None:
@@ -158,12 +157,12 @@ def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser, comman
             options._add_argparse_args(beam)
     known, unknown = beam.parse_known_args(rest)
     if known.runner is None:
-        _refuse(unknown, parser, [*_options(command), *_options(beam)])
+        _refuse(unknown, parser, [*options_of(command), *options_of(beam)])
     else:
         ours = [f"--{field.name}" for field in FLAGS]
         names = [argument.partition("=")[0] for argument in unknown]
         close = [name for name in names if difflib.get_close_matches(name, ours, n=1, cutoff=0.8)]
-        _refuse(close, parser, _options(command))
+        _refuse(close, parser, options_of(command))
 
 
 def _refuse(unknown: Sequence[str], parser: argparse.ArgumentParser, options: list[str]) -> None:
@@ -173,10 +172,6 @@ def _refuse(unknown: Sequence[str], parser: argparse.ArgumentParser, options: li
         if name.startswith("-"):
             parser.error(f"there is no option {name}{suggest(name, options)}")
         parser.error(f"there is one argument too many: {argument}")
-
-
-def _options(parser: argparse.ArgumentParser) -> list[str]:
-    return list(parser._option_string_actions)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from time import sleep
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from pipeline.consoles import console, errors, is_terminal
 from schemas.errors import JobError
 from transforms.lease import check_lease, new_run_id, take_lease
 from transforms.merge_parts import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
@@ -116,9 +116,8 @@ def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -
 
 def _merged(store: OutputStore, small: list[str], max_bytes: int, run_id: str) -> Iterator[MergedPart]:
     """Merged parts one by one; a part that has nothing to go with is left as it is."""
-    console = Console(stderr=True)
     parts = store.read_all(small)
-    read = track(parts, "compacting", len(small), console=console, transient=True, disable=not console.is_terminal)
+    read = track(parts, "compacting", len(small), console=errors, transient=True, disable=not is_terminal(stderr=True))
     for group in group_parts((read_small(*one) for one in read), max_bytes, MAX_ENTRIES):
         if len(group) > 1:
             yield merge_parts(group, run_id)
@@ -130,7 +129,6 @@ def _about(done: Compaction) -> str:
 
 
 def print_compaction(done: Compaction) -> None:
-    console = Console()
     if not done.merged:
         console.print(f"Nothing to merge in {done.parts_before} parts.")
         return

@@ -2,7 +2,8 @@
 
 from rich.table import Table
 
-from pipeline.scoring_tables import NAMES, NONE, about_ids, console, say, shown, shown_interval
+from pipeline.consoles import console
+from pipeline.scoring_tables import NAMES, NONE, about_ids, say, shown, shown_interval
 from scoring.comparison import Agreement, Comparison, DifferentRow, Kept
 
 PADDING = (0, 2, 0, 0)

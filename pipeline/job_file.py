@@ -1,11 +1,11 @@
 """Options of a job in a YAML file, by the names that the flags have."""
 
-import difflib
 import typing
 from typing import Any
 
 from schemas.errors import JobError
 from schemas.job import JobOptions
+from schemas.suggest import suggest
 from schemas.tasks import new_task
 
 # What a job file has to give for an option of a type; YAML takes `language: no` for false.
@@ -55,9 +55,3 @@ def _value(path: str, name: str, value: Any) -> Any:
 def split_names(text: str) -> tuple[str, ...]:
     """Names that commas separate."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def suggest(name: str, known: list[str]) -> str:
-    """The end of a sentence: what of the known was meant, where something is close."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""

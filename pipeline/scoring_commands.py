@@ -5,7 +5,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.job_file import split_names
 
@@ -24,7 +24,6 @@ def add_scoring_commands(commands: Commands) -> None:
         help="score the answers of an output by their references",
         description="Scores answers: word errors of transcripts, BLEU and chrF of translations and other texts,"
         " accuracy and F1 of labels. Recordings that failed count as empty answers and as wrong labels.",
-        allow_abbrev=False,
     )
     evaluate.set_defaults(run=_evaluate, for_beam=False)
     evaluate.add_argument("output", help="folder or URL that annotate has written to")
@@ -39,7 +38,6 @@ def add_scoring_commands(commands: Commands) -> None:
         description="Compares two or more outputs, called A, B, C …, recording by recording: by their references, with"
         " paired intervals of the differences, and by each other. --keep writes the manifest of what they agree on:"
         " --keep 'wer(A, B) < 0.1'.",
-        allow_abbrev=False,
     )
     compare.set_defaults(run=_compare, for_beam=False)
     compare.add_argument("outputs", nargs="+", metavar="OUTPUT", help="folders or URLs that annotate has written to")
@@ -135,7 +133,10 @@ def evaluate_options(known: argparse.Namespace) -> "EvaluateOptions":
     return EvaluateOptions(**values, shape=job.shape())
 
 
-def print_json(found: Any) -> None:
-    """A frozen dataclass as JSON, on one line that ends. What a terminal would obey is escaped in any text."""
-    text = json.dumps(dataclasses.asdict(found), ensure_ascii=False, indent=2)
-    print(OBEYED.sub(lambda char: f"\\u{ord(char[0]):04x}", text))
+def print_json(found: Any, file: TextIO | None = None) -> None:
+    """A frozen dataclass, or a list or mapping of what JSON can say, as JSON whose last line ends.
+
+    What a terminal would obey is escaped in any text.
+    """
+    text = json.dumps(found, default=dataclasses.asdict, ensure_ascii=False, indent=2)
+    print(OBEYED.sub(lambda char: f"\\u{ord(char[0]):04x}", text), file=file)

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.consoles import console
 from scoring.comparison import Difference
 from scoring.labels import Calibration, Confusion
 from scoring.pairs import Figure
 from scoring.scores import Evaluation, Group, Ids, TaskScores, WorstRow
 from scoring.word_errors import Edits
 
-console = Console()
 # What figures are called; all but POINTS are shown as percent.
 NAMES = {
     "wer": "word error rate",

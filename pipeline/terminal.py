@@ -1,11 +1,12 @@
 """What a person sees of a run: a bar while it goes on, a table when it has ended."""
 
 import contextlib
+import dataclasses
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import TextIO
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -18,16 +19,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from pipeline.consoles import console, errors, is_terminal
 from pipeline.launch import Run
 from pipeline.plan import Plan
-from schemas.tasks import Task
+from pipeline.scoring_commands import print_json
 from transforms.counters import Counters
 from transforms.output_store import FAILURES_PATH
 from transforms.summarize import Summary
 
 REFRESH_S = 0.25
-console = Console()
-errors = Console(stderr=True)
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def show_progress(run: Run, embedded: bool) -> Iterator[None]:
     """A bar on a terminal while the job runs in this process; elsewhere the runner's own pages show the counters."""
     if run.job is not None:
         errors.print(escape(f"running as job {run.job.name} on {run.job.address}"), soft_wrap=True)
-    if not (embedded and errors.is_terminal):
+    if not (embedded and is_terminal(stderr=True) and not errors.is_dumb_terminal):
         yield
         return
     columns = (
@@ -100,6 +100,18 @@ def print_summary(summary: Summary, run: Run) -> None:
         standing = ", ".join(f"{count} {error}" for error, count in summary.failures_by_error.items())
         table.add_row("failures", escape(f"{run.output}/{FAILURES_PATH} ({standing})"))
     console.print(table)
+    _warn(summary, run)
+
+
+def print_summary_as_json(summary: Summary, run: Run, file: TextIO) -> None:
+    """The same as JSON; `audio_s` is null where it was not counted in this process."""
+    audio_s = Counters(run.run_id).here()["annotated_audio_ms"] / 1000
+    about = {"run_id": run.run_id, "output": run.output, "audio_s": audio_s or None, "adds_up": summary.adds_up}
+    print_json(about | dataclasses.asdict(summary), file)
+    _warn(summary, run)
+
+
+def _warn(summary: Summary, run: Run) -> None:
     if not summary.adds_up:
         told = f"The count does not add up: see {run.output}/{run.folder}/summary.json"
         if summary.foreign_parts:
@@ -124,19 +136,3 @@ def print_plan(plan: Plan) -> None:
     console.print(table)
     for failure in plan.failures[:5]:
         console.print(escape(f"  {failure.message}"), soft_wrap=True)
-
-
-def print_tasks(tasks: Iterable[Task]) -> None:
-    """Each task with what it answers and how it is asked."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 1, 0))
-    for task in tasks:
-        lines = [f"{task.about}; answers {'one of ' + ', '.join(task.labels) if task.labels else 'in text'}"]
-        if task.base_prompt is not None:
-            lines.append(f"  base checkpoints: {_asked(task, task.base_prompt)}")
-        lines.append(f"  Instruct checkpoints: {_asked(task, task.chat_prompt)}")
-        table.add_row(task.name, escape("\n".join(lines)))
-    console.print(table)
-
-
-def _asked(task: Task, prompt: str) -> str:
-    return prompt.replace("{question}", task.question) or "(the audio alone)"

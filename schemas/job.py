@@ -1,7 +1,6 @@
 """What a user can set."""
 
 import dataclasses
-import difflib
 import math
 import os.path
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 from schemas.errors import JobError
 from schemas.manifest import COLUMNS, ManifestShape
+from schemas.suggest import suggest
 from schemas.tasks import BUILT_IN, LANGUAGE_NAMES, Task
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -24,9 +24,9 @@ def option(default: Any, help: str, flag: bool = True) -> Any:
 class JobOptions:
     """Every option of `earmark annotate`: the flag `--name`, and the same name in a job file."""
 
-    task: tuple[str, ...] = option(("transcribe",), "what to ask, separated by commas (`earmark tasks` lists them)")
+    task: tuple[str, ...] = option(("transcribe",), "what to ask; see `earmark tasks`")
     model: tuple[str, ...] = option(
-        (), "folder, URL or hub id[@revision] of the model, or TASK=MODEL for one task; several separated by commas"
+        (), "folder, URL or hub id[@revision], or TASK=MODEL for one task; several by commas"
     )
     new_tasks: tuple[Task, ...] = option((), "tasks that the job file defines", flag=False)
     translate_to: str = option("en", "language that translate answers in: " + ", ".join(LANGUAGE_NAMES))
@@ -35,10 +35,10 @@ class JobOptions:
     label_map: tuple[str, ...] = option(
         (), "labels of a classifier by the task's own: emotion.hap=joy,emotion.neu=neutral"
     )
-    columns: tuple[str, ...] = option((), "which column holds what: audio=wav,id=key (" + ", ".join(COLUMNS) + ")")
+    columns: tuple[str, ...] = option((), "which column is what: audio=wav (of " + ", ".join(COLUMNS) + ")")
     audio_root: str = option("", "what relative paths are relative to (default: the manifest's folder)")
-    limit: int = option(0, "only the first N recordings of the manifest; 0 for all")
-    language: str = option("", "language of recordings whose row names none, such as en (default: detect)")
+    limit: int = option(0, "only the first N recordings; 0 for all")
+    language: str = option("", "of recordings whose row names none (default: detect)")
     timestamps: bool = option(False, "let the model time phrases within a segment (default: one time span a segment)")
     beam_size: int = option(
         0,
@@ -47,9 +47,7 @@ class JobOptions:
     device: str = option("auto", "where the model runs: " + ", ".join(DEVICES))
     compute_type: str = option("default", "numbers the model computes with: " + ", ".join(COMPUTE_TYPES))
     model_threads: int = option(0, "CPU threads of the model; 0 for one a core")
-    batch_s: float = option(
-        240.0, "seconds of audio, padding included, in one batch of the model; a token counts 40 ms"
-    )
+    batch_s: float = option(240.0, "seconds of audio, with padding, in one batch of the model; a token counts 40 ms")
     endpoint_requests: int = option(8, "most requests that one worker has open at a served model")
     endpoint_timeout_s: float = option(
         60.0, "a request that a served model does not answer for this long is sent again"
@@ -107,9 +105,7 @@ class JobOptions:
         known = list(self.known_tasks())
         _check(bool(self.task), "task", "", _choose_from(known))
         for task in self.task:
-            close = difflib.get_close_matches(task, known, n=1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            _check(task in known, "task", task, _choose_from(known) + hint)
+            _check_choice("task", task, known)
         _check(len(set(self.task)) == len(self.task), "task", ",".join(self.task), "name each task once")
         of_tasks = [task for task, _ in (_of_task(entry, known) for entry in self.model) if task]
         for task in of_tasks:
@@ -137,9 +133,9 @@ class JobOptions:
         """Raises JobError with the value and the remedy for the first option that makes no sense."""
         self.check_tasks()
         _check_columns(self.columns)
-        _check(self.translate_to in LANGUAGE_NAMES, "translate_to", self.translate_to, _choose_from(LANGUAGE_NAMES))
-        _check(self.device in DEVICES, "device", self.device, _choose_from(DEVICES))
-        _check(self.compute_type in COMPUTE_TYPES, "compute_type", self.compute_type, _choose_from(COMPUTE_TYPES))
+        _check_choice("translate_to", self.translate_to, LANGUAGE_NAMES)
+        _check_choice("device", self.device, DEVICES)
+        _check_choice("compute_type", self.compute_type, COMPUTE_TYPES)
         for name in ("limit", "model_threads", "decode_processes", "beam_size"):
             _check(getattr(self, name) >= 0, name, getattr(self, name), "give 0 or more")
         for name in ("shard_rows", "shard_memory_mb", "endpoint_requests"):
@@ -174,6 +170,10 @@ def _check(holds: bool, name: str, value: Any, remedy: str) -> None:
         raise JobError(f"--{name}={value} does not work: {remedy}")
 
 
+def _check_choice(name: str, value: str, known: Iterable[str]) -> None:
+    _check(value in known, name, value, f"{_choose_from(known)}{suggest(value, known)}")
+
+
 def _choose_from(names: Iterable[str]) -> str:
     return f"choose from {', '.join(names)}"
 
@@ -182,6 +182,8 @@ def _check_columns(pairs: Sequence[str]) -> None:
     names = []
     for pair in pairs:
         name, _, column = pair.partition("=")
-        _check(name in COLUMNS and bool(column), "columns", pair, f"write NAME=COLUMN, NAME of {', '.join(COLUMNS)}")
+        remedy = f"write NAME=COLUMN, NAME of {', '.join(COLUMNS)}"
+        _check(bool(column), "columns", pair, remedy)
+        _check(name in COLUMNS, "columns", pair, f"{remedy}{suggest(name, COLUMNS)}")
         names.append(name)
     _check(len(set(names)) == len(names), "columns", ",".join(pairs), "name one column for each")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas.errors import JobError
+from schemas.suggest import suggest
 
 TAG = re.compile(r"<\|.*?\|>")
 BEFORE_PUNCTUATION = re.compile(r" ?([!,.?;:])")
@@ -99,7 +100,8 @@ NORMALIZERS = {
 def find_normalizer(name: str) -> Normalizer:
     """Raises JobError for a name that is none."""
     if name not in NORMALIZERS:
-        raise JobError(f"--normalizer={name} does not work: choose from {', '.join(NORMALIZERS)}")
+        known = f"choose from {', '.join(NORMALIZERS)}{suggest(name, NORMALIZERS)}"
+        raise JobError(f"--normalizer={name} does not work: {known}")
     return NORMALIZERS[name]
 
 

@@ -5,6 +5,7 @@ from typing import get_args
 
 from schemas.errors import JobError
 from schemas.manifest import ManifestShape
+from schemas.suggest import suggest
 from scoring.normalizers import find_normalizer
 from scoring.pairs import Kind
 
@@ -45,7 +46,8 @@ class EvaluateOptions:
         if self.normalizer:
             find_normalizer(self.normalizer)
         if self.score_as and self.score_as not in KINDS:
-            raise JobError(f"--score_as={self.score_as} does not work: choose from {', '.join(KINDS)}")
+            known = f"choose from {', '.join(KINDS)}{suggest(self.score_as, KINDS)}"
+            raise JobError(f"--score_as={self.score_as} does not work: {known}")
         for name in ("worst", "bootstrap", "seed"):
             if getattr(self, name) < 0:
                 raise JobError(f"--{name}={getattr(self, name)} does not work: give 0 or more")

@@ -3,9 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
-import pipeline.terminal
 from pipeline.annotate import assign, run_job
 from pipeline.cli import build_parser, main, merge_options
 from pipeline.runner import embedded_options
@@ -33,13 +31,7 @@ def job_file(tmp_path):
     return path
 
 
-@pytest.fixture
-def wide(monkeypatch):
-    """A terminal that breaks no lines."""
-    monkeypatch.setattr(pipeline.terminal, "console", Console(width=1000))
-
-
-def test_tasks_are_listed_with_what_they_ask(wide, capsys):
+def test_tasks_are_listed_with_what_they_ask(capsys):
     assert main(["tasks"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line[:1].strip()] == [task.name for task in BUILT_IN]
@@ -51,7 +43,7 @@ def test_tasks_are_listed_with_what_they_ask(wide, capsys):
     assert "answers one of Laughter, Sigh, Cough, Throat clearing, Sneeze, Sniff" in said
 
 
-def test_tasks_of_the_job_file_are_listed_behind_earmark_s_own(wide, job_file, capsys):
+def test_tasks_of_the_job_file_are_listed_behind_earmark_s_own(job_file, capsys):
     assert main(["tasks", "--config", str(job_file)]) == 0
     lines = capsys.readouterr().out.splitlines()
     names = [line.split()[0] for line in lines if line[:1].strip()]

@@ -1,0 +1,41 @@
+"""Names of models that people ask for, to complete them and to say what was meant; any other hub id works as well."""
+
+import difflib
+from pathlib import Path
+
+from schemas.suggest import suggest
+
+PACKAGED_NAMES = ("whisper-tiny.en",)
+HUB_IDS = (
+    "MIT/ast-finetuned-audioset-10-10-0.4593",
+    "Qwen/Qwen2-Audio-7B",
+    "Qwen/Qwen2-Audio-7B-Instruct",
+    "Qwen/Qwen2.5-Omni-7B",
+    "Systran/faster-whisper-large-v3",
+    "csukuangfj/sherpa-onnx-paraformer-zh-2023-09-14",
+    "facebook/mms-1b-all",
+    "facebook/wav2vec2-large-960h-lv60-self",
+    "laion/clap-htsat-unfused",
+    "microsoft/speecht5_asr",
+    "openai/whisper-large-v3",
+    "superb/wav2vec2-base-superb-er",
+)
+KNOWN_MODELS = (*PACKAGED_NAMES, *HUB_IDS)
+
+
+def suggest_model(name: str) -> str:
+    """The end of a sentence: which folder beside the one of that name, or else which known name, was meant."""
+    return suggest_folder(name) or suggest(name, KNOWN_MODELS)
+
+
+def suggest_folder(name: str) -> str:
+    """As suggest_model, of folders alone."""
+    path = Path(name.removeprefix("file://")).expanduser()
+    if not path.name or not path.parent.is_dir():
+        return ""
+    try:
+        beside = [one.name for one in path.parent.iterdir() if one.is_dir()]
+    except PermissionError:
+        return ""
+    close = difflib.get_close_matches(path.name, beside, n=1)  # of the last part, as the rest is the same
+    return f"; did you mean {path.parent / close[0]}?" if close else ""
