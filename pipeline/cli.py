@@ -87,10 +87,14 @@ def _tasks(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _compact(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from pipeline.compact import compact, print_compaction
+    from pipeline.end_in_order import interrupt_if_asked
+    from transforms.stop_request import StopRequest
 
     set_up_logging(known.verbose)
     stop_on_sigterm()
-    print_compaction(compact(known.output, known.part_mb, known.take_over))
+    done = compact(known.output, known.part_mb, known.take_over)
+    print_compaction(done)
+    interrupt_if_asked(StopRequest(done.run_id))
     return 0
 
 
