@@ -30,7 +30,7 @@ def child_processes(count: int) -> ProcessPool:
 
 @functools.cache
 def _new_pool(count: int) -> ProcessPool:
-    return ProcessPool(count, initializer=_end_with_parent, context=_LightContext())
+    return ProcessPool(count, initializer=_end_only_with_parent, context=_LightContext())
 
 
 class _LightProcess(SpawnProcess):
@@ -98,8 +98,13 @@ def _call_alone(
         )
 
 
-def _end_with_parent() -> None:
-    """A child does not outlive the process that started it, however that one ended, even in the middle of a call."""
+def _end_only_with_parent() -> None:
+    """A child does not outlive the process that started it, however that one ended, even in the middle of a call.
+
+    Nor does it end before: SIGTERM, which systemd and Slurm send to every process of a job, is for the parent to heed.
+    The pool would break with a child that goes while it waits for work; one that hangs, it kills in any case.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None  # this runs in children only
 
