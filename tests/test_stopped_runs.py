@@ -1,22 +1,40 @@
 """Ctrl-C and SIGTERM, as real processes get them: the first waits for the shards in hand, the second for nothing."""
 
 import functools
+import itertools
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.annotate import run_job
+from pipeline.runner import embedded_options
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.records import Answers, Clip
+from schemas.tasks import Task
 from tests import gated_job
 from tests.gated_job import LOG, MODEL, gated_command
-from tests.jobs import annotations, failures, listen_to_ctrl_c, run_here, write_manifest, write_tones
+from tests.jobs import (
+    ListeningEngine,
+    annotations,
+    failures,
+    launched_here,
+    listen_to_ctrl_c,
+    run_here,
+    write_manifest,
+    write_tones,
+)
+from transforms.annotate import Assignment
 from transforms.lease import take_lease
 from transforms.output_store import OutputStore
+from transforms.stop_request import StopRequest
 from transforms.summarize import Summary
 
 MANIFEST = "m.jsonl"
@@ -117,9 +135,8 @@ def run_in_this_process(folder: Path) -> Summary:
 def stopped_in_the_middle(start: Any) -> Job:
     """A job that has written WRITTEN_FIRST shards, and whose threads each have another in hand."""
     job: Job = start(annotating=WRITTEN_FIRST)
-    before = parts(job.output)
     job.wait_until_logged("call", WRITTEN_FIRST + WORKERS)
-    job.wait_until(lambda: parts(job.output) == before + WRITTEN_FIRST)
+    job.wait_until(lambda: parts(job.output) == WRITTEN_FIRST)
     return job
 
 
@@ -164,7 +181,7 @@ def test_the_second_ctrl_c_stops_at_once_though_shards_are_stuck(tmp_path: Path,
 
 @pytest.mark.parametrize(
     ("gate", "stop", "status"),
-    [("planning", signal.SIGINT, 130), ("decoding", signal.SIGINT, 130), ("loading", signal.SIGTERM, 143)],
+    [("planning", signal.SIGINT, 130), ("loading", signal.SIGTERM, 143)],
 )
 def test_before_anything_is_annotated_the_first_signal_stops_at_once(
     tmp_path: Path, start: Any, gate: str, stop: signal.Signals, status: int
@@ -197,17 +214,27 @@ def test_sigterm_to_children_that_decode_makes_no_failures(tmp_path: Path, start
     take_and_let_go(job.output)
 
 
-def test_a_stopped_run_keeps_the_failures_of_what_it_has_not_tried_again(tmp_path: Path, start: Any) -> None:
+@pytest.mark.parametrize("workers", [1, WORKERS])
+def test_a_stopped_run_keeps_the_failures_of_what_it_has_not_tried_again(tmp_path: Path, workers: int) -> None:
+    manifest, output = write_manifest(tmp_path / MANIFEST, write_tones(tmp_path / "audio", ROWS)), tmp_path / "out"
     (tmp_path / "audio").rename(tmp_path / "hidden")
     assert run_in_this_process(tmp_path).failed == ROWS
     (tmp_path / "hidden").rename(tmp_path / "audio")
-    job = stopped_in_the_middle(start)
-    job.process.send_signal(signal.SIGINT)
-    job.wait_until_said(STOPPING)
-    (tmp_path / "annotating").unlink()
-    assert job.wait() == 130
-    annotated = {row["id"] for row in annotations(job.output)}
-    assert 0 < len(annotated) < ROWS
-    assert [row["id"] for row in failures(job.output)] == sorted(set(IDS) - annotated)
-    assert run_in_this_process(tmp_path).adds_up
-    assert failures(job.output) == []
+    options, calls = JobOptions(shard_rows=4, model=(MODEL,)), itertools.count(1)
+    with launched_here(manifest, output, options, workers) as run:
+
+        class StoppingEngine(ListeningEngine):
+            def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+                if next(calls) == WRITTEN_FIRST:
+                    StopRequest(run.run_id).ask(signal.SIGINT)
+                return super().annotate(clips, tasks)
+
+        beam_options = embedded_options([f"--direct_num_workers={workers}"])
+        summary = run_job(run, [Assignment(StoppingEngine, run.tasks)], beam_options)
+    annotated = {row["id"] for row in annotations(output)}
+    assert 0 < summary.annotated == len(annotated) < ROWS
+    assert (summary.left, summary.failed, summary.is_sound) == (ROWS - len(annotated), 0, True)
+    assert [row["id"] for row in failures(output)] == sorted(set(IDS) - annotated)
+    again = run_in_this_process(tmp_path)
+    assert (again.annotated, again.adds_up) == (summary.left, True)
+    assert failures(output) == []
