@@ -1,5 +1,6 @@
 """`earmark annotate`: runs the job, here or wherever Beam's options say."""
 
+import contextlib
 import functools
 import json
 import re
@@ -8,16 +9,18 @@ from collections.abc import Callable, Sequence
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from model.source import check_options, check_source, find_source, open_source
+from pipeline.end_in_order import end_in_order, interrupt_if_asked
 from pipeline.graph import build_graph
 from pipeline.launch import Run, check_places, launched_run
 from pipeline.runner import embedded_options, find_place, is_embedded, new_pipeline
-from pipeline.terminal import print_summary, show_progress
+from pipeline.terminal import print_summary, show_progress, tell_cancelled
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
 from schemas.tasks import Task
 from transforms.annotate import Assignment
 from transforms.decode_audio import Decode
 from transforms.decode_recordings import decode_requests
+from transforms.stop_request import StopRequest
 from transforms.summarize import Summary
 
 STAGE = re.compile(r" \[while running .*$")  # what Beam adds to an error's words
@@ -34,6 +37,7 @@ def annotate(
 
     Raises:
         JobError, MachineError: it could not run.
+        KeyboardInterrupt: somebody has stopped it.
     """
     options.check()
     pipeline_options = embedded_options(beam_flags)
@@ -46,8 +50,12 @@ def annotate(
             start_job(run, assignments, pipeline_options)
             print(f"run {run.run_id} is planned; Dataflow starts its job {run.job_name} now")
             return 0
-        summary = run_job(run, assignments, pipeline_options)
+        stop = StopRequest(run.run_id)
+        # Elsewhere the shards are in the hands of others, who are not told: the job is cancelled.
+        with end_in_order(stop, "shards") if is_embedded(pipeline_options) else contextlib.nullcontext():
+            summary = run_job(run, assignments, pipeline_options)
     show(summary, run)
+    interrupt_if_asked(stop)
     return 0 if summary.adds_up else 1
 
 
@@ -110,6 +118,7 @@ def start_job(
 def _cancel(run: Run) -> None:
     if run.job is None:
         return
+    tell_cancelled(run.job)
     try:
         run.job.cancel()
     except OSError as error:

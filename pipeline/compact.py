@@ -5,6 +5,7 @@ Imports neither Beam nor torch, nor `terminal`, which does: both commands are fo
 
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ from rich.progress import track
 from rich.table import Table
 
 from pipeline.consoles import console, errors, is_terminal
+from pipeline.end_in_order import end_in_order
 from schemas.errors import JobError
 from transforms.lease import check_lease, new_run_id, take_lease
 from transforms.merge_parts import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
 from transforms.output_store import JOB_PATH, OutputStore
+from transforms.stop_request import StopRequest
 
 # A reader that lists folder by folder may be past the merged parts when one comes; by the time that what it stands for
 # goes, that reader has seen it all. Listing 100,000 parts takes 0.3 s (BENCHMARKS.md).
@@ -85,25 +88,28 @@ def _store_of(output: str) -> OutputStore:
 def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -> Compaction:
     """Merges the parts that are smaller than half of `max_bytes` into ones that are not larger than that.
 
-    Holds one group of them at a time. Whatever it is cut at, each row is in one part of `store.parts()`.
+    Holds one group of them at a time. Whatever it is cut at, each row is in one part of `store.parts()`. Who asks it to
+    stop (StopRequest of the result's run) gets what was done until then.
     """
     run_id = new_run_id()
+    stop = StopRequest(run_id)
     try:
         store.read(JOB_PATH)
     except FileNotFoundError as error:
         raise JobError(f"{store.root} is not an output of earmark: it has no {JOB_PATH}") from error
-    with take_lease(store, run_id, take_over):
+    with take_lease(store, run_id, take_over), end_in_order(stop, "groups of parts"):
         store.clear_temporary()
         listing = store.listing()
         store.remove_all(listing.replaced)
         replaced = merged = replaced_bytes = merged_bytes = 0
         sizes = store.part_bytes()
-        for part in _merged(store, [part for part in listing.parts if sizes[part] < max_bytes / 2], max_bytes, run_id):
-            check_lease(store, run_id)
-            store.create(part.path, part.content)
-            sleep(LISTING_S)
-            check_lease(store, run_id)
-            store.remove_all(part.replaces)
+        small = [part for part in listing.parts if sizes[part] < max_bytes / 2]
+        for part in _merged(store, small, max_bytes, stop):
+            with stop.in_hand(part.path) as wanted:
+                if not wanted:
+                    break
+                stop.make_worth_waiting()
+                _put_in_place(store, part, run_id)
             replaced, merged = replaced + len(part.replaces), merged + 1
             replaced_bytes += sum(sizes[path] for path in part.replaces)
             merged_bytes += len(part.content)
@@ -114,13 +120,22 @@ def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -
     return done
 
 
-def _merged(store: OutputStore, small: list[str], max_bytes: int, run_id: str) -> Iterator[MergedPart]:
+def _put_in_place(store: OutputStore, part: MergedPart, run_id: str) -> None:
+    check_lease(store, run_id)
+    store.create(part.path, part.content)
+    sleep(LISTING_S)
+    check_lease(store, run_id)
+    store.remove_all(part.replaces)
+
+
+def _merged(store: OutputStore, small: list[str], max_bytes: int, stop: StopRequest) -> Iterator[MergedPart]:
     """Merged parts one by one; a part that has nothing to go with is left as it is."""
     parts = store.read_all(small)
     read = track(parts, "compacting", len(small), console=errors, transient=True, disable=not is_terminal(stderr=True))
-    for group in group_parts((read_small(*one) for one in read), max_bytes, MAX_ENTRIES):
+    until_stopped = itertools.takewhile(lambda _: stop.signal_number is None, read)
+    for group in group_parts((read_small(*one) for one in until_stopped), max_bytes, MAX_ENTRIES):
         if len(group) > 1:
-            yield merge_parts(group, run_id)
+            yield merge_parts(group, stop.run_id)
 
 
 def _about(done: Compaction) -> str:

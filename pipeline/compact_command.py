@@ -23,6 +23,8 @@ def add_compact_commands(commands: Any) -> None:
 
 def _compact(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from pipeline.compact import compact, print_compaction
+    from pipeline.end_in_order import interrupt_if_asked
+    from transforms.stop_request import StopRequest
 
     set_up_logging(known.verbose)
     stop_on_sigterm()
@@ -31,6 +33,7 @@ def _compact(known: argparse.Namespace, rest: Sequence[str]) -> int:
         print_json(done)
     else:
         print_compaction(done)
+    interrupt_if_asked(StopRequest(done.run_id))
     return 0
 
 

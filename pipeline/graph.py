@@ -15,7 +15,9 @@ from transforms.read_manifest import ReadManifest
 from transforms.segment_speech import SegmentSpeech
 from transforms.skip_annotated import SkipAnnotated
 from transforms.skip_written import SkipWritten
+from transforms.stop_request import StopRequest
 from transforms.summarize import Summarize
+from transforms.take_in_hand import TakeInHand
 from transforms.write_part import WritePart
 
 
@@ -26,19 +28,20 @@ def build_graph(
 
     What a runner starts over gives the same shards: everything hangs on `run`, which was written down at launch.
     """
-    options, store, counters = run.options, run.store, Counters(run.run_id)
+    options, store, counters, stop = run.options, run.store, Counters(run.run_id), StopRequest(run.run_id)
     manifest = pipeline | ReadManifest(
         run.manifests, options.shape(), options.limit, store, options.max_failure_ratio, counters
     )
     left = manifest.recordings | SkipAnnotated(store, run.snapshot, options.keep_failures, counters)
-    shards = left.to_do | PackShards(options.shard_rows, run.place.workers, run.run_id, counters)
-    planned = shards | SkipWritten(store, counters)
+    packed = left.to_do | PackShards(options.shard_rows, run.place.workers, run.run_id, counters)
+    in_hand = packed | TakeInHand(stop)
+    planned = in_hand.shards | SkipWritten(store, counters)
     written = (
         planned.to_do
         | DecodeAudio(options, counters, decode)
         | MeasureBandwidth()
         | SegmentSpeech(counters)
-        | Annotate(assignments, counters)
+        | Annotate(assignments, counters, stop)
         | WritePart(store, run.tasks, run.fingerprint, options.max_failure_ratio, counters)
     )
     return {
@@ -47,5 +50,7 @@ def build_graph(
         "reports": (written, planned.written) | "GatherReports" >> beam.Flatten(),
         "manifest": manifest.failures,
         "standing": left.failures,
+        "retried": left.retried,
+        "left": in_hand.left,
         "duplicates": left.duplicates,
     } | Summarize(store, run.snapshot, run.folder, run.run_id)

@@ -23,8 +23,10 @@ from pipeline.consoles import console, errors, is_terminal
 from pipeline.launch import Run
 from pipeline.plan import Plan
 from pipeline.scoring_commands import print_json
+from transforms.cluster_job import ClusterJob
 from transforms.counters import Counters
 from transforms.output_store import FAILURES_PATH
+from transforms.stop_request import StopRequest
 from transforms.summarize import Summary
 
 REFRESH_S = 0.25
@@ -47,7 +49,8 @@ def show_progress(run: Run, embedded: bool) -> Iterator[None]:
     )
     ended = threading.Event()
     with Progress(*columns, console=errors, transient=True) as progress:
-        watcher = threading.Thread(target=_watch, args=(progress, Counters(run.run_id), ended), daemon=True)
+        watching = (progress, Counters(run.run_id), StopRequest(run.run_id), ended)
+        watcher = threading.Thread(target=_watch, args=watching, daemon=True)
         watcher.start()
         try:
             yield
@@ -56,7 +59,7 @@ def show_progress(run: Run, embedded: bool) -> Iterator[None]:
             watcher.join()
 
 
-def _watch(progress: Progress, counters: Counters, ended: threading.Event) -> None:
+def _watch(progress: Progress, counters: Counters, stop: StopRequest, ended: threading.Event) -> None:
     bar = progress.add_task("planning", total=None)
     started = time.monotonic()
     while not ended.wait(REFRESH_S):
@@ -65,6 +68,8 @@ def _watch(progress: Progress, counters: Counters, ended: threading.Event) -> No
             started = time.monotonic()  # planning has a time of its own
         else:
             update_bar(progress, bar, counts, time.monotonic() - started)
+        if stop.signal_number is not None:
+            progress.update(bar, description=f"stopping; shards in hand: {stop.count_in_hand()}")
 
 
 def update_bar(progress: Progress, bar: TaskID, counts: Mapping[str, int], elapsed_s: float) -> None:
@@ -78,9 +83,14 @@ def update_bar(progress: Progress, bar: TaskID, counts: Mapping[str, int], elaps
     )
 
 
+def tell_cancelled(job: ClusterJob) -> None:
+    told = f"cancelling job {job.name} on {job.address}; the shards that it has in hand are done again next time"
+    errors.print(escape(told), soft_wrap=True)
+
+
 def print_summary(summary: Summary, run: Run) -> None:
     """The closing table: where every row of the manifest went."""
-    if summary.tried == 0:
+    if summary.tried == 0 and not summary.left:
         console.print("Nothing new: what the manifest names is accounted for already; nothing was decoded.")
     audio_s = Counters(run.run_id).here()["annotated_audio_ms"] / 1000
     table = Table(show_header=False, box=None, padding=(0, 2))
@@ -91,6 +101,7 @@ def print_summary(summary: Summary, run: Run) -> None:
         ("failed", summary.failed),
         ("failed before, kept", summary.kept_failures),
         ("duplicates left out", summary.duplicates),
+        ("not begun, left", summary.left),
     ]
     for name, value in rows:
         if value or name in ("recordings", "annotated now", "failed"):
@@ -112,7 +123,7 @@ def print_summary_as_json(summary: Summary, run: Run, file: TextIO) -> None:
 
 
 def _warn(summary: Summary, run: Run) -> None:
-    if not summary.adds_up:
+    if not summary.is_sound:
         told = f"The count does not add up: see {run.output}/{run.folder}/summary.json"
         if summary.foreign_parts:
             told += f"; parts of another run: {', '.join(summary.foreign_parts)}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests import miniature_sets as miniature
 from tests.jobs import PHONE_PROMPTS, TINY, annotations, run_command
 from tests.judge_server import judging
 from tests.test_layouts import chat
+from transforms.output_store import OutputStore
 
 QUICK = ["--direct_num_workers=1"]
 
@@ -77,6 +79,23 @@ def test_librispeech_is_measured_beside_published_and_goes_on_where_it_ended(tmp
     assert {"system": "Qwen2-Audio", "value": 1.6, "qwen2_audio_weights": "original"} in found["published"]
     assert {"system": "Qwen2-Audio", "value": 1.7, "qwen2_audio_weights": "huggingface"} in found["published"]
     assert len(found["published"]) == 14
+
+
+def test_a_stopped_benchmark_is_not_scored_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = miniature.make_librispeech(tmp_path / "data", "test-clean", *phone_prompts(4))
+    real = OutputStore.create
+
+    def stopping(self: OutputStore, path: str, content: bytes) -> bool:
+        if path.startswith("annotations/"):
+            signal.raise_signal(signal.SIGINT)
+        return real(self, path, content)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(OutputStore, "create", stopping)
+        run("librispeech-test-clean", data, tmp_path / "out", shard_rows=1)
+    assert len(annotations(tmp_path / "out")) == 1
+    assert not (tmp_path / "out" / "benchmark.json").exists()
+    assert run("librispeech-test-clean", data, tmp_path / "out", shard_rows=1).scored == 4
 
 
 def test_meld_is_heard_from_its_videos_and_a_missing_one_counts_as_wrong(tmp_path: Path) -> None:

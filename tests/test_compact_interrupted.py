@@ -15,7 +15,7 @@ from pipeline.cli import main
 from pipeline.compact import compact_store
 from schemas.errors import MachineError
 from tests import odd_decoders
-from tests.jobs import annotations, command_line, run_here, write_manifest, write_tones
+from tests.jobs import annotations, command_line, listen_to_ctrl_c, run_here, write_manifest, write_tones
 from tests.test_compact import KEYS, LARGE, all_of, fill, held, three_parts_large
 from tests.test_output_store import part
 from transforms.lease import take_lease
@@ -144,6 +144,29 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_every_row_once(tmp_
     assert process.returncode == 0 and kills >= 3
     assert held(store) == expected
     assert len(store.part_bytes()) == len(store.parts()) < 10
+
+
+def test_ctrl_c_lets_the_group_in_hand_be_put_in_place_and_begins_no_other(tmp_path):
+    store, keys = OutputStore(str(tmp_path / "out")), [f"{number:02x}aa" for number in range(24)]
+    store.create(JOB_PATH, b"{}")
+    for key in keys:  # a group of four is 1 MB
+        store.create(store.part_path(key), part(key, [(key, {"noise": random.Random(key).randbytes(120_000).hex()})]))
+    command = command_line("compact", store.root, "--part_mb=1")
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen_to_ctrl_c)
+    deadline = time.monotonic() + DEADLINE_S
+    while not store.names("annotations/merged"):
+        assert process.poll() is None and time.monotonic() < deadline
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    first, last = said.splitlines()
+    assert first.startswith("earmark: stopping after the groups of parts in hand (about ")
+    assert last.startswith("earmark: stopped; what is written is complete")
+    assert 1 <= len(store.names("annotations/merged")) < 6
+    assert len(store.part_bytes()) == len(store.parts()) < len(keys), "what was merged is removed"
+    assert held(store)[0] == keys
+    assert compact_store(store, 2**20).merged > 1, "whose lease was let go"
+    assert held(store)[0] == keys
 
 
 class Reader(threading.Thread):

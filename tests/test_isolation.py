@@ -164,6 +164,22 @@ def test_threads_that_ask_at_once_share_one_pool(monkeypatch):
     assert found[0] is found[1]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell who has sent a signal")
+def test_a_child_heeds_the_sigterm_of_its_parent_only():
+    others = set(psutil.Process().children())
+    pool = ProcessPool(2, initializer=isolation._end_only_with_parent, context=isolation._LightContext())
+    assert list(call_isolated(pool, shout, [["one"], ["two"]], GENEROUS_S)) == ["ONE", "TWO"]
+    children = set(psutil.Process().children()) - others
+    for child in children:
+        subprocess.run(["kill", "-TERM", str(child.pid)], check=True)
+    assert list(call_isolated(pool, shout, [["three"], ["four"]], GENEROUS_S)) == ["THREE", "FOUR"]
+    assert children <= set(psutil.Process().children())
+    began_s = time.monotonic()
+    pool.stop()
+    pool.join()
+    assert time.monotonic() - began_s < 2.5, "pebble gives each child 3 s before it kills it"
+
+
 def test_a_child_does_not_outlive_a_parent_that_was_killed_in_the_middle_of_a_call(tmp_path):
     note = tmp_path / "child"
     root = str(Path(__file__).parent.parent)

@@ -41,6 +41,7 @@ def test_every_row_is_left_out_done_kept_or_to_do_once(inputs, keep_failures):
     assert not to_do & set(annotated)
     standing = {failure.id for failure in left.failures}
     assert standing == {failure.id for failure in failures} - set(annotated) - to_do
+    assert {failure.id for failure in left.retried} == {failure.id for failure in failures} - set(annotated) - standing
 
 
 def test_what_is_annotated_is_not_done_again():

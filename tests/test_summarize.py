@@ -40,6 +40,19 @@ def test_a_lost_or_an_invented_row_does_not_add_up():
     assert not summary_of(to_do=3, reports=[report("k1", 3), report("k2", 1)]).adds_up
 
 
+def test_what_a_stopped_run_has_left_is_known_and_does_not_add_up():
+    summary, _ = summarize(5, [Done(2, 0)], [report("k1", 2, "a")], [], [], 0, left=["b", "c"])
+    assert (summary.planned, summary.annotated, summary.failed, summary.left, summary.tried) == (7, 2, 1, 2, 3)
+    assert summary.is_sound and not summary.adds_up
+    assert not dataclasses.replace(summary, annotated=1).is_sound, "a lost row is found in a stopped run too"
+
+
+def test_a_failure_that_was_to_be_tried_again_stands_only_where_that_was_left():
+    retried = [failure("a", "earlier"), failure("b", "earlier"), failure("c", "earlier")]
+    _, failures = summarize(4, [], [report("k1", 1, "b")], [], [], 0, retried, left=["a", "d"])
+    assert [(failure.id, failure.error) for failure in failures] == [("a", "earlier"), ("b", "not_found")]
+
+
 def test_a_shard_that_was_reported_twice_counts_once():
     summary = summary_of(to_do=3, reports=[report("k1", 2, "a"), report("k1", 2, "a")])
     assert summary.adds_up

@@ -11,6 +11,7 @@ from schemas.errors import RowError
 from schemas.records import AnnotatedShard, Annotation, Answer, Clip, DecodedShard, Failure
 from schemas.tasks import Task
 from transforms.counters import Counters
+from transforms.stop_request import StopRequest
 
 STAGE = "Annotate"
 OpenEngine = Callable[[], Engine]
@@ -46,8 +47,8 @@ def annotate_shard(shard: DecodedShard, engines: Sequence[tuple[Engine, Sequence
 
 @beam.typehints.with_output_types(AnnotatedShard)
 class _AnnotateShard(beam.DoFn):
-    def __init__(self, assignments: Sequence[Assignment], counters: Counters):
-        self._assignments, self._counters = tuple(assignments), counters
+    def __init__(self, assignments: Sequence[Assignment], counters: Counters, stop: StopRequest):
+        self._assignments, self._counters, self._stop = tuple(assignments), counters, stop
         # Loads at the first shard, so that a run with nothing new loads nothing; what is shared lives while held.
         self._shared = tuple(Shared() for _ in assignments)
         self._engines: list[Engine] = []
@@ -61,6 +62,7 @@ class _AnnotateShard(beam.DoFn):
         engines = [
             (engine, assignment.tasks) for engine, assignment in zip(self._engines, self._assignments, strict=True)
         ]
+        self._stop.make_worth_waiting()
         with self._counters.time("annotating_ms"):
             annotated = annotate_shard(shard, engines)
         audio_s = sum(annotation.facts.duration_s for annotation in annotated.annotations)
@@ -71,9 +73,9 @@ class _AnnotateShard(beam.DoFn):
 class Annotate(beam.PTransform):
     """DecodedShards to AnnotatedShards; each assignment's model is loaded once a worker process."""
 
-    def __init__(self, assignments: Sequence[Assignment], counters: Counters):
+    def __init__(self, assignments: Sequence[Assignment], counters: Counters, stop: StopRequest):
         super().__init__()
-        self._assignments, self._counters = assignments, counters
+        self._annotate = _AnnotateShard(assignments, counters, stop)
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
-        return shards | beam.ParDo(_AnnotateShard(self._assignments, self._counters))
+        return shards | beam.ParDo(self._annotate)

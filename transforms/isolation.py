@@ -30,7 +30,7 @@ def child_processes(count: int) -> ProcessPool:
 
 @functools.cache
 def _new_pool(count: int) -> ProcessPool:
-    return ProcessPool(count, initializer=_end_with_parent, context=_LightContext())
+    return ProcessPool(count, initializer=_end_only_with_parent, context=_LightContext())
 
 
 class _LightProcess(SpawnProcess):
@@ -98,13 +98,26 @@ def _call_alone(
         )
 
 
-def _end_with_parent() -> None:
-    """A child does not outlive the process that started it, however that one ended, even in the middle of a call."""
+def _end_only_with_parent() -> None:
+    """A child does not outlive the process that started it, however that one ended, even in the middle of a call.
+
+    Nor does it end before: of SIGTERM, which systemd and Slurm send to every process of a job, it heeds only the
+    parent's. The pool would break with a child that goes while it waits for work.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None  # this runs in children only
+    if sys.platform == "linux":  # elsewhere nobody can tell who has sent a signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in all threads that start from here on
+        threading.Thread(target=_end_when_told_by, args=(parent.pid,), daemon=True).start()
 
     def wait() -> None:
         parent.join()
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _end_when_told_by(pid: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != pid:
+        pass
+    os._exit(1)

@@ -17,7 +17,7 @@ PARTITIONS = 4096
 MAX_DOUBLED_IDS = 10  # that are named; more would help nobody
 _SideOutput: TypeAlias = (
     TaggedOutput[Literal["duplicates"], Recording]
-    | TaggedOutput[Literal["failures"], Failure]
+    | TaggedOutput[Literal["failures", "retried"], Failure]
     | TaggedOutput[Literal["done"], "Done"]
 )
 
@@ -47,12 +47,14 @@ class StillToDo:
         recordings: to annotate now, one an id, ordered by id.
         duplicates: rows whose id another row has too, and which are left out for it.
         failures: of earlier runs that still stand, because their recordings are not tried now.
+        retried: the other failures of earlier runs: they stand only if this run is stopped before it has tried again.
         done: the rest of the rows, in numbers; its kept ones are among `failures`.
     """
 
     recordings: tuple[Recording, ...]
     duplicates: tuple[Recording, ...]
     failures: tuple[Failure, ...]
+    retried: tuple[Failure, ...]
     done: Done
 
 
@@ -82,6 +84,7 @@ def skip_annotated(
         recordings=tuple(to_do),
         duplicates=tuple(row for id, group in sorted(by_id.items()) for row in _others(group, winners[id])),
         failures=tuple(standing[id] for id in sorted(standing) if id not in tried),
+        retried=tuple(standing[id] for id in sorted(standing) if id in tried),
         done=Done(
             annotated=len(annotations.keys() & winners.keys()),
             kept=len(kept),
@@ -133,11 +136,13 @@ class _SkipPartition(beam.DoFn):
             yield TaggedOutput("duplicates", duplicate)
         for failure in left.failures:
             yield TaggedOutput("failures", failure)
+        for failure in left.retried:
+            yield TaggedOutput("retried", failure)
         yield TaggedOutput("done", left.done)
 
 
 class SkipAnnotated(beam.PTransform):
-    """Recordings still to do (main output), `duplicates`, `failures` that still stand, and Done for what is `done`.
+    """Recordings still to do (main output), `duplicates`, `failures` that stand, `retried` ones, and what is `done`.
 
     What the output holds is read from `snapshot`, the list of parts that was written down when the run was launched,
     never from a fresh listing: whatever a runner starts over, the same recordings come out.
@@ -162,5 +167,5 @@ class SkipAnnotated(beam.PTransform):
         return (
             {"rows": keyed, "annotated": parts.annotated, "failures": parts.failures}
             | beam.CoGroupByKey()
-            | skip.with_outputs("duplicates", "failures", "done", main="to_do")
+            | skip.with_outputs("duplicates", "failures", "retried", "done", main="to_do")
         )

@@ -31,6 +31,7 @@ class Summary:
         foreign_parts: parts that appeared during the run and are not of it.
         doubled: annotations that the output had at launch beyond one an id, as a forgotten worker may leave them.
         doubled_ids: the first of their ids.
+        left: recordings that were not begun, because somebody had asked the run to stop.
     """
 
     planned: int
@@ -44,16 +45,23 @@ class Summary:
     foreign_parts: tuple[str, ...] = ()
     doubled: int = 0
     doubled_ids: tuple[str, ...] = ()
+    left: int = 0
 
     @property
     def tried(self) -> int:
         """Recordings that this run fetched, or tried to."""
-        return self.planned - self.already_annotated - self.kept_failures - self.unreadable
+        return self.planned - self.already_annotated - self.kept_failures - self.unreadable - self.left
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is known of every recording where it is, or that it is left."""
+        accounted = self.already_annotated + self.kept_failures + self.annotated + self.failed + self.left
+        return self.planned == accounted and not self.foreign_parts and not self.doubled
 
     @property
     def adds_up(self) -> bool:
-        accounted = self.already_annotated + self.kept_failures + self.annotated + self.failed
-        return self.planned == accounted and not self.foreign_parts and not self.doubled
+        """Whether every recording is annotated or failed."""
+        return self.is_sound and not self.left
 
 
 def summarize(
@@ -63,6 +71,8 @@ def summarize(
     manifest_failures: Sequence[Failure],
     standing_failures: Sequence[Failure],
     duplicates: int,
+    retried: Iterable[Failure] = (),
+    left: Sequence[str] = (),
 ) -> tuple[Summary, list[Failure]]:
     """The summary of a run, and every failure that stands after it, ordered by id.
 
@@ -70,13 +80,17 @@ def summarize(
         to_do: recordings that were to be annotated by this run.
         done: what needed no work, of parts of the manifest.
         reports: of this run's parts; a shard that was done twice may come twice.
+        retried: failures of earlier runs whose recordings this run was to try again.
+        left: ids of the recordings that it has not begun.
     """
     by_key = {report.key: report for report in reports}
     shard_failures = [failure for report in by_key.values() for failure in report.failures]
     done = list(done)
     already, kept = sum(one.annotated for one in done), sum(one.kept for one in done)
+    left_ids = set(left)
+    not_retried = [failure for failure in retried if failure.id in left_ids]
     failures = sorted(
-        [*standing_failures, *manifest_failures, *shard_failures],
+        [*standing_failures, *not_retried, *manifest_failures, *shard_failures],
         key=lambda failure: (failure.id, failure.uri, failure.message),
     )
     summary = Summary(
@@ -90,6 +104,7 @@ def summarize(
         failures_by_error=dict(Counter(failure.error for failure in failures).most_common()),
         doubled=sum(one.doubled for one in done),
         doubled_ids=tuple(sorted(id for one in done for id in one.doubled_ids)[:MAX_DOUBLED_IDS]),
+        left=len(left),
     )
     return summary, failures
 
@@ -124,6 +139,8 @@ class _WriteSummary(beam.DoFn):
             manifest_failures,
             found["standing"],
             len(found["duplicates"]),
+            found["retried"],
+            found["left"],
         )
         foreign = foreign_parts(self._store, self._snapshot, (report.key for report in found["reports"]))
         summary = dataclasses.replace(summary, foreign_parts=foreign)
@@ -144,6 +161,9 @@ class Summarize(beam.PTransform):
         self._write = _WriteSummary(store, snapshot, run_folder, run_id)
 
     def expand(self, counted: Any) -> beam.PCollection:
-        """`counted`: PCollections named to_do (counts), done, reports, manifest, standing, duplicates."""
+        """Writes what is in `counted`.
+
+        It holds PCollections named to_do (counts), done, reports, manifest, standing, duplicates, retried and left.
+        """
         keyed = {name: found | f"Key_{name}" >> beam.Map(lambda one: (None, one)) for name, found in counted.items()}
         return keyed | beam.CoGroupByKey() | beam.ParDo(self._write)
