@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pipeline.benchmark_command import add_benchmark_command
 from pipeline.job_file import suggest
 from pipeline.job_flags import FLAGS, add_config, add_job_flags, merge_options
+from pipeline.plan_command import add_plan_command
 from pipeline.scoring_commands import add_scoring_commands
 from pipeline.set_up import set_up_logging, stop_on_sigterm
 from schemas.errors import JobError, MachineError
@@ -67,17 +68,6 @@ def _annotate(known: argparse.Namespace, rest: Sequence[str]) -> int:
     return annotate(known.manifest, known.output, options, rest)
 
 
-def _plan(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.plan import make_plan
-    from pipeline.runner import default_workers
-    from pipeline.terminal import print_plan
-
-    options = merge_options(known)
-    options.check()
-    print_plan(make_plan(known.manifest, known.output, options, default_workers()))
-    return 0
-
-
 def _tasks(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from pipeline.terminal import print_tasks
 
@@ -114,10 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     annotate.set_defaults(run=_annotate, for_beam=True)
     annotate.add_argument("manifest", help="JSONL, CSV, TSV, Parquet or tar, a folder or glob of audio")
     annotate.add_argument("output", help="folder or URL that the Parquet goes to")
-    plan = commands.add_parser("plan", help="say what annotate would do, and touch nothing", allow_abbrev=False)
-    plan.set_defaults(run=_plan, for_beam=False)
-    plan.add_argument("manifest")
-    plan.add_argument("output", nargs="?", default="", help="what is done there already is left out")
+    add_plan_command(commands)
     tasks = commands.add_parser("tasks", help="list what can be asked, and how it is asked", allow_abbrev=False)
     tasks.set_defaults(run=_tasks, for_beam=False)
     compact = commands.add_parser(
@@ -132,10 +119,9 @@ def build_parser() -> argparse.ArgumentParser:
     parts.set_defaults(run=_parts, for_beam=False)
     for command in (compact, parts):
         command.add_argument("output", help="folder or URL that annotate has written to")
-    for command in (annotate, plan, tasks):
+    for command in (annotate, tasks):
         add_config(command)
-    for command in (annotate, plan):
-        add_job_flags(command)
+    add_job_flags(annotate)
     add_benchmark_command(commands)
     add_scoring_commands(commands)
     for command in commands.choices.values():
