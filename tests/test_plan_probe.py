@@ -156,11 +156,11 @@ def test_a_probe_ends_when_its_time_is_over(tmp_path):
 
 def test_a_file_that_takes_long_is_not_called_broken(tmp_path, monkeypatch):
     """A run gives it more time than a probe."""
-    monkeypatch.setattr("pipeline.plan_probe.RECORDING_LIMIT_S", 0.5)
+    monkeypatch.setattr("pipeline.plan_probe.RECORDING_LIMIT_S", 1.5)
     sample = [*sample_of(write_tone(tmp_path / "hang.wav"), 1), *sample_of(write_tone(tmp_path / "segfault.wav"), 1)]
     found = probe(sample, JobOptions(decode_processes=2), decode=crash_or_hang)
     assert (found.asked, [one.error for one in found.found]) == (2, ["crashed"])
-    as_a_run = JobOptions(decode_processes=2, recording_timeout_s=0.5)
+    as_a_run = JobOptions(decode_processes=2, recording_timeout_s=1.5)
     assert sorted(one.error for one in probe(sample, as_a_run, decode=crash_or_hang).found) == ["crashed", "timeout"]
 
 
