@@ -9,7 +9,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=["schemas", "model", "transforms", "scoring", "reporting", "pipeline"],
-    package_data={"scoring": ["benchmarks.yaml", "published-results.csv"]},
+    package_data={
+        "pipeline": ["prices.yaml", "speeds.yaml"],
+        "scoring": ["benchmarks.yaml", "published-results.csv"],
+    },
     entry_points={"console_scripts": ["earmark = pipeline.cli:main"]},
     install_requires=[
         "apache-beam[gcp]>=2.77,<3",  # the pipeline, its runners, Dataflow

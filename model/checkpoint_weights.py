@@ -45,7 +45,7 @@ def check_weights(folder: Path, build: Callable[[], Any]) -> None:
     Raises:
         ValueError: a file or a tensor is absent, cut short, or of another shape or type, with what to do.
     """
-    found = _headers(folder)
+    found = weight_headers(folder)
     try:
         with torch.device("meta"):
             model = build()
@@ -106,7 +106,7 @@ def _as_loaded(model: Any, found: dict[str, TensorHeader]) -> dict[str, list[Ten
     return held
 
 
-def _headers(folder: Path) -> dict[str, TensorHeader]:
+def weight_headers(folder: Path) -> dict[str, TensorHeader]:
     """The tensors of all weight files, chosen like transformers does: the single file before the index."""
     files = ["model.safetensors"]
     if not (folder / files[0]).is_file():

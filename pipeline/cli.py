@@ -17,7 +17,8 @@ from pipeline.compact_command import add_compact_commands
 from pipeline.completion import add_completion_command, answer_shell
 from pipeline.doctor_command import add_doctor_command
 from pipeline.inspect_command import add_inspect_command
-from pipeline.job_flags import FLAGS, add_config, add_job_flags, merge_options
+from pipeline.job_flags import FLAGS
+from pipeline.plan_command import add_plan_command
 from pipeline.scoring_commands import add_scoring_commands
 from pipeline.tasks_command import add_tasks_command
 from schemas.errors import JobError, MachineError
@@ -98,17 +99,6 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
     return int(known.run(known, rest))
 
 
-def _plan(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.plan import make_plan
-    from pipeline.runner import default_workers
-    from pipeline.terminal import print_plan
-
-    options = merge_options(known)
-    options.check()
-    print_plan(make_plan(known.manifest, known.output, options, default_workers()))
-    return 0
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Every command says in its defaults which function runs it, and whether it passes options on to Beam."""
     parser = CommandParser(
@@ -118,12 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", prog="earmark")
     add_annotate_command(commands)
-    plan = commands.add_parser("plan", help="say what annotate would do, and touch nothing", allow_abbrev=False)
-    plan.set_defaults(run=_plan, for_beam=False)
-    plan.add_argument("manifest")
-    plan.add_argument("output", nargs="?", default="", help="what is done there already is left out")
-    add_config(plan)
-    add_job_flags(plan)
+    add_plan_command(commands)
     add_tasks_command(commands)
     add_compact_commands(commands)
     add_benchmark_command(commands)

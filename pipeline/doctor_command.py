@@ -22,7 +22,6 @@ def add_doctor_command(commands: Commands) -> None:
         description="Looks at versions, devices, codecs (each decodes a tone), credentials (none is shown), the right"
         " to write, and models. Asks the network only about an output or a model that is elsewhere. Ends with status 1"
         " where there is a problem.",
-        allow_abbrev=False,
     )
     doctor.set_defaults(run=_doctor, for_beam=False)
     doctor.add_argument("output", nargs="?", default="", help="folder or URL to try to write to; nothing stays there")
@@ -48,12 +47,11 @@ def _doctor(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _printed(checks: Iterable["Check"]) -> Iterator["Check"]:
     """The same checks, each printed when it is made: some take a moment."""
-    from rich.console import Console
     from rich.text import Text
 
+    from pipeline.consoles import console
     from reporting.plain_text import visible
 
-    console = Console()
     topic = ""
     for check in checks:
         if check.topic != topic:

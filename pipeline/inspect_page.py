@@ -7,18 +7,18 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.bar import Bar
-from rich.console import Console, ConsoleRenderable
+from rich.console import ConsoleRenderable
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.consoles import console
 from reporting.heard_audio import AudioSource
 from reporting.inspect_row import Alignment, InspectedAnswer, InspectedFailure, InspectedRow, Inspection, MadeBy
 from reporting.plain_text import visible
 from schemas.records import AudioFacts, LabelAnswer, LabelScore, TextSegment, VectorAnswer
 from scoring.alignment import aligned
 
-console = Console()
 BAR_COLUMNS = 24
 MAX_LABELS = 12  # scores that are shown; --json has all
 MAX_NUMBERS = 4  # of a vector

@@ -21,7 +21,6 @@ from rich.table import Table
 
 from pipeline.consoles import console, errors, is_terminal
 from pipeline.launch import Run
-from pipeline.plan import Plan
 from pipeline.scoring_commands import print_json
 from transforms.cluster_job import ClusterJob
 from transforms.counters import Counters
@@ -130,20 +129,3 @@ def _warn(summary: Summary, run: Run) -> None:
         if summary.doubled:
             told += f"; {summary.doubled} annotated more than once, such as {', '.join(summary.doubled_ids)}"
         errors.print(escape(told), soft_wrap=True)
-
-
-def print_plan(plan: Plan) -> None:
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_row("recordings to annotate", str(plan.recordings))
-    hours = f"{plan.known_s / 3600:.3f}"
-    if plan.of_known < plan.recordings:
-        hours += f" (the manifest says it of {plan.of_known} of {plan.recordings})"
-    table.add_row("hours of audio", hours)
-    table.add_row("annotated already", str(plan.already_annotated))
-    table.add_row("failed before, kept", str(plan.kept_failures))
-    table.add_row("duplicates left out", str(plan.duplicates))
-    table.add_row("broken rows", str(len(plan.failures)))
-    table.add_row("shards", str(plan.shards))
-    console.print(table)
-    for failure in plan.failures[:5]:
-        console.print(escape(f"  {failure.message}"), soft_wrap=True)

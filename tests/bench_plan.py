@@ -34,7 +34,7 @@ def plan(manifest: Path, folder: Path) -> int:
     from pipeline.plan import make_plan
     from schemas.job import JobOptions
 
-    return make_plan(str(manifest), str(folder / "none"), JobOptions(), 2).recordings
+    return make_plan(str(manifest), str(folder / "none"), JobOptions(), 2, sample_rows=50).recordings
 
 
 def annotate(manifest: Path, folder: Path) -> int:

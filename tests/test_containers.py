@@ -168,18 +168,13 @@ def test_plan_counts_a_tar_and_touches_nothing(tmp_path: Path) -> None:
     manifest = write_containers(tmp_path, "tar", rows)
     run_here(manifest, tmp_path / "out", limit=4)
     before = sorted((tmp_path / "out").rglob("*"))
-    planned = run_command("plan", manifest, tmp_path / "out")
+    planned = run_command("plan", manifest, tmp_path / "out", "--json")
     assert planned.returncode == 0, planned.stderr
-    said = dict(line.rsplit(maxsplit=1) for line in planned.stdout.splitlines() if line.strip())
-    assert {name.strip(): count for name, count in said.items()} | {"shards": "6"} == {
-        "recordings to annotate": "6",
-        "hours of audio": "0.000",
-        "annotated already": "4",
-        "failed before, kept": "0",
-        "duplicates left out": "0",
-        "broken rows": "0",
-        "shards": "6",
-    }
+    said = json.loads(planned.stdout)
+    counts = {"recordings": 6, "known_s": pytest.approx(1.2), "of_known": 6, "already_annotated": 4}
+    none = {"kept_failures": 0, "duplicates": 0, "failures": []}
+    assert {name: said["plan"][name] for name in counts | none} == counts | none
+    assert [one["error"] for one in said["probe"]["found"]] == [""] * 6
     assert sorted((tmp_path / "out").rglob("*")) == before
 
 

@@ -13,6 +13,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.annotate_from_flags import command_of
 from pipeline.cli import build_parser
+from pipeline.plan_estimate import estimate
+from pipeline.plan_models import planned_models
+from pipeline.plan_tables import read_tables
+from schemas.job import JobOptions
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "docs/deploy.md", ROOT / "docs/nightly.md"]
@@ -86,3 +90,30 @@ def test_the_worked_example_uses_the_figures_that_were_measured() -> None:
     assert f"| {work_s} |" in measured
     assert float(rtfx) == round(float(audio_min) * 60 / float(work_s), 1)
     assert f"1,000 / {rtfx} = {1000 / float(rtfx):.0f} hours" in PAGES[0].read_text()
+
+
+def test_the_table_of_costs_is_what_plan_says_of_1000_hours() -> None:
+    tables = read_tables()
+    options = JobOptions(model=("whisper-tiny.en",))
+    models = planned_models(options, tables.known.models)
+    found = estimate(1000 * 3600.0, 1_000_000, models, options, tables)
+    rows = [
+        f"| {1000 * 3600 / one.work_s:.1f} | {cost.machine_hours:.0f} | {cost.usd:.0f} USD |"
+        for one in found
+        if one.work_s is not None
+        for cost in one.costs
+    ]
+    assert rows, "what was measured has a price"
+    table = PAGES[0].read_text().partition("## What it costs")[2]
+    for row in rows:
+        assert row in table
+    (price,) = tables.prices.machines
+    assert f"at {price.usd_per_hour:.2f} USD an hour, {tables.prices.lost_share:.0%} lost".replace("%", " %") in table
+    assert price.source.partition(",")[0] in table
+    assert str(price.date) in table
+
+
+def test_the_pages_name_options_of_plan() -> None:
+    named = set(re.findall(r"earmark plan (?:[^`]*? )?--(\w+)", PAGES[0].read_text()))
+    assert {"measure", "speeds", "prices"} <= named
+    build_parser().parse_args(["plan", "m", "--measure=200", "--speeds=f", "--prices=f"])

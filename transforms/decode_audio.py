@@ -11,6 +11,7 @@ from pathlib import Path
 import apache_beam as beam
 import numpy as np
 import psutil
+from pebble import ProcessPool
 
 from schemas.errors import MachineError, RowError
 from schemas.job import JobOptions
@@ -41,43 +42,62 @@ class _DecodeShard(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[DecodedShard]:
         with scratch_folder(self._options.scratch_dir) as scratch, self._counters.time("decoding_ms"):
-            decoded = self._decode_shard(shard, scratch)
+            decoded = decode_shard(shard, self._options, self._pool, scratch, self._decode)
+        self._counters.add("decoded_recordings", len(decoded.clips))
+        self._counters.add("decoded_audio_ms", round(1000 * sum(clip.facts.duration_s for clip in decoded.clips)))
         yield decoded
 
-    def _decode_shard(self, shard: Shard, scratch: str) -> DecodedShard:
-        memory_samples = self._options.shard_memory_mb * 2**20 // SAMPLE_BYTES // len(shard.recordings)
-        limits = (self._options.max_duration_s, self._options.recording_timeout_s, memory_samples, scratch)
-        unpacked = self._unpack(shard, scratch)
-        requests = [
-            DecodeRequest(recording, *limits, path)
-            for index, recording in enumerate(shard.recordings)
-            if not isinstance(path := unpacked.get(index, ""), RowError)
-        ]
-        chunks = [requests[i : i + CHUNK_RECORDINGS] for i in range(0, len(requests), CHUNK_RECORDINGS)]
-        decoded = call_isolated(self._pool, self._decode, chunks, self._options.recording_timeout_s)
-        clips: list[Clip] = []
-        failures: list[Failure] = []
-        for index, recording in enumerate(shard.recordings):
-            error = unpacked.get(index)
-            result = error if isinstance(error, RowError) else next(decoded)
-            if isinstance(result, RowError):
-                failures.append(Failure.of(recording, STAGE, result))
-            else:
-                clips.append(Clip(recording, _samples(result), result.facts))
-        self._counters.add("decoded_recordings", len(clips))
-        self._counters.add("decoded_audio_ms", round(1000 * sum(clip.facts.duration_s for clip in clips)))
-        return DecodedShard(shard.key, tuple(clips), tuple(failures))
 
-    def _unpack(self, shard: Shard, scratch: str) -> dict[int, str | RowError]:
-        """The files of those recordings that lie in containers, by their index in the shard."""
-        requests = unpack_requests(shard.recordings, scratch)
-        chunks = [[request] for request in requests]
-        results = call_isolated(self._pool, unpack_containers, chunks, self._options.recording_timeout_s)
-        unpacked: dict[int, str | RowError] = {}
-        for request, result in zip(requests, results, strict=True):
-            paths = [result] * len(request.indices) if isinstance(result, RowError) else result
-            unpacked |= zip(request.indices, paths, strict=True)
-        return unpacked
+def decode_shard(
+    shard: Shard,
+    options: JobOptions,
+    pool: ProcessPool,
+    scratch: str,
+    decode: Decode = decode_requests,
+    chunk_recordings: int = CHUNK_RECORDINGS,
+) -> DecodedShard:
+    """The shard's recordings as clips, or as failures where they cannot be fetched or decoded.
+
+    Args:
+        pool: the children that fetch and decode.
+        scratch: folder for what comes out of containers or is longer than its share of --shard_memory_mb.
+        chunk_recordings: how many one child works on at a time.
+
+    Raises:
+        MachineError: no recording is to blame, such as for a full disk.
+    """
+    memory_samples = options.shard_memory_mb * 2**20 // SAMPLE_BYTES // len(shard.recordings)
+    limits = (options.max_duration_s, options.recording_timeout_s, memory_samples, scratch)
+    unpacked = _unpack(shard, options, pool, scratch)
+    requests = [
+        DecodeRequest(recording, *limits, path)
+        for index, recording in enumerate(shard.recordings)
+        if not isinstance(path := unpacked.get(index, ""), RowError)
+    ]
+    chunks = [requests[i : i + chunk_recordings] for i in range(0, len(requests), chunk_recordings)]
+    decoded = call_isolated(pool, decode, chunks, options.recording_timeout_s)
+    clips: list[Clip] = []
+    failures: list[Failure] = []
+    for index, recording in enumerate(shard.recordings):
+        error = unpacked.get(index)
+        result = error if isinstance(error, RowError) else next(decoded)
+        if isinstance(result, RowError):
+            failures.append(Failure.of(recording, STAGE, result))
+        else:
+            clips.append(Clip(recording, _samples(result), result.facts))
+    return DecodedShard(shard.key, tuple(clips), tuple(failures))
+
+
+def _unpack(shard: Shard, options: JobOptions, pool: ProcessPool, scratch: str) -> dict[int, str | RowError]:
+    """The files of those recordings that lie in containers, by their index in the shard."""
+    requests = unpack_requests(shard.recordings, scratch)
+    chunks = [[request] for request in requests]
+    results = call_isolated(pool, unpack_containers, chunks, options.recording_timeout_s)
+    unpacked: dict[int, str | RowError] = {}
+    for request, result in zip(requests, results, strict=True):
+        paths = [result] * len(request.indices) if isinstance(result, RowError) else result
+        unpacked |= zip(request.indices, paths, strict=True)
+    return unpacked
 
 
 def _samples(audio: DecodedAudio) -> np.ndarray:

@@ -1,0 +1,51 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.plan_lengths import count_lengths, estimate_lengths
+
+seconds = st.floats(0.01, 1e5)
+
+
+def test_a_length_belongs_to_the_class_that_it_starts():
+    classes = count_lengths([0.1, 4.99, 5.0, 29.9, 30.0, 300.0, 1799.0, 1800.0, 9000.0])
+    assert [(one.from_s, one.to_s, one.recordings) for one in classes] == [
+        (0.0, 5.0, 2),
+        (5.0, 30.0, 2),
+        (30.0, 300.0, 1),
+        (300.0, 1800.0, 2),
+        (1800.0, None, 2),
+    ]
+    assert [one.seconds for one in classes] == pytest.approx([5.09, 34.9, 30.0, 2099.0, 10800.0])
+
+
+@given(st.lists(seconds), st.lists(seconds, min_size=1), st.integers(1, 10_000))
+def test_the_classes_add_up_to_all_recordings_and_all_hours(known, probed, unknown):
+    found = estimate_lengths(count_lengths(known), unknown, probed)
+    assert sum(one.recordings + one.estimated_recordings for one in found.classes) == pytest.approx(
+        len(known) + unknown
+    )
+    assert sum(one.seconds + one.estimated_s for one in found.classes) == pytest.approx(found.audio_s)
+    assert found.audio_s == pytest.approx(sum(known) + unknown * sum(probed) / len(probed))
+
+
+def test_what_the_manifest_does_not_say_comes_from_the_sample_with_an_interval():
+    found = estimate_lengths(count_lengths([10.0] * 4), 1000, [2.0, 4.0, 6.0, 0.0])
+    assert (found.known_s, found.unknown, found.probed, found.estimated_s, found.audio_s) == (40, 1000, 4, 3000, 3040)
+    # The sample's variance is 20/3; 4 of 1000 are no part of the error.
+    assert found.error_s == pytest.approx(1.96 * 1000 * math.sqrt(20 / 3 / 4 * (1 - 4 / 1000)))
+    assert [one.estimated_recordings for one in found.classes[:2]] == [500, 250], "one of the four cannot be decoded"
+
+
+def test_nothing_is_made_up_where_nothing_was_probed():
+    found = estimate_lengths(count_lengths([10.0]), 3, [])
+    assert (found.known_s, found.estimated_s, found.error_s, found.audio_s) == (10, None, None, None)
+    said = estimate_lengths(count_lengths([10.0]), 0, [])
+    assert (said.estimated_s, said.error_s, said.audio_s) == (0, 0, 10)
+
+
+def test_a_sample_of_all_has_no_error():
+    assert estimate_lengths(count_lengths([]), 2, [1.0, 3.0]).error_s == 0
+    assert estimate_lengths(count_lengths([]), 2, [1.0]).error_s is None
