@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from model.source import check_options, check_source, find_source, open_source
+from pipeline.card_command import leave_card
 from pipeline.graph import build_graph
 from pipeline.launch import Run, check_places, launched_run
 from pipeline.runner import embedded_options, find_place, is_embedded, new_pipeline
@@ -40,6 +41,7 @@ def annotate(manifest: str, output: str, options: JobOptions, beam_flags: Sequen
             return 0
         summary = run_job(run, assignments, pipeline_options)
     print_summary(summary, run)
+    leave_card(run.output)
     return 0 if summary.adds_up else 1
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.benchmark_command import add_benchmark_command
+from pipeline.card_command import add_card_command, leave_card
 from pipeline.job_file import suggest
 from pipeline.job_flags import FLAGS, add_config, add_job_flags, merge_options
 from pipeline.scoring_commands import add_scoring_commands
@@ -91,6 +92,7 @@ def _compact(known: argparse.Namespace, rest: Sequence[str]) -> int:
     set_up_logging(known.verbose)
     stop_on_sigterm()
     print_compaction(compact(known.output, known.part_mb, known.take_over))
+    leave_card(known.output)
     return 0
 
 
@@ -138,6 +140,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_job_flags(command)
     add_benchmark_command(commands)
     add_scoring_commands(commands)
+    add_card_command(commands)
     for command in commands.choices.values():
         command.set_defaults(command_parser=command)
         command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")
