@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pipeline.benchmark_command import add_benchmark_command
 from pipeline.card_command import add_card_command, leave_card
+from pipeline.export_command import add_export_command
 from pipeline.job_file import suggest
 from pipeline.job_flags import FLAGS, add_config, add_job_flags, merge_options
 from pipeline.scoring_commands import add_scoring_commands
@@ -141,6 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_benchmark_command(commands)
     add_scoring_commands(commands)
     add_card_command(commands)
+    add_export_command(commands)
     for command in commands.choices.values():
         command.set_defaults(command_parser=command)
         command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from reporting.hub_features import card_features, without_maps
+from reporting.hub_features import AUDIO_FILE, card_features, without_maps
 from reporting.made_by import MadeBy, read_made_by
 from reporting.markdown import as_text, table
 from reporting.part_figures import Totals, count_parts
@@ -55,16 +55,22 @@ class CardFacts:
 
     Attributes:
         name: of the output's folder.
+        tasks: whose answers are in it.
         schema: of the annotations; None where no part is there.
         failures: how many recordings failed, by cause, the most frequent first.
+        data: which files hold the annotations, as a pattern of paths.
+        where: the condition that chose them; "" for all.
     """
 
     name: str
     license: str
     made_by: MadeBy
+    tasks: Sequence[AskedTask]
     totals: Totals
     schema: pa.Schema | None
     failures: tuple[tuple[str, int], ...]
+    data: str = "annotations/*/*.parquet"
+    where: str = ""
 
     @property
     def failed(self) -> int:
@@ -99,6 +105,7 @@ def read_facts(store: OutputStore, license: str) -> CardFacts:
         store.root.rstrip("/").rsplit("/", 1)[-1],
         license,
         made_by,
+        made_by.job.tasks,
         totals,
         store.schema(parts[0]) if parts else None,
         _failures(store),
@@ -108,6 +115,11 @@ def read_facts(store: OutputStore, license: str) -> CardFacts:
 def is_speech(task: AskedTask) -> bool:
     """Whether its answers are in the language that is spoken."""
     return task.answer == "transcript" and not task.target_language
+
+
+def kept_license(store: OutputStore) -> str:
+    """The licence that the card of an output names."""
+    return license_of(_earlier(store) or "")
 
 
 def license_of(content: str) -> str:
@@ -149,7 +161,7 @@ def _head(facts: CardFacts) -> dict[str, Any]:
     # datasets makes an error of a configuration without a row.
     if facts.totals.rows and facts.schema is not None:
         schema = without_maps(facts.schema)
-        config = _config("annotations", "annotations/*/*.parquet") | {"default": True}
+        config = _config("annotations", facts.data) | {"default": True}
         configs.append(config if len(schema) == len(facts.schema) else config | {"columns": schema.names})
         infos.append({"config_name": "annotations", "features": card_features(schema)})
     if facts.failed:
@@ -161,7 +173,7 @@ def _head(facts: CardFacts) -> dict[str, Any]:
         "language": _languages(facts),
         "annotations_creators": ["machine-generated"],
         "size_categories": [next((name for bound, name in SIZES if facts.totals.rows < bound), "n>1T")],
-        "task_categories": list(dict.fromkeys(map(_category, facts.made_by.job.tasks))),
+        "task_categories": list(dict.fromkeys(map(_category, facts.tasks))),
         "configs": configs,
         "dataset_info": infos,
     }
@@ -180,17 +192,17 @@ def _languages(facts: CardFacts) -> list[str]:
     """Codes of those that the models heard, else of the one that the job was told; and of translations."""
     frequent = [name for name, count in facts.totals.languages if count >= MIN_LANGUAGE_SHARE * facts.totals.rows]
     spoken = frequent or [facts.made_by.job.language]
-    targets = [task.target_language for task in facts.made_by.job.tasks]
+    targets = [task.target_language for task in facts.tasks]
     return [name for name in dict.fromkeys([*spoken, *targets]) if LANGUAGE.fullmatch(name)]
 
 
 def _body(facts: CardFacts) -> Iterator[str]:
-    totals, job = facts.totals, facts.made_by.job
+    totals = facts.totals
     yield f"# {as_text(facts.name)}\n"
     yield (
         f"Answers of models about {totals.rows:,} recordings, {totals.audio_s / 3600:,.2f} hours of audio. Machines"
-        " wrote them, by earmark; where no person has checked them, expect errors. The audio itself is not in here: the"
-        " column `uri` names it.\n"
+        " wrote them, by earmark; where no person has checked them, expect errors."
+        f" {'' if _has_audio(facts) else 'The audio itself is not in here: the column `uri` names it.'}\n"
     )
     yield "## How much\n"
     yield table(("", ""), _counts(facts))
@@ -200,20 +212,27 @@ def _body(facts: CardFacts) -> Iterator[str]:
         more = [("all other causes", f"{rest:,}")] if rest else []
         yield table(("cause", "recordings"), [*((e, f"{n:,}") for e, n in facts.failures[:MAX_CAUSES]), *more])
     yield "## What was asked, and of which model\n"
-    rows = ((task.name, _answers(task), facts.made_by.model_name(task), task.model) for task in job.tasks)
+    rows = ((task.name, _answers(task), facts.made_by.model_name(task), task.model) for task in facts.tasks)
     yield table(("column", "answers", "model", "revision"), rows)
-    yield from _prompts(job.tasks)
+    yield from _prompts(facts.tasks)
     yield "## Loading it\n"
     yield from _loading(facts)
     yield "## What made it\n"
     yield table(("", ""), _versions(facts))
 
 
+def _has_audio(facts: CardFacts) -> bool:
+    return facts.schema is not None and AUDIO_FILE in facts.schema.types
+
+
 def _counts(facts: CardFacts) -> Iterator[tuple[str, str]]:
     rows, failed = facts.totals.rows, facts.failed
     yield "annotated recordings", f"{rows:,}"
     yield "hours of audio", f"{facts.totals.audio_s / 3600:,.3f}"
-    yield "recordings that failed", f"{failed:,} ({failed / max(1, rows + failed):.2%})"
+    if facts.where:
+        yield "chosen by", facts.where
+    else:
+        yield "recordings that failed", f"{failed:,} ({failed / max(1, rows + failed):.2%})"
     if languages := facts.totals.languages:
         named = ", ".join(f"{name} {count / max(1, rows):.1%}" for name, count in languages[:10])
         yield "languages heard", named
@@ -270,13 +289,15 @@ def _loading(facts: CardFacts) -> Iterator[str]:
         yield "From the folder that this one lies in (on the Hub, `OWNER/NAME` is the dataset's name):\n"
         yield _code("python", ["import datasets", "", *lines])
     if facts.totals.rows:
-        yield _code("python", ["import pandas", "", f'labels = pandas.read_parquet("{folder}/annotations")'])
-        yield _code("sql", ["-- DuckDB", f"SELECT {_selected(facts)} FROM '{folder}/annotations/*/*.parquet'"])
+        yield _code(
+            "python", ["import pandas", "", f'labels = pandas.read_parquet("{folder}/{facts.data.split("/")[0]}")']
+        )
+        yield _code("sql", ["-- DuckDB", f"SELECT {_selected(facts)} FROM '{folder}/{facts.data}'"])
 
 
 def _selected(facts: CardFacts) -> str:
     fields = {"transcript": ".text", "text": ".text", "label": ".label", "vector": ""}
-    tasks = [task for task in facts.made_by.job.tasks if re.fullmatch(r"[a-z][a-z0-9_]*", task.name)]
+    tasks = [task for task in facts.tasks if re.fullmatch(r"[a-z][a-z0-9_]*", task.name)]
     return ", ".join(["id", "uri", *(f"{task.name}{fields[task.answer]}" for task in tasks)])
 
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from reporting.one_line import one_line
+
 MAX_CHARACTERS = 600  # of a text within a page
 # CommonMark, section 2.4: a backslash makes any ASCII punctuation a plain character, in a table's cell too (GFM 4.10).
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$]|:(?=//))")
@@ -10,7 +12,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$]|:(?=//))")
 
 def as_text(value: object) -> str:
     """A value as one line of Markdown that shows what it is."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in str(value)).split())
+    line = one_line(str(value))
     cut = line if len(line) <= MAX_CHARACTERS else line[: MAX_CHARACTERS - 1] + "…"
     return _SPECIAL.sub(r"\\\1", cut)
 
