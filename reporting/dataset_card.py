@@ -18,6 +18,7 @@ from reporting.hub_features import AUDIO_FILE, card_features, without_maps
 from reporting.made_by import MadeBy, read_made_by
 from reporting.markdown import as_text, table
 from reporting.part_figures import Totals, count_parts
+from schemas.errors import JobError
 from schemas.job_description import AskedTask
 from schemas.tables import FAILURES
 from schemas.tasks import LANGUAGE_NAMES
@@ -144,7 +145,10 @@ def _failures(store: OutputStore) -> tuple[tuple[str, int], ...]:
         content = store.read(FAILURES_PATH)
     except FileNotFoundError:  # the first run is still going on
         return ()
-    causes = pq.read_table(pa.BufferReader(content), columns=["error"]).column("error")
+    try:
+        causes = pq.read_table(pa.BufferReader(content)).column("error")
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise JobError(f"{store.root}/{FAILURES_PATH} is not a table that earmark wrote ({error})") from error
     found = [(one["values"], one["counts"]) for one in pc.value_counts(causes.combine_chunks()).to_pylist()]
     return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 
@@ -201,9 +205,10 @@ def _body(facts: CardFacts) -> Iterator[str]:
     yield f"# {as_text(facts.name)}\n"
     yield (
         f"Answers of models about {totals.rows:,} recordings, {totals.audio_s / 3600:,.2f} hours of audio. Machines"
-        " wrote them, by earmark; where no person has checked them, expect errors."
-        f" {'' if _has_audio(facts) else 'The audio itself is not in here: the column `uri` names it.'}\n"
+        " wrote them, by earmark; where no person has checked them, expect errors.\n"
     )
+    if not _has_audio(facts):
+        yield "The audio itself is not in here: the column `uri` names it.\n"
     yield "## How much\n"
     yield table(("", ""), _counts(facts))
     if facts.failures:

@@ -96,7 +96,7 @@ def hostile_rows(folder: Path) -> list[Said]:
     return [*rows, failed]
 
 
-def write_answered(folder: Path, rows: Sequence[Said], rows_a_part: int = 5, **options: object) -> OutputStore:
+def write_answered(folder: Path | str, rows: Sequence[Said], rows_a_part: int = 5, **options: object) -> OutputStore:
     """The output of a run that answered NAMES, its last part with failures and nothing else."""
     tasks = tuple(dataclasses.replace(task, dimensions=3) if task.answer == "vector" else task for task in TASKS)
     job = JobOptions(task=NAMES, **options)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import fsspec
 import pandas
 import pytest
 import yaml
@@ -224,3 +225,21 @@ def test_what_is_no_output_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["card", str(tmp_path)]) == 1
     assert "is not an output of earmark" in capsys.readouterr().err
     assert not (tmp_path / "README.md").exists()
+
+
+def test_the_card_of_an_output_in_a_store(tmp_path: Path) -> None:
+    """fsspec's own store in memory."""
+    store = write_answered("memory://cards/labels", hostile_rows(tmp_path / "audio"))
+    assert main(["card", "memory://cards/labels/", "--license", "mit"]) == 0 and write_card(store)
+    assert head_of(store.read("README.md").decode())["license"] == "mit"
+    fsspec.filesystem("memory").rm("/cards", recursive=True)
+
+
+def test_what_keeps_a_card_from_being_written_is_told_and_fails_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
+    (tmp_path / "labels" / "failures" / "failures.parquet").write_bytes(b"damaged")
+    assert main(["compact", str(tmp_path / "labels")]) == 0
+    told = capsys.readouterr().err
+    assert "no dataset card was written" in told and "failures.parquet is not a table that earmark wrote" in told
