@@ -293,6 +293,8 @@ def _loading(facts: CardFacts) -> Iterator[str]:
     if lines:
         yield "From the folder that this one lies in (on the Hub, `OWNER/NAME` is the dataset's name):\n"
         yield _code("python", ["import datasets", "", *lines])
+    if facts.schema is not None and len(without_maps(facts.schema)) < len(facts.schema):
+        yield "datasets has no type for a map, so it leaves out `extra`; pandas and DuckDB read it.\n"
     if facts.totals.rows:
         yield _code(
             "python", ["import pandas", "", f'labels = pandas.read_parquet("{folder}/{facts.data.split("/")[0]}")']

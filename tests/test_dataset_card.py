@@ -121,6 +121,7 @@ def test_the_card_says_counts_models_and_prompts(output: Path) -> None:
     assert "secret" not in card  # the folders that a model lies in are nobody's business
     assert "Describe the audio in one sentence." in card
     assert "20260101T000000Z-aaaaaa" in card and "fingerprint" in card
+    assert "leaves out `extra`" in card
 
 
 def test_texts_are_shown_as_texts() -> None:
