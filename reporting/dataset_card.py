@@ -6,19 +6,13 @@ Source of the head's fields: huggingface/hub-docs, datasetcard.md; of its config
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import yaml
 
+from reporting.card_facts import CardFacts, read_facts
 from reporting.hub_features import AUDIO_FILE, card_features, without_maps
-from reporting.made_by import MadeBy, read_made_by
 from reporting.markdown import as_text, table
-from reporting.part_figures import Totals, count_parts
-from schemas.errors import JobError
 from schemas.job_description import AskedTask
 from schemas.tables import FAILURES
 from schemas.tasks import LANGUAGE_NAMES
@@ -50,34 +44,6 @@ SIZES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CardFacts:
-    """What a card tells of an output.
-
-    Attributes:
-        name: of the output's folder.
-        tasks: whose answers are in it.
-        schema: of the annotations; None where no part is there.
-        failures: how many recordings failed, by cause, the most frequent first.
-        data: which files hold the annotations, as a pattern of paths.
-        where: the condition that chose them; "" for all.
-    """
-
-    name: str
-    license: str
-    made_by: MadeBy
-    tasks: Sequence[AskedTask]
-    totals: Totals
-    schema: pa.Schema | None
-    failures: tuple[tuple[str, int], ...]
-    data: str = "annotations/*/*.parquet"
-    where: str = ""
-
-    @property
-    def failed(self) -> int:
-        return sum(count for _, count in self.failures)
-
-
 def write_card(store: OutputStore, license: str = "") -> bool:
     """Writes the card of an output in place of an earlier one; False where there is one of somebody's own.
 
@@ -94,28 +60,6 @@ def write_card(store: OutputStore, license: str = "") -> bool:
     facts = read_facts(store, license or license_of(earlier or ""))
     store.replace(CARD_PATH, card(facts).encode())
     return True
-
-
-def read_facts(store: OutputStore, license: str) -> CardFacts:
-    """Raises as write_card does."""
-    made_by = read_made_by(store)
-    speech = next((task for task in made_by.job.tasks if is_speech(task)), None)
-    parts = store.parts()
-    totals = count_parts(store, parts, f"{speech.name}.language" if speech else "")
-    return CardFacts(
-        store.root.rstrip("/").rsplit("/", 1)[-1],
-        license,
-        made_by,
-        made_by.job.tasks,
-        totals,
-        store.schema(parts[0]) if parts else None,
-        _failures(store),
-    )
-
-
-def is_speech(task: AskedTask) -> bool:
-    """Whether its answers are in the language that is spoken."""
-    return task.answer == "transcript" and not task.target_language
 
 
 def kept_license(store: OutputStore) -> str:
@@ -138,19 +82,6 @@ def _earlier(store: OutputStore) -> str | None:
         return store.read(CARD_PATH).decode("utf-8", "replace")
     except FileNotFoundError:
         return None
-
-
-def _failures(store: OutputStore) -> tuple[tuple[str, int], ...]:
-    try:
-        content = store.read(FAILURES_PATH)
-    except FileNotFoundError:  # the first run is still going on
-        return ()
-    try:
-        causes = pq.read_table(pa.BufferReader(content)).column("error")
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise JobError(f"{store.root}/{FAILURES_PATH} is not a table that earmark wrote ({error})") from error
-    found = [(one["values"], one["counts"]) for one in pc.value_counts(causes.combine_chunks()).to_pylist()]
-    return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 
 
 def card(facts: CardFacts) -> str:

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reporting.dataset_card import CARD_PATH, CardFacts, card, is_speech, kept_license
+from reporting.card_facts import CardFacts, is_speech
+from reporting.dataset_card import CARD_PATH, card, kept_license
 from reporting.export_audio import AudioFile, AudioRequest, audio_files
 from reporting.export_captions import file_name
 from reporting.export_rows import Counts, Row, extra_of
