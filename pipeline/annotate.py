@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from model.source import check_options, check_source, find_source, open_source
+from pipeline.card_command import leave_card
 from pipeline.end_in_order import end_in_order, interrupt_if_asked
 from pipeline.graph import build_graph
 from pipeline.launch import Run, check_places, launched_run
@@ -55,6 +56,7 @@ def annotate(
         with end_in_order(stop, "shards") if is_embedded(pipeline_options) else contextlib.nullcontext():
             summary = run_job(run, assignments, pipeline_options)
     show(summary, run)
+    leave_card(run.output)
     interrupt_if_asked(stop)
     return 0 if summary.adds_up else 1
 

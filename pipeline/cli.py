@@ -12,10 +12,12 @@ from typing import Any
 
 from pipeline.annotate_command import DESCRIPTION, add_annotate_command
 from pipeline.benchmark_command import add_benchmark_command
+from pipeline.card_command import add_card_command
 from pipeline.command_parser import CommandParser, options_of, with_underscores
 from pipeline.compact_command import add_compact_commands
 from pipeline.completion import add_completion_command, answer_shell
 from pipeline.doctor_command import add_doctor_command
+from pipeline.export_command import add_export_command
 from pipeline.inspect_command import add_inspect_command
 from pipeline.job_flags import FLAGS
 from pipeline.plan_command import add_plan_command
@@ -116,6 +118,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_inspect_command(commands)
     add_doctor_command(commands)
     add_completion_command(commands)
+    add_card_command(commands)
+    add_export_command(commands)
     for command in commands.choices.values():
         command.set_defaults(command_parser=command)
         command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")

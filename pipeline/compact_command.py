@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.card_command import leave_card
 from pipeline.scoring_commands import print_json
 from pipeline.set_up import set_up_logging, stop_on_sigterm
 
@@ -33,6 +34,7 @@ def _compact(known: argparse.Namespace, rest: Sequence[str]) -> int:
         print_json(done)
     else:
         print_compaction(done)
+    leave_card(known.output)
     interrupt_if_asked(StopRequest(done.run_id))
     return 0
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from schemas.errors import JobError
 from schemas.job import JobOptions
-from schemas.job_description import JobDescription
+from schemas.job_description import JobDescription, check_schema_version
 from schemas.tasks import Task
 from transforms.cluster_job import ClusterJob, Runner
 from transforms.file_system import first_answer
@@ -163,6 +163,7 @@ def _check_job(store: OutputStore, description: JobDescription) -> None:
             raise ValueError("it holds no description of a job")
     except ValueError as error:
         raise JobError(f"{store.root}/{JOB_PATH} is damaged ({error}); choose another output folder") from error
+    check_schema_version(earlier, store.root)
     if differences := description.differences(earlier):
         raise JobError(
             f"{store.root} was made by another job: {'; '.join(differences)}."

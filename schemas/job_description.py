@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.tasks import Task
+
+SCHEMA_VERSION = 4  # of descriptions and of the Parquet that goes with them
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class JobDescription:
     beam_size: int
     compute_type: str
     segmentation: str
-    schema_version: int = 4
+    schema_version: int = SCHEMA_VERSION
 
     @classmethod
     def of(cls, options: JobOptions, models: Mapping[Task, str], segmentation: str) -> "JobDescription":
@@ -79,6 +82,20 @@ class JobDescription:
             for name in sorted(mine.keys() | theirs.keys())
             if mine.get(name) != theirs.get(name) and (name in mine.keys() & theirs.keys() or "." not in name)
         ]
+
+
+def check_schema_version(description: Mapping[str, Any], place: str) -> None:
+    """Raises JobError where an output was made by a version of earmark that writes another schema.
+
+    Args:
+        description: as read from the JSON of the output at `place`.
+    """
+    found = description.get("schema_version")
+    if isinstance(found, int) and found != SCHEMA_VERSION:
+        raise JobError(
+            f"{place} was made by another version of earmark: its schema is version {found}, this earmark's is"
+            f" {SCHEMA_VERSION}; use the earmark that made it, or annotate into a new folder"
+        )
 
 
 def _flat(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import JobError
+from schemas.job_description import check_schema_version
 from schemas.records import Failure
 from schemas.tables import failures_table
 from schemas.tasks import BUILT_IN, AnswerKind
@@ -84,14 +85,15 @@ def open_output(place: str) -> Output:
     store = OutputStore((place if "://" in place else os.path.abspath(place)).rstrip("/"))
     try:
         job = json.loads(store.read(JOB_PATH))
+        check_schema_version(job, store.root)
         tasks = tuple(_task(task) for task in job["tasks"] if task["answer"] in FIELDS)
         return Output(store, job["language"], tasks)
     except FileNotFoundError as error:
         raise JobError(f"{store.root} is not an output of earmark: it has no {JOB_PATH}") from error
     except OSError as error:
         raise JobError(f"output {place} cannot be read: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise JobError(f"{store.root}/{JOB_PATH} is damaged or of another version of earmark ({error!r})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise JobError(f"{store.root}/{JOB_PATH} is damaged ({error!r})") from error
 
 
 def _task(found: dict[str, Any]) -> AnsweredTask:

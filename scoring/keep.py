@@ -1,7 +1,6 @@
 """Which recordings several systems agree on enough: a condition in SQL, and the manifest of what passes.
 
-The condition is one expression of DuckDB's SQL over a row of the comparison. It sees that table and nothing else: no
-file, no network, no setting.
+The condition (scoring/conditions.py) is over a row of the comparison.
 """
 
 import json
@@ -12,10 +11,10 @@ from typing import Any
 
 import duckdb
 import fsspec
-from duckdb.sqltypes import BOOLEAN
 
 from schemas.errors import JobError
 from scoring.comparison import Kept
+from scoring.conditions import PASSES, Condition
 from scoring.normalizers import Normalizer, find_normalizer, normalizer_for
 from scoring.options import EvaluateOptions
 from scoring.word_errors import edits_of
@@ -57,18 +56,15 @@ def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: Evalu
             written.
     """
     _add_functions(database, options, given)
-    try:
-        condition = duckdb.SQLExpression(options.expression)
-        passes = database.table("joined").project(duckdb.StarExpression(), condition.alias("passes_the_condition"))
-        if passes.types[-1] != BOOLEAN:
-            raise JobError(f"--keep={options.expression} does not work: it is {passes.types[-1]}, not true or false")
-        passes.create("judged")
-        database.execute('UPDATE judged SET passes_the_condition = NULL WHERE "A" IS NULL')  # it would have no text
-        counts = "count(*), count_if(passes_the_condition), count_if(passes_the_condition IS NULL)"
+    condition = Condition("--keep", options.expression)
+    judged = condition.judge(database.table("joined"))
+    with condition.errors():
+        judged.create("judged")
+        database.execute(f'UPDATE judged SET {PASSES} = NULL WHERE "A" IS NULL')  # it would have no text
+        counts = f"count(*), count_if({PASSES}), count_if({PASSES} IS NULL)"
         of, rows, unknown = database.execute(f"SELECT {counts} FROM judged").fetchall()[0]
-    except duckdb.Error as error:
-        said = str(error).strip().splitlines()[0]
-        raise JobError(f"--keep={options.expression} does not work: {said}") from error
+        (joined,) = database.execute("SELECT count(*) FROM joined").fetchall()[0]
+    condition.check_rows(joined, of)
     _write(database, options.to)
     return Kept(options.expression, options.to, rows, of, unknown)
 
@@ -117,7 +113,7 @@ def _rate(reference: list[str], hypothesis: list[str]) -> float:
 def _write(database: duckdb.DuckDBPyConnection, to: str) -> None:
     names = ["id", "uri", "A", "language", "offset_s", "channel", "duration_s", "extra"]
     columns = ", ".join(f'"{name}"' for name in names)
-    found = database.execute(f"SELECT {columns} FROM judged WHERE passes_the_condition ORDER BY id")
+    found = database.execute(f"SELECT {columns} FROM judged WHERE {PASSES} ORDER BY id")
     try:
         with storage_errors(), fsspec.open(to, "w", encoding="utf-8") as file:
             while rows := found.fetchmany(ROWS_AT_ONCE):

@@ -247,6 +247,7 @@ def test_parts_of_files_and_channels_are_kept_as_such(tmp_path):
         "getenv('HOME') IS NOT NULL",
         "(SET enable_external_access = true)",
         "A = 'unclosed",
+        "unnest([true, false])",
     ],
 )
 def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(two, tmp_path, expression, capsys):

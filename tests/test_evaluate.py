@@ -13,6 +13,7 @@ import pipeline.scoring_tables
 from pipeline.cli import main
 from pipeline.compact import compact_store
 from schemas.errors import JobError
+from schemas.job_description import SCHEMA_VERSION
 from scoring.evaluate import evaluate
 from scoring.normalizers import find_normalizer
 from scoring.options import EvaluateOptions
@@ -263,3 +264,15 @@ def test_evaluating_loads_neither_beam_nor_torch(tmp_path):
     command = [sys.executable, "-c", code, "evaluate", str(tmp_path / "out"), "--references", str(tmp_path / "r.jsonl")]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stdout.endswith("heavy: set()\n")
+
+
+def test_an_output_of_another_version_is_refused_with_both_versions(tmp_path):
+    write_output(tmp_path / "out", [Row("a", {"transcribe": "x"}, "x")])
+    path = tmp_path / "out" / "_earmark" / "job.json"
+    path.write_text(path.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 1'))
+    words = rf"out was made by another version of earmark: its schema is version 1, this earmark's is {SCHEMA_VERSION};"
+    with pytest.raises(JobError, match=words):
+        evaluate(str(tmp_path / "out"), QUICK)
+    manifest = write_manifest(tmp_path / "m.jsonl", [])
+    with pytest.raises(JobError, match=words):
+        run_here(manifest, tmp_path / "out")

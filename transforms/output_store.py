@@ -219,6 +219,18 @@ class OutputStore:
             part = pq.ParquetFile(file)
             return part.read(columns=list(columns)), PartFooter.of(part.metadata).report(part.metadata.num_rows)
 
+    def batches(self, path: str, batch_rows: int) -> Iterator[pa.Table]:
+        """All columns of a part, some rows at a time. Raises JobError as read_part does."""
+        with self._open_part(path) as file:
+            for batch in pq.ParquetFile(file).iter_batches(batch_rows):
+                yield pa.Table.from_batches([batch])
+
+    @again
+    def schema(self, path: str) -> pa.Schema:
+        """The columns of a part. Raises JobError as read_part does."""
+        with self._open_part(path) as file:
+            return pq.read_schema(file).remove_metadata()
+
     @again
     def read_report(self, path: str) -> PartReport:
         """What a part says of itself; reads the footer only. Raises JobError as read_part does."""
@@ -260,5 +272,7 @@ def encode_part(table: pa.Table, report: PartReport, run_id: str, fingerprint: s
 
 def encode_table(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
+        if table.num_rows:  # Hugging Face's datasets cannot read a row group of no rows
+            writer.write_table(table)
     return bytes(sink.getvalue())

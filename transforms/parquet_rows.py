@@ -34,7 +34,7 @@ def parquet_rows(manifest: str, shape: ManifestShape) -> Iterator[ManifestRow]:
         file = container.file_system.open(container.path, "rb", cache_type="none")
     with file:
         parquet = pq.ParquetFile(file, pre_buffer=True)
-        bytes_path = _bytes_path(parquet.schema_arrow, shape)
+        bytes_path = find_bytes_path(parquet.schema_arrow, shape)
         audio = _Audio(manifest, container.version, bytes_path, shape.audio_root) if bytes_path else None
         number = 0
         for group in range(parquet.num_row_groups):
@@ -68,7 +68,7 @@ class _Audio:
         return self.bytes_path.removesuffix(".bytes")
 
 
-def _bytes_path(schema: pa.Schema, shape: ManifestShape) -> str:
+def find_bytes_path(schema: pa.Schema, shape: ManifestShape) -> str:
     """The path of the bytes in the column of audio, plain or in a struct; "" where no column holds any."""
     named = dict(shape.columns).get("audio")
     for name in COLUMNS["audio"] if named is None else (named,):

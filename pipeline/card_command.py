@@ -1,0 +1,53 @@
+"""The command `earmark card`, and the card that a run or a compaction leaves. Imports nothing heavy at its top."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def add_card_command(commands: Any) -> None:
+    """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
+    command = commands.add_parser(
+        "card",
+        help="write the dataset card of an output anew: its README.md",
+        description="Writes README.md into an output, in the format of Hugging Face's Hub: what is in it, what made it,"
+        " how to load it. Runs and compactions do so when they end, as long as the file is earmark's.",
+    )
+    command.set_defaults(run=_card, for_beam=False)
+    command.add_argument("output", help="folder or URL that annotate has written to")
+    command.add_argument(
+        "--license", default="", help="of the data, as the Hub calls it, such as cc-by-4.0; later cards keep it"
+    )
+
+
+def _card(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    from reporting.dataset_card import CARD_PATH, LICENSE, write_card
+    from reporting.made_by import store_at
+    from schemas.errors import JobError
+
+    if known.license and not LICENSE.fullmatch(known.license):
+        raise JobError(f"--license={known.license} does not work: name it as the Hub does, such as cc-by-4.0 or other")
+    store = store_at(known.output)
+    try:
+        written = write_card(store, known.license)
+    except OSError as error:
+        raise JobError(f"output {known.output} cannot be read or written: {error}") from error
+    if not written:
+        raise JobError(f"{store.root}/{CARD_PATH} is not earmark's, and was left as it is; rename it for a card")
+    print(f"{store.root}/{CARD_PATH}")
+    return 0
+
+
+def leave_card(place: str) -> None:
+    """The card at the end of a run or a compaction: what keeps it from being written is told, and fails neither."""
+    from reporting.dataset_card import CARD_PATH, write_card
+    from reporting.made_by import store_at
+    from schemas.errors import JobError
+
+    store = store_at(place)
+    try:
+        if not write_card(store):
+            print(f"{store.root}/{CARD_PATH} is not earmark's, and was left as it is", file=sys.stderr)
+    except (JobError, OSError) as error:
+        print(f"no dataset card was written ({error}); `earmark card` does it", file=sys.stderr)

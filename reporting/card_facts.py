@@ -1,0 +1,82 @@
+"""What a dataset card tells of an output."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from reporting.made_by import MadeBy, read_made_by
+from reporting.part_figures import Totals, count_parts
+from schemas.errors import JobError
+from schemas.job_description import AskedTask
+from transforms.output_store import FAILURES_PATH, OutputStore
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What a card tells of an output.
+
+    Attributes:
+        name: of the output's folder.
+        tasks: whose answers are in it.
+        schema: of the annotations; None where no part is there.
+        failures: how many recordings failed, by cause, the most frequent first.
+        data: which files hold the annotations, as a pattern of paths.
+        where: the condition that chose them; "" for all.
+    """
+
+    name: str
+    license: str
+    made_by: MadeBy
+    tasks: Sequence[AskedTask]
+    totals: Totals
+    schema: pa.Schema | None
+    failures: tuple[tuple[str, int], ...]
+    data: str = "annotations/*/*.parquet"
+    where: str = ""
+
+    @property
+    def failed(self) -> int:
+        return sum(count for _, count in self.failures)
+
+
+def read_facts(store: OutputStore, license: str) -> CardFacts:
+    """What is to be told of an output.
+
+    Raises:
+        JobError: it is no output, or a file in it is damaged.
+        OSError: it cannot be read, or what was counted not written.
+    """
+    made_by = read_made_by(store)
+    speech = next((task for task in made_by.job.tasks if is_speech(task)), None)
+    parts = store.parts()
+    totals = count_parts(store, parts, f"{speech.name}.language" if speech else "")
+    return CardFacts(
+        store.root.rstrip("/").rsplit("/", 1)[-1],
+        license,
+        made_by,
+        made_by.job.tasks,
+        totals,
+        store.schema(parts[0]) if parts else None,
+        _failures(store),
+    )
+
+
+def is_speech(task: AskedTask) -> bool:
+    """Whether its answers are in the language that is spoken."""
+    return task.answer == "transcript" and not task.target_language
+
+
+def _failures(store: OutputStore) -> tuple[tuple[str, int], ...]:
+    try:
+        content = store.read(FAILURES_PATH)
+    except FileNotFoundError:  # the first run is still going on
+        return ()
+    try:
+        causes = pq.read_table(pa.BufferReader(content)).column("error")
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise JobError(f"{store.root}/{FAILURES_PATH} is not a table that earmark wrote ({error})") from error
+    found = [(one["values"], one["counts"]) for one in pc.value_counts(causes.combine_chunks()).to_pylist()]
+    return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))

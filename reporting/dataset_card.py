@@ -1,0 +1,256 @@
+"""The dataset card of an output: its README.md, in the format of Hugging Face's Hub.
+
+Source of the head's fields: huggingface/hub-docs, datasetcard.md; of its configurations: datasets' documentation,
+"Structure your repository".
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from reporting.card_facts import CardFacts, read_facts
+from reporting.hub_features import AUDIO_FILE, card_features, without_maps
+from reporting.markdown import as_text, table
+from schemas.job_description import AskedTask
+from schemas.tables import FAILURES
+from schemas.tasks import LANGUAGE_NAMES
+from transforms.output_store import FAILURES_PATH, OutputStore
+
+CARD_PATH = "README.md"
+MARK = "<!-- earmark writes this file anew after every run; remove this line, and it is yours and stays as it is. -->"
+UNKNOWN_LICENSE = "unknown"
+LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
+LANGUAGE = re.compile(r"[a-z]{2,3}")
+MIN_LANGUAGE_SHARE = 0.01  # of the rows; a detector names a few rare ones by mistake
+MAX_CAUSES = 20
+CATEGORIES = {
+    "transcript": "automatic-speech-recognition",
+    "text": "audio-text-to-text",
+    "label": "audio-classification",
+    "vector": "feature-extraction",
+}
+# The Hub's classes of size: below each bound.
+SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+    (10**9, "100M<n<1B"),
+    (10**10, "1B<n<10B"),
+)
+
+
+def write_card(store: OutputStore, license: str = "") -> bool:
+    """Writes the card of an output in place of an earlier one; False where there is one of somebody's own.
+
+    Args:
+        license: of the data, as the Hub calls it; "" for that of the earlier card.
+
+    Raises:
+        JobError: it is no output, or a file in it is damaged.
+        OSError: it cannot be read or written.
+    """
+    earlier = _earlier(store)
+    if earlier is not None and MARK not in earlier.splitlines():
+        return False
+    facts = read_facts(store, license or license_of(earlier or ""))
+    store.replace(CARD_PATH, card(facts).encode())
+    return True
+
+
+def kept_license(store: OutputStore) -> str:
+    """The licence that the card of an output names."""
+    return license_of(_earlier(store) or "")
+
+
+def license_of(content: str) -> str:
+    """The licence that a card names, "unknown" where it names none."""
+    try:
+        head = yaml.safe_load(content.split("---\n")[1])
+        found = head["license"]
+    except (IndexError, KeyError, TypeError, yaml.YAMLError):
+        return UNKNOWN_LICENSE
+    return found if isinstance(found, str) and LICENSE.fullmatch(found) else UNKNOWN_LICENSE
+
+
+def _earlier(store: OutputStore) -> str | None:
+    try:
+        return store.read(CARD_PATH).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+
+
+def card(facts: CardFacts) -> str:
+    """The text of the card."""
+    head = yaml.safe_dump(_head(facts), sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n{head}---\n{MARK}\n\n" + "\n".join(_body(facts))
+
+
+def _head(facts: CardFacts) -> dict[str, Any]:
+    configs: list[dict[str, Any]] = []
+    infos: list[dict[str, Any]] = []
+    # datasets makes an error of a configuration without a row.
+    if facts.totals.rows and facts.schema is not None:
+        schema = without_maps(facts.schema)
+        config = _config("annotations", facts.data) | {"default": True}
+        configs.append(config if len(schema) == len(facts.schema) else config | {"columns": schema.names})
+        infos.append({"config_name": "annotations", "features": card_features(schema)})
+    if facts.failed:
+        configs.append(_config("failures", FAILURES_PATH))
+        infos.append({"config_name": "failures", "features": card_features(FAILURES)})
+    head = {
+        "pretty_name": facts.name,
+        "license": facts.license,
+        "language": _languages(facts),
+        "annotations_creators": ["machine-generated"],
+        "size_categories": [next((name for bound, name in SIZES if facts.totals.rows < bound), "n>1T")],
+        "task_categories": list(dict.fromkeys(map(_category, facts.tasks))),
+        "configs": configs,
+        "dataset_info": infos,
+    }
+    return {name: value for name, value in head.items() if value != []}
+
+
+def _config(name: str, path: str) -> dict[str, Any]:
+    return {"config_name": name, "data_files": [{"split": "train", "path": path}]}
+
+
+def _category(task: AskedTask) -> str:
+    return "translation" if task.answer == "transcript" and task.target_language else CATEGORIES[task.answer]
+
+
+def _languages(facts: CardFacts) -> list[str]:
+    """Codes of those that the models heard, else of the one that the job was told; and of translations."""
+    frequent = [name for name, count in facts.totals.languages if count >= MIN_LANGUAGE_SHARE * facts.totals.rows]
+    spoken = frequent or [facts.made_by.job.language]
+    targets = [task.target_language for task in facts.tasks]
+    return [name for name in dict.fromkeys([*spoken, *targets]) if LANGUAGE.fullmatch(name)]
+
+
+def _body(facts: CardFacts) -> Iterator[str]:
+    totals = facts.totals
+    yield f"# {as_text(facts.name)}\n"
+    yield (
+        f"Answers of models about {totals.rows:,} recordings, {totals.audio_s / 3600:,.2f} hours of audio. Machines"
+        " wrote them, by earmark; where no person has checked them, expect errors.\n"
+    )
+    if not _has_audio(facts):
+        yield "The audio itself is not in here: the column `uri` names it.\n"
+    yield "## How much\n"
+    yield table(("", ""), _counts(facts))
+    if facts.failures:
+        yield "What failed, by cause (`failures/failures.parquet` says it of each recording):\n"
+        rest = sum(count for _, count in facts.failures[MAX_CAUSES:])
+        more = [("all other causes", f"{rest:,}")] if rest else []
+        yield table(("cause", "recordings"), [*((e, f"{n:,}") for e, n in facts.failures[:MAX_CAUSES]), *more])
+    yield "## What was asked, and of which model\n"
+    rows = ((task.name, _answers(task), facts.made_by.model_name(task), task.model) for task in facts.tasks)
+    yield table(("column", "answers", "model", "revision"), rows)
+    yield from _prompts(facts.tasks)
+    yield "## Loading it\n"
+    yield from _loading(facts)
+    yield "## What made it\n"
+    yield table(("", ""), _versions(facts))
+
+
+def _has_audio(facts: CardFacts) -> bool:
+    return facts.schema is not None and AUDIO_FILE in facts.schema.types
+
+
+def _counts(facts: CardFacts) -> Iterator[tuple[str, str]]:
+    rows, failed = facts.totals.rows, facts.failed
+    yield "annotated recordings", f"{rows:,}"
+    yield "hours of audio", f"{facts.totals.audio_s / 3600:,.3f}"
+    if facts.where:
+        yield "chosen by", facts.where
+    else:
+        yield "recordings that failed", f"{failed:,} ({failed / max(1, rows + failed):.2%})"
+    if languages := facts.totals.languages:
+        named = ", ".join(f"{name} {count / max(1, rows):.1%}" for name, count in languages[:10])
+        yield "languages heard", named
+
+
+def _answers(task: AskedTask) -> str:
+    if task.answer == "label":
+        return f"one of {', '.join(task.labels)}, with scores"
+    if task.answer == "vector":
+        return f"a vector of {task.dimensions} numbers"
+    if task.answer == "transcript":
+        return f"what is said, in {task.target_language}" if task.target_language else "what is said"
+    return "text"
+
+
+def _prompts(tasks: Sequence[AskedTask]) -> Iterator[str]:
+    asked = [task for task in tasks if task.answer != "vector"]
+    if not asked:
+        return
+    yield (
+        "Models that are asked in words heard the audio and one of these, by the kind of their checkpoint; speech"
+        " recognizers and classifiers are not asked in words.\n"
+    )
+    rows = (
+        (task.name, _prompt(task, task.base_prompt), _prompt(task, task.chat_prompt), f"{task.max_new_tokens}")
+        for task in asked
+    )
+    yield table(("column", "base checkpoints", "Instruct checkpoints", "longest answer in tokens"), rows)
+
+
+def _prompt(task: AskedTask, prompt: str | None) -> str:
+    if prompt is None:
+        return "not asked"
+    row_prompt = f"the prompt of the row, else {task.question!r}" if task.question else "the prompt of the row"
+    values: Mapping[str, str] = {
+        "{question}": task.question,
+        "{target}": LANGUAGE_NAMES.get(task.target_language, ""),
+        "{row_prompt}": row_prompt,
+        "{language_tag}": "<|language|>",
+    }
+    parts = re.split(r"(\{\w+\})", prompt)
+    return "".join(values.get(part, part) for part in parts) or "the audio alone"
+
+
+def _loading(facts: CardFacts) -> Iterator[str]:
+    """Code that runs where the folder lies; on the Hub, only the name is another."""
+    folder = facts.name if re.fullmatch(r"[\w][\w.-]*", facts.name, re.ASCII) else "FOLDER"
+    lines = []
+    if facts.totals.rows:
+        lines.append(f'labels = datasets.load_dataset("{folder}", split="train")')
+    if facts.failed:
+        lines.append(f'failures = datasets.load_dataset("{folder}", "failures", split="train")')
+    if lines:
+        yield "From the folder that this one lies in (on the Hub, `OWNER/NAME` is the dataset's name):\n"
+        yield _code("python", ["import datasets", "", *lines])
+    if facts.schema is not None and len(without_maps(facts.schema)) < len(facts.schema):
+        yield "datasets has no type for a map, so it leaves out `extra`; pandas and DuckDB read it.\n"
+    if facts.totals.rows:
+        yield _code(
+            "python", ["import pandas", "", f'labels = pandas.read_parquet("{folder}/{facts.data.split("/")[0]}")']
+        )
+        yield _code("sql", ["-- DuckDB", f"SELECT {_selected(facts)} FROM '{folder}/{facts.data}'"])
+
+
+def _selected(facts: CardFacts) -> str:
+    fields = {"transcript": ".text", "text": ".text", "label": ".label", "vector": ""}
+    tasks = [task for task in facts.tasks if re.fullmatch(r"[a-z][a-z0-9_]*", task.name)]
+    return ", ".join(["id", "uri", *(f"{task.name}{fields[task.answer]}" for task in tasks)])
+
+
+def _code(language: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"```{language}", *lines, "```", ""])
+
+
+def _versions(facts: CardFacts) -> Iterator[tuple[str, str]]:
+    made_by, job = facts.made_by, facts.made_by.job
+    if run := made_by.run:
+        yield "last run", run.run_id
+        yield "Python", run.python
+        yield from run.libraries
+    yield "runs and compactions", f"{made_by.runs:,}"
+    yield "fingerprint of the job", job.fingerprint
+    yield "segmentation", job.segmentation
+    yield "numbers computed in", job.compute_type
+    yield "schema", f"version {job.schema_version}"

@@ -1,0 +1,163 @@
+"""What a child process does for `earmark export --format hf`: the file of each recording, or of the part of it that
+was heard. No Beam: it starts fast."""
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.parquet as pq
+import soundfile
+
+from schemas.errors import MachineError, RowError
+from schemas.manifest import ManifestShape
+from schemas.places import ParquetPlace
+from transforms.audio_file import open_source
+from transforms.audio_source import Source, frames_in
+from transforms.container_file import find_container
+from transforms.fetch_audio import fetch_audio, row_error
+from transforms.parquet_rows import find_bytes_path
+from transforms.unpack_parquet import unpack_parquet
+
+WHOLE_S = 0.01  # what a file may be longer than what was heard of it: less than resampling and codecs leave over
+FLAC_CHANNELS = 8
+MAX_BYTES = 2**31 - 1  # of a value in Arrow
+DEEP = ("pcm_24", "pcm_32", "float", "double")  # codecs of more than 16 bits
+_ROW = re.compile(r"(?P<container>.+)#row=(?P<row>\d+)")
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
+
+
+@dataclass(frozen=True, slots=True)
+class AudioRequest:
+    """What of which recording is wanted.
+
+    Attributes:
+        duration_s: that was heard, from `offset_s` on.
+        shape: of the manifest, which may be a container in Parquet.
+        target: where its file is to be, without a suffix.
+    """
+
+    uri: str
+    offset_s: float
+    duration_s: float
+    channel: int | None
+    shape: ManifestShape
+    timeout_s: float
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFile:
+    """A file in the scratch folder, or a local recording itself; `suffix`: such as ".flac", "" where it has none."""
+
+    path: str
+    suffix: str
+
+
+def audio_files(requests: Sequence[AudioRequest]) -> list[AudioFile | RowError]:
+    """For each request the file as it is where all of it was heard, else what was heard, as FLAC of the file's rate.
+
+    Raises:
+        MachineError: no recording is to blame, such as for a full disk.
+    """
+    folder = tempfile.mkdtemp(prefix="fetch-", dir=os.path.dirname(requests[0].target))
+    paths: dict[int, str | RowError] = {}
+    named = [(index, _ROW.fullmatch(request.uri)) for index, request in enumerate(requests)]
+    plain = [index for index, found in named if not found]
+    timeout_s = requests[0].timeout_s
+    paths |= zip(plain, fetch_audio([requests[index].uri for index in plain], folder, timeout_s), strict=True)
+    for index, found in named:
+        if found:
+            target = f"{folder}/{index}.bytes"
+            paths[index] = _unpacked(found["container"], int(found["row"]), requests[index].shape, target)
+    return [_audio_file(request, paths[index]) for index, request in enumerate(requests)]
+
+
+def _unpacked(container: str, row: int, shape: ManifestShape, target: str) -> str | RowError:
+    """The bytes of a row of a Parquet file, counted from 0."""
+    try:
+        found = find_container(container)
+        with found.file_system.open(found.path, "rb", cache_type="none") as file:
+            groups = pq.read_metadata(file)
+        column = find_bytes_path(groups.schema.to_arrow_schema(), shape)
+        for number in range(groups.num_row_groups):
+            rows = groups.row_group(number).num_rows
+            if row < rows:
+                place = ParquetPlace(container, found.version, column, number, row, 0, "")
+                (unpacked,) = unpack_parquet(found, [place], [target])
+                return unpacked
+            row -= rows
+        return RowError("not_found", f"{container!r} has fewer rows now; annotate it again")
+    except MachineError:
+        raise
+    except Exception as error:  # file systems and pyarrow raise what they like; row_error sorts it
+        return row_error(container, error)
+
+
+def _audio_file(request: AudioRequest, path: str | RowError) -> AudioFile | RowError:
+    if isinstance(path, RowError):
+        return path
+    try:
+        if os.path.getsize(path) > MAX_BYTES:
+            return RowError("too_large", f"{request.uri!r} has more than 2 GiB; export it in another format")
+        if _is_whole(request, path):
+            suffix = _SUFFIX.search(request.uri.split("::")[0])
+            return AudioFile(path, suffix[0].lower() if suffix else "")
+        target = f"{request.target}.flac"
+        _write_part(request, path, target)
+        return AudioFile(target, ".flac")
+    except RowError as error:
+        return error
+    except (OSError, MemoryError) as error:
+        return row_error(request.uri, error)
+    except Exception as error:  # decoders raise anything for a hostile file
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        return RowError("decoder_error", f"the decoder gave up ({said}); is it audio, and whole?")
+
+
+def _is_whole(request: AudioRequest, path: str) -> bool:
+    """Whether all that the file holds was heard."""
+    if request.offset_s or request.channel is not None:
+        return False
+    limit_s = request.duration_s + WHOLE_S
+    with open(path, "rb") as file:
+        head = file.read(4)
+    if head in (b"RIFF", b"fLaC"):  # whose headers can be relied on
+        about = soundfile.info(path)
+        return bool(about.frames <= limit_s * about.samplerate)
+    with open_source(path, 0.0) as source:
+        frames = 0
+        for block in source.blocks:
+            frames += len(block)
+            if frames > limit_s * source.sample_rate:
+                return False
+    return True
+
+
+def _write_part(request: AudioRequest, path: str, target: str) -> None:
+    with open_source(path, request.offset_s) as source:
+        channels = source.channels if request.channel is None else 1
+        if channels > FLAC_CHANNELS:
+            raise RowError("too_many_channels", f"{channels} channels, and FLAC holds {FLAC_CHANNELS}; choose one")
+        if request.channel is not None and request.channel >= source.channels:
+            raise RowError("no_such_channel", f"channel {request.channel} of a file with {source.channels}")
+        deep = source.codec in DEEP or (source.codec == "flac" and soundfile.info(path).subtype == "PCM_24")
+        subtype = "PCM_24" if deep else "PCM_16"
+        with soundfile.SoundFile(target, "w", source.sample_rate, channels, subtype, format="FLAC") as file:
+            _copy(source, request, file, deep)
+
+
+def _copy(source: Source, request: AudioRequest, file: soundfile.SoundFile, deep: bool) -> None:
+    left = frames_in(request.duration_s, source.sample_rate)
+    for block in source.blocks:
+        block = block[:left]
+        left -= len(block)
+        block = block if request.channel is None else block[:, request.channel : request.channel + 1]
+        # As whole numbers: libsndfile would scale floats by 32767, and 16 bits would not come out as they were.
+        bits = 24 if deep else 16
+        whole = np.clip(np.rint(block * 2.0 ** (bits - 1)), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        file.write(whole.astype(np.int32) << 8 if deep else whole.astype(np.int16))
+        if left <= 0:
+            return

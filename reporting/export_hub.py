@@ -1,0 +1,146 @@
+"""Annotations with their audio as a folder that Hugging Face's datasets load: Parquet in `data/`, and a card."""
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reporting.card_facts import CardFacts, is_speech
+from reporting.dataset_card import CARD_PATH, card, kept_license
+from reporting.export_audio import AudioFile, AudioRequest, audio_files
+from reporting.export_captions import file_name
+from reporting.export_rows import Counts, Row, extra_of
+from reporting.hub_features import AUDIO_FILE, parquet_metadata
+from reporting.made_by import MadeBy
+from reporting.part_figures import Totals
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.job_description import AskedTask
+from schemas.manifest import ManifestShape
+from transforms.isolation import call_isolated, child_processes
+from transforms.output_store import OutputStore
+
+GROUP_BYTES = 32 * 2**20  # of audio in a row group, which readers hold at once
+FILE_BYTES = 500 * 2**20  # of audio in a file, as datasets writes them
+CHUNK_ROWS = 4  # fetched side by side by one child
+TIMEOUT_S = 300.0
+EXTRA = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))  # a map; datasets have no type for it
+DATA = "data/*.parquet"
+
+
+def write_hub_folder(
+    store: OutputStore,
+    create: Callable[[str], BinaryIO],
+    tables: Iterable[pa.Table],
+    schema: pa.Schema,
+    tasks: Sequence[AskedTask],
+    made_by: MadeBy,
+    name: str,
+    where: str,
+    counts: Counts,
+) -> None:
+    """Writes the folder; a recording whose audio cannot be had is left out.
+
+    Args:
+        create: opens a new file of the folder.
+        name, where: of the folder, and the condition, for the card.
+    """
+    schema = hub_schema(schema, tasks)
+    shape = manifest_shape(made_by)
+    with tempfile.TemporaryDirectory(prefix="earmark-export-", ignore_cleanup_errors=True) as scratch:
+        rows = _rows_with_audio(tables, schema, shape, scratch, counts)
+        totals = _write_files(rows, schema, create, tasks)
+    facts = CardFacts(name, kept_license(store), made_by, tasks, totals, schema, (), DATA, where)
+    with create(CARD_PATH) as file:
+        file.write(card(facts).encode())
+
+
+def hub_schema(schema: pa.Schema, tasks: Sequence[AskedTask]) -> pa.Schema:
+    """The columns of the export: the audio first; what is known of it is called audio_facts."""
+    names = {"id", "uri", "offset_s", "channel", "reference", *(task.name for task in tasks)}
+    facts = pa.field("audio_facts", schema.field("audio").type)
+    kept = [pa.field(field.name, field.type) for field in schema if field.name in names]
+    columns = [pa.field("audio", AUDIO_FILE), *kept[:5], pa.field("extra", EXTRA), facts, *kept[5:]]
+    return pa.schema(columns)
+
+
+def manifest_shape(made_by: MadeBy) -> ManifestShape:
+    """How the manifest's rows are read, as the last run was told."""
+    return JobOptions(columns=made_by.run.columns if made_by.run else ()).shape()
+
+
+def _rows_with_audio(
+    tables: Iterable[pa.Table], schema: pa.Schema, shape: ManifestShape, scratch: str, counts: Counts
+) -> Iterator[dict[str, Any]]:
+    """Rows of `schema`."""
+    pool = child_processes(os.cpu_count() or 1)
+    at_once = CHUNK_ROWS * (os.cpu_count() or 1)
+    for table in tables:
+        for start in range(0, table.num_rows, at_once):
+            rows = table.slice(start, at_once).to_pylist()
+            with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
+                requests = [_request(row, shape, f"{folder}/{number}") for number, row in enumerate(rows)]
+                chunks = [requests[at : at + CHUNK_ROWS] for at in range(0, len(requests), CHUNK_ROWS)]
+                for row, found in zip(rows, call_isolated(pool, audio_files, chunks, TIMEOUT_S), strict=True):
+                    if isinstance(found, RowError):
+                        counts.leave_out(row, found.error, found.message)
+                    else:
+                        counts.written(row)
+                        yield _hub_row(row, found, schema)
+
+
+def _request(row: Row, shape: ManifestShape, target: str) -> AudioRequest:
+    heard_s = row["audio"]["duration_s"]
+    return AudioRequest(row["uri"], row["offset_s"], heard_s, row["channel"], shape, TIMEOUT_S, target)
+
+
+def _hub_row(row: Row, found: AudioFile, schema: pa.Schema) -> dict[str, Any]:
+    with open(found.path, "rb") as file:
+        audio = {"bytes": file.read(), "path": f"{file_name(row['id'])}{found.suffix}"}
+    extra = [{"key": key, "value": value} for key, value in extra_of(row).items()]
+    values = {**row, "audio": audio, "audio_facts": row["audio"], "extra": extra}
+    return {name: values[name] for name in schema.names}
+
+
+def _write_files(
+    rows: Iterable[dict[str, Any]], schema: pa.Schema, create: Callable[[str], BinaryIO], tasks: Sequence[AskedTask]
+) -> Totals:
+    files = 0
+    languages: Counter[str] = Counter()
+    speech = next((task.name for task in tasks if is_speech(task)), None)
+    count, audio_s, in_file = 0, 0.0, 0
+    with ExitStack() as opened:
+        writer = None
+        for group, size in _groups(rows):
+            if writer is None or in_file + size > FILE_BYTES:
+                opened.close()
+                file = opened.enter_context(create(f"data/train-{files:05d}.parquet"))
+                with_features = schema.with_metadata(parquet_metadata(schema))
+                writer = opened.enter_context(pq.ParquetWriter(file, with_features, compression="zstd"))
+                files, in_file = files + 1, 0
+            writer.write_table(pa.Table.from_pylist(group, schema=writer.schema))
+            in_file += size
+            count += len(group)
+            audio_s += sum(row["audio_facts"]["duration_s"] for row in group)
+            languages.update(row[speech]["language"] for row in group if speech and row[speech])
+    del languages[None]
+    return Totals(files, count, audio_s, tuple(languages.most_common()))
+
+
+def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    """Rows of a row group, and their bytes of audio."""
+    group: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += len(row["audio"]["bytes"])
+        if size >= GROUP_BYTES or len(group) >= 1000:
+            yield group, size
+            group, size = [], 0
+    if group:
+        yield group, size

@@ -1,0 +1,123 @@
+"""The annotations of an output, some at a time, that a condition lets pass; and what is the same in several formats."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from reporting.export_options import LeftOut
+from schemas.errors import JobError
+from schemas.job_description import AskedTask
+from scoring.answers import open_database
+from scoring.conditions import PASSES, Condition
+from transforms.output_store import OutputStore
+
+BATCH_ROWS = 1024
+MAX_EXAMPLES = 10
+FACTS = ("id", "uri", "offset_s", "channel", "reference", "extra", "audio")
+Row = Mapping[str, Any]  # of the annotations, as Arrow gives it to Python; `extra` is a Mapping
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the rows; grows as they go by. Fields as of Exported."""
+
+    of: int = 0
+    rows: int = 0
+    unknown: int = 0
+    in_containers: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    examples: list[LeftOut] = field(default_factory=list)
+
+    def leave_out(self, row: Row, error: str, message: str) -> None:
+        self.left_out[error] = self.left_out.get(error, 0) + 1
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(LeftOut(row["id"], row["uri"], error, message))
+
+    def written(self, row: Row) -> None:
+        self.rows += 1
+        self.in_containers += is_in_container(row["uri"])
+
+
+def is_in_container(uri: str) -> bool:
+    """Whether the name is of audio within a tar or a Parquet file."""
+    return "::" in uri or "#row=" in uri
+
+
+def passing_tables(store: OutputStore, parts: Sequence[str], where: str, counts: Counts) -> Iterator[pa.Table]:
+    """The rows of the parts for which `where` is true, in the parts' order; a table holds BATCH_ROWS at most.
+
+    Raises:
+        JobError: `where` is no condition, or cannot be computed; a part has gone while it was read.
+        OSError: the output cannot be read.
+    """
+    condition = Condition("--where", where) if where else None
+    with open_database() as database:
+        for path in parts:
+            try:
+                for table in store.batches(path, BATCH_ROWS):
+                    counts.of += table.num_rows
+                    passing = _filtered(database, table, condition, counts) if condition else table
+                    if passing.num_rows:
+                        yield passing
+            except FileNotFoundError as error:
+                raise JobError(f"{store.root}/{path} has gone, as when an output is compacted; start again") from error
+
+
+def check_condition(schema: pa.Schema, where: str) -> None:
+    """Raises JobError where `where` is no condition over rows of the schema."""
+    if where:
+        with open_database() as database:
+            _filtered(database, schema.empty_table(), Condition("--where", where), Counts())
+
+
+def _filtered(database: duckdb.DuckDBPyConnection, table: pa.Table, condition: Condition, counts: Counts) -> pa.Table:
+    judged = condition.judge(database.from_arrow(table))
+    with condition.errors():
+        passes = judged.select(PASSES).to_arrow_table().column(0).combine_chunks()
+    condition.check_rows(table.num_rows, len(passes))
+    counts.unknown += passes.null_count
+    return table.filter(passes)
+
+
+def text_task(tasks: Sequence[AskedTask]) -> AskedTask | None:
+    """The task whose answer is the text of a recording: what is said, else what is written about it."""
+    kinds = [task for task in tasks if task.answer == "transcript"] or [task for task in tasks if task.answer == "text"]
+    return kinds[0] if kinds else None
+
+
+def flat_answers(row: Row, tasks: Sequence[AskedTask]) -> dict[str, Any]:
+    """The answers of a row by short names: `caption`, `emotion`, `emotion_score`, `transcribe_flags` …; no None."""
+    flat: dict[str, Any] = {}
+    for task in tasks:
+        answer = row[task.name]
+        if task.answer == "vector" or answer is None:
+            flat[task.name] = answer
+            continue
+        flat[task.name] = answer["label" if task.answer == "label" else "text"]
+        names = ("score", "avg_logprob") if task.answer == "label" else ("language", "avg_logprob", "flags")
+        flat |= {f"{task.name}_{name}": answer[name] for name in names if name in answer}
+    return {name: finite(value) for name, value in flat.items() if value is not None}
+
+
+def finite(value: Any) -> Any:
+    """A value that JSON has: NaN and infinity are None, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: finite(one) for name, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def extra_of(row: Row) -> dict[str, str]:
+    """The columns that were carried along."""
+    return dict(row["extra"] or ())
+
+
+def language_of(row: Row, task: AskedTask, job_language: str) -> str:
+    """Of the text that a task answered; "" where it is not known."""
+    answer = row[task.name] or {}
+    return str(answer.get("language") or task.target_language or job_language or "")

@@ -1,0 +1,95 @@
+"""What made an output: its job, and the run that came last."""
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.errors import JobError
+from schemas.job_description import AskedTask, JobDescription, check_schema_version
+from transforms.output_store import JOB_PATH, OutputStore
+
+RUNS = "_earmark/runs"
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The run that came last.
+
+    Attributes:
+        libraries: pairs of name and version.
+        models: as they were named to it.
+        columns: of the manifest, as they were named to it.
+    """
+
+    run_id: str
+    python: str
+    libraries: tuple[tuple[str, str], ...]
+    models: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBy:
+    """`run`: None where no run has written down what it is."""
+
+    job: JobDescription
+    run: LastRun | None
+    runs: int
+
+    def model_name(self, task: AskedTask) -> str:
+        """What a person calls the model of a task; without the folders that a local one lies in."""
+        if not task.model.startswith("sha256:") or self.run is None:
+            return task.model
+        known = [asked.name for asked in self.job.tasks]
+        pairs = [(name, model) for name, _, model in (entry.partition("=") for entry in self.run.models)]
+        for_all = [entry for entry, (name, _) in zip(self.run.models, pairs, strict=True) if name not in known]
+        name = dict(pairs).get(task.name) or "".join(for_all[:1])
+        return os.path.basename(name.rstrip("/")) or task.model
+
+
+def store_at(place: str) -> OutputStore:
+    """The output at a path or URL, whatever is there."""
+    return OutputStore((place if "://" in place else os.path.abspath(place)).rstrip("/"))
+
+
+def read_made_by(store: OutputStore) -> MadeBy:
+    """What made an output.
+
+    Raises:
+        JobError: there is no output of earmark, of this version of its schema, or its description is damaged.
+        OSError: it cannot be read.
+    """
+    try:
+        found = json.loads(store.read(JOB_PATH))
+        check_schema_version(found, store.root)
+        del found["fingerprint"]
+        tasks = tuple(AskedTask(**_tuples(task)) for task in found.pop("tasks"))
+        job = JobDescription(tasks, **found)
+    except FileNotFoundError as error:
+        raise JobError(f"{store.root} is not an output of earmark: it has no {JOB_PATH}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise JobError(f"{store.root}/{JOB_PATH} is damaged ({error!r})") from error
+    runs = store.names(RUNS)
+    return MadeBy(job, _last_run(store, runs), len(runs))
+
+
+def _tuples(task: dict[str, Any]) -> dict[str, Any]:
+    label_map = tuple((theirs, ours) for theirs, ours in task["label_map"])
+    return task | {"labels": tuple(task["labels"]), "label_map": label_map}
+
+
+def _last_run(store: OutputStore, runs: list[str]) -> LastRun | None:
+    for name in reversed(runs):  # those of compactions have no run.json
+        try:
+            about = json.loads(store.read(f"{RUNS}/{name}/run.json"))
+            options = about["options"]
+            libraries = tuple((str(one), str(version)) for one, version in about["libraries"].items())
+            return LastRun(
+                about["run_id"], about["python"], libraries, tuple(options["model"]), tuple(options["columns"])
+            )
+        except FileNotFoundError:
+            continue
+        except (ValueError, KeyError, TypeError) as error:
+            raise JobError(f"{store.root}/{RUNS}/{name}/run.json is damaged ({error!r})") from error
+    return None
