@@ -16,7 +16,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from deploy.dataflow.make_metadata import PATH, metadata
 from pipeline.annotate_from_flags import command_of
-from pipeline.cli import build_parser, merge_options
+from pipeline.cli import build_parser
+from pipeline.job_flags import merge_options
 from schemas.job import JobOptions
 
 ROOT = Path(__file__).parent.parent

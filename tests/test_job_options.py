@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from pipeline.cli import build_parser, main, merge_options
+from pipeline.cli import build_parser, main
+from pipeline.job_flags import merge_options
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.tasks import Task
