@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from reporting.card_facts import CardFacts, read_facts
-from reporting.hub_features import AUDIO_FILE, card_features, without_maps
+from reporting.hub_features import AUDIO_FILE, card_features
 from reporting.markdown import as_text, table
 from schemas.job_description import AskedTask
 from schemas.tables import FAILURES
@@ -95,10 +95,8 @@ def _head(facts: CardFacts) -> dict[str, Any]:
     infos: list[dict[str, Any]] = []
     # datasets makes an error of a configuration without a row.
     if facts.totals.rows and facts.schema is not None:
-        schema = without_maps(facts.schema)
-        config = _config("annotations", facts.data) | {"default": True}
-        configs.append(config if len(schema) == len(facts.schema) else config | {"columns": schema.names})
-        infos.append({"config_name": "annotations", "features": card_features(schema)})
+        configs.append(_config("annotations", facts.data) | {"default": True})
+        infos.append({"config_name": "annotations", "features": card_features(facts.schema)})
     if facts.failed:
         configs.append(_config("failures", FAILURES_PATH))
         infos.append({"config_name": "failures", "features": card_features(FAILURES)})
@@ -224,8 +222,6 @@ def _loading(facts: CardFacts) -> Iterator[str]:
     if lines:
         yield "From the folder that this one lies in (on the Hub, `OWNER/NAME` is the dataset's name):\n"
         yield _code("python", ["import datasets", "", *lines])
-    if facts.schema is not None and len(without_maps(facts.schema)) < len(facts.schema):
-        yield "datasets has no type for a map, so it leaves out `extra`; pandas and DuckDB read it.\n"
     if facts.totals.rows:
         yield _code(
             "python", ["import pandas", "", f'labels = pandas.read_parquet("{folder}/{facts.data.split("/")[0]}")']

@@ -23,6 +23,7 @@ from reporting.export_rows import Counts, check_condition, passing_tables, text_
 from reporting.made_by import MadeBy, read_made_by, store_at
 from schemas.errors import JobError
 from schemas.job_description import AskedTask
+from schemas.tables import extra_as_map
 from transforms.file_system import storage_errors, what_is_at
 from transforms.output_store import OutputStore
 
@@ -86,7 +87,7 @@ def export(place: str, to: str, options: ExportOptions) -> Exported:
             if not parts:
                 raise JobError(f"{store.root} has no annotations")
             schema = store.schema(parts[0])
-            check_condition(schema, options.where)
+            check_condition(extra_as_map(schema.empty_table()).schema, options.where)
             counts = Counts()
             tables = passing_tables(store, parts, options.where, counts)
             with target.whole():

@@ -22,6 +22,7 @@ from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.job_description import AskedTask
 from schemas.manifest import ManifestShape
+from schemas.tables import EXTRA
 from transforms.isolation import call_isolated, child_processes
 from transforms.output_store import OutputStore
 
@@ -29,7 +30,6 @@ GROUP_BYTES = 32 * 2**20  # of audio in a row group, which readers hold at once
 FILE_BYTES = 500 * 2**20  # of audio in a file, as datasets writes them
 CHUNK_ROWS = 4  # fetched side by side by one child
 TIMEOUT_S = 300.0
-EXTRA = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))  # a map; datasets have no type for it
 DATA = "data/*.parquet"
 
 

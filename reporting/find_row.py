@@ -21,6 +21,7 @@ from model.store_errors import again
 from reporting.plain_text import visible
 from schemas.errors import JobError
 from schemas.records import Failure
+from schemas.tables import extra_as_map
 from scoring.answers import open_database
 from transforms.file_system import storage_errors
 from transforms.output_store import FAILURES_PATH, OutputStore, part_errors
@@ -126,7 +127,7 @@ def _rows_of(part: _Part, id: str) -> Iterator[FoundRow]:
         if _may_hold(about, id):
             ids = part.file.read_row_group(group, columns=["id"], use_threads=False).column("id")
             if (index := pc.index(ids, id).as_py()) >= 0:
-                row = part.file.read_row_group(group).slice(index, 1)
+                row = extra_as_map(part.file.read_row_group(group).slice(index, 1))
                 yield _found(part, first + index, lambda origin: origin.annotated, row=row)
         first += about.num_rows
     if json.dumps(id).encode() in footer.metadata.get(METADATA_KEY, b""):  # as the footer has it, if it has it

@@ -11,11 +11,6 @@ AUDIO_FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 PARQUET_KEY = b"huggingface"
 
 
-def without_maps(schema: pa.Schema) -> pa.Schema:
-    """The columns that datasets has a type for; it has none for a map."""
-    return pa.schema([field for field in schema if not pa.types.is_map(field.type)])
-
-
 def card_features(schema: pa.Schema) -> list[dict[str, Any]]:
     """The features of a schema as they stand in a card's YAML."""
     return [{"name": field.name, **_in_card(field.type)} for field in schema]

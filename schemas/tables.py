@@ -53,6 +53,8 @@ LABEL = pa.struct(
         ("avg_logprob", pa.float32()),
     ]
 )
+# A list of pairs, not a map, for which Hugging Face's datasets has no type.
+EXTRA = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
 FAILURES = pa.schema([(field.name, pa.string()) for field in dataclasses.fields(Failure)])
 STRUCTS: Mapping[str, pa.DataType] = {"transcript": TRANSCRIPT, "text": TEXT, "label": LABEL}
 
@@ -70,7 +72,7 @@ def annotations_schema(tasks: Sequence[Task]) -> pa.Schema:
         pa.field("offset_s", pa.float64(), nullable=False),
         pa.field("channel", pa.int32()),
         pa.field("reference", pa.string()),
-        pa.field("extra", pa.map_(pa.string(), pa.string())),
+        pa.field("extra", EXTRA, nullable=False),
         pa.field("audio", AUDIO, nullable=False),
     ]
     return pa.schema(columns + [pa.field(task.name, answer_type(task)) for task in tasks])
@@ -90,7 +92,7 @@ def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) 
             "offset_s": row.recording.offset_s,
             "channel": row.recording.channel,
             "reference": row.recording.reference,
-            "extra": list(row.recording.extra),
+            "extra": [{"key": key, "value": value} for key, value in row.recording.extra],
             "audio": dataclasses.asdict(row.facts),
             **{task: _column_value(answer) for task, answer in row.answers.items()},
         }
@@ -99,6 +101,16 @@ def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) 
     for row in rows:
         _check_fields("a row", row, pa.struct(schema))
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def extra_as_map(table: pa.Table) -> pa.Table:
+    """Annotations, or some columns of them, with `extra` as a map, which SQL asks for a value by its key."""
+    if "extra" not in table.column_names:
+        return table
+    lists = table["extra"].combine_chunks()
+    pairs = lists.values
+    found = pa.MapArray.from_arrays(lists.offsets, pairs.field("key"), pairs.field("value"))
+    return table.set_column(table.column_names.index("extra"), "extra", found)
 
 
 def _column_value(answer: Answer) -> Any:

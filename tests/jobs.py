@@ -116,6 +116,8 @@ def annotations(output: Path | str) -> list[dict[str, Any]]:
     rows = [
         row for part in sorted(Path(output).glob("annotations/*/*.parquet")) for row in pq.read_table(part).to_pylist()
     ]
+    for row in rows:
+        row["extra"] = {pair["key"]: pair["value"] for pair in row["extra"]}
     return sorted(rows, key=lambda row: str(row["id"]))
 
 

@@ -21,7 +21,7 @@ def test_every_recording_ends_as_one_row_that_says_what_was_heard(tmp_path: Path
     for row, source in zip(found, rows, strict=True):
         assert row["transcribe"]["text"] == row["reference"] == source["text"]
         assert row["uri"] == source["audio_filepath"]
-        assert dict(row["extra"]) == {"number": str(source["number"])}
+        assert row["extra"] == {"number": str(source["number"])}
         assert row["audio"]["duration_s"] == pytest.approx(0.2 + 0.01 * source["number"], abs=1e-4)
         assert row["audio"]["bandwidth_hz"] == pytest.approx(440, abs=40)
         assert row["audio"]["snr_db"] is None  # nobody speaks
@@ -107,8 +107,8 @@ def test_columns_of_any_name_are_carried_without_harm(tmp_path: Path) -> None:
     rows[1] |= {"uri": None, "nested": {"a": [1, 2]}}
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out")
     first, second = annotations(tmp_path / "out")
-    assert dict(first["extra"]) == {"audio": "x", "emotion": "joy", "transcribe": "1", "number": "0"}
-    assert dict(second["extra"]) == {"nested": '{"a": [1, 2]}', "number": "1", "uri": ""}
+    assert first["extra"] == {"audio": "x", "emotion": "joy", "transcribe": "1", "number": "0"}
+    assert second["extra"] == {"nested": '{"a": [1, 2]}', "number": "1", "uri": ""}
 
 
 def test_limit_takes_the_first_rows_of_the_manifest(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_answers_are_those_of_single_files(tmp_path: Path, kind: str) -> None:
     run_here(tmp_path / f"*.{kind}", tmp_path / "four", shard_rows=3, workers=4)
     assert annotations(tmp_path / "four") == annotations(tmp_path / "out")
     for row, source in zip(annotations(tmp_path / "out"), rows, strict=True):
-        assert row["reference"] == source["text"] and dict(row["extra"])["number"] == str(source["number"])
+        assert row["reference"] == source["text"] and row["extra"]["number"] == str(source["number"])
         place = source["number"] // 10
         expected = (
             f"tar://tone{source['number']}.wav::file://{tmp_path}/{place}.tar"

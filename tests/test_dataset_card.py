@@ -80,17 +80,17 @@ def test_what_the_card_says_to_run_runs_and_finds_every_row(output: Path, tmp_pa
     assert sorted(row[0] for row in rows) == sorted(HOSTILE)
 
 
-def test_the_parts_load_as_parquet_by_the_features_of_the_card(output: Path, tmp_path: Path) -> None:
-    """datasets have no type for a map: `extra` is left out, in the card by its list of columns."""
+def test_the_parts_load_as_parquet_without_the_card(output: Path, tmp_path: Path) -> None:
     code = """
-features = datasets.load_dataset_builder("labels").info.features
-files = "labels/annotations/*/*.parquet"
-rows = datasets.load_dataset("parquet", data_files=files, split="train", features=features, columns=list(features))
-print(json.dumps([list(rows["id"]), list(features), rows[0]["embed"]]))
+rows = datasets.load_dataset("parquet", data_files="labels/annotations/*/*.parquet", split="train")
+by_card = datasets.load_dataset_builder("labels").info.features
+print(json.dumps([list(rows["id"]), list(rows.features), rows[0]["embed"], rows[0]["extra"], by_card == rows.features]))
 """
-    ids, columns, vector = json.loads(run_offline(code, output.parent, tmp_path))
+    ids, columns, vector, extra, as_in_card = json.loads(run_offline(code, output.parent, tmp_path))
     assert sorted(ids) == sorted(HOSTILE) and vector == [0.5, -1.0, 0.25]
-    assert columns == ["id", "uri", "offset_s", "channel", "reference", "audio", *NAMES]
+    assert columns == ["id", "uri", "offset_s", "channel", "reference", "extra", "audio", *NAMES]
+    assert extra == [{"key": "=note", "value": ids[0]}]
+    assert as_in_card
 
 
 def test_the_head_is_what_the_hub_reads(output: Path) -> None:
@@ -121,7 +121,6 @@ def test_the_card_says_counts_models_and_prompts(output: Path) -> None:
     assert "secret" not in card  # the folders that a model lies in are nobody's business
     assert "Describe the audio in one sentence." in card
     assert "20260101T000000Z-aaaaaa" in card and "fingerprint" in card
-    assert "leaves out `extra`" in card
 
 
 def test_texts_are_shown_as_texts() -> None:

@@ -238,7 +238,7 @@ def test_pandas_reads_the_parts_as_one_table(annotations):
 
 def test_pyarrow_reads_the_parts_as_one_table(annotations):
     rows = pyarrow.dataset.dataset(annotations, format="parquet").to_table().to_pylist()
-    assert {row["id"]: dict(row["extra"]) for row in rows} == EXTRA
+    assert {row["id"]: row["extra"] for row in rows} == EXTRA
     assert {row["transcribe"]["text"] for row in rows} == {"a", "b", "c"}
 
 

@@ -18,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from model.store_errors import again
 from schemas.errors import JobError
 from schemas.records import PartReport
+from schemas.tables import extra_as_map
 from transforms.file_system import StorageError, files_below, storage_errors, what_is_at
 from transforms.part_footer import PartFooter
 
@@ -214,16 +215,21 @@ class OutputStore:
 
     @again
     def read_columns(self, path: str, columns: Sequence[str]) -> tuple[pa.Table, PartReport]:
-        """Columns of a part, such as "id" or "audio.duration_s", and its report. Raises JobError as read_part does."""
+        """Columns of a part, such as "id" or "audio.duration_s", and its report; `extra` as a map.
+
+        Raises:
+            JobError: as read_part.
+        """
         with self._open_part(path) as file:
             part = pq.ParquetFile(file)
-            return part.read(columns=list(columns)), PartFooter.of(part.metadata).report(part.metadata.num_rows)
+            report = PartFooter.of(part.metadata).report(part.metadata.num_rows)
+            return extra_as_map(part.read(columns=list(columns))), report
 
     def batches(self, path: str, batch_rows: int) -> Iterator[pa.Table]:
-        """All columns of a part, some rows at a time. Raises JobError as read_part does."""
+        """All columns of a part, some rows at a time; `extra` as a map. Raises JobError as read_part does."""
         with self._open_part(path) as file:
             for batch in pq.ParquetFile(file).iter_batches(batch_rows):
-                yield pa.Table.from_batches([batch])
+                yield extra_as_map(pa.Table.from_batches([batch]))
 
     @again
     def schema(self, path: str) -> pa.Schema:
