@@ -12,7 +12,7 @@ from schemas.records import stable_hash
 from scoring.answers import AnsweredTask
 
 SEED = "earmark report"  # of the sample: the same rows of the same output, however its parts are cut
-Reason = Literal["asked for", "flagged", "least confident", "random"]
+Reason = Literal["far from its reference", "flagged", "least confident", "random"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _listed(rows: _Rows, reason: Reason | None = None) -> list[ChosenRow]:
 
 def _reason(wanted: bool, flags: int) -> Reason:
     if wanted:
-        return "asked for"
+        return "far from its reference"
     return "flagged" if flags else "least confident"
 
 

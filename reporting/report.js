@@ -159,10 +159,11 @@ $("filters").addEventListener("submit", (event) => event.preventDefault());
 $("filters").addEventListener("reset", (event) => { event.preventDefault(); clear(); update(); });
 
 // --- one row ---
+const heardMark = () => make("span", { className: "heard" }, "\u00a0♪", make("span", { className: "unseen" }, " with audio"));
 function rowElements(row) {
   const id = `detail-${row.number}`;
-  const button = make("button", { type: "button", className: "open", attributes: { "aria-expanded": "false", "aria-controls": id } }, text(row.id));
-  const head = make("th", { scope: "row" }, button, row.clip ? make("span", { className: "quiet" }, " ♪", make("span", { className: "unseen" }, "with audio")) : null);
+  const button = make("button", { type: "button", className: "open", attributes: { "aria-expanded": "false", "aria-controls": id } }, text(row.id), row.clip ? heardMark() : null);
+  const head = make("th", { scope: "row" }, button);
   const cell = make("td", { colSpan: columns.length });
   const detail = make("tr", { className: "detail", id, hidden: true }, cell);
   button.addEventListener("click", () => {

@@ -1,4 +1,4 @@
-"""Audio of some rows for a page: heard by the decoder that annotated them, as MP3, with a waveform and a spectrogram."""
+"""Audio of some rows for a page: by the decoder that annotated them, as MP3 with pictures."""
 
 import base64
 import io

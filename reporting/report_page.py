@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import fsspec
 from jinja2 import Environment, FileSystemLoader
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from reporting.report import Report
 
 FILES = Path(__file__).parent
-# What figures are called, and whether they are shares.
-POINTS = ("bleu", "chrf")
+POINTS = ("bleu", "chrf")  # figures that are no shares
 TABLE_ROWS = 200  # of the values below a plot
 
 
@@ -103,7 +102,7 @@ def render(report: "Report", clips: dict[int, Clip], links: Sequence[AudioLink])
         failed=sum(cause.count for cause in report.failures),
         plots=[*map(_of_distribution, _seen(figures.distributions)), *map(_of_shares, _counted(figures.shares))],
         tasks=[asdict(PageTask(task.name, task.kind == "label")) for task in report.tasks],
-        rows=[_as_json(row) for row in report.rows],
+        rows=[asdict(row) for row in report.rows],
         links=[asdict(link) for link in links],
         clips=clips,
     )
@@ -124,10 +123,6 @@ def _policy(script: str, links: Iterable[AudioLink]) -> str:
         "require-trusted-types-for": "'script'",
     }
     return "; ".join(f"{name} {value}" for name, value in rules.items())
-
-
-def _as_json(row: Any) -> dict[str, Any]:
-    return asdict(row)
 
 
 def _seen(found: Iterable[Distribution]) -> list[Distribution]:
@@ -166,5 +161,5 @@ def _percent(value: float) -> str:
 def _figure(value: float | None, name: str) -> str:
     """A figure of an evaluation: a share in percent, BLEU and chrF from 0 to 100."""
     if value is None:
-        return "–"
+        return "-"
     return f"{value:.2f}" if name in POINTS else f"{100 * value:.2f} %"

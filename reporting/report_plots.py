@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import escape
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from reporting.report_figures import Distribution, Shares
 
@@ -23,8 +23,9 @@ SIZE_IN = (3.6, 2.2)
 WAVEFORM_IN = (8.0, 0.8)
 WAVEFORM_POINTS = 500
 MAX_BARS = 12  # of labels that a plot has room for
+MIN_BARS = 5  # that there is room for: one alone would be a block
 MAX_CHARACTERS = 22  # of a label beside its bar
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # texts stay texts, in the page's font
     "svg.hashsalt": "earmark",  # names within the file are the same every time
     "text.parse_math": False,  # a label of a model may hold $
@@ -48,8 +49,9 @@ def draw_distribution(found: Distribution, about: str) -> str:
         axes.stairs(counts[first:last], edges[first : last + 1], fill=True, color=BAR)
         if found.scale.log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.xaxis.set_minor_formatter(lambda value, _: "")
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(found.scale.unit)
         _count_axis(axes.yaxis)
         return _svg(figure, about)
@@ -66,7 +68,7 @@ def draw_shares(found: Shares, about: str) -> str:
         places = np.arange(len(names))
         axes.barh(places, counts, color=BAR, height=0.7)
         axes.set_yticks(places, names)
-        axes.invert_yaxis()
+        axes.set_ylim(max(len(names), MIN_BARS) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.margins(x=0.02)
         _count_axis(axes.xaxis)
