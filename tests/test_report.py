@@ -130,14 +130,14 @@ def test_failures_are_grouped_by_cause_with_examples(folder: Path) -> None:
 
 
 def test_what_failed_and_was_annotated_later_is_no_failure(tmp_path: Path) -> None:
-    write_output(tmp_path, [Row("a", None), Row("b", None), Row("c", {"transcribe": "hi"})], task="transcribe")
-    write_output(tmp_path, [Row("a", {"transcribe": "now"})], task="transcribe")
+    write_output(tmp_path, [Row("a", None), Row("b", None), Row("c", {"transcribe": "hi"})], task=("transcribe",))
+    write_output(tmp_path, [Row("a", {"transcribe": "now"})], task=("transcribe",))
     (cause,) = report_of(tmp_path).failures
     assert [failure.id for failure in cause.examples] == ["b"]
 
 
 def test_an_output_in_which_all_failed_has_a_report(tmp_path: Path) -> None:
-    write_output(tmp_path, [Row("a", None)], task="transcribe")
+    write_output(tmp_path, [Row("a", None)], task=("transcribe",))
     written = write_report(str(tmp_path), ReportOptions())
     assert (written.annotated, written.failed, written.rows) == (0, 1, 0)
 
@@ -155,7 +155,7 @@ def test_flagged_and_least_confident_rows_come_first(folder: Path, table: pandas
 
 def test_the_least_confident_are_those_of_the_whole_output(tmp_path: Path) -> None:
     rows = [Row(f"r{n}", {"emotion": "joy"}, score=0.2 + 0.001 * ((n * 37) % 500)) for n in range(500)]
-    write_output(tmp_path, rows, rows_a_part=16, task="emotion")
+    write_output(tmp_path, rows, rows_a_part=16, task=("emotion",))
     least = sorted(rows, key=lambda row: row.score)[:10]
     shown = report_of(tmp_path, rows=20).rows[:10]
     assert [row.id for row in shown] == [row.id for row in least]
@@ -192,7 +192,7 @@ def test_word_errors_are_those_of_evaluate(folder: Path) -> None:
 
 
 def test_an_output_that_cannot_be_scored_says_why_and_shows_the_rest(tmp_path: Path) -> None:
-    write_output(tmp_path, [Row("a", {"emotion": "joy"}, reference="not a label")], task="emotion")
+    write_output(tmp_path, [Row("a", {"emotion": "joy"}, reference="not a label")], task=("emotion",))
     assert "no reference is one of its labels" in str(report_of(tmp_path).evaluation)
     write_report(str(tmp_path), ReportOptions(audio="none"))
     assert "no reference is one of its labels" in (tmp_path / "report.html").read_text()
@@ -251,7 +251,7 @@ def hostile_output(folder: Path, uri: str = "") -> None:
 def test_whatever_texts_hold_they_stay_texts(tmp_path: Path) -> None:
     hostile_output(tmp_path)
     plain = tmp_path / "plain"
-    write_output(plain, [Row("a", {task: "joy" for task in TASKS} | {"vocal_sound": "Sigh"}, "b")], task=TASKS)
+    write_output(plain, [Row("a", dict.fromkeys(TASKS, "joy") | {"vocal_sound": "Sigh"}, "b")], task=TASKS)
     write_report(str(tmp_path), ReportOptions(to=str(tmp_path / "page.html"), clips=0))
     write_report(str(plain), ReportOptions(to=str(tmp_path / "plain.html"), clips=0))
     page, usual = Page(tmp_path / "page.html"), Page(tmp_path / "plain.html")
@@ -265,7 +265,6 @@ def test_whatever_texts_hold_they_stay_texts(tmp_path: Path) -> None:
     shown = "".join(page.texts)
     for text in HOSTILE[:4]:
         assert f"failed {text}" in shown
-    assert "49" not in shown.split("Recordings")[0].split(HOSTILE[-1])[0][-200:]
 
 
 def test_the_page_allows_its_own_script_and_nothing_from_elsewhere(folder: Path, tmp_path: Path) -> None:
@@ -312,13 +311,13 @@ def test_a_folder_without_an_output_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_output_that_is_still_empty_is_refused(tmp_path: Path) -> None:
-    write_output(tmp_path, [], task="transcribe")
+    write_output(tmp_path, [], task=("transcribe",))
     with pytest.raises(JobError, match="no annotations and no failures yet"):
         write_report(str(tmp_path), ReportOptions())
 
 
 def test_a_damaged_part_is_named(tmp_path: Path) -> None:
-    store = write_output(tmp_path, [Row("a", {"transcribe": "hi"})], task="transcribe")
+    store = write_output(tmp_path, [Row("a", {"transcribe": "hi"})], task=("transcribe",))
     store.create("annotations/zz/part-zz.parquet", b"PAR1 not a part")
     with pytest.raises(JobError, match=r"part-zz\.parquet is not a part that earmark wrote"):
         write_report(str(tmp_path), ReportOptions())
