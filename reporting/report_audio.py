@@ -84,8 +84,16 @@ def _evenly(numbers: Sequence[int], count: int) -> list[int]:
 def make_clip(samples: np.ndarray, duration_s: float) -> Clip:
     """Args: samples: float32 of shape (samples,) at SAMPLE_RATE_HZ. duration_s: of the whole recording."""
     shown_s = len(samples) / SAMPLE_RATE_HZ
-    note = f"The first {shown_s:g} s of {duration_s:.1f} s." if duration_s > shown_s + 0.1 else ""
-    return Clip(_mp3(samples), Markup(draw_waveform(samples)), _spectrogram(samples), shown_s, note)
+    waveform = Markup(draw_waveform(samples))
+    return Clip(_mp3(samples), waveform, _spectrogram(samples), shown_s, _shortened(shown_s, duration_s))
+
+
+def _shortened(shown_s: float, duration_s: float) -> str:
+    if duration_s - shown_s < 0.1:
+        return ""
+    if shown_s >= CLIP_S:
+        return f"The first {shown_s:g} s of {duration_s:.1f} s."
+    return f"The file is not what was annotated: {duration_s:.1f} s then, {shown_s:.1f} s now."
 
 
 def _mp3(samples: np.ndarray) -> str:

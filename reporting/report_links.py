@@ -63,7 +63,10 @@ def _signed(row: ShownRow, uri: str, scheme: str) -> AudioLink:
     except Exception as error:  # clients raise what they like where credentials are missing or may not sign
         said = " ".join(str(error).split()) or type(error).__name__
         return AudioLink("", problem=f"The address could not be signed ({said[:200]}).")
-    return AudioLink(url + _part(row), url.partition("://")[0])
+    scheme = url.partition("://")[0]
+    if scheme not in ("http", "https"):
+        return AudioLink("", problem=f"The signed address is of {scheme}://, which a browser does not open.")
+    return AudioLink(url + _part(row), scheme)
 
 
 def _part(row: ShownRow) -> str:
