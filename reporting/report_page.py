@@ -145,7 +145,8 @@ def _of_distribution(found: Distribution) -> Plot:
 
 def _of_shares(found: Shares) -> Plot:
     first = ", ".join(f"{name or '(empty)'} {_number(count)}" for name, count in found.counts[:3])
-    about = f"{_number(len(found.counts))} values; most frequent: {first}"
+    values = "1 value" if len(found.counts) == 1 else f"{_number(len(found.counts))} values"
+    about = f"{values}; most frequent: {first}"
     svg = draw_shares(found, f"{found.title}: {about}")
     return Plot(found.title, about, Markup(svg), ("value", "recordings"), found.counts[:TABLE_ROWS])
 
