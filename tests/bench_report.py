@@ -31,10 +31,17 @@ def write_rows(folder: Path, count: int) -> None:
     for number in range(count):
         said = " ".join(chance.choice(WORDS, 25))
         answers = {"transcribe": said, "caption": "Somebody speaks.", "emotion": str(chance.choice(["joy", "anger"]))}
-        heard = dict(duration_s=float(chance.lognormal(2, 0.5)), avg_logprob=-float(chance.exponential(0.3)), uri=tone)
-        flags = ("repetition",) if chance.random() < 0.02 else ()
-        score = float(chance.uniform(0.2, 1))
-        rows.append(Row(f"r{number:07d}", answers, f"{said} now", "en", {}, score=score, flags=flags, **heard))
+        row = Row(
+            f"r{number:07d}",
+            answers,
+            reference=f"{said} now",
+            duration_s=float(chance.lognormal(2, 0.5)),
+            score=float(chance.uniform(0.2, 1)),
+            uri=tone,
+            avg_logprob=-float(chance.exponential(0.3)),
+            flags=("repetition",) if chance.random() < 0.02 else (),
+        )
+        rows.append(row)
     write_output(folder / "out", rows, PART_ROWS, task=TASKS)
 
 
