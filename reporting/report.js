@@ -52,6 +52,14 @@ rows.forEach((row, number) => {
 });
 const anyWer = rows.some((row) => row.wer !== null);
 
+// Ids that are paths are shown without the folder that all of them lie in.
+const folder = rows.length > 1 ? rows.map((row) => row.id.slice(0, row.id.lastIndexOf("/") + 1)).reduce(sharedFolder) : "";
+function sharedFolder(one, other) {
+  let end = 0;
+  while (end < one.length && one[end] === other[end]) end += 1;
+  return end ? one.slice(0, one.lastIndexOf("/", end - 1) + 1) : "";
+}
+
 /** A column: how a cell looks, and what it is sorted by. */
 const columns = [
   { name: "recording", key: (row) => row.id },
@@ -162,7 +170,7 @@ $("filters").addEventListener("reset", (event) => { event.preventDefault(); clea
 const heardMark = () => make("span", { className: "heard" }, "\u00a0♪", make("span", { className: "unseen" }, " with audio"));
 function rowElements(row) {
   const id = `detail-${row.number}`;
-  const button = make("button", { type: "button", className: "open", attributes: { "aria-expanded": "false", "aria-controls": id } }, text(row.id), row.clip ? heardMark() : null);
+  const button = make("button", { type: "button", className: "open", attributes: { "aria-expanded": "false", "aria-controls": id } }, text(row.id.slice(folder.length) || row.id), row.clip ? heardMark() : null);
   const head = make("th", { scope: "row" }, button);
   const cell = make("td", { colSpan: columns.length });
   const detail = make("tr", { className: "detail", id, hidden: true }, cell);
@@ -183,7 +191,7 @@ function detailOf(row) {
     ...(row.reference === null ? [] : [make("h3", {}, "reference", row.wer === null ? "" : `, word error rate ${percent(row.wer)}`), make("p", { className: "said", dir: "auto" }, text(row.reference))]),
     ...row.answers.flatMap((answer) => answerElements(answer, sound)),
     make("h3", {}, "recording"),
-    facts([["uri", row.uri], ["starts at", seconds(row.offset_s)], ["channel", row.channel ?? "mean of all"], ["shown because", row.reason], ...Object.entries(row.facts)]),
+    facts([["id", row.id], ["uri", row.uri], ["starts at", seconds(row.offset_s)], ["channel", row.channel ?? "mean of all"], ["shown because", row.reason], ...Object.entries(row.facts)]),
     ...(row.extra.length ? [make("h3", {}, "columns of the manifest"), facts(row.extra)] : []),
   );
 }

@@ -24,12 +24,14 @@ class Scale:
     Attributes:
         edges: of the bars; a value beyond the first or the last counts in the bar next to it.
         log: the edges are equally far apart on a logarithmic axis.
+        whole: all of it is drawn, not only where rows are.
     """
 
     title: str
     unit: str
     edges: tuple[float, ...]
     log: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ def _measures(tasks: Sequence[AnsweredTask]) -> list[tuple[Scale, Values]]:
     found: list[tuple[Scale, Values]] = [
         # 0.1 s to the 4 hours of --max_duration_s, and more; ten bars in a power of ten
         (Scale("Duration", "s", tuple(np.geomspace(0.1, 1e5, 61)), log=True), _numbers("audio", "duration_s")),
-        (Scale("Share of speech", "", SHARE), _numbers("audio", "speech_ratio")),
+        (Scale("Share of speech", "", SHARE, whole=True), _numbers("audio", "speech_ratio")),
         (Scale("Loudness (RMS)", "dBFS", tuple(np.arange(-100.0, 1, 2))), _numbers("audio", "rms_dbfs")),
         (Scale("Speech over noise", "dB", tuple(np.arange(-20.0, 103, 3))), _numbers("audio", "snr_db")),
         (Scale("Bandwidth", "Hz", tuple(np.linspace(0, 8000, 33))), _numbers("audio", "bandwidth_hz")),
@@ -200,7 +202,7 @@ def _measures(tasks: Sequence[AnsweredTask]) -> list[tuple[Scale, Values]]:
         if task.answer == "transcript":
             scale = Scale(f"{task.name}: characters a second", "characters/s", tuple(np.arange(0.0, 41)))
             found.append((scale, _pace(task.name)))
-        found.append((Scale(f"{task.name}: confidence", "", SHARE), _confidences(task)))
+        found.append((Scale(f"{task.name}: confidence", "", SHARE, whole=True), _confidences(task)))
     return found
 
 

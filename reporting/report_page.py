@@ -21,6 +21,7 @@ from reporting.report_links import AudioLink, audio_links
 from reporting.report_options import NAME, ReportOptions
 from reporting.report_plots import draw_distribution, draw_shares
 from schemas.errors import JobError
+from scoring.figures import NAMES, POINTS
 from transforms.file_system import storage_errors
 from transforms.output_store import OutputStore
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from reporting.report import Report
 
 FILES = Path(__file__).parent
-POINTS = ("bleu", "chrf")  # figures that are no shares
 TABLE_ROWS = 200  # of the values below a plot
 
 
@@ -88,7 +88,7 @@ def render(report: "Report", clips: dict[int, Clip], links: Sequence[AudioLink])
         links: for each row, or none.
     """
     environment = Environment(loader=FileSystemLoader(FILES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": _number, "percent": _percent, "figure": _figure}
+    environment.filters |= {"number": _number, "percent": _percent, "figure": _figure, "named": NAMES.__getitem__}
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     script = (FILES / "report.js").read_text()
     figures = report.figures

@@ -41,10 +41,12 @@ STYLE: dict[Any, Any] = {
 
 
 def draw_distribution(found: Distribution, about: str) -> str:
-    """Bars over the part of the scale that has rows. `about`: the same in words, for who cannot see it."""
+    """Bars where there are rows, or over the whole scale. `about`: the same in words, for who cannot see it."""
     edges, counts = np.array(found.scale.edges), np.array(found.counts)
     there = np.flatnonzero(counts)
-    first, last = (there[0], there[-1] + 1) if there.size else (0, len(counts))
+    first, last = (max(there[0] - 1, 0), min(there[-1] + 2, len(counts))) if there.size else (0, len(counts))
+    if found.scale.whole:
+        first, last = 0, len(counts)
     with _axes(SIZE_IN) as (figure, axes):
         axes.stairs(counts[first:last], edges[first : last + 1], fill=True, color=BAR)
         if found.scale.log:

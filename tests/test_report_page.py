@@ -161,7 +161,7 @@ def test_it_filters_by_label_and_flag(made: Opened) -> None:
 def test_failures_and_scores_are_told(made: Opened) -> None:
     assert "not_found in DecodeAudio" in made.page.locator("#failures").inner_text()
     assert "there is no such file" in made.page.locator("#failures").inner_text()
-    made.page.get_by_text("worst, the reference above the answer").first.click()
+    made.page.get_by_text("The worst answers").first.click()
     assert made.page.locator(".aligned pre").first.inner_text() == "RED green\n0   green"
     link = made.page.locator(".to-row").first
     id = link.locator("bdi").inner_text()
