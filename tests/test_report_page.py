@@ -11,7 +11,7 @@ from reporting.report import write_report
 from reporting.report_options import ReportOptions
 from tests.jobs import run_here, write_manifest, write_tone, write_tones
 from tests.made_outputs import Row, write_output
-from tests.test_report import EMOTIONS, HOSTILE, TASKS, hostile_output
+from tests.reported_outputs import EMOTIONS, HOSTILE, TASKS, hostile_output
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
