@@ -23,7 +23,7 @@ SIZE_IN = (3.6, 2.2)
 WAVEFORM_IN = (8.0, 0.8)
 WAVEFORM_POINTS = 500
 MAX_BARS = 12  # of labels that a plot has room for
-MIN_BARS = 5  # that there is room for: one alone would be a block
+MIN_BARS = 3  # that there is room for: one alone would be a block
 MAX_CHARACTERS = 22  # of a label beside its bar
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # texts stay texts, in the page's font
@@ -66,7 +66,7 @@ def draw_shares(found: Shares, about: str) -> str:
     if rest := found.counts[MAX_BARS:]:
         names.append(f"({len(rest)} others)")
         counts.append(sum(count for _, count in rest))
-    with _axes((SIZE_IN[0], max(SIZE_IN[1], 0.6 + 0.2 * len(names)))) as (figure, axes):
+    with _axes((SIZE_IN[0], 0.7 + 0.25 * max(len(names), MIN_BARS))) as (figure, axes):
         places = np.arange(len(names))
         axes.barh(places, counts, color=BAR, height=0.7)
         axes.set_yticks(places, names)
