@@ -198,6 +198,23 @@ def test_a_clip_plays(page: Opened) -> None:
     assert player.evaluate("player => player.duration") == pytest.approx(0.79, abs=0.1)
 
 
+def test_a_link_plays_the_part_of_the_file_that_was_annotated(browser: "playwright.Browser", tmp_path: Path) -> None:
+    tone = write_tone(tmp_path / "audio" / "a #1.wav", seconds=3)
+    rows = [{"id": "a", "audio": str(tone), "offset": 1.5, "duration": 1.0}]
+    run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out", task=("transcribe",))
+    written = write_report(str(tmp_path / "out"), ReportOptions(audio="link"))
+    assert (written.path, written.clips) == (str(tmp_path / "out" / "report.html"), 0)
+    found = opened(browser, Path(written.path))
+    assert found.requests == [Path(written.path).as_uri()], "nothing is loaded before somebody asks for it"
+    found.page.locator(".open").click()
+    player = found.page.locator(".inside audio")
+    player.evaluate("player => player.play().then(() => new Promise(done => player.addEventListener('pause', done)))")
+    assert player.evaluate("player => player.error") is None
+    assert player.evaluate("player => player.currentTime") == pytest.approx(2.5, abs=0.3)
+    assert found.console == []
+    found.page.close()
+
+
 def test_a_recording_that_is_gone_has_a_note(page: Opened) -> None:
     page.page.get_by_label("Search").fill("r0005")
     page.page.locator(".open").click()
