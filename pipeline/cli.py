@@ -21,6 +21,7 @@ from pipeline.export_command import add_export_command
 from pipeline.inspect_command import add_inspect_command
 from pipeline.job_flags import FLAGS
 from pipeline.plan_command import add_plan_command
+from pipeline.report_command import add_report_command
 from pipeline.scoring_commands import add_scoring_commands
 from pipeline.tasks_command import add_tasks_command
 from schemas.errors import JobError, MachineError
@@ -120,6 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_completion_command(commands)
     add_card_command(commands)
     add_export_command(commands)
+    add_report_command(commands)
     for command in commands.choices.values():
         command.set_defaults(command_parser=command)
         command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")

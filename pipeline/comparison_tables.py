@@ -3,8 +3,9 @@
 from rich.table import Table
 
 from pipeline.consoles import console
-from pipeline.scoring_tables import NAMES, NONE, about_ids, say, shown, shown_interval
+from pipeline.scoring_tables import NONE, about_ids, say, shown, shown_interval
 from scoring.comparison import Agreement, Comparison, DifferentRow, Kept
+from scoring.figures import NAMES
 
 PADDING = (0, 2, 0, 0)
 

@@ -7,25 +7,13 @@ from rich.table import Table
 
 from pipeline.consoles import console
 from scoring.comparison import Difference
+from scoring.figures import NAMES, POINTS
 from scoring.labels import Calibration, Confusion
 from scoring.pairs import Figure
 from scoring.scores import Evaluation, Group, Ids, TaskScores, WorstRow
 from scoring.word_errors import Edits
 
-# What figures are called; all but POINTS are shown as percent.
-NAMES = {
-    "wer": "word error rate",
-    "cer": "character error rate",
-    "bleu": "BLEU",
-    "chrf": "chrF",
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-    "agreement": "agreement",
-    "kappa": "Cohen's kappa",
-}
 NONE = "-"
-POINTS = ("bleu", "chrf", "kappa")
 MAX_LABELS = 12  # of a table of confusions that fits a terminal
 
 

@@ -106,6 +106,7 @@ def open_database() -> duckdb.DuckDBPyConnection:
     """A database in memory that reads and writes nothing outside of it, whatever it is asked."""
     database = duckdb.connect(":memory:", config={"enable_external_access": "false"})
     database.execute("SET python_enable_replacements = false")
+    database.execute("SET enable_progress_bar = false")  # it would stand among what a command prints, JSON too
     return database
 
 

@@ -11,6 +11,20 @@ from scoring.pairs import Figure, Kind, Measure
 from scoring.text_overlap import TextOverlap
 from scoring.word_errors import WordErrors
 
+# What figures are called; all but POINTS are shown as percent.
+NAMES = {
+    "wer": "word error rate",
+    "cer": "character error rate",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "agreement": "agreement",
+    "kappa": "Cohen's kappa",
+}
+POINTS = ("bleu", "chrf", "kappa")
+
 
 def measure_for(kind: Kind, normalizer: Normalizer | None, language: str) -> WordErrors | TextOverlap | LabelMatches:
     """The measure of a kind of answer.

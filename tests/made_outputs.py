@@ -36,6 +36,8 @@ class Row:
     duration_s: float = 3.0
     score: float | None = 0.75  # of a label; None as of a server that tells no likelihoods
     uri: str = ""
+    avg_logprob: float = -0.5
+    flags: tuple[str, ...] = ()
 
 
 def write_output(folder: Path | str, rows: Sequence[Row], rows_a_part: int = 64, **options: object) -> OutputStore:
@@ -71,9 +73,10 @@ def _annotation(row: Row, tasks: Sequence[Task]) -> Annotation:
 
 def _answer(row: Row, task: Task, said: str) -> Answer:
     if task.answer == "transcript":
-        return Transcript(said, row.language, -0.5, flags=("empty",) if not said else ())
+        flags = row.flags if said else ("empty", *row.flags)
+        return Transcript(said, row.language, row.avg_logprob, flags=flags)
     if task.answer == "text":
-        return TextAnswer(said, "?", -0.5)
+        return TextAnswer(said, "?", row.avg_logprob)
     if row.score is None:
         return LabelAnswer(said, None, (), None)
     rest = (1 - row.score) / (len(task.labels) - 1)

@@ -157,3 +157,34 @@ def _rows(batch: pa.RecordBatch) -> list[_Row]:
         if batch.num_rows == 1:
             return [_Row({}, f"the row cannot be read: {error}")]
     return [row for number in range(batch.num_rows) for row in _rows(batch.slice(number, 1))]
+
+
+def place_of_row(uri: str) -> ParquetPlace:
+    """Where the bytes of an annotated row are, whose uri is that of its file with `#row=` and its number.
+
+    The column of audio is the one that a manifest would be read by, else the only one that holds bytes.
+
+    Raises:
+        ValueError: there is no such row, or no one column of bytes.
+        Exception: of any kind, for a file that cannot be read.
+    """
+    manifest, _, number = uri.rpartition("#row=")
+    container = find_container(manifest)
+    with container.file_system.open(container.path, "rb", cache_type="none") as file:
+        parquet = pq.ParquetFile(file)
+        schema = parquet.schema_arrow
+        candidates = [path for name in schema.names if (path := find_bytes_path(schema, _audio_in(name)))]
+        bytes_path = find_bytes_path(schema, ManifestShape()) or (candidates[0] if len(candidates) == 1 else "")
+        if not bytes_path:
+            raise ValueError(f"{manifest} has {len(candidates)} columns of bytes, none of which is called like audio")
+        row = int(number)
+        for group in range(parquet.num_row_groups):
+            rows = parquet.metadata.row_group(group).num_rows
+            if row < rows:
+                return ParquetPlace(manifest, container.version, bytes_path, group, row, 2**20, "")
+            row -= rows
+    raise ValueError(f"{manifest} ends before row {number}")
+
+
+def _audio_in(column: str) -> ManifestShape:
+    return ManifestShape((("audio", column),))

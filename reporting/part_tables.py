@@ -1,0 +1,24 @@
+"""The parts of an output one after the other, a few being read ahead."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+
+from schemas.records import PartReport
+from transforms.output_store import REQUESTS, OutputStore
+
+
+def part_tables(
+    store: OutputStore, paths: Sequence[str], columns: Sequence[str]
+) -> Iterator[tuple[pa.Table, PartReport]]:
+    """Columns of each part, in order; at most REQUESTS parts are in memory.
+
+    Raises:
+        OSError: the output cannot be read.
+        JobError: a file is not a part that earmark wrote.
+    """
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        for start in range(0, len(paths), REQUESTS):
+            some = paths[start : start + REQUESTS]
+            yield from threads.map(lambda path: store.read_columns(path, columns), some)

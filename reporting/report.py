@@ -1,0 +1,128 @@
+"""`earmark report`: an output as one page that opens anywhere, without a network.
+
+Figures are of all rows, part by part; the page's table shows a choice of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reporting.choose_rows import RowChooser
+from reporting.part_tables import part_tables
+from reporting.report_failures import StandingFailures, derived_failures
+from reporting.report_figures import FailureCause, FigureCounter, Figures, columns_of
+from reporting.report_options import ReportOptions
+from reporting.report_page import write_page
+from reporting.shown_rows import ShownRow, read_rows
+from schemas.errors import JobError
+from scoring.answers import AnsweredTask, Output, open_output
+from scoring.evaluate import evaluate
+from scoring.options import EvaluateOptions
+from scoring.scores import Evaluation
+from transforms.output_store import OutputStore
+
+WORST = 20  # alignments of each task
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a report is made of.
+
+    Attributes:
+        evaluation: None where no row has a reference, or why they cannot be scored as a sentence.
+    """
+
+    place: str
+    tasks: Sequence[AnsweredTask]
+    figures: Figures
+    failures: Sequence[FailureCause]
+    evaluation: Evaluation | str | None
+    rows: Sequence[ShownRow]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """Where a report is, and what it shows. `clips`: recordings whose audio is in it."""
+
+    path: str
+    annotated: int
+    failed: int
+    rows: int
+    clips: int
+    size_bytes: int
+
+
+def write_report(place: str, options: ReportOptions) -> WrittenReport:
+    """Reads an output and writes its report.
+
+    Raises:
+        JobError: an option makes no sense, the output cannot be read or has no annotations and no failures, or the
+            page cannot be written.
+    """
+    options.check()
+    output = open_output(place)
+    try:
+        report = make_report(output, options)
+    except OSError as error:
+        raise JobError(f"output {output.store.root} cannot be read: {error}") from error
+    page = write_page(report, options)
+    return WrittenReport(
+        page.path,
+        report.figures.annotated,
+        sum(cause.count for cause in report.failures),
+        len(report.rows),
+        page.clips,
+        page.size_bytes,
+    )
+
+
+def make_report(output: Output, options: ReportOptions) -> Report:
+    store, tasks = output.store, output.tasks
+    paths = store.parts()
+    failures, has_references = _first_look(store, paths, tasks)
+    evaluation = _evaluate(store.root) if has_references else None
+    worst = [row.id for task in evaluation.tasks for row in task.worst] if isinstance(evaluation, Evaluation) else []
+    counter, chooser = FigureCounter(tasks), RowChooser(tasks, options.rows, worst)
+    for part, _ in part_tables(store, paths, columns_of(tasks)):
+        counter.add(part)
+        chooser.add(part)
+        failures.leave_out(part["id"].to_pylist())
+    causes = failures.causes()
+    if not paths and not causes:
+        raise JobError(f"{store.root} has no annotations and no failures yet; run `earmark annotate` first")
+    rows = read_rows(store, paths, tasks, chooser.chosen(), _compared(tasks, evaluation), output.language)
+    return Report(store.root, tasks, counter.figures(), causes, evaluation, rows)
+
+
+def _first_look(
+    store: OutputStore, paths: Sequence[str], tasks: Sequence[AnsweredTask]
+) -> tuple[StandingFailures, bool]:
+    """All failures, of which later some turn out to be annotated; and whether any row brought a reference."""
+    failures = StandingFailures()
+    names = {task.name for task in tasks}
+    found = False
+    for table, report in part_tables(store, paths, ["reference", "extra"]):
+        failures.add(report.failures)
+        found = found or table["reference"].null_count < len(table) or _names_a_task(table["extra"].to_pylist(), names)
+    failures.add(derived_failures(store))
+    return failures, found
+
+
+def _names_a_task(extras: Sequence[Sequence[tuple[str, str]] | None], names: set[str]) -> bool:
+    return any(name in names for extra in extras for name, _ in extra or ())
+
+
+def _evaluate(place: str) -> Evaluation | str:
+    try:
+        return evaluate(place, EvaluateOptions(worst=WORST))
+    except JobError as error:  # the page says it, and shows all else
+        return str(error)
+
+
+def _compared(tasks: Sequence[AnsweredTask], evaluation: Evaluation | str | None) -> AnsweredTask | None:
+    """The transcript whose references are the column `reference`."""
+    if not isinstance(evaluation, Evaluation):
+        return None
+    scored = {
+        score.task for score in evaluation.tasks if score.kind == "transcript" and score.reference_column == "reference"
+    }
+    return next((task for task in tasks if task.name in scored), None)
