@@ -7,7 +7,7 @@ OUTPUT ?= demo-output
 TOOLS := .tools
 GO_INSTALL = GOBIN=$(abspath $(TOOLS)/bin) go install
 
-.PHONY: demo test test-cuda test-flink test-flink-faults test-stores test-deploy lint bench clean
+.PHONY: demo docs test test-cuda test-flink test-flink-faults test-stores test-deploy lint bench clean
 TINY := examples/tiny-qwen2-audio
 TASKS := transcribe,caption,emotion
 demo: $(VENV)/ready
@@ -83,5 +83,8 @@ $(TOOLS)/flink-operator/ready:
 	    -Dmdep.stripVersion=true -DoutputDirectory=$(abspath $(@D))
 	touch $@
 
+docs: $(VENV)/ready
+	$(BIN)/python -m mkdocs build --quiet
+
 clean:
-	rm -rf $(VENV) $(TOOLS) demo-output *.egg-info
+	rm -rf $(VENV) $(TOOLS) demo-output site *.egg-info
