@@ -1,8 +1,9 @@
-"""A hook of MkDocs: the pages of reference/, made from the code each time the site is built, so that they cannot be old."""
+"""A hook of MkDocs: the pages of reference/, made from the code each time the site is built."""
 
 import argparse
 import dataclasses
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
@@ -59,7 +60,7 @@ def _commands() -> str:
 def _option(action: argparse.Action) -> Sequence[str]:
     default = action.default if action.default is not None else JOB_DEFAULTS.get(action.dest)
     shown = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
-    no_default = shown in (None, "", False, argparse.SUPPRESS) or not action.option_strings
+    no_default = any(shown is one for one in (None, False)) or shown == "" or not action.option_strings
     names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
     said = (action.help or "").replace("%%", "%").replace("%(default)s", str(default))
     said = said.replace(f" (default: {shown})", "")
@@ -80,16 +81,17 @@ def _tasks() -> str:
     for task in BUILT_IN:
         labels = f": {', '.join(task.labels)}" if task.labels else ""
         base = "cannot be asked" if task.base_prompt is None else _asked(task.base_prompt)
-        rows = [
-            ("answers", f"{task.answer}{labels}"),
-            ("base checkpoints", base),
-            ("Instruct checkpoints", _asked(task.chat_prompt)),
-            ("longest answer to one segment", f"{task.max_new_tokens} tokens"),
-        ]
-        lines += [f"## {task.name}", "", f"{_text(task.about)}.", "", *_table(("", ""), rows)]
-    lines += ["In a prompt, `{language_tag}` stands for the language, `{target}` for that of `--translate_to`, and", ""]
-    lines[-2] += " `{row_prompt}` for the prompt of the row, or `--prompt`."
-    return "\n".join(lines)
+        rows = [("answers with", f"a {task.answer}{labels}")]
+        if task.answer != "vector":
+            rows += [("base checkpoints are asked", base), ("Instruct checkpoints are asked", _asked(task.chat_prompt))]
+            rows += [("longest answer to one segment", f"{task.max_new_tokens} tokens")]
+        about = task.about[0].upper() + task.about[1:]
+        lines += [f"## {task.name}", "", f"{_text(about)}.", "", *_table(("", ""), rows)]
+    stands_for = (
+        "In a prompt, `{language_tag}` stands for the language, `{target}` for that of `--translate_to`, and"
+        " `{row_prompt}` for the prompt of the row, or `--prompt`."
+    )
+    return "\n".join([*lines, stands_for])
 
 
 def _asked(prompt: str) -> str:
@@ -133,8 +135,8 @@ def _paths(path: str, kind: pa.DataType) -> Iterable[tuple[str, str]]:
 
 def _failures() -> str:
     intro = (
-        "The rows of `failures/failures.parquet` have the `stage` that gave a recording up, an `error` to group them by,"
-        " and a `message` that says what was found and what to do (… stands for what it names). Engines of other"
+        "The rows of `failures/failures.parquet` have the `stage` that gave a recording up, an `error` to group them"
+        " by, and a `message` that says what was found and what to do (… stands for what it names). Engines of other"
         " packages bring errors of their own."
     )
     rows = [(f"`{one.error}`", one.stage, _text(one.message)) for one in row_errors()]
@@ -144,14 +146,13 @@ def _failures() -> str:
 def _benchmarks() -> str:
     intro = (
         "The names that `earmark benchmark` takes ([how to](../reproduce-a-benchmark.md)). The last column is what was"
-        " published of Qwen2-Audio: WER in percent, ACC as a share."
+        " published of Qwen2-Audio, with its original weights and with those on the hub: WER in percent, ACC as a"
+        " share."
     )
     rows = []
     for one in benchmarks().values():
         figures = [f"{row.value:g}" for row in published_for(one) if row.system == "Qwen2-Audio"]
-        rows.append(
-            (f"`{one.name}`", one.task, one.metric, f"`{one.table[0]}`", _text(one.source), ", ".join(figures))
-        )
+        rows.append((f"`{one.name}`", one.task, one.metric, f"`{one.table[0]}`", _text(one.source), ", ".join(figures)))
     headings = ("name", "task", "metric", "the folder holds", "from", "published")
     return "\n".join(["# Benchmarks", "", intro, "", *_table(headings, rows)])
 
@@ -170,5 +171,10 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _text(said: str) -> str:
-    """Plain text as Markdown that says the same, on one line."""
-    return html.escape(" ".join(said.split()), quote=False).replace("*", r"\*").replace("[", r"\[").replace("_", r"\_")
+    """Plain text as Markdown that says the same, on one line; what is in backticks stays."""
+    pieces = re.split(r"(`[^`]*`)", " ".join(said.split()))
+    return "".join(piece if piece.startswith("`") else _escaped(piece) for piece in pieces)
+
+
+def _escaped(said: str) -> str:
+    return re.sub(r"([*_\[])", r"\\\1", html.escape(said, quote=False))

@@ -48,6 +48,8 @@ def environment_variables() -> list[tuple[str, str]]:
             if isinstance(target, ast.Name) and target.id.endswith("_VARIABLES")
         }
         for scope in _scopes(module):
+            if "os.environ" not in ast.unparse(scope):
+                continue
             for node in ast.walk(scope):
                 names = [node.value] if isinstance(node, ast.Constant) and _is_looked_up(node, scope) else []
                 names += lists.get(node.id, ()) if isinstance(node, ast.Name) else []
@@ -114,10 +116,10 @@ def _part(part: ast.expr, values: dict[str, object]) -> str:
 def _is_looked_up(name: ast.Constant, scope: ast.AST) -> bool:
     """Whether it is read from the environment, as os.environ.get(name) or os.environ[name]."""
     for node in ast.walk(scope):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "os.getenv"):
-            if node.args and node.args[0] is name:
-                return True
-        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and node.slice is name:
-            if ast.unparse(node.value) == "os.environ":
-                return True
+        asked = isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "os.getenv")
+        if asked and node.args and node.args[0] is name:
+            return True
+        read = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and node.slice is name
+        if read and ast.unparse(node.value) == "os.environ":
+            return True
     return False
