@@ -1,8 +1,9 @@
 """What the reference says of errors and the environment: read from the sources, where the words are written."""
 
 import ast
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +24,11 @@ class KnownError:
     message: str
 
 
-def row_errors() -> list[KnownError]:
+@functools.cache
+def row_errors() -> Sequence[KnownError]:
     """Every RowError that the sources can raise, in order of stages."""
     found = set()
-    for path, module in _modules():
+    for path, module in _modules("RowError(", STAGES):
         for scope in _scopes(module):
             for call in _calls(scope, "RowError"):
                 message = _written(call.args[1], scope)
@@ -39,7 +41,7 @@ def row_errors() -> list[KnownError]:
 def environment_variables() -> list[tuple[str, str]]:
     """Variables that the sources look up, each with what the function that does so says of itself."""
     found = {}
-    for _, module in _modules():
+    for _, module in _modules("os.environ", PACKAGES):
         lists = {
             target.id: ast.literal_eval(node.value)
             for node in module.body
@@ -63,10 +65,12 @@ def launch_settings() -> list[tuple[str, str]]:
     return re.findall(r"\$\{(\w+):-([^}]*)\}", (ROOT / "deploy/dataflow/launch.sh").read_text(encoding="utf-8"))
 
 
-def _modules() -> Iterator[tuple[Path, ast.Module]]:
-    for package in PACKAGES:
+def _modules(with_words: str, packages: Iterable[str]) -> Iterator[tuple[Path, ast.Module]]:
+    for package in packages:
         for path in sorted((ROOT / package).glob("*.py")):
-            yield path, ast.parse(path.read_text(encoding="utf-8"))
+            source = path.read_text(encoding="utf-8")
+            if with_words in source:
+                yield path, ast.parse(source)
 
 
 def _scopes(module: ast.Module) -> Iterator[ast.FunctionDef]:

@@ -79,7 +79,7 @@ def copy_checkpoint(url: str) -> tuple[Path, str]:
 
 
 def _models_folder() -> Path:
-    """Models of object stores are copied to EARMARK_CACHE/models; else to earmark/models of XDG_CACHE_HOME or ~/.cache."""
+    """Copies of models lie in EARMARK_CACHE/models; else in earmark/models of XDG_CACHE_HOME or ~/.cache."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return Path(os.environ.get("EARMARK_CACHE") or caches / "earmark").expanduser().absolute() / "models"
 
