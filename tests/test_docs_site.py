@@ -4,15 +4,13 @@ import dataclasses
 import hashlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from mkdocs.commands.build import build
-from mkdocs.config import load_config
-from mkdocs.exceptions import Abort
 
 from docs.make_reference import reference_pages
 from docs.read_sources import environment_variables, row_errors
@@ -25,12 +23,20 @@ from tests.doc_blocks import PAGES, ROOT
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
+def make_docs(*options: str) -> subprocess.CompletedProcess[str]:
+    """`make docs`, in the environment that runs the tests, with options."""
+    recipe = subprocess.run(
+        ["make", "--no-print-directory", "-n", "docs"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    arguments = shlex.split(recipe.splitlines()[-1].partition("/python ")[2])
+    assert arguments[:3] == ["-m", "mkdocs", "build"]
+    return subprocess.run([sys.executable, *arguments, *options], cwd=ROOT, capture_output=True, text=True)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built as `make docs` builds it: what MkDocs warns of, a dead link among it, ends it."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    built = make_docs("--site-dir", str(folder))
     assert built.returncode == 0, built.stderr
     return folder
 
@@ -53,13 +59,15 @@ def test_a_page_names_no_place_that_only_the_sources_have(site: Path) -> None:
         assert [link for link in links if not (page.parent / link).exists() and page.name != "404.html"] == [], page
 
 
-def test_a_dead_link_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_a_dead_link_ends_the_build(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/index.md").write_text("[nowhere](nowhere.md)")
-    config = load_config(str(ROOT / "mkdocs.yml"), docs_dir=str(tmp_path / "docs"), site_dir=str(tmp_path / "site"))
-    with pytest.raises(Abort):
-        build(config)
+    (tmp_path / "docs/index.md").write_text("# Here\n\n[file](nowhere.md) and [heading](#nowhere)\n")
+    settings = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[0].replace("- docs/", f"- {ROOT}/docs/")
+    (tmp_path / "mkdocs.yml").write_text(f"{settings}\n")
+    built = make_docs("--config-file", str(tmp_path / "mkdocs.yml"))
+    assert built.returncode == 1
+    assert "contains a link 'nowhere.md'" in built.stderr
+    assert "contains a link '#nowhere'" in built.stderr
 
 
 @pytest.mark.parametrize("page", PAGES)
