@@ -60,7 +60,9 @@ def _commands() -> str:
 def _option(action: argparse.Action) -> Sequence[str]:
     default = action.default if action.default is not None else JOB_DEFAULTS.get(action.dest)
     shown = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
-    no_default = any(shown is one for one in (None, False)) or shown == "" or not action.option_strings
+    no_default = (
+        any(shown is one for one in (None, False)) or shown in ("", argparse.SUPPRESS) or not action.option_strings
+    )
     names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
     said = (action.help or "").replace("%%", "%").replace("%(default)s", str(default))
     said = said.replace(f" (default: {shown})", "")

@@ -87,6 +87,7 @@ def _anchor(heading: str) -> str:
 
 def test_the_reference_has_every_option_of_every_command() -> None:
     page = reference_pages()["commands"]
+    assert "SUPPRESS" not in page
     commands = next(action.choices for action in build_parser()._actions if action.dest == "command")
     for name, command in commands.items():  # type: ignore[union-attr]
         section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
