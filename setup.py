@@ -57,6 +57,7 @@ setup(
             "faster-whisper>=1.2.1",  # what WER is held against
             "hypothesis>=6",  # properties of the pure parts
             "kubernetes-validate>=1.37",  # Kubernetes' schemas
+            "markdown-it-py>=4",  # finds the blocks of code in the docs
             "mkdocs-material>=9.8",  # the site of docs/
             "mypy>=2",  # types
             "onnx>=1.20",  # writes tiny models

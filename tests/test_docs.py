@@ -218,7 +218,8 @@ def _run_earmark(arguments: Sequence[str]) -> None:
 
 def _read_options(arguments: Sequence[str]) -> None:
     known, rest = build_parser().parse_known_args(arguments)
-    merge_options(known).check()
+    if "config" in known:
+        merge_options(known).check()
     assert not rest or known.for_beam
     assert beam_parser().parse_known_args(rest)[1] == []
 
