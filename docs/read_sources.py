@@ -39,7 +39,7 @@ def row_errors() -> Sequence[KnownError]:
 
 
 def environment_variables() -> list[tuple[str, str]]:
-    """Variables that the sources look up, each with what the function that does so says of itself."""
+    """Variables that the sources look up, each with what the function that does so, or its module, says of itself."""
     found = {}
     for _, module in _modules("os.environ", PACKAGES):
         lists = {
@@ -56,7 +56,8 @@ def environment_variables() -> list[tuple[str, str]]:
                 names = [node.value] if isinstance(node, ast.Constant) and _is_looked_up(node, scope) else []
                 names += lists.get(node.id, ()) if isinstance(node, ast.Name) else []
                 for name in names:
-                    found[name] = (ast.get_docstring(scope) or "").partition("\n\n")[0]
+                    about = ast.get_docstring(scope) or ast.get_docstring(module) or ""
+                    found[name] = about.partition("\n\n")[0]
     return sorted(found.items())
 
 
