@@ -7,7 +7,7 @@ OUTPUT ?= demo-output
 TOOLS := .tools
 GO_INSTALL = GOBIN=$(abspath $(TOOLS)/bin) go install
 
-.PHONY: demo test test-cuda test-flink test-flink-faults test-stores test-deploy test-report lint bench clean
+.PHONY: demo docs test test-cuda test-flink test-flink-faults test-stores test-deploy test-report lint bench clean
 TINY := examples/tiny-qwen2-audio
 TASKS := transcribe,caption,emotion
 demo: $(VENV)/ready
@@ -91,5 +91,9 @@ $(TOOLS)/flink-operator/ready:
 	    -Dmdep.stripVersion=true -DoutputDirectory=$(abspath $(@D))
 	touch $@
 
+# Not --quiet: MkDocs would count no warnings then, and build a site with dead links.
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
 clean:
-	rm -rf $(VENV) $(TOOLS) demo-output *.egg-info
+	rm -rf $(VENV) $(TOOLS) demo-output site *.egg-info

@@ -69,6 +69,8 @@ setup(
             "hypothesis>=6",  # properties of the pure parts
             "kubernetes-validate>=1.37",  # Kubernetes' schemas
             "lhotse>=1.33",  # reads what is exported for it
+            "markdown-it-py>=4",  # finds the blocks of code in the docs
+            "mkdocs-material>=9.8",  # the site of docs/
             "mypy>=2",  # types
             "onnx>=1.20",  # writes tiny models
             "pandas>=3",  # reads the output as users do

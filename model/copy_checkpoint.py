@@ -79,6 +79,7 @@ def copy_checkpoint(url: str) -> tuple[Path, str]:
 
 
 def models_folder() -> Path:
+    """Copies of models lie in EARMARK_CACHE/models; else in earmark/models of XDG_CACHE_HOME or ~/.cache."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return Path(os.environ.get("EARMARK_CACHE") or caches / "earmark").expanduser().absolute() / "models"
 

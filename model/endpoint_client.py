@@ -230,7 +230,9 @@ class _BoundedClient(openai.DefaultAsyncHttpxClient):
 
 
 def find_key() -> tuple[str, str]:
-    """The variable of the environment that holds the key for the server, and the key; both "" for none.
+    """The variable of the environment that holds the key for a served model, the first that is set, and the key.
+
+    Both are "" where none is.
 
     Raises:
         JobError: it cannot be a key.

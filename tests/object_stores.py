@@ -33,7 +33,7 @@ class ObjectStore:
     endpoint: str
 
     def variables(self, endpoint: str = "") -> dict[str, str]:
-        """The environment that leads a process to this store, or to a proxy of it at `endpoint`, as README.md says."""
+        """The environment that leads a process to this store, or a proxy of it at `endpoint` (docs/manifests.md)."""
         if self.scheme == "gs":
             return {
                 "STORAGE_EMULATOR_HOST": endpoint or self.endpoint,

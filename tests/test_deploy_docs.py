@@ -26,6 +26,15 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
+def beam_parser() -> argparse.ArgumentParser:
+    """Knows the options of Beam and its runners."""
+    beam = argparse.ArgumentParser()
+    for options in PipelineOptions.__subclasses__():
+        if "_add_argparse_args" in options.__dict__:
+            options._add_argparse_args(beam)
+    return beam
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_shell_commands_are_shell(page: Path) -> None:
     found = blocks(page, "bash")
@@ -70,11 +79,7 @@ def test_the_nightly_settings_are_options_of_earmark_or_beam() -> None:
     ]
     known, rest = build_parser().parse_known_args(command_of(flags))
     assert known.device == "cuda"
-    beam = argparse.ArgumentParser()
-    for options in PipelineOptions.__subclasses__():
-        if "_add_argparse_args" in options.__dict__:
-            options._add_argparse_args(beam)
-    assert beam.parse_known_args(rest)[1] == []
+    assert beam_parser().parse_known_args(rest)[1] == []
 
 
 def test_the_pages_name_the_airflow_that_tests_run() -> None:
