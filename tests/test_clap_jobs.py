@@ -55,7 +55,7 @@ def output(folder: Path, manifest: Path, tmp_path_factory: pytest.TempPathFactor
     output = tmp_path_factory.mktemp("out") / "labels"
     done = run_command(
         *("annotate", manifest, output, "--task", "embed,vocal_sound", "--model", folder),
-        *("--shard_rows", 4, "--model_threads", 1, "--device", "cpu"),
+        *("--shard_rows", 4, "--model_threads", 1, "--device", "cpu", "--verbose"),
     )
     assert done.returncode == 0, done.stderr
     assert "nothing above 8000 Hz is heard" in done.stderr

@@ -278,6 +278,14 @@ def test_where_it_is_written_is_checked_before_anything_is_read(tmp_path, monkey
     assert (tmp_path / "there.jsonl").read_text() == "kept\n"
 
 
+def test_a_recording_that_failed_asks_for_no_normaliser(tmp_path):
+    rows = [Row("r0", {"transcribe": "a colour"}), Row("r1", None)]
+    two = [write_output(tmp_path / name, rows).root for name in ("a", "b")]
+    found = keep(two, "wer(A, B) = 0", tmp_path / "kept.jsonl")
+    assert found.kept is not None
+    assert (found.kept.rows, found.kept.of) == (1, 2)
+
+
 def test_languages_with_normalisers_of_their_own_are_named_one_by_one(tmp_path):
     said = {"en": ("colour", "color"), "zh": ("你好", "你 好!"), "fr": ("Ça", "Ca")}
     for name, number in (("a", 0), ("b", 1)):

@@ -41,6 +41,7 @@ STAND_INS = {
 ONLY_READ = {
     "--runner=FlinkRunner": "needs a Flink cluster; tests/test_flink.py runs such a command on one",
     "https://host/": "needs a server; tests/test_served_jobs.py and test_benchmark_runs.py run one on loopback",
+    "doctor": "what it finds hangs on the machine; tests/test_doctor.py runs it",
     "loudness:": "needs the package installed; tests/test_own_engine.py installs it and runs this command",
 }
 # Programs that are not earmark: how their lines are known to be right, beside being shell.
