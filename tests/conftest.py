@@ -1,9 +1,10 @@
-"""Hypothesis without its clock, and object stores for the tests that ask for one.
+"""Hypothesis without its clock, Ctrl-C that is heard, and object stores for the tests that ask for one.
 
 On a machine that does other work too, a slow example is no broken promise.
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +13,8 @@ from tests.object_stores import running_store
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+# A shell that runs the tests in its background has made them deaf to Ctrl-C, and all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # gcsfs looks at it when it is imported
 
 

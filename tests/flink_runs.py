@@ -14,7 +14,7 @@ import pytest
 
 from tests.flink_job import job_command
 from tests.flink_log import hold
-from tests.jobs import annotations, listen_to_ctrl_c, same, write_manifest
+from tests.jobs import annotations, same, write_manifest
 
 SCENES = Path(__file__).parent.parent / "examples" / "scenes" / "manifest.jsonl"
 DEADLINE_S = 600
@@ -35,9 +35,7 @@ class Job:
         self.output, self.log, self._said = folder / "out", folder / "log", folder / "said"
         command = job_command(manifest, self.output, self.log, flags)
         with open(self._said, "wb") as said:
-            self.process = subprocess.Popen(
-                command, stdout=said, stderr=said, start_new_session=True, preexec_fn=listen_to_ctrl_c
-            )
+            self.process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
 
     @property
     def said(self) -> str:

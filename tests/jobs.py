@@ -1,7 +1,6 @@
 """Whole jobs in this process, with an engine that needs no weights; and jobs as a user starts them."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -81,11 +80,6 @@ def run_command(*arguments: object, timeout_s: float = 600) -> subprocess.Comple
 
 def command_line(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "pipeline.cli", *(str(argument) for argument in arguments)]
-
-
-def listen_to_ctrl_c() -> None:
-    """A shell that runs the tests in its background has made them deaf to Ctrl-C, and all that they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def write_tone(path: Path, seconds: float = 0.5, amplitude: float = 0.5, hz: float = 440.0) -> Path:

@@ -15,7 +15,7 @@ from pipeline.cli import main
 from pipeline.compact import compact_store
 from schemas.errors import MachineError
 from tests import odd_decoders
-from tests.jobs import annotations, command_line, listen_to_ctrl_c, run_here, write_manifest, write_tones
+from tests.jobs import annotations, command_line, run_here, write_manifest, write_tones
 from tests.test_compact import KEYS, LARGE, all_of, fill, held, three_parts_large
 from tests.test_output_store import part
 from transforms.lease import take_lease
@@ -152,7 +152,7 @@ def test_ctrl_c_lets_the_group_in_hand_be_put_in_place_and_begins_no_other(tmp_p
     for key in keys:  # a group of four is 1 MB
         store.create(store.part_path(key), part(key, [(key, {"noise": random.Random(key).randbytes(120_000).hex()})]))
     command = command_line("compact", store.root, "--part_mb=1")
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen_to_ctrl_c)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + DEADLINE_S
     while not store.names("annotations/merged"):
         assert process.poll() is None and time.monotonic() < deadline

@@ -14,7 +14,6 @@ from tests.jobs import (
     TINY,
     annotations,
     command_line,
-    listen_to_ctrl_c,
     run_command,
     same,
     write_manifest,
@@ -32,9 +31,7 @@ DEADLINE_S = 300
 def start(command: list[str], output: Path) -> subprocess.Popen[str]:
     """Starts a job and returns when it has written one more part than there were."""
     before = len(list(output.glob("annotations/*/*.parquet")))
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=listen_to_ctrl_c
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + DEADLINE_S
     while len(list(output.glob("annotations/*/*.parquet"))) == before:
         assert process.poll() is None and time.monotonic() < deadline

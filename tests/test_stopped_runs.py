@@ -26,7 +26,6 @@ from tests.jobs import (
     annotations,
     failures,
     launched_here,
-    listen_to_ctrl_c,
     run_here,
     write_manifest,
     write_tones,
@@ -60,7 +59,6 @@ class Job:
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
-                preexec_fn=listen_to_ctrl_c,
             )
 
     @property
