@@ -24,6 +24,7 @@ from pipeline.plan_command import add_plan_command
 from pipeline.report_command import add_report_command
 from pipeline.scoring_commands import add_scoring_commands
 from pipeline.tasks_command import add_tasks_command
+from reporting.plain_text import visible
 from schemas.errors import JobError, MachineError
 from schemas.suggest import suggest
 
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (JobError, MachineError) as error:
         if verbose:
             raise
-        print(f"earmark: {error}", file=sys.stderr)
+        # One line, and nothing in it that a terminal would obey: it may name what a manifest holds.
+        print(f"earmark: {visible(' '.join(str(error).splitlines()))}", file=sys.stderr)
         return 1
     except OSError as error:
         if verbose or error.errno not in UNWRITABLE or error.filename is not None:

@@ -60,25 +60,23 @@ def _export(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def print_export(found: "Exported") -> None:
     """What was written, and what was not, and why."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    console = Console()
+    from pipeline.consoles import console, plain, say
+
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_row("annotations", f"{found.of}")
     table.add_row("written", f"{found.rows}")
     if found.unknown:
         table.add_row("--where cannot tell", f"{found.unknown}")
     for error, count in found.left_out.items():
-        table.add_row(escape(f"left out, {error}"), f"{count}")
-    table.add_row(found.format, escape(found.to))
+        table.add_row(plain(f"left out, {error}"), f"{count}")
+    table.add_row(found.format, plain(found.to))
     console.print(table)
     for one in found.examples:
-        console.print(escape(f"  {one.id}: {one.message}"), soft_wrap=True)
+        say(f"  {one.id}: {one.message}")
     if found.in_containers and found.format in ("nemo", "lhotse"):
-        console.print(
+        say(
             f"{found.in_containers} recordings lie in containers, whose audio other programs do not find by these"
-            " names; --format hf brings it along",
-            soft_wrap=True,
+            " names; --format hf brings it along"
         )
