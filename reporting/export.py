@@ -20,7 +20,7 @@ from reporting.export_lhotse import lhotse_lines
 from reporting.export_manifest import nemo_lines
 from reporting.export_options import Exported, ExportOptions
 from reporting.export_rows import Counts, check_condition, passing_tables, text_task
-from reporting.made_by import MadeBy, read_made_by, store_at
+from reporting.made_by import MadeBy, read_made_by
 from schemas.errors import JobError
 from schemas.job_description import AskedTask
 from schemas.tables import extra_as_map
@@ -77,7 +77,7 @@ def export(place: str, to: str, options: ExportOptions) -> Exported:
         JobError: an option makes no sense, there is something at `to`, the output cannot be read, or `to` not written.
     """
     options.check(to)
-    store = store_at(place)
+    store = OutputStore.at(place)
     try:
         with storage_errors():
             target = _target(to)

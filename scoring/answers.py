@@ -1,7 +1,6 @@
 """The answers of an output, its failures, and references, as tables of a database in memory."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +81,7 @@ def open_output(place: str) -> Output:
     Raises:
         JobError: there is no output of earmark, or its description is damaged.
     """
-    store = OutputStore((place if "://" in place else os.path.abspath(place)).rstrip("/"))
+    store = OutputStore.at(place)
     try:
         job = json.loads(store.read(JOB_PATH))
         check_schema_version(job, store.root)
