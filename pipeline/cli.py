@@ -98,9 +98,9 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
         return 2
     known.verbose = verbose
     if known.for_beam:
-        _refuse_unknown(rest, parser, known.command_parser)
+        _refuse_unknown(rest, known.command_parser)
     else:
-        _refuse(rest, parser, options_of(known.command_parser))
+        _refuse(rest, known.command_parser, options_of(known.command_parser))
     return int(known.run(known, rest))
 
 
@@ -140,7 +140,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser, command: argparse.ArgumentParser) -> None:
+def _refuse_unknown(rest: Sequence[str], command: argparse.ArgumentParser) -> None:
     """Refuses what neither earmark nor Beam knows; with a runner, whose job server may know more, misspellings only."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -150,12 +150,12 @@ def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser, comman
             options._add_argparse_args(beam)
     known, unknown = beam.parse_known_args(rest)
     if known.runner is None:
-        _refuse(unknown, parser, [*options_of(command), *options_of(beam)])
+        _refuse(unknown, command, [*options_of(command), *options_of(beam)])
     else:
         ours = [f"--{field.name}" for field in FLAGS]
         names = [argument.partition("=")[0] for argument in unknown]
         close = [name for name in names if difflib.get_close_matches(name, ours, n=1, cutoff=0.8)]
-        _refuse(close, parser, options_of(command))
+        _refuse(close, command, options_of(command))
 
 
 def _refuse(unknown: Sequence[str], parser: argparse.ArgumentParser, options: list[str]) -> None:
