@@ -13,6 +13,7 @@ def add_card_command(commands: Any) -> None:
         help="write the dataset card of an output anew: its README.md",
         description="Writes README.md into an output, in the format of Hugging Face's Hub: what is in it, what made it,"
         " how to load it. Runs and compactions do so when they end, as long as the file is earmark's.",
+        epilog="example: earmark card labels --license cc-by-4.0",
     )
     command.set_defaults(run=_card, for_beam=False)
     command.add_argument("output", help="folder or URL that annotate has written to")

@@ -20,6 +20,7 @@ def add_export_command(commands: Any) -> None:
         description="Writes the annotations of an output as a manifest of NeMo's (nemo), a folder for Hugging Face's"
         " datasets with the audio in it (hf), captions, one file a recording (vtt, srt), lhotse's manifests (lhotse),"
         " or a table (csv). Nothing is written over.",
+        epilog="example:\n  earmark export labels sure.csv --format csv --where 'transcribe.avg_logprob > -1'",
     )
     command.set_defaults(run=_export, for_beam=False)
     command.add_argument("output", help="folder or URL that annotate has written to")
