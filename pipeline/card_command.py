@@ -13,6 +13,7 @@ def add_card_command(commands: Any) -> None:
         help="write the dataset card of an output anew: its README.md",
         description="Writes README.md into an output, in the format of Hugging Face's Hub: what is in it, what made it,"
         " how to load it. Runs and compactions do so when they end, as long as the file is earmark's.",
+        epilog="example: earmark card labels --license cc-by-4.0",
     )
     command.set_defaults(run=_card, for_beam=False)
     command.add_argument("output", help="folder or URL that annotate has written to")
@@ -23,12 +24,12 @@ def add_card_command(commands: Any) -> None:
 
 def _card(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from reporting.dataset_card import CARD_PATH, LICENSE, write_card
-    from reporting.made_by import store_at
     from schemas.errors import JobError
+    from transforms.output_store import OutputStore
 
     if known.license and not LICENSE.fullmatch(known.license):
         raise JobError(f"--license={known.license} does not work: name it as the Hub does, such as cc-by-4.0 or other")
-    store = store_at(known.output)
+    store = OutputStore.at(known.output)
     try:
         written = write_card(store, known.license)
     except OSError as error:
@@ -42,10 +43,10 @@ def _card(known: argparse.Namespace, rest: Sequence[str]) -> int:
 def leave_card(place: str) -> None:
     """The card at the end of a run or a compaction: what keeps it from being written is told, and fails neither."""
     from reporting.dataset_card import CARD_PATH, write_card
-    from reporting.made_by import store_at
     from schemas.errors import JobError
+    from transforms.output_store import OutputStore
 
-    store = store_at(place)
+    store = OutputStore.at(place)
     try:
         if not write_card(store):
             print(f"{store.root}/{CARD_PATH} is not earmark's, and was left as it is", file=sys.stderr)

@@ -24,6 +24,7 @@ from pipeline.plan_command import add_plan_command
 from pipeline.report_command import add_report_command
 from pipeline.scoring_commands import add_scoring_commands
 from pipeline.tasks_command import add_tasks_command
+from reporting.plain_text import visible
 from schemas.errors import JobError, MachineError
 from schemas.suggest import suggest
 
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (JobError, MachineError) as error:
         if verbose:
             raise
-        print(f"earmark: {error}", file=sys.stderr)
+        # One line, and nothing in it that a terminal would obey: it may name what a manifest holds.
+        print(f"earmark: {visible(' '.join(str(error).splitlines()))}", file=sys.stderr)
         return 1
     except OSError as error:
         if verbose or error.errno not in UNWRITABLE or error.filename is not None:
@@ -96,9 +98,9 @@ def _run(arguments: Sequence[str], verbose: bool) -> int:
         return 2
     known.verbose = verbose
     if known.for_beam:
-        _refuse_unknown(rest, parser, known.command_parser)
+        _refuse_unknown(rest, known.command_parser)
     else:
-        _refuse(rest, parser, options_of(known.command_parser))
+        _refuse(rest, known.command_parser, options_of(known.command_parser))
     return int(known.run(known, rest))
 
 
@@ -138,7 +140,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser, command: argparse.ArgumentParser) -> None:
+def _refuse_unknown(rest: Sequence[str], command: argparse.ArgumentParser) -> None:
     """Refuses what neither earmark nor Beam knows; with a runner, whose job server may know more, misspellings only."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -148,12 +150,12 @@ def _refuse_unknown(rest: Sequence[str], parser: argparse.ArgumentParser, comman
             options._add_argparse_args(beam)
     known, unknown = beam.parse_known_args(rest)
     if known.runner is None:
-        _refuse(unknown, parser, [*options_of(command), *options_of(beam)])
+        _refuse(unknown, command, [*options_of(command), *options_of(beam)])
     else:
         ours = [f"--{field.name}" for field in FLAGS]
         names = [argument.partition("=")[0] for argument in unknown]
         close = [name for name in names if difflib.get_close_matches(name, ours, n=1, cutoff=0.8)]
-        _refuse(close, parser, options_of(command))
+        _refuse(close, command, options_of(command))
 
 
 def _refuse(unknown: Sequence[str], parser: argparse.ArgumentParser, options: list[str]) -> None:

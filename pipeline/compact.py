@@ -7,7 +7,6 @@ import dataclasses
 import importlib.metadata
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import sleep
@@ -60,7 +59,7 @@ def compact(output: str, part_mb: int, take_over: bool) -> Compaction:
     if part_mb < 1:
         raise JobError(f"--part_mb={part_mb} does not work: give 1 or more")
     try:
-        return compact_store(_store_of(output), part_mb * 2**20, take_over)
+        return compact_store(OutputStore.at(output), part_mb * 2**20, take_over)
     except OSError as error:
         raise JobError(f"output {output} cannot be compacted: {error}") from error
 
@@ -71,7 +70,7 @@ def part_urls(output: str) -> list[str]:
     Raises:
         JobError: the output cannot be read, or has no parts.
     """
-    store = _store_of(output)
+    store = OutputStore.at(output)
     try:
         parts = store.parts()
     except OSError as error:
@@ -79,10 +78,6 @@ def part_urls(output: str) -> list[str]:
     if not parts:
         raise JobError(f"{store.root} has no annotations")
     return [f"{store.root}/{part}" for part in parts]
-
-
-def _store_of(output: str) -> OutputStore:
-    return OutputStore((output if "://" in output else os.path.abspath(output)).rstrip("/"))
 
 
 def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -> Compaction:

@@ -11,7 +11,11 @@ from pipeline.set_up import set_up_logging, stop_on_sigterm
 
 def add_compact_commands(commands: Any) -> None:
     """Adds the commands to those of `earmark`; `commands` is what add_subparsers() returned."""
-    compact = commands.add_parser("compact", help="merge the small parts of an output into large ones")
+    compact = commands.add_parser(
+        "compact",
+        help="merge the small parts of an output into large ones",
+        epilog="example: earmark compact labels --part_mb 256",
+    )
     compact.set_defaults(run=_compact, for_beam=False)
     compact.add_argument("--part_mb", type=int, default=128, help="largest part to make; parts below half are merged")
     compact.add_argument("--take_over", action="store_true", help="take the output over from a run that has not ended")

@@ -2,8 +2,8 @@
 
 from rich.table import Table
 
-from pipeline.consoles import console
-from pipeline.scoring_tables import NONE, about_ids, say, shown, shown_interval
+from pipeline.consoles import console, say
+from pipeline.scoring_tables import NONE, about_ids, shown, shown_interval
 from scoring.comparison import Agreement, Comparison, DifferentRow, Kept
 from scoring.figures import NAMES
 

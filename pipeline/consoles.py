@@ -6,6 +6,9 @@ NO_COLOR and FORCE_COLOR do what they do in other programs; rich reads them. Imp
 import sys
 
 from rich.console import Console
+from rich.markup import escape
+
+from reporting.plain_text import visible
 
 PIPED_WIDTH = 10_000  # columns: no line is broken and no cell is cut that a program or a log reads
 
@@ -23,3 +26,13 @@ def is_terminal(stderr: bool = False) -> bool:
 
 console = new_console()
 errors = new_console(stderr=True)
+
+
+def plain(text: str) -> str:
+    """A text of a manifest, a recording or a model for a table of rich: nothing in it steers rich or the terminal."""
+    return escape(visible(text))
+
+
+def say(text: str) -> None:
+    """Prints a line for a person, whatever texts of manifests and models are in it."""
+    console.print(plain(text), soft_wrap=True, highlight=False)

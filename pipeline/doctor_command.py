@@ -22,6 +22,7 @@ def add_doctor_command(commands: Commands) -> None:
         description="Looks at versions, devices, codecs (each decodes a tone), credentials (none is shown), the right"
         " to write, and models. Asks the network only about an output or a model that is elsewhere. Ends with status 1"
         " where there is a problem.",
+        epilog="example: earmark doctor gs://b/labels --model openai/whisper-large-v3",
     )
     doctor.set_defaults(run=_doctor, for_beam=False)
     doctor.add_argument("output", nargs="?", default="", help="folder or URL to try to write to; nothing stays there")

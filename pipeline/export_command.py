@@ -20,6 +20,7 @@ def add_export_command(commands: Any) -> None:
         description="Writes the annotations of an output as a manifest of NeMo's (nemo), a folder for Hugging Face's"
         " datasets with the audio in it (hf), captions, one file a recording (vtt, srt), lhotse's manifests (lhotse),"
         " or a table (csv). Nothing is written over.",
+        epilog="example:\n  earmark export labels sure.csv --format csv --where 'transcribe.avg_logprob > -1'",
     )
     command.set_defaults(run=_export, for_beam=False)
     command.add_argument("output", help="folder or URL that annotate has written to")
@@ -60,25 +61,23 @@ def _export(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def print_export(found: "Exported") -> None:
     """What was written, and what was not, and why."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    console = Console()
+    from pipeline.consoles import console, plain, say
+
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_row("annotations", f"{found.of}")
     table.add_row("written", f"{found.rows}")
     if found.unknown:
         table.add_row("--where cannot tell", f"{found.unknown}")
     for error, count in found.left_out.items():
-        table.add_row(escape(f"left out, {error}"), f"{count}")
-    table.add_row(found.format, escape(found.to))
+        table.add_row(plain(f"left out, {error}"), f"{count}")
+    table.add_row(found.format, plain(found.to))
     console.print(table)
     for one in found.examples:
-        console.print(escape(f"  {one.id}: {one.message}"), soft_wrap=True)
+        say(f"  {one.id}: {one.message}")
     if found.in_containers and found.format in ("nemo", "lhotse"):
-        console.print(
+        say(
             f"{found.in_containers} recordings lie in containers, whose audio other programs do not find by these"
-            " names; --format hf brings it along",
-            soft_wrap=True,
+            " names; --format hf brings it along"
         )

@@ -19,6 +19,7 @@ def add_inspect_command(commands: Commands) -> None:
         description="Shows one recording: its answers with their confidence, its reference, facts of its audio, where"
         " that came from and what made the answers; or why it failed. On a terminal it plays what the models heard:"
         " the same part and channel.",
+        epilog="example: earmark inspect labels vm-saved",
     )
     inspect.set_defaults(run=_inspect, for_beam=False)
     inspect.add_argument("output", help="folder or URL that annotate has written to")

@@ -18,6 +18,7 @@ def add_plan_command(commands: Commands) -> None:
         help="say what annotate would do, and touch nothing",
         description="Says what a run would do, what it would find in a random sample, and what it would take. Nothing"
         " is written but into a temporary folder. It takes the options of annotate.",
+        epilog="example: earmark plan calls.jsonl labels --model openai/whisper-large-v3",
     )
     plan.set_defaults(run=_plan, for_beam=False)
     plan.add_argument("manifest")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model.endpoint import names_endpoint
+from model.known_models import suggest_model
 from model.model_size import ModelSize, folder_here, model_size
 from model.own_engine import is_own_engine
 from pipeline.plan_tables import KnownModel
@@ -60,7 +61,7 @@ def _by_name(name: str, tasks: tuple[str, ...], known: Sequence[KnownModel]) -> 
         if plain in model.known_as:
             size = ModelSize(model.family, round(model.parameters_m * 1e6), cache_values=model.cache_values)
             return PlannedModel(name, tasks, size, model.name)
-    return PlannedModel(name, tasks, None, "", "not on this machine, and a plan fetches nothing")
+    return PlannedModel(name, tasks, None, "", f"not on this machine, and a plan fetches nothing{suggest_model(name)}")
 
 
 def _alike(size: ModelSize, model: KnownModel) -> bool:

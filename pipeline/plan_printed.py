@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.markup import escape
 from rich.table import Table
 
-from pipeline.consoles import console
+from pipeline.consoles import console, plain, say
 from pipeline.plan_estimate import DeviceEstimate
 from pipeline.plan_lengths import LengthClass, Lengths
 from pipeline.plan_memory import MemoryNeed
@@ -19,25 +18,22 @@ def print_plan(report: PlanReport) -> None:
     """What there is to do, how long it is, what is odd, what it takes, and whether the models fit."""
     console.print(_counts(report))
     for failure in report.plan.failures[:BROKEN_ROWS]:
-        _say(f"  {failure.message}")
+        say(f"  {failure.message}")
     if report.plan.recordings:
         console.print(_lengths(report.lengths))
         _print_warnings(report)
     if report.measured_here:
-        _say(_here(report.measured_here))
+        console.print()
+        say(_here(report.measured_here))
     if report.estimates:
         console.print(_estimates(report.estimates))
         for line in _remarks(report.estimates):
-            _say(f"  {line}")
+            say(f"  {line}")
     if report.memory:
         console.print(_memory(report.memory))
     for model in report.models:
         if model.unknown:
-            _say(f"  {model.name}: size and speed are not known ({model.unknown})")
-
-
-def _say(text: str) -> None:
-    console.print(escape(text), soft_wrap=True)
+            say(f"  {model.name}: size and speed are not known ({model.unknown})")
 
 
 def _counts(report: PlanReport) -> Table:
@@ -93,9 +89,10 @@ def _print_warnings(report: PlanReport) -> None:
             f" (there was no time for {probe.asked - len(probe.found)} more)" if probe.asked > len(probe.found) else ""
         )
         odd = "" if report.warnings else "; nothing is odd about them"
-        _say(f"\n{len(probe.found)} recordings, chosen at random, were decoded and heard{missing}{odd}")
+        console.print()
+        say(f"{len(probe.found)} recordings, chosen at random, were decoded and heard{missing}{odd}")
     for warning in report.warnings:
-        _say(f"  {_share(warning)}: {warning.message}{_such_as(warning)}")
+        say(f"  {_share(warning)}: {warning.message}{_such_as(warning)}")
 
 
 def _share(warning: Warned) -> str:
@@ -112,9 +109,9 @@ def _such_as(warning: Warned) -> str:
 def _here(measured: MeasuredHere) -> str:
     devices = ", ".join(measured.devices)
     if measured.rtfx is None or measured.run_s is None:
-        return f"\nhere ({devices}): all {measured.failed} recordings that were tried failed, so there is no estimate"
+        return f"here ({devices}): all {measured.failed} recordings that were tried failed, so there is no estimate"
     sample = f"{measured.recordings} recordings, {measured.audio_s:.0f} s of audio, in {measured.sample_s:.1f} s"
-    speed = f"\nhere ({devices}): {sample}, RTFx {measured.rtfx:.1f}"
+    speed = f"here ({devices}): {sample}, RTFx {measured.rtfx:.1f}"
     if measured.failed:
         speed += f"; {measured.failed} failed"
     note = "" if measured.full_batch else "; less than a batch of --batch_s, so a long run may be faster"
@@ -126,11 +123,11 @@ def _estimates(estimates: Sequence[DeviceEstimate]) -> Table:
     for one in estimates:
         name = f"{one.device} (here)" if one.here else one.device
         if one.work_s is None:
-            table.add_row(escape(name), "not measured" if one.missing else "not known", "", "")
+            table.add_row(plain(name), "not measured" if one.missing else "not known", "", "")
             continue
         costs = [f"{cost.usd:,.2f} USD" for cost in one.costs] or ["no price known"]
         work = ("at most " if one.at_most else "") + _time(one.work_s)
-        table.add_row(escape(name), work, "\n".join(costs), escape("; ".join(one.measured)))
+        table.add_row(plain(name), work, "\n".join(costs), plain("; ".join(one.measured)))
     return table
 
 
@@ -151,7 +148,7 @@ def _memory(needs: Sequence[MemoryNeed]) -> Table:
     for one in needs:
         name = f"{one.device} (here)" if one.here else one.device
         working = _size(one.working_gb) if one.working_gb else "not known"
-        table.add_row(escape(name), _size(one.weights_gb), working, _size(one.memory_gb), _verdict(one))
+        table.add_row(plain(name), _size(one.weights_gb), working, _size(one.memory_gb), _verdict(one))
     return table
 
 

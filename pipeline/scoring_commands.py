@@ -24,6 +24,7 @@ def add_scoring_commands(commands: Commands) -> None:
         help="score the answers of an output by their references",
         description="Scores answers: word errors of transcripts, BLEU and chrF of translations and other texts,"
         " accuracy and F1 of labels. Recordings that failed count as empty answers and as wrong labels.",
+        epilog="example: earmark evaluate labels --by language --worst 10",
     )
     evaluate.set_defaults(run=_evaluate, for_beam=False)
     evaluate.add_argument("output", help="folder or URL that annotate has written to")
@@ -38,6 +39,7 @@ def add_scoring_commands(commands: Commands) -> None:
         description="Compares two or more outputs, called A, B, C …, recording by recording: by their references, with"
         " paired intervals of the differences, and by each other. --keep writes the manifest of what they agree on:"
         " --keep 'wer(A, B) < 0.1'.",
+        epilog="example: earmark compare small large --worst 10",
     )
     compare.set_defaults(run=_compare, for_beam=False)
     compare.add_argument("outputs", nargs="+", metavar="OUTPUT", help="folders or URLs that annotate has written to")

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.markup import escape
 from rich.table import Table
 
-from pipeline.consoles import console
+from pipeline.consoles import console, plain, say
 from scoring.comparison import Difference
 from scoring.figures import NAMES, POINTS
 from scoring.labels import Calibration, Confusion
@@ -28,7 +27,7 @@ def print_evaluation(found: Evaluation) -> None:
 
 def _print_task(task: TaskScores) -> None:
     table = Table(show_header=True, box=None, title_justify="left", padding=(0, 2, 0, 0))
-    table.title = escape(f"{task.task}, {task.rows} recordings, beside the column {task.reference_column}")
+    table.title = plain(f"{task.task}, {task.rows} recordings, beside the column {task.reference_column}")
     for header in ("", "figure", "95 % interval", "without failures"):
         table.add_column(header, justify="left" if not header else "right")
     for figure in task.figures:
@@ -110,9 +109,9 @@ def _print_confusion(confusion: Confusion) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("reference \\ answer")
     for name in confusion.hypotheses:
-        table.add_column(escape(name), justify="right")
+        table.add_column(plain(name), justify="right")
     for name, counts in zip(confusion.references, confusion.counts, strict=True):
-        table.add_row(escape(name), *map(str, counts))
+        table.add_row(plain(name), *map(str, counts))
     console.print(table)
 
 
@@ -123,12 +122,12 @@ def _print_groups(groups: Sequence[Group]) -> None:
     for column, its in by_column.items():
         figures: Mapping[str, float | None] = its[0].figures
         table = Table(box=None, padding=(0, 2, 0, 0))
-        table.add_column(escape(column))
+        table.add_column(plain(column))
         for header in ("recordings", *(NAMES[name] for name in figures)):
             table.add_column(header, justify="right")
         for group in its:
             values = [shown(name, value) for name, value in group.figures.items()]
-            table.add_row(escape(group.value), str(group.rows), *values)
+            table.add_row(plain(group.value), str(group.rows), *values)
         console.print(table)
 
 
@@ -138,7 +137,3 @@ def _print_row(row: WorstRow) -> None:
     for reference, hypothesis in lines:
         say(f"    ref  {reference}")
         say(f"    hyp  {hypothesis}")
-
-
-def say(text: str) -> None:
-    console.print(escape(text), soft_wrap=True, highlight=False)

@@ -35,12 +35,18 @@ def print_tasks(tasks: Iterable[Task]) -> None:
 
     table = Table(show_header=False, box=None, padding=(0, 2, 1, 0))
     for task in tasks:
-        lines = [f"{task.about}; answers {'one of ' + ', '.join(task.labels) if task.labels else 'in text'}"]
+        lines = [f"{task.about}; answers {_answers(task)}"]
         if task.base_prompt is not None:
             lines.append(f"  base checkpoints: {_asked(task, task.base_prompt)}")
         lines.append(f"  Instruct checkpoints: {_asked(task, task.chat_prompt)}")
         table.add_row(task.name, escape("\n".join(lines)))
     console.print(table)
+
+
+def _answers(task: Task) -> str:
+    if task.labels:
+        return f"one of {', '.join(task.labels)}"
+    return "with numbers" if task.answer == "vector" else "in text"
 
 
 def _asked(task: Task, prompt: str) -> str:

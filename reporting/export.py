@@ -20,9 +20,10 @@ from reporting.export_lhotse import lhotse_lines
 from reporting.export_manifest import nemo_lines
 from reporting.export_options import Exported, ExportOptions
 from reporting.export_rows import Counts, check_condition, passing_tables, text_task
-from reporting.made_by import MadeBy, read_made_by, store_at
+from reporting.made_by import MadeBy, read_made_by
 from schemas.errors import JobError
 from schemas.job_description import AskedTask
+from schemas.suggest import suggest
 from schemas.tables import extra_as_map
 from transforms.file_system import storage_errors, what_is_at
 from transforms.output_store import OutputStore
@@ -77,7 +78,7 @@ def export(place: str, to: str, options: ExportOptions) -> Exported:
         JobError: an option makes no sense, there is something at `to`, the output cannot be read, or `to` not written.
     """
     options.check(to)
-    store = store_at(place)
+    store = OutputStore.at(place)
     try:
         with storage_errors():
             target = _target(to)
@@ -131,7 +132,9 @@ def _tasks(made_by: MadeBy, options: ExportOptions) -> tuple[AskedTask, ...]:
     by_name = {task.name: task for task in made_by.job.tasks}
     for name in options.task:
         if name not in by_name:
-            raise JobError(f"--task={name} does not work: the output has answers to {', '.join(by_name)}")
+            raise JobError(
+                f"--task={name} does not work: the output has answers to {', '.join(by_name)}{suggest(name, by_name)}"
+            )
     tasks = tuple(by_name[name] for name in dict.fromkeys(options.task)) or made_by.job.tasks
     if options.format in ("vtt", "srt") and text_task(tasks) is None:
         names = ", ".join(task.name for task in tasks)

@@ -8,24 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 import soundfile
 
 from schemas.errors import MachineError, RowError
 from schemas.manifest import ManifestShape
-from schemas.places import ParquetPlace
 from transforms.audio_file import open_source
 from transforms.audio_source import Source, frames_in
 from transforms.container_file import find_container
 from transforms.fetch_audio import fetch_audio, row_error
-from transforms.parquet_rows import find_bytes_path
+from transforms.parquet_rows import named_row, place_of_row
 from transforms.unpack_parquet import unpack_parquet
 
 WHOLE_S = 0.01  # what a file may be longer than what was heard of it: less than resampling and codecs leave over
 FLAC_CHANNELS = 8
 MAX_BYTES = 2**31 - 1  # of a value in Arrow
 DEEP = ("pcm_24", "pcm_32", "float", "double")  # codecs of more than 16 bits
-_ROW = re.compile(r"(?P<container>.+)#row=(?P<row>\d+)")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
 
@@ -64,32 +61,23 @@ def audio_files(requests: Sequence[AudioRequest]) -> list[AudioFile | RowError]:
     """
     folder = tempfile.mkdtemp(prefix="fetch-", dir=os.path.dirname(requests[0].target))
     paths: dict[int, str | RowError] = {}
-    named = [(index, _ROW.fullmatch(request.uri)) for index, request in enumerate(requests)]
+    named = [(index, named_row(request.uri)) for index, request in enumerate(requests)]
     plain = [index for index, found in named if not found]
     timeout_s = requests[0].timeout_s
     paths |= zip(plain, fetch_audio([requests[index].uri for index in plain], folder, timeout_s), strict=True)
     for index, found in named:
         if found:
             target = f"{folder}/{index}.bytes"
-            paths[index] = _unpacked(found["container"], int(found["row"]), requests[index].shape, target)
+            paths[index] = _unpacked(*found, requests[index].shape, target)
     return [_audio_file(request, paths[index]) for index, request in enumerate(requests)]
 
 
 def _unpacked(container: str, row: int, shape: ManifestShape, target: str) -> str | RowError:
     """The bytes of a row of a Parquet file, counted from 0."""
     try:
-        found = find_container(container)
-        with found.file_system.open(found.path, "rb", cache_type="none") as file:
-            groups = pq.read_metadata(file)
-        column = find_bytes_path(groups.schema.to_arrow_schema(), shape)
-        for number in range(groups.num_row_groups):
-            rows = groups.row_group(number).num_rows
-            if row < rows:
-                place = ParquetPlace(container, found.version, column, number, row, 0, "")
-                (unpacked,) = unpack_parquet(found, [place], [target])
-                return unpacked
-            row -= rows
-        return RowError("not_found", f"{container!r} has fewer rows now; annotate it again")
+        place = place_of_row(container, row, shape)
+        (unpacked,) = unpack_parquet(find_container(container), [place], [target])
+        return unpacked
     except MachineError:
         raise
     except Exception as error:  # file systems and pyarrow raise what they like; row_error sorts it

@@ -1,6 +1,5 @@
 """The audio of an annotation as the models heard it: the same part and channel, by the same decoder."""
 
-import itertools
 import posixpath
 import re
 import tempfile
@@ -18,12 +17,11 @@ from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_req
 from transforms.fetch_audio import row_error
 from transforms.find_manifests import TAR, manifest_format
 from transforms.output_store import OutputStore
-from transforms.parquet_rows import parquet_rows
+from transforms.parquet_rows import named_row, place_of_row
 from transforms.tar_index import looked_up_members
 from transforms.tar_members import read_members
 from transforms.unpack_containers import unpack_containers, unpack_requests
 
-ROW_OF_PARQUET = re.compile(r"(?P<container>.+\.parquet)#row=(?P<row>\d+)", re.DOTALL)
 MEMBER = re.compile(r"\w+://(?P<member>.+?)::(?P<container>.+)", re.DOTALL)  # as fsspec writes a chain
 TIMEOUT_S = 60.0  # to fetch a recording
 MEMORY_SAMPLES = 16 * 2**20  # 64 MiB; what is longer lies in a file until it is written
@@ -52,8 +50,9 @@ class AudioSource:
 
     @classmethod
     def of(cls, uri: str, offset_s: float, channel: int | None) -> "AudioSource":
-        if found := ROW_OF_PARQUET.fullmatch(uri):
-            return cls(uri, offset_s, channel, found["container"], row=int(found["row"]))
+        if named := named_row(uri):
+            container, row = named
+            return cls(uri, offset_s, channel, container, row=row)
         if found := MEMBER.fullmatch(uri):
             return cls(uri, offset_s, channel, found["container"].removeprefix("file://"), found["member"])
         return cls(uri, offset_s, channel)
@@ -87,8 +86,7 @@ def _place(source: AudioSource, columns: ManifestShape, store: OutputStore) -> P
     """Where in its container the audio is; None where fsspec can fetch it by its uri."""
     try:
         if source.row is not None:
-            found = next(itertools.islice(parquet_rows(source.container, columns), source.row, None), None)
-            return None if found is None else found.place
+            return place_of_row(source.container, source.row, columns)
         if source.member and manifest_format(source.container) == TAR:
             return _place_in_tar(source, store)
     except (JobError, MachineError):

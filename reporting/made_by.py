@@ -48,11 +48,6 @@ class MadeBy:
         return os.path.basename(name.rstrip("/")) or task.model
 
 
-def store_at(place: str) -> OutputStore:
-    """The output at a path or URL, whatever is there."""
-    return OutputStore((place if "://" in place else os.path.abspath(place)).rstrip("/"))
-
-
 def read_made_by(store: OutputStore) -> MadeBy:
     """What made an output.
 

@@ -3,10 +3,11 @@
 Figures are of all rows, part by part; the page's table shows a choice of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reporting.choose_rows import RowChooser
+from reporting.made_by import read_made_by
 from reporting.part_tables import part_tables
 from reporting.report_failures import StandingFailures, derived_failures
 from reporting.report_figures import FailureCause, FigureCounter, Figures, columns_of
@@ -28,11 +29,13 @@ class Report:
     """What a report is made of.
 
     Attributes:
+        models: what a person calls the model of each task.
         evaluation: None where no row has a reference, or why they cannot be scored as a sentence.
     """
 
     place: str
     tasks: Sequence[AnsweredTask]
+    models: Mapping[str, str]
     figures: Figures
     failures: Sequence[FailureCause]
     evaluation: Evaluation | str | None
@@ -77,6 +80,8 @@ def write_report(place: str, options: ReportOptions) -> WrittenReport:
 
 def make_report(output: Output, options: ReportOptions) -> Report:
     store, tasks = output.store, output.tasks
+    made_by = read_made_by(store)
+    models = {task.name: made_by.model_name(task) for task in made_by.job.tasks}
     paths = store.parts()
     failures, has_references = _first_look(store, paths, tasks)
     evaluation = _evaluate(store.root) if has_references else None
@@ -90,7 +95,7 @@ def make_report(output: Output, options: ReportOptions) -> Report:
     if not paths and not causes:
         raise JobError(f"{store.root} has no annotations and no failures yet; run `earmark annotate` first")
     rows = read_rows(store, paths, tasks, chooser.chosen(), _compared(tasks, evaluation), output.language)
-    return Report(store.root, tasks, counter.figures(), causes, evaluation, rows)
+    return Report(store.root, tasks, models, counter.figures(), causes, evaluation, rows)
 
 
 def _first_look(

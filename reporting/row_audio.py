@@ -8,11 +8,12 @@ import numpy as np
 
 from reporting.shown_rows import ShownRow
 from schemas.errors import MachineError, RowError
+from schemas.manifest import ManifestShape
 from schemas.records import SAMPLE_RATE_HZ, Recording
 from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
 from transforms.fetch_audio import row_error
 from transforms.isolation import call_isolated, child_processes
-from transforms.parquet_rows import place_of_row
+from transforms.parquet_rows import named_row, place_of_row
 from transforms.unpack_containers import unpack_containers, unpack_requests
 
 TIMEOUT_S = 60.0  # a recording; a page must not wait for a store that is gone
@@ -68,7 +69,7 @@ def _recording(row: ShownRow, max_s: float) -> Recording | RowError:
     """What to decode. fsspec itself opens a member of a tar; a row of a Parquet file has to be found first."""
     duration_s = min(row.duration_s, max_s)
     try:
-        place = place_of_row(row.uri) if "#row=" in row.uri else None
+        place = place_of_row(*named, ManifestShape()) if (named := named_row(row.uri)) else None
     except Exception as error:  # file systems raise what they like, and pyarrow for a file that is none any more
         try:
             return row_error(row.uri, error)

@@ -1,7 +1,6 @@
 """The answers of an output, its failures, and references, as tables of a database in memory."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from schemas.errors import JobError
 from schemas.job_description import check_schema_version
 from schemas.records import Failure
+from schemas.suggest import suggest
 from schemas.tables import failures_table
 from schemas.tasks import BUILT_IN, AnswerKind
 from scoring.pairs import Kind
@@ -72,8 +72,9 @@ class Output:
         for task in self.tasks:
             if task.name == name:
                 return task
-        names = ", ".join(task.name for task in self.tasks) or "none that can be scored"
-        raise JobError(f"--task={name} does not work: {self.store.root} has answers to {names}")
+        known = [task.name for task in self.tasks]
+        has = f"has answers to {', '.join(known) or 'none that can be scored'}{suggest(name, known)}"
+        raise JobError(f"--task={name} does not work: {self.store.root} {has}")
 
 
 def open_output(place: str) -> Output:
@@ -82,7 +83,7 @@ def open_output(place: str) -> Output:
     Raises:
         JobError: there is no output of earmark, or its description is damaged.
     """
-    store = OutputStore((place if "://" in place else os.path.abspath(place)).rstrip("/"))
+    store = OutputStore.at(place)
     try:
         job = json.loads(store.read(JOB_PATH))
         check_schema_version(job, store.root)

@@ -71,12 +71,8 @@ def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: Evalu
 
 def _add_functions(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: EvaluateOptions) -> None:
     """Adds wer(reference, hypothesis) and cer(…), and wer_in(reference, hypothesis, language) and cer_in(…)."""
-    languages = [
-        row
-        for (row,) in database.execute(
-            'SELECT DISTINCT language FROM joined WHERE "A" IS NOT NULL ORDER BY 1'
-        ).fetchall()
-    ]
+    answered = database.execute('SELECT DISTINCT language FROM joined WHERE "A" IS NOT NULL ORDER BY 1')
+    languages = [language for (language,) in answered.fetchall()]
     names = sorted({normalizer_for(language).name for language in languages})
     chosen = [given.normalizer] if given.normalizer else names
     if len(chosen) > 1 and re.search(r"\b[wc]er\s*\(", options.expression, re.IGNORECASE):

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.cli import build_parser, main
 from pipeline.command_parser import commands_of, options_of
+from pipeline.consoles import say
 from pipeline.job_flags import EVERYDAY, FLAGS, GROUPS
 from scoring.benchmarks import benchmarks
 from tests.jobs import command_line, run_command, write_manifest, write_tone
@@ -220,3 +221,15 @@ def test_what_answers_at_once_loads_nothing_heavy(arguments: list[str]) -> None:
         print('heavy:', {HEAVY} & set(sys.modules))"""
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout.endswith("heavy: set()\n")
+
+
+def test_what_a_manifest_holds_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("red\x1b[31m and [bold]a\rline[/bold]")
+    assert capsys.readouterr().out == "red\\x1b[31m and [bold]a\\rline[/bold]\n"
+
+
+def test_an_error_is_one_line_that_does_not_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", f"{tmp_path}/a\nb\x1b[2J"]) == 1
+    assert capsys.readouterr().err.startswith(f"earmark: {tmp_path}/a b\\x1b[2J is not an output of earmark")

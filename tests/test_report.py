@@ -214,6 +214,21 @@ def test_whatever_texts_hold_they_stay_texts(tmp_path: Path) -> None:
         assert f"failed {text}" in shown
 
 
+def test_a_local_model_is_called_as_it_was_named(tmp_path: Path) -> None:
+    write_output(tmp_path, [Row("a", {"transcribe": "joy"}, "b")])
+    job = tmp_path / "_earmark" / "job.json"
+    content = json.loads(job.read_text())
+    content["tasks"][0]["model"] = "sha256:0123"
+    job.write_text(json.dumps(content))
+    run = tmp_path / "_earmark" / "runs" / "r1" / "run.json"
+    run.parent.mkdir(parents=True)
+    options = {"model": ["models/my-whisper"], "columns": []}
+    run.write_text(json.dumps({"run_id": "r1", "python": "3", "libraries": {}, "options": options}))
+    write_report(str(tmp_path), ReportOptions(clips=0))
+    texts = Page(tmp_path / "report.html").texts
+    assert "my-whisper" in texts and "sha256:0123" in texts
+
+
 def test_the_page_allows_its_own_script_and_nothing_from_elsewhere(folder: Path, tmp_path: Path) -> None:
     write_report(str(folder), ReportOptions(to=str(tmp_path / "page.html"), audio="none"))
     page = Page(tmp_path / "page.html")

@@ -52,6 +52,11 @@ class OutputStore:
 
     root: str
 
+    @classmethod
+    def at(cls, place: str) -> "OutputStore":
+        """The output at a path or URL as a person names it, whatever is there."""
+        return cls((place if "://" in place else os.path.abspath(place)).rstrip("/"))
+
     @cached_property
     def _place(self) -> tuple[fsspec.AbstractFileSystem, str]:
         # The listings decide what is annotated already and who runs; fsspec's cache of them would never expire.

@@ -1,6 +1,7 @@
 """Rows of a Parquet file: of a plain manifest, or of one that holds the audio itself, as Hugging Face's datasets do."""
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,6 +15,8 @@ from schemas.places import ParquetPlace
 from transforms.container_file import find_container
 from transforms.file_system import storage_errors
 from transforms.find_manifests import AUDIO_SUFFIXES
+
+_ROW = re.compile(r"(?P<container>.+\.(?i:parquet))#row=(?P<row>\d+)", re.DOTALL)
 
 log = logging.getLogger("earmark")
 BATCH_ROWS = 4096
@@ -159,31 +162,36 @@ def _rows(batch: pa.RecordBatch) -> list[_Row]:
     return [row for number in range(batch.num_rows) for row in _rows(batch.slice(number, 1))]
 
 
-def place_of_row(uri: str) -> ParquetPlace:
-    """Where the bytes of an annotated row are, whose uri is that of its file with `#row=` and its number.
+def named_row(uri: str) -> tuple[str, int] | None:
+    """The file and the row, from 0, that the uri of an annotation names; None where it names a file of its own."""
+    found = _ROW.fullmatch(uri)
+    return (found["container"], int(found["row"])) if found else None
 
-    The column of audio is the one that a manifest would be read by, else the only one that holds bytes.
+
+def place_of_row(manifest: str, row: int, shape: ManifestShape) -> ParquetPlace:
+    """Where the bytes of an annotated row are.
+
+    The column of audio is the one that a manifest of that shape would be read by, else the only one that holds bytes.
 
     Raises:
         ValueError: there is no such row, or no one column of bytes.
         Exception: of any kind, for a file that cannot be read.
     """
-    manifest, _, number = uri.rpartition("#row=")
     container = find_container(manifest)
     with container.file_system.open(container.path, "rb", cache_type="none") as file:
         parquet = pq.ParquetFile(file)
         schema = parquet.schema_arrow
         candidates = [path for name in schema.names if (path := find_bytes_path(schema, _audio_in(name)))]
-        bytes_path = find_bytes_path(schema, ManifestShape()) or (candidates[0] if len(candidates) == 1 else "")
+        bytes_path = find_bytes_path(schema, shape) or (candidates[0] if len(candidates) == 1 else "")
         if not bytes_path:
             raise ValueError(f"{manifest} has {len(candidates)} columns of bytes, none of which is called like audio")
-        row = int(number)
+        left = row
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
-            if row < rows:
-                return ParquetPlace(manifest, container.version, bytes_path, group, row, 2**20, "")
-            row -= rows
-    raise ValueError(f"{manifest} ends before row {number}")
+            if left < rows:
+                return ParquetPlace(manifest, container.version, bytes_path, group, left, 2**20, "")
+            left -= rows
+    raise ValueError(f"{manifest} ends before row {row}")
 
 
 def _audio_in(column: str) -> ManifestShape:
