@@ -16,7 +16,7 @@ demo: $(VENV)/ready
 	$(BIN)/python examples/show_answers.py $(OUTPUT)/phone-prompts $(OUTPUT)/scenes
 	$(BIN)/earmark report $(OUTPUT)/phone-prompts
 	$(BIN)/earmark report $(OUTPUT)/scenes
-	@echo "To look at and listen to: open $(OUTPUT)/phone-prompts/report.html in a browser. What else there is: README.md, docs/"
+	@echo "To look at and listen to: open $(OUTPUT)/phone-prompts/report.html and $(OUTPUT)/scenes/report.html in a browser. What else there is: README.md, docs/"
 
 test: lint
 	$(BIN)/python -m pytest --durations=10 -m "not object_store and not flink and not deploy and not cuda and not browser"
