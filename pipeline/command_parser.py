@@ -42,7 +42,10 @@ class CommandParser(argparse.ArgumentParser):
     def hide(self, names: Collection[str]) -> None:
         """Leaves options out of --help, so that it fits a screen, and adds --help_all, which shows them, too."""
         self.formatter_class = functools.partial(CommandHelp, hidden=names)
-        words = (f"[{one.dest}]" if one.nargs == "?" else one.dest for one in self._get_positional_actions())
+        shapes = {"?": "[{}]", "+": "{} …"}
+        words = (
+            shapes.get(str(one.nargs), "{}").format(one.metavar or one.dest) for one in self._get_positional_actions()
+        )
         self.usage = f"{self.prog} {' '.join(words)} [OPTION…]"
         self.add_argument("--help_all", action=_HelpAll, nargs=0, help="show every option and exit")
 

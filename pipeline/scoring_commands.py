@@ -7,12 +7,14 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from pipeline.command_parser import CommandParser
 from pipeline.job_file import split_names
 
 if TYPE_CHECKING:
     from scoring.options import EvaluateOptions
 
 # Controls beyond ASCII's, which JSON leaves as they are, and those that turn the direction of writing.
+SELDOM = ("columns", "audio_root", "language", "score_as", "bootstrap", "seed", "verbose")
 OBEYED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 Commands = Any  # argparse has no public name for what add_subparsers() returns
 
@@ -54,8 +56,8 @@ def add_scoring_commands(commands: Commands) -> None:
     _add_options(compare)
 
 
-def _add_options(command: argparse.ArgumentParser) -> None:
-    """What evaluate and compare have in common."""
+def _add_options(command: CommandParser) -> None:
+    """What evaluate and compare have in common; the seldom used are in --help_all."""
     _add_names(command, "task", "tasks to score (default: all that have references)")
     command.add_argument(
         "--references", default="", help="manifest, or another file of its formats, that has them (default: the output)"
@@ -85,6 +87,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--seed", type=int, default=0, help="of the resamples")
     command.add_argument("--json", action="store_true", help="print JSON")
+    command.hide(SELDOM)
 
 
 def _add_names(command: argparse.ArgumentParser, name: str, help: str) -> None:
