@@ -5,13 +5,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from reporting.made_by import MadeBy, read_made_by
 from reporting.part_figures import Totals, count_parts
-from schemas.errors import JobError
 from schemas.job_description import AskedTask
-from transforms.output_store import FAILURES_PATH, OutputStore
+from transforms.output_store import OutputStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +68,6 @@ def is_speech(task: AskedTask) -> bool:
 
 
 def _failures(store: OutputStore) -> tuple[tuple[str, int], ...]:
-    try:
-        content = store.read(FAILURES_PATH)
-    except FileNotFoundError:  # the first run is still going on
-        return ()
-    try:
-        causes = pq.read_table(pa.BufferReader(content)).column("error")
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise JobError(f"{store.root}/{FAILURES_PATH} is not a table that earmark wrote ({error})") from error
+    causes = store.read_failures().column("error")
     found = [(one["values"], one["counts"]) for one in pc.value_counts(causes.combine_chunks()).to_pylist()]
     return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))

@@ -5,7 +5,7 @@ several parts at a time, and nothing else.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -24,7 +24,7 @@ from schemas.records import Failure
 from schemas.tables import extra_as_map
 from scoring.answers import open_database
 from transforms.file_system import storage_errors
-from transforms.output_store import FAILURES_PATH, OutputStore, part_errors
+from transforms.output_store import OutputStore, part_errors
 from transforms.part_footer import METADATA_KEY, Origin, PartFooter
 
 LOCAL_READS, REMOTE_READS = 4, 32  # parts at a time: those of a store wait for an answer, not for this machine
@@ -69,14 +69,15 @@ def find_row(store: OutputStore, id: str) -> FoundRow | None:
         )
     if annotations:
         return annotations[0]
-    kept = (FoundRow("", None, "", failure=failure) for failure in _kept_failures(store) if failure.id == id)
+    failures = (Failure(**row) for row in store.read_failures().to_pylist() if row["id"] == id)
+    kept = (FoundRow("", None, "", failure=failure) for failure in failures)
     return max([*found, *kept], key=_time_of_run, default=None)
 
 
 def near_ids(store: OutputStore, id: str) -> list[str]:
     """The ids of annotations and failures that were likely meant, the likeliest first; few or none."""
     batches = (pa.record_batch([ids], schema=IDS) for ids in _each_part(store, _ids_of))
-    failed = pa.record_batch([pa.array([failure.id for failure in _kept_failures(store)], pa.string())], schema=IDS)
+    failed = pa.record_batch([store.read_failures().column("id").combine_chunks()], schema=IDS)
     database = open_database()
     database.register("ids", pa.RecordBatchReader.from_batches(IDS, _chain(batches, failed)))
     found = database.execute(
@@ -172,16 +173,6 @@ def _ids_of(part: _Part) -> pa.Array:
     ids = part.file.read(columns=["id"], use_threads=False).column("id").combine_chunks()
     failed = [failure.id for failure in PartFooter.of(part.file.metadata).failures]
     return pa.concat_arrays([ids.cast(pa.string()), pa.array(failed, pa.string())])
-
-
-def _kept_failures(store: OutputStore) -> Sequence[Failure]:
-    """Those of `failures/`, which has the broken rows of manifests too; none while the first run goes on."""
-    try:
-        content = store.read(FAILURES_PATH)
-    except FileNotFoundError:
-        return []
-    with part_errors(f"{store.root}/{FAILURES_PATH}"):
-        return [Failure(**row) for row in pq.read_table(pa.BufferReader(content)).to_pylist()]
 
 
 def _chain(batches: Iterator[pa.RecordBatch], last: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

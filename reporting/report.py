@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from reporting.choose_rows import RowChooser
 from reporting.made_by import read_made_by
 from reporting.part_tables import part_tables
-from reporting.report_failures import StandingFailures, derived_failures
+from reporting.report_failures import StandingFailures
 from reporting.report_figures import FailureCause, FigureCounter, Figures, columns_of
 from reporting.report_options import ReportOptions
 from reporting.report_page import write_page
 from reporting.shown_rows import ShownRow, read_rows
 from schemas.errors import JobError
+from schemas.records import Failure
 from scoring.answers import AnsweredTask, Output, open_output
 from scoring.evaluate import evaluate
 from scoring.options import EvaluateOptions
@@ -108,7 +109,7 @@ def _first_look(
     for table, report in part_tables(store, paths, ["reference", "extra"]):
         failures.add(report.failures)
         found = found or table["reference"].null_count < len(table) or _names_a_task(table["extra"].to_pylist(), names)
-    failures.add(derived_failures(store))
+    failures.add(Failure(**row) for row in store.read_failures().to_pylist())
     return failures, found
 
 

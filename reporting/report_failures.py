@@ -2,13 +2,8 @@
 
 from collections.abc import Iterable
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from reporting.report_figures import FailureCause
-from schemas.errors import JobError
 from schemas.records import Failure
-from transforms.output_store import FAILURES_PATH, OutputStore
 
 EXAMPLES = 5
 
@@ -41,18 +36,3 @@ class StandingFailures:
             for cause, those in found.items()
         ]
         return sorted(causes, key=lambda cause: (-cause.count, cause.stage, cause.error))
-
-
-def derived_failures(store: OutputStore) -> list[Failure]:
-    """Those of failures/, which has rows of manifests too that no part knows of; none while the first run goes on.
-
-    Raises:
-        JobError: the file is not one that earmark wrote.
-    """
-    try:
-        rows = pq.read_table(pa.BufferReader(store.read(FAILURES_PATH))).to_pylist()
-        return [Failure(**row) for row in rows]
-    except FileNotFoundError:
-        return []
-    except (pa.ArrowInvalid, TypeError) as error:
-        raise JobError(f"{store.root}/{FAILURES_PATH} is not a table that earmark wrote ({error})") from error

@@ -7,7 +7,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.errors import JobError
 from schemas.job_description import check_schema_version
@@ -17,7 +16,7 @@ from schemas.tables import failures_table
 from schemas.tasks import BUILT_IN, AnswerKind
 from scoring.pairs import Kind
 from scoring.scores import Ids
-from transforms.output_store import FAILURES_PATH, JOB_PATH, OutputStore
+from transforms.output_store import JOB_PATH, OutputStore
 
 FACTS = ["id", "uri", "offset_s", "channel", "reference", "extra", "audio"]
 # What is read of an answer; segments and the scores of other labels are most of it.
@@ -147,14 +146,7 @@ def _insert_failures(
 ) -> None:
     """Of the parts' footers, and of the table that holds rows of manifests too; each recording once."""
     insert(database, "found_failures", failures_table(failures), create=True)
-    try:
-        table = pq.read_table(pa.BufferReader(store.read(FAILURES_PATH)))
-    except FileNotFoundError:  # the first run is still going on
-        pass
-    except pa.ArrowInvalid as error:
-        raise JobError(f"{store.root}/{FAILURES_PATH} is not a table that earmark wrote ({error})") from error
-    else:
-        insert(database, "found_failures", table)
+    insert(database, "found_failures", store.read_failures())
     latest = "SELECT DISTINCT ON (id) id, uri, error, message FROM found_failures ORDER BY id, run_id DESC"
     database.execute(f"CREATE TABLE {name} AS {latest}; DROP TABLE found_failures")
 

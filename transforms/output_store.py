@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from model.store_errors import again
 from schemas.errors import JobError
 from schemas.records import PartReport
-from schemas.tables import extra_as_map
+from schemas.tables import FAILURES, extra_as_map
 from transforms.file_system import StorageError, files_below, storage_errors, what_is_at
 from transforms.part_footer import PartFooter
 
@@ -241,6 +241,19 @@ class OutputStore:
         """The columns of a part. Raises JobError as read_part does."""
         with self._open_part(path) as file:
             return pq.read_schema(file).remove_metadata()
+
+    def read_failures(self) -> pa.Table:
+        """The table of `failures/`, where rows of manifests are too that no part knows of; empty until a run has ended.
+
+        Raises:
+            JobError: it is not one that earmark wrote.
+        """
+        try:
+            return pq.read_table(pa.BufferReader(self.read(FAILURES_PATH))).select(FAILURES.names)
+        except FileNotFoundError:
+            return FAILURES.empty_table()
+        except (pa.ArrowInvalid, KeyError) as error:
+            raise JobError(f"{self.root}/{FAILURES_PATH} is not a table that earmark wrote ({error})") from error
 
     @again
     def read_report(self, path: str) -> PartReport:
