@@ -13,6 +13,7 @@ from reporting.find_row import FoundRow, find_row, near_ids
 from reporting.heard_audio import AudioSource
 from reporting.plain_text import visible
 from schemas.errors import JobError
+from schemas.job_description import AskedTask, JobDescription
 from schemas.manifest import ManifestShape
 from schemas.records import (
     Answer,
@@ -30,7 +31,8 @@ from scoring.normalizers import normalizer_for
 from scoring.options import EvaluateOptions
 from scoring.references import find_column, language_expression, own_references
 from scoring.word_errors import Edits, edits_of
-from transforms.output_store import JOB_PATH, OutputStore
+from transforms.job_file import read_job
+from transforms.output_store import OutputStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def inspect_row(place: str, id: str) -> Inspection:
             near = near_ids(output.store, id)
             hint = visible(f"; did you mean {' or '.join(near)}?") if near else ""
             raise JobError(f"{output.store.root} has no recording {visible(id)}{hint}")
-        job = json.loads(output.store.read(JOB_PATH))
+        job = read_job(output.store)
         made_by = _made_by(output.store, found, job)
     except FileNotFoundError as error:
         raise JobError(f"{error}: it went while it was read, as parts do that are compacted; start again") from error
@@ -164,12 +166,12 @@ def inspect_row(place: str, id: str) -> Inspection:
     if found.failure is not None:
         return Inspection(output.store.root, None, InspectedFailure(found.failure, made_by))
     assert found.row is not None
-    return Inspection(output.store.root, _annotation(output, found.row, job["tasks"], made_by), None)
+    return Inspection(output.store.root, _annotation(output, found.row, job.tasks, made_by), None)
 
 
-def _annotation(output: Output, table: pa.Table, asked: Sequence[Mapping[str, Any]], made_by: MadeBy) -> InspectedRow:
+def _annotation(output: Output, table: pa.Table, asked: Sequence[AskedTask], made_by: MadeBy) -> InspectedRow:
     (row,) = table.to_pylist()
-    answers = tuple(_answer(task, row[task["name"]]) for task in asked if task["name"] in row)
+    answers = tuple(_answer(task, row[task.name]) for task in asked if task.name in row)
     return InspectedRow(
         row["id"],
         AudioSource.of(row["uri"], row["offset_s"], row["channel"]),
@@ -181,16 +183,16 @@ def _annotation(output: Output, table: pa.Table, asked: Sequence[Mapping[str, An
     )
 
 
-def _answer(task: Mapping[str, Any], value: Any) -> InspectedAnswer:
-    prompt = value["prompt"] if task["answer"] == "text" else ""
+def _answer(task: AskedTask, value: Any) -> InspectedAnswer:
+    prompt = value["prompt"] if task.answer == "text" else ""
     asked = Asked(
-        task["name"],
-        task["model"],
-        _with_question(task["base_prompt"], task["question"]),
-        _with_question(task["chat_prompt"], task["question"]) or "",
+        task.name,
+        task.model,
+        _with_question(task.base_prompt, task.question),
+        _with_question(task.chat_prompt, task.question) or "",
         prompt,
     )
-    answer = _read_answer(task["answer"], value)
+    answer = _read_answer(task.answer, value)
     logprob = None if isinstance(answer, VectorAnswer) else answer.avg_logprob
     confidence = None if logprob is None else math.exp(logprob)
     return InspectedAnswer(asked, answer, answer.score if isinstance(answer, LabelAnswer) else confidence)
@@ -246,13 +248,13 @@ def _alignment(reference: str, hypothesis: str, language: str) -> Alignment:
     return Alignment(by.name, edits.errors / max(1, edits.reference_length), edits, tuple(one), tuple(other))
 
 
-def _made_by(store: OutputStore, found: FoundRow, job: Mapping[str, Any]) -> MadeBy:
+def _made_by(store: OutputStore, found: FoundRow, job: JobDescription) -> MadeBy:
     origin = found.origin
     if origin is None:
         run_id = found.failure.run_id if found.failure else ""
-        made_by = MadeBy(run_id, "", "", job["fingerprint"], True, "")
+        made_by = MadeBy(run_id, "", "", job.fingerprint, True, "")
     else:
-        is_of_this_job = origin.fingerprint == job["fingerprint"]
+        is_of_this_job = origin.fingerprint == job.fingerprint
         made_by = MadeBy(origin.run_id, found.part, origin.key, origin.fingerprint, is_of_this_job, found.compaction)
     return _with_run(store, made_by)
 

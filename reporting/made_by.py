@@ -3,11 +3,11 @@
 import json
 import os
 from dataclasses import dataclass
-from typing import Any
 
 from schemas.errors import JobError
-from schemas.job_description import AskedTask, JobDescription, check_schema_version
-from transforms.output_store import JOB_PATH, OutputStore
+from schemas.job_description import AskedTask, JobDescription
+from transforms.job_file import read_job
+from transforms.output_store import OutputStore
 
 RUNS = "_earmark/runs"
 
@@ -55,23 +55,8 @@ def read_made_by(store: OutputStore) -> MadeBy:
         JobError: there is no output of earmark, of this version of its schema, or its description is damaged.
         OSError: it cannot be read.
     """
-    try:
-        found = json.loads(store.read(JOB_PATH))
-        check_schema_version(found, store.root)
-        del found["fingerprint"]
-        tasks = tuple(AskedTask(**_tuples(task)) for task in found.pop("tasks"))
-        job = JobDescription(tasks, **found)
-    except FileNotFoundError as error:
-        raise JobError(f"{store.root} is not an output of earmark: it has no {JOB_PATH}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise JobError(f"{store.root}/{JOB_PATH} is damaged ({error!r})") from error
     runs = store.names(RUNS)
-    return MadeBy(job, _last_run(store, runs), len(runs))
-
-
-def _tuples(task: dict[str, Any]) -> dict[str, Any]:
-    label_map = tuple((theirs, ours) for theirs, ours in task["label_map"])
-    return task | {"labels": tuple(task["labels"]), "label_map": label_map}
+    return MadeBy(read_job(store), _last_run(store, runs), len(runs))
 
 
 def _last_run(store: OutputStore, runs: list[str]) -> LastRun | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from schemas.errors import JobError
 from schemas.job import JobOptions
-from schemas.tasks import Task
+from schemas.tasks import AnswerKind, Task
 
 SCHEMA_VERSION = 4  # of descriptions and of the Parquet that goes with them
 
@@ -23,7 +23,7 @@ class AskedTask:
     base_prompt: str | None
     chat_prompt: str
     question: str
-    answer: str
+    answer: AnswerKind
     labels: tuple[str, ...]
     labels_of_model: bool
     label_map: tuple[tuple[str, str], ...]

@@ -1,22 +1,21 @@
 """The answers of an output, its failures, and references, as tables of a database in memory."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from schemas.errors import JobError
-from schemas.job_description import check_schema_version
+from schemas.job_description import AskedTask
 from schemas.records import Failure
 from schemas.suggest import suggest
 from schemas.tables import failures_table
 from schemas.tasks import BUILT_IN, AnswerKind
 from scoring.pairs import Kind
 from scoring.scores import Ids
-from transforms.output_store import JOB_PATH, OutputStore
+from transforms.job_file import read_job
+from transforms.output_store import OutputStore
 
 FACTS = ["id", "uri", "offset_s", "channel", "reference", "extra", "audio"]
 # What is read of an answer; segments and the scores of other labels are most of it.
@@ -84,22 +83,15 @@ def open_output(place: str) -> Output:
     """
     store = OutputStore.at(place)
     try:
-        job = json.loads(store.read(JOB_PATH))
-        check_schema_version(job, store.root)
-        tasks = tuple(_task(task) for task in job["tasks"] if task["answer"] in FIELDS)
-        return Output(store, job["language"], tasks)
-    except FileNotFoundError as error:
-        raise JobError(f"{store.root} is not an output of earmark: it has no {JOB_PATH}") from error
+        job = read_job(store)
     except OSError as error:
         raise JobError(f"output {place} cannot be read: {error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise JobError(f"{store.root}/{JOB_PATH} is damaged ({error!r})") from error
+    return Output(store, job.language, tuple(_task(task) for task in job.tasks if task.answer in FIELDS))
 
 
-def _task(found: dict[str, Any]) -> AnsweredTask:
-    name = found["name"]
-    labels = tuple(found["labels"]) or LABELS.get(name, ())
-    return AnsweredTask(name, found["answer"], labels, found.get("target_language", ""), found["model"])
+def _task(asked: AskedTask) -> AnsweredTask:
+    labels = asked.labels or LABELS.get(asked.name, ())
+    return AnsweredTask(asked.name, asked.answer, labels, asked.target_language, asked.model)
 
 
 def open_database() -> duckdb.DuckDBPyConnection:

@@ -163,7 +163,7 @@ def test_an_annotation_stands_above_a_failure_and_a_later_failure_above_an_earli
 
 def test_an_output_without_parts_has_no_recording_and_one_that_is_compacted_meanwhile_says_so(tmp_path, monkeypatch):
     store = OutputStore(str(tmp_path / "out"))
-    store.create(JOB_PATH, b'{"tasks": [], "language": "", "fingerprint": ""}')
+    store.create(JOB_PATH, JobDescription.of(JobOptions(), {}, "none").to_json().encode())
     with pytest.raises(JobError, match=r"out has no recording a$"):
         inspect_row(store.root, "a")
     monkeypatch.setattr(OutputStore, "parts", lambda self: ["annotations/ab/part-gone.parquet"])
