@@ -19,8 +19,8 @@ from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
 from schemas.tasks import Task
 from transforms.annotate import Assignment
-from transforms.decode_audio import Decode
 from transforms.decode_recordings import decode_requests
+from transforms.decode_shard import Decode
 from transforms.stop_request import StopRequest
 from transforms.summarize import Summary
 

@@ -7,8 +7,9 @@ import apache_beam as beam
 from pipeline.launch import Run
 from transforms.annotate import Annotate, Assignment
 from transforms.counters import Counters
-from transforms.decode_audio import Decode, DecodeAudio
+from transforms.decode_audio import DecodeAudio
 from transforms.decode_recordings import decode_requests
+from transforms.decode_shard import Decode
 from transforms.measure_bandwidth import MeasureBandwidth
 from transforms.pack_shards import PackShards
 from transforms.read_manifest import ReadManifest

@@ -11,8 +11,9 @@ from pebble import ProcessPool
 from model.speech_detector import SpeechDetector
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Shard
-from transforms.decode_audio import Decode, decode_shard, scratch_folder
+from transforms.decode_audio import scratch_folder
 from transforms.decode_recordings import decode_requests
+from transforms.decode_shard import Decode, decode_shard
 from transforms.isolation import child_processes
 from transforms.segment_speech import segment_clip
 

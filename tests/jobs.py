@@ -21,8 +21,8 @@ from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, LabelScore, TextAnswer, Transcript
 from schemas.tasks import Task
 from transforms.annotate import Assignment
-from transforms.decode_audio import Decode
 from transforms.decode_recordings import decode_requests
+from transforms.decode_shard import Decode
 from transforms.summarize import Summary
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
