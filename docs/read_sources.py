@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transforms import annotate, decode_audio
+from transforms import annotate, decode_shard
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("schemas", "model", "transforms", "scoring", "reporting", "pipeline")
 # Who gives a recording up: engines are asked in Annotate, all of transforms/ that can fail works for DecodeAudio.
-STAGES = {"schemas": "ReadManifest", "model": annotate.STAGE, "transforms": decode_audio.STAGE}
+STAGES = {"schemas": "ReadManifest", "model": annotate.STAGE, "transforms": decode_shard.STAGE}
 
 
 @dataclass(frozen=True, order=True)
@@ -34,7 +34,7 @@ def row_errors() -> Sequence[KnownError]:
                 message = _written(call.args[1], scope)
                 for error in _errors(call.args[0], scope, module):
                     found.add(KnownError(STAGES[path.parent.name], error, message))
-    order = ["ReadManifest", decode_audio.STAGE, annotate.STAGE]
+    order = ["ReadManifest", decode_shard.STAGE, annotate.STAGE]
     return sorted(found, key=lambda one: (order.index(one.stage), one))
 
 

@@ -21,7 +21,7 @@ from tests.jobs import (
     write_tones,
 )
 from tests.test_kill_and_resume import annotate, many_prompts, start
-from transforms import decode_audio
+from transforms import decode_shard
 
 
 def heard(output: Path) -> list[dict[str, object]]:
@@ -130,7 +130,7 @@ def test_a_container_that_crashes_its_reader_costs_its_own_recordings(
     rows = write_tones(tmp_path / "audio", 4)
     for number, name in enumerate(("good", "segfault")):
         write_tar(tmp_path / f"{name}.tar", samples_of(rows[2 * number : 2 * number + 2]))
-    monkeypatch.setattr(decode_audio, "unpack_containers", odd_decoders.crash_unpacking)
+    monkeypatch.setattr(decode_shard, "unpack_containers", odd_decoders.crash_unpacking)
     summary = run_here(f"{tmp_path}/*.tar", tmp_path / "out")
     assert (summary.annotated, summary.failed, summary.adds_up) == (2, 2, True)
     assert {row["id"]: row["error"] for row in failures(tmp_path / "out")} == {"r0002": "crashed", "r0003": "crashed"}
@@ -142,13 +142,13 @@ def test_a_container_that_changes_after_planning_is_not_decoded_as_something_els
 ) -> None:
     rows = write_tones(tmp_path / "audio", 6)
     manifest = write_containers(tmp_path, kind, rows)
-    real = decode_audio.unpack_requests
+    real = decode_shard.unpack_requests
 
     def change_and_ask(*arguments):  # type: ignore[no-untyped-def]
         write_containers(tmp_path, kind, rows[::-1])
         return real(*arguments)
 
-    monkeypatch.setattr(decode_audio, "unpack_requests", change_and_ask)
+    monkeypatch.setattr(decode_shard, "unpack_requests", change_and_ask)
     assert run_here(manifest, tmp_path / "out").failed == 6
     assert {row["error"] for row in failures(tmp_path / "out")} == {"container_changed"}
     monkeypatch.undo()
