@@ -31,7 +31,7 @@ from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip
 from schemas.tasks import Task
 from tests.clips import clip_of
-from tests.jobs import PHONE_PROMPTS
+from tests.jobs import PHONE_PROMPTS, manifest_lines
 from tests.qwen2_audio_reference import TASKS, answered
 from tests.small_encoders import write_classifier, write_ctc
 
@@ -60,7 +60,7 @@ CASES: dict[str, tuple[str, Callable[[Path], Path]]] = {
 
 
 def read_clips(count: int) -> list[Clip]:
-    rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()][:count]
+    rows = manifest_lines(PHONE_PROMPTS)[:count]
     paths = [PHONE_PROMPTS.parent / row["audio_filepath"] for row in rows]
     return [clip_of(soundfile.read(path, dtype="float32")[0].repeat(2), path.stem) for path in paths]  # from 8 kHz
 

@@ -13,7 +13,7 @@ from faster_whisper import WhisperModel
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
 from model.checkpoint import find_checkpoint
-from tests.jobs import PHONE_PROMPTS, annotations, run_command
+from tests.jobs import PHONE_PROMPTS, annotations, manifest_lines, run_command
 
 COMPUTE_TYPES = ("float32", "int8")
 
@@ -34,7 +34,7 @@ def by_earmark(manifest: Path, model: str, *options: str) -> dict[str, float]:
 
 def by_faster_whisper(manifest: Path, model: str, compute_type: str) -> dict[str, float]:
     whisper = WhisperModel(find_checkpoint(model).folder, device="cpu", compute_type=compute_type)
-    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    rows = manifest_lines(manifest)
     hypotheses = []
     for row in rows:
         segments, _ = whisper.transcribe(str(manifest.parent / row["audio_filepath"]), language="en")

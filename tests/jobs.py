@@ -105,6 +105,11 @@ def write_manifest(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return path
 
 
+def manifest_lines(path: Path) -> list[dict[str, Any]]:
+    """JSON Lines, parted at newlines only: str.splitlines knows of others, which may be in a text."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
 def annotations(output: Path | str) -> list[dict[str, Any]]:
     """All annotations in order of their ids, read part by part: an id in two parts comes twice."""
     rows = [

@@ -20,7 +20,7 @@ from scoring.benchmark_scores import BenchmarkScores, Resampling
 from scoring.judge_scores import JudgeScores
 from scoring.scores import TaskScores
 from tests import miniature_sets as miniature
-from tests.jobs import PHONE_PROMPTS, TINY, annotations, run_command
+from tests.jobs import PHONE_PROMPTS, TINY, annotations, manifest_lines, run_command
 from tests.judge_server import judging
 from tests.test_layouts import chat
 from transforms.output_store import OutputStore
@@ -40,7 +40,7 @@ def run(name: str, data: Path, output: Path, judge: str = "", **options: Any) ->
 
 def phone_prompts(count: int) -> tuple[dict[str, str], dict[str, Path]]:
     """Texts and audio of a few phone prompts, by ids as LibriSpeech has them."""
-    rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()[:count]]
+    rows = manifest_lines(PHONE_PROMPTS)[:count]
     names = [f"61-70968-{number:04d}" for number in range(count)]
     texts = {name: row["text"].upper() for name, row in zip(names, rows, strict=True)}
     return texts, {name: PHONE_PROMPTS.parent / row["audio_filepath"] for name, row in zip(names, rows, strict=True)}

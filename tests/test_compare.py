@@ -19,7 +19,7 @@ from scoring.compare import compare
 from scoring.evaluate import evaluate
 from scoring.keep import KeepOptions
 from scoring.options import EvaluateOptions
-from tests.jobs import annotations, run_here, transcripts, write_manifest, write_tones
+from tests.jobs import annotations, manifest_lines, run_here, transcripts, write_manifest, write_tones
 from tests.made_outputs import Row, write_output
 
 QUICK = EvaluateOptions(bootstrap=0)
@@ -156,10 +156,6 @@ def test_what_cannot_be_compared_is_refused(tmp_path, others, options, words):
         compare([str(tmp_path / name) for name in ["a", *others]], options)
 
 
-def kept_lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def keep(two, expression, to, **options):
     return compare(
         [str(two[0]), str(two[1])], EvaluateOptions(bootstrap=0, **options), KeepOptions(expression, str(to))
@@ -176,7 +172,7 @@ def test_what_passes_is_a_manifest_with_a_s_text(two, tmp_path):
         if other.answers and jiwer.wer(said(one), said(other)) < 0.3
     ]
     assert 0 < len(passing) < 38
-    assert kept_lines(to) == [
+    assert manifest_lines(to) == [
         {
             "id": row.id,
             "audio_filepath": f"/audio/{row.id}.wav",
@@ -202,7 +198,7 @@ def test_the_kept_manifest_can_be_annotated(tmp_path):
     options[-1] = "wer(A, B) = 0 and extra['number'] <> '2'"
     assert main(["compare", *options, "--to", str(tmp_path / "kept.jsonl")]) == 0
     assert run_here(tmp_path / "kept.jsonl", tmp_path / "again").annotated == 3
-    again = kept_lines(tmp_path / "kept.jsonl")
+    again = manifest_lines(tmp_path / "kept.jsonl")
     assert [row["text"] for row in again] == [rows[number]["text"] for number in (0, 1, 3)]
 
 
@@ -295,9 +291,9 @@ def test_languages_with_normalisers_of_their_own_are_named_one_by_one(tmp_path):
     with pytest.raises(JobError, match="ask for several normalisers, basic, chinese, whisper-english; name one"):
         keep(two, "wer(A, B) < 0.1", tmp_path / "kept.jsonl")
     keep(two, "wer_in(A, B, language) < 0.1", tmp_path / "kept.jsonl")
-    assert [row["id"] for row in kept_lines(tmp_path / "kept.jsonl")] == ["r-en", "r-zh"]
+    assert [row["id"] for row in manifest_lines(tmp_path / "kept.jsonl")] == ["r-en", "r-zh"]
     keep(two, "cer(A, B) < 0.6", tmp_path / "more.jsonl", normalizer="basic")
-    assert [row["id"] for row in kept_lines(tmp_path / "more.jsonl")] == ["r-en", "r-fr", "r-zh"]
+    assert [row["id"] for row in manifest_lines(tmp_path / "more.jsonl")] == ["r-en", "r-fr", "r-zh"]
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

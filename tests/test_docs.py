@@ -25,7 +25,7 @@ from pipeline.job_flags import merge_options
 from schemas.job import JobOptions
 from tests import miniature_sets as miniature
 from tests.doc_blocks import PAGES, ROOT, Block, blocks, shell_lines
-from tests.jobs import PHONE_PROMPTS, TINY, write_manifest
+from tests.jobs import PHONE_PROMPTS, TINY, manifest_lines, write_manifest
 from tests.test_deploy_docs import beam_parser
 
 # What stands for what a page names: in this order, since some are the beginning of others.
@@ -77,7 +77,7 @@ HERE = ["--direct_num_workers=1", "--decode_processes=1"]  # a few recordings ar
 def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a few recordings and what most pages have at hand: their manifest and an output."""
     folder = tmp_path_factory.mktemp("held")
-    rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
+    rows = manifest_lines(PHONE_PROMPTS)
     short = sorted(rows, key=lambda row: row["duration"])[:3]
     for name in ("my-recordings", "bucket/calls"):
         (folder / name).mkdir(parents=True)

@@ -1,6 +1,5 @@
 """The command itself, with real weights, killed at random moments and started again."""
 
-import json
 import random
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from tests.jobs import (
     TINY,
     annotations,
     command_line,
+    manifest_lines,
     run_command,
     same,
     write_manifest,
@@ -41,7 +41,7 @@ def start(command: list[str], output: Path) -> subprocess.Popen[str]:
 
 def many_prompts(path: Path) -> Path:
     """The phone prompts, over and over, as recordings of their own."""
-    rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
+    rows = manifest_lines(PHONE_PROMPTS)
     rows.sort(key=lambda row: row["duration"])
     short = rows[: len(rows) // 2]  # a 30 s window costs the model the same whatever is in it
     return write_manifest(

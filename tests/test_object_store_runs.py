@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.faulty_proxy import busy_store, faulty_proxy
-from tests.jobs import PHONE_PROMPTS, TINY, annotations, command_line, same
+from tests.jobs import PHONE_PROMPTS, TINY, annotations, command_line, manifest_lines, same
 from tests.object_stores import ObjectStore
 
 pytestmark = pytest.mark.object_store
@@ -32,7 +32,7 @@ class Corpus:
         self.url = store.make_bucket(f"run-{uuid.uuid4().hex}")
         for path in TINY.iterdir():
             self.files.put_file(str(path), f"{self.url}/model/{path.name}")
-        rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
+        rows = manifest_lines(PHONE_PROMPTS)
         for row in rows[:FILES]:
             name = row["audio_filepath"]
             self.files.put_file(str(PHONE_PROMPTS.parent / name), f"{self.url}/corpus/{name}")
@@ -66,7 +66,7 @@ def corpus(object_store: ObjectStore) -> Corpus:
 def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What a run on this machine's disk finds, without the places of the audio."""
     folder = tmp_path_factory.mktemp("local")
-    rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
+    rows = manifest_lines(PHONE_PROMPTS)
     paths = [str(PHONE_PROMPTS.parent / row["audio_filepath"]) for row in rows[:FILES]]
     manifest = [{"id": f"{number:03d}", "audio_filepath": paths[number % FILES]} for number in range(RECORDINGS)]
     (folder / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in manifest))

@@ -14,7 +14,7 @@ from pipeline.runner import embedded_options
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ
 from tests.hostile_files import make_hostile_files
-from tests.jobs import PHONE_PROMPTS, TINY, annotations, failures, same, write_manifest
+from tests.jobs import PHONE_PROMPTS, TINY, annotations, failures, manifest_lines, same, write_manifest
 from transforms.summarize import Summary
 
 SCENES = TINY.parent / "scenes" / "manifest.jsonl"
@@ -80,7 +80,7 @@ def test_the_committed_scenes_are_answered_right(tmp_path_factory: pytest.TempPa
     output = tmp_path_factory.getbasetemp() / "scenes"
     if not output.exists():
         run_tiny(SCENES, output)
-    truths = {json.loads(line)["audio_filepath"]: json.loads(line) for line in SCENES.read_text().splitlines()}
+    truths = {row["audio_filepath"]: row for row in manifest_lines(SCENES)}
     answers, wanted = [], []
     for row in annotations(output):
         truth = truths[Path(row["uri"]).name]

@@ -1,7 +1,6 @@
 """Speech models in ONNX against sherpa-onnx's own recognizer, one recording at a time."""
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Segment, Transcript
 from tests.clips import clip_of
-from tests.jobs import PHONE_PROMPTS, annotations, run_command, write_manifest
+from tests.jobs import PHONE_PROMPTS, annotations, manifest_lines, run_command, write_manifest
 from tests.small_onnx_models import LETTERS, WRITERS, write_models
 
 NEMO = {"model_type": "nemo_transducer"}
@@ -45,7 +44,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def spoken() -> list[np.ndarray]:
     """Eight prompts of different lengths."""
-    rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
+    rows = manifest_lines(PHONE_PROMPTS)
     rows = sorted(rows, key=lambda row: row["duration"])[2::3]
     found = [soundfile.read(PHONE_PROMPTS.parent / row["audio_filepath"], dtype="float32") for row in rows]
     return [soxr.resample(samples, rate, SAMPLE_RATE_HZ) for samples, rate in found]
@@ -209,7 +208,7 @@ def test_running_out_of_memory_costs_the_recording(
 
 
 def test_the_command_transcribes_with_a_folder_of_onnx(folders: dict[str, Path], tmp_path: Path) -> None:
-    rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()[:3]]
+    rows = manifest_lines(PHONE_PROMPTS)[:3]
     rows = [row | {"audio_filepath": str(PHONE_PROMPTS.parent / row["audio_filepath"])} for row in rows]
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
     run = run_command("annotate", manifest, tmp_path / "out", "--model", folders["paraformer"], "--timestamps")

@@ -2,7 +2,6 @@
 
 import ctypes
 import itertools
-import json
 import random
 import sys
 from pathlib import Path
@@ -12,6 +11,8 @@ import pytest
 import soundfile
 import torch
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
+
+from tests.jobs import manifest_lines
 
 # A place for scripts, and no package.
 sys.path.append(str(Path(__file__).parents[1] / "examples" / "tiny-qwen2-audio" / "training"))
@@ -223,7 +224,7 @@ def test_the_checkpoint_is_small_safe_and_whole() -> None:
 def test_the_checkpoint_answers_the_first_scenes_through_transformers() -> None:
     processor = AutoProcessor.from_pretrained(CHECKPOINT)
     model = Qwen2AudioForConditionalGeneration.from_pretrained(CHECKPOINT, dtype=torch.float32).eval()
-    rows = [json.loads(line) for line in (SCENES / "manifest.jsonl").read_text().splitlines()]
+    rows = manifest_lines(SCENES / "manifest.jsonl")
     right = 0
     for row in rows[:4]:
         samples, rate_hz = soundfile.read(SCENES / row["audio_filepath"], dtype="float32")
@@ -238,7 +239,7 @@ def test_the_checkpoint_answers_the_first_scenes_through_transformers() -> None:
 
 
 def test_scenes_are_small_and_complete() -> None:
-    rows = [json.loads(line) for line in (SCENES / "manifest.jsonl").read_text().splitlines()]
+    rows = manifest_lines(SCENES / "manifest.jsonl")
     assert {row["audio_filepath"] for row in rows} == {path.name for path in SCENES.glob("*.flac")}
     assert sum(path.stat().st_size for path in SCENES.iterdir()) <= 1_500_000
     assert len(rows) == 16

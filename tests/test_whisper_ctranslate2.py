@@ -1,7 +1,6 @@
 """The Whisper engine against faster-whisper's own code and against itself in other company, with real weights."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import ctranslate2
@@ -18,7 +17,7 @@ from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
 from tests.clips import clip_of
-from tests.jobs import PHONE_PROMPTS
+from tests.jobs import PHONE_PROMPTS, manifest_lines
 from transforms.audio_file import Levels, mono_blocks, open_source
 
 FOLDER = find_checkpoint("whisper-tiny.en").folder
@@ -27,7 +26,7 @@ FOLDER = find_checkpoint("whisper-tiny.en").folder
 @pytest.fixture(scope="module")
 def spoken() -> list[np.ndarray]:
     """Ten prompts of all lengths, decoded by earmark."""
-    rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
+    rows = manifest_lines(PHONE_PROMPTS)
     rows = sorted(rows, key=lambda row: row["duration"])[1::2][-10:]
     decoded = []
     for row in rows:

@@ -1,6 +1,5 @@
 """The Whisper engine of transformers against transformers' own `generate` for each clip alone, with random weights."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
 from tests.checked_models import check_model
 from tests.clips import clip_of, clips_of, make_samples
-from tests.jobs import PHONE_PROMPTS, annotations, run_command, write_manifest
+from tests.jobs import PHONE_PROMPTS, annotations, manifest_lines, run_command, write_manifest
 from tests.small_qwen2_audio import edit_json
 from tests.small_whisper import CONTEXT_TOKENS, LANGUAGES, write_small_whisper
 
@@ -216,7 +215,7 @@ def test_the_engine_is_chosen_from_the_checkpoint(folder: Path) -> None:
 
 
 def test_a_job_writes_both_columns(folder: Path, tmp_path: Path) -> None:
-    rows = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()][:2]
+    rows = manifest_lines(PHONE_PROMPTS)[:2]
     rows = [row | {"audio_filepath": str(PHONE_PROMPTS.parent / row["audio_filepath"])} for row in rows]
     manifest = write_manifest(tmp_path / "manifest.jsonl", rows)
     asked = ("--task", "transcribe,translate", "--model", folder, "--device", "cpu")
