@@ -1,4 +1,4 @@
-"""Hypothesis without its clock, Ctrl-C that is heard, and object stores for the tests that ask for one.
+"""Hypothesis without its clock, Ctrl-C that is heard, and what several files ask for: object stores, an output.
 
 On a machine that does other work too, a slow example is no broken promise.
 """
@@ -9,6 +9,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.answered_output import hostile_rows, write_answered
 from tests.object_stores import running_store
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,3 +23,11 @@ os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # gcsfs looks at it w
 def object_store(request, tmp_path_factory):
     with running_store(request.param, tmp_path_factory.mktemp(request.param)) as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def hostile_output(tmp_path_factory):
+    """The folder of an output whose rows are hostile, every third of them flagged; it is only read."""
+    folder = tmp_path_factory.mktemp("hostile")
+    write_answered(folder / "labels", hostile_rows(folder / "audio"))
+    return folder / "labels"

@@ -60,6 +60,13 @@ def write_audio_parquet(path: Path, rows: Sequence[Mapping[str, Any]], group_row
     return path
 
 
+def write_container(path: Path, rows: Sequence[Mapping[str, Any]], group_rows: int = 8) -> Path:
+    """The same rows as a tar or a parquet, as the name ends; `group_rows` are those of a row group."""
+    if path.suffix == ".tar":
+        return write_tar(path, samples_of(rows))
+    return write_audio_parquet(path, rows, group_rows)
+
+
 def read_rows(
     manifest: Path | str, shape: ManifestShape | None = None, store: OutputStore | None = None
 ) -> list[Recording | Failure]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import odd_decoders
-from tests.containers import samples_of, write_audio_parquet, write_tar
+from tests.containers import samples_of, write_audio_parquet, write_container, write_tar
 from tests.jobs import (
     annotations,
     failures,
@@ -33,11 +33,7 @@ def heard(output: Path) -> list[dict[str, object]]:
 def write_containers(folder: Path, kind: str, rows: list[dict[str, object]], each: int = 10) -> str:
     """Rows of a manifest in several containers, and the glob of them."""
     for number, first in enumerate(range(0, len(rows), each)):
-        some = rows[first : first + each]
-        if kind == "tar":
-            write_tar(folder / f"{number}.tar", samples_of(some))
-        else:
-            write_audio_parquet(folder / f"{number}.parquet", some, group_rows=4)
+        write_container(folder / f"{number}.{kind}", rows[first : first + each], group_rows=4)
     return str(folder / f"*.{kind}")
 
 

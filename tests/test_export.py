@@ -20,19 +20,11 @@ from transforms.output_store import OutputStore
 SUFFIX = {"nemo": ".jsonl", "csv": ".csv"}
 
 
-@pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows that are hostile; every third is flagged."""
-    folder = tmp_path_factory.mktemp("exports")
-    write_answered(folder / "labels", hostile_rows(folder / "audio"))
-    return folder / "labels"
-
-
-def test_nemo_s_manifest_has_each_row_and_what_was_answered(output: Path, tmp_path: Path) -> None:
-    found = export(str(output), str(tmp_path / "m.jsonl"), ExportOptions("nemo"))
+def test_nemo_s_manifest_has_each_row_and_what_was_answered(hostile_output: Path, tmp_path: Path) -> None:
+    found = export(str(hostile_output), str(tmp_path / "m.jsonl"), ExportOptions("nemo"))
     rows = {row["id"]: row for row in manifest_lines(tmp_path / "m.jsonl")}
     assert found.rows == found.of == len(HOSTILE) and rows.keys() == set(HOSTILE)
-    for annotation in annotations(output):
+    for annotation in annotations(hostile_output):
         row = rows[annotation["id"]]
         assert row["audio_filepath"] == annotation["uri"] and row["duration"] == annotation["audio"]["duration_s"]
         assert (row["text"], row["lang"], row["caption"]) == (f"{row['id']} and", "en", row["id"])
@@ -63,8 +55,8 @@ def test_a_carried_column_is_not_taken_for_an_answer(tmp_path: Path) -> None:
     assert (found["caption"], found["manifest_caption"], found["mood"]) == ("said", "theirs", "x")
 
 
-def test_csv_holds_every_value_and_nothing_that_a_spreadsheet_computes(output: Path, tmp_path: Path) -> None:
-    export(str(output), str(tmp_path / "t.csv"), ExportOptions("csv"))
+def test_csv_holds_every_value_and_nothing_that_a_spreadsheet_computes(hostile_output: Path, tmp_path: Path) -> None:
+    export(str(hostile_output), str(tmp_path / "t.csv"), ExportOptions("csv"))
     with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     as_ids = {row["id"]: row for row in rows}
@@ -122,12 +114,12 @@ def test_a_condition_chooses_rows_also_of_a_compacted_output(tmp_path: Path, for
     ],
 )
 def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(
-    output: Path, tmp_path: Path, expression: str, capsys: pytest.CaptureFixture[str]
+    hostile_output: Path, tmp_path: Path, expression: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "secret").write_text("id\nx\n")
     names = {"secret": tmp_path / "secret", "stolen": tmp_path / "stolen"}
     expression = expression.format(**names) if "{" in expression else expression
-    arguments = ["export", str(output), str(tmp_path / "m.jsonl"), "--format", "nemo", "--where", expression]
+    arguments = ["export", str(hostile_output), str(tmp_path / "m.jsonl"), "--format", "nemo", "--where", expression]
     assert main(arguments) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"earmark: --where={expression} does not work: ")
@@ -149,25 +141,30 @@ def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_remedy(
-    output: Path, tmp_path: Path, to: str, arguments: Sequence[str], words: str, capsys: pytest.CaptureFixture[str]
+    hostile_output: Path,
+    tmp_path: Path,
+    to: str,
+    arguments: Sequence[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "there.jsonl").write_text("mine\n")
     (tmp_path / "there").mkdir()
-    assert main(["export", str(output), str(tmp_path / to), *arguments]) == 1
+    assert main(["export", str(hostile_output), str(tmp_path / to), *arguments]) == 1
     assert words in capsys.readouterr().err
     assert (tmp_path / "there.jsonl").read_text() == "mine\n" and not list((tmp_path / "there").iterdir())
 
 
 def test_tasks_choose_what_is_written_and_counts_are_told(
-    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hostile_output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["export", str(output), str(tmp_path / "m.jsonl"), "--format", "nemo", "--json"]
+    arguments = ["export", str(hostile_output), str(tmp_path / "m.jsonl"), "--format", "nemo", "--json"]
     assert main([*arguments, "--task", "caption,embed", "--where", "id = 'a'"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["of"], told["rows"], told["left_out"]) == (len(HOSTILE), 1, {})
     (row,) = manifest_lines(tmp_path / "m.jsonl")
     assert row["text"] == "a" and "emotion" not in row and "transcribe_flags" not in row and "embed" in row
-    assert main(["export", str(output), str(tmp_path / "n.jsonl"), "--format", "nemo"]) == 0
+    assert main(["export", str(hostile_output), str(tmp_path / "n.jsonl"), "--format", "nemo"]) == 0
     assert "written" in capsys.readouterr().out
 
 
@@ -194,14 +191,14 @@ def test_an_export_that_fails_leaves_nothing_and_the_next_one_goes_through(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audio", "labels", "m.jsonl"]
 
 
-def test_to_an_object_store(output: Path) -> None:
+def test_to_an_object_store(hostile_output: Path) -> None:
     """fsspec's own store in memory, which like those of clouds knows no folders that were not written."""
     import fsspec
 
     store = fsspec.filesystem("memory")
     for name in FORMATS:
         to = f"memory://bucket/{name}{SUFFIX.get(name, '')}"
-        assert export(str(output), to, ExportOptions(name)).rows == len(HOSTILE)
+        assert export(str(hostile_output), to, ExportOptions(name)).rows == len(HOSTILE)
     assert store.exists("/bucket/vtt/a.vtt") and store.exists("/bucket/hf/data/train-00000.parquet")
     assert len(store.cat("/bucket/nemo.jsonl").splitlines()) == len(HOSTILE)
     store.rm("/bucket", recursive=True)

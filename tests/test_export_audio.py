@@ -9,27 +9,18 @@ import lhotse
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 import soundfile
 
 from reporting.export import export
 from reporting.export_captions import file_name
 from reporting.export_options import ExportOptions
-from tests.answered_output import HOSTILE, Said, facts_of, hostile_rows, write_answered, write_sound
+from tests.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound
 from tests.jobs import annotations, run_here
 from tests.test_dataset_card import blocks, head_of, run_offline
 
 
-@pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows that are hostile; every third is flagged."""
-    folder = tmp_path_factory.mktemp("exports")
-    write_answered(folder / "labels", hostile_rows(folder / "audio"))
-    return folder / "labels"
-
-
-def test_lhotse_reads_and_validates_its_manifests(output: Path, tmp_path: Path) -> None:
-    export(str(output), str(tmp_path / "lhotse"), ExportOptions("lhotse"))
+def test_lhotse_reads_and_validates_its_manifests(hostile_output: Path, tmp_path: Path) -> None:
+    export(str(hostile_output), str(tmp_path / "lhotse"), ExportOptions("lhotse"))
     recordings = lhotse.RecordingSet.from_file(tmp_path / "lhotse" / "recordings.jsonl.gz")
     supervisions = lhotse.SupervisionSet.from_file(tmp_path / "lhotse" / "supervisions.jsonl.gz")
     recordings, supervisions = recordings.to_eager(), supervisions.to_eager()
@@ -62,10 +53,10 @@ def test_lhotse_hears_the_same_parts_of_files(tmp_path: Path) -> None:
     assert np.array_equal(heard[0], samples[8000:24_000, 1])
 
 
-def test_a_folder_for_datasets_has_the_very_bytes_and_loads(output: Path, tmp_path: Path) -> None:
-    found = export(str(output), str(tmp_path / "hub"), ExportOptions("hf"))
+def test_a_folder_for_datasets_has_the_very_bytes_and_loads(hostile_output: Path, tmp_path: Path) -> None:
+    found = export(str(hostile_output), str(tmp_path / "hub"), ExportOptions("hf"))
     assert (found.rows, found.left_out) == (len(HOSTILE), {})
-    files = {row["id"]: Path(row["uri"]) for row in annotations(output)}
+    files = {row["id"]: Path(row["uri"]) for row in annotations(hostile_output)}
     code = """
 loaded = datasets.load_dataset("hub", split="train")
 plain = datasets.load_dataset("parquet", data_files="hub/data/*.parquet", split="train")

@@ -8,16 +8,8 @@ import pytest
 from reporting.export import export
 from reporting.export_captions import file_name
 from reporting.export_options import ExportOptions
-from tests.answered_output import HOSTILE, Said, facts_of, hostile_rows, write_answered, write_sound
+from tests.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound
 from tests.jobs import manifest_lines
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows that are hostile; every third is flagged."""
-    folder = tmp_path_factory.mktemp("exports")
-    write_answered(folder / "labels", hostile_rows(folder / "audio"))
-    return folder / "labels"
 
 
 def cues_of(path: Path) -> list[tuple[float, float, str]]:
@@ -46,9 +38,9 @@ def one_line(text: str) -> str:
 
 @pytest.mark.parametrize("format", ["vtt", "srt"])
 def test_captions_are_a_file_a_recording_whatever_it_is_called_and_says(
-    output: Path, tmp_path: Path, format: str
+    hostile_output: Path, tmp_path: Path, format: str
 ) -> None:
-    export(str(output), str(tmp_path / "to" / "captions"), ExportOptions(format))
+    export(str(hostile_output), str(tmp_path / "to" / "captions"), ExportOptions(format))
     folder = tmp_path / "to" / "captions"
     index = manifest_lines(folder / "files.jsonl")
     assert {row["id"] for row in index} == set(HOSTILE)

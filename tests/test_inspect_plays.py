@@ -15,7 +15,7 @@ from reporting.players import PLAYERS, find_player
 from schemas.errors import RowError
 from schemas.manifest import ManifestShape
 from schemas.records import Recording
-from tests.containers import samples_of, write_audio_parquet, write_tar
+from tests.containers import write_container
 from tests.jobs import run_here, write_manifest, write_tone, write_tones
 from tests.players import only_on_path, put_player
 from transforms.decode_recordings import DecodeRequest, decode_requests
@@ -96,10 +96,7 @@ def test_of_any_rate_as_much_is_played_as_was_heard(tmp_path, rate):
 @pytest.mark.parametrize(("container", "kept"), [("tar", True), ("tar", False), ("parquet", False)])
 def test_audio_in_containers_is_named_and_played(tmp_path, monkeypatch, capsys, container, kept):
     rows = write_tones(tmp_path / "audio", 5)
-    if container == "tar":
-        manifest = write_tar(tmp_path / "a.tar", samples_of(rows))
-    else:
-        manifest = write_audio_parquet(tmp_path / "a.parquet", rows, group_rows=2)
+    manifest = write_container(tmp_path / f"a.{container}", rows, group_rows=2)
     run_here(manifest, tmp_path / "out")
     if not kept:
         for index in tmp_path.glob("out/_earmark/containers/*"):

@@ -22,7 +22,7 @@ from reporting.shown_rows import ShownRow
 from schemas.errors import RowError
 from schemas.records import SAMPLE_RATE_HZ
 from scoring.answers import open_output
-from tests.containers import samples_of, write_audio_parquet, write_tar
+from tests.containers import write_audio_parquet, write_container
 from tests.jobs import run_here, write_manifest, write_tone, write_tones
 
 ROW = ShownRow("a", "", 0.0, None, 1.0, "random", None, 0, {}, None, (), ())
@@ -62,11 +62,7 @@ def test_every_row_is_heard_as_it_was_annotated(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["tar", "parquet"])
 def test_audio_in_containers_is_found_again(tmp_path: Path, kind: str) -> None:
     tones = write_tones(tmp_path / "tones", 20)
-    if kind == "tar":
-        container = write_tar(tmp_path / "x.tar", samples_of(tones))
-    else:
-        container = write_audio_parquet(tmp_path / "x.parquet", tones, group_rows=6)
-    run_here(container, tmp_path / "out")
+    run_here(write_container(tmp_path / f"x.{kind}", tones, group_rows=6), tmp_path / "out")
     rows = shown_rows(tmp_path / "out")
     assert len(rows) == 20
     for row, samples in zip(rows.values(), read_audio(list(rows.values()), 60.0), strict=True):
