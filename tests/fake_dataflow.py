@@ -1,11 +1,9 @@
 """A Dataflow service on loopback: it takes a job, keeps what it was asked, and runs the staged pipeline in threads."""
 
 import contextlib
-import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from tests.json_server import JsonRequests, serving
 
 JOB_ID = "2026-11-23_00_00_00-1"
 
@@ -66,47 +66,28 @@ def staged_pipeline(job: dict[str, Any]) -> beam_runner_api_pb2.Pipeline:
 def fake_dataflow(runs: bool = True) -> Iterator[FakeDataflow]:
     dataflow = FakeDataflow(runs=runs)
 
-    class Requests(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Requests(JsonRequests):
+        def do_GET(self) -> None:  # noqa: N802 (http.server's name)
             if "/messages" in self.path:
                 # Beam waits a minute for a failed job's last messages, unless this one comes.
                 text = {"messageImportance": "JOB_MESSAGE_BASIC", "time": "2026-11-23T00:00:00Z"}
                 over = dataflow.state in ("JOB_STATE_DONE", "JOB_STATE_FAILED")
-                self._answer({"jobMessages": [{**text, "messageText": "Worker pool stopped."}] if over else []})
+                self.send_json({"jobMessages": [{**text, "messageText": "Worker pool stopped."}] if over else []})
             elif "/metrics" in self.path:
-                self._answer({})
+                self.send_json({})
             elif f"/jobs/{JOB_ID}" in self.path:
-                self._answer(dataflow.job())
+                self.send_json(dataflow.job())
             elif "/jobs?" in self.path:
-                self._answer({"jobs": [dataflow.job()] if dataflow.jobs else []})
+                self.send_json({"jobs": [dataflow.job()] if dataflow.jobs else []})
             else:
                 self.send_error(404)
 
-        def do_POST(self) -> None:
-            self._answer(dataflow.create(json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+        def do_POST(self) -> None:  # noqa: N802 (http.server's name)
+            self.send_json(dataflow.create(self.read_json()))
 
-        def do_PUT(self) -> None:
-            dataflow.state = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["requestedState"]
-            self._answer(dataflow.job())
+        def do_PUT(self) -> None:  # noqa: N802 (http.server's name)
+            dataflow.state = self.read_json()["requestedState"]
+            self.send_json(dataflow.job())
 
-        def _answer(self, content: dict[str, Any]) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("localhost", 0), Requests)
-    dataflow.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(Requests) as dataflow.port:
         yield dataflow
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

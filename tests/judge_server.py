@@ -1,10 +1,9 @@
 """A chat endpoint on loopback that judges by a rule."""
 
 import contextlib
-import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.json_server import JsonRequests, serving
 
 MODEL = "judge"
 
@@ -23,36 +22,17 @@ class JudgeServer:
 def judging(rule: Callable[[str], str]) -> Iterator[JudgeServer]:
     """A server that answers each prompt by the rule."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._send({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+    class Requests(JsonRequests):
+        def do_GET(self) -> None:  # noqa: N802 (http.server's name)
+            self.send_json({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
 
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            (message,) = asked["messages"]
+        def do_POST(self) -> None:  # noqa: N802 (http.server's name)
+            (message,) = self.read_json()["messages"]
             server.prompts.append(message["content"])
             said = {"role": "assistant", "content": rule(message["content"])}
             choice = {"index": 0, "message": said, "finish_reason": "stop"}
-            self._send({"object": "chat.completion", "choices": [choice]})
+            self.send_json({"object": "chat.completion", "choices": [choice]})
 
-        def _send(self, found: object) -> None:
-            body = json.dumps(found).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *unused: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server = JudgeServer(http.server_address[1])
-    thread = threading.Thread(target=http.serve_forever)
-    thread.start()
-    try:
+    with serving(Requests) as port:
+        server = JudgeServer(port)
         yield server
-    finally:
-        http.shutdown()
-        thread.join()
-        http.server_close()

@@ -4,10 +4,8 @@ import contextlib
 import json
 import os
 import shutil
-import threading
 import uuid
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from pipeline.doctor_machine import Memory
 from pipeline.doctor_models import caches, model
 from tests.bare_home import live_in
 from tests.jobs import TINY
+from tests.json_server import JsonRequests, serving
 from tests.misbehaving_server import MODEL, misbehaving_server
 from transforms.output_store import OutputStore
 
@@ -64,29 +63,15 @@ def test_folders_that_hold_no_whole_model_are_problems(tmp_path):
 def hub(sizes: dict[str, int]) -> Iterator[str]:
     """The address of a hub that has one model."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Requests(JsonRequests):
+        def do_GET(self) -> None:  # noqa: N802 (http.server's name)
             known = "/models/owner/name" in self.path
             files = [{"rfilename": name, "size": size} for name, size in sizes.items()]
-            content = json.dumps({"id": "owner/name", "siblings": files} if known else {"error": "none"}).encode()
-            self.send_response(200 if known else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            content = {"id": "owner/name", "siblings": files} if known else {"error": "none"}
+            self.send_json(content, 200 if known else 404)
 
-        def log_message(self, *unused: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Requests) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_model_of_the_hub_is_asked_for_and_not_fetched(tmp_path, monkeypatch):
