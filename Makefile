@@ -35,7 +35,7 @@ test-flink: $(FLINK)
 	$(BIN)/python -m pytest -m flink --durations=10
 
 test-flink-faults: $(FLINK)
-	set -e; for time in 1 2 3 4 5 6 7 8 9 10; do $(BIN)/python -m pytest tests/test_flink_faults.py; done
+	set -e; for time in 1 2 3 4 5 6 7 8 9 10; do $(BIN)/python -m pytest tests/flink/test_faults.py; done
 
 # The files of deploy/ in a real Airflow, and against the schema of Flink's operator.
 test-deploy: $(VENV)/ready $(TOOLS)/airflow/ready $(TOOLS)/flink-operator/ready
@@ -52,7 +52,7 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 
 bench: $(VENV)/ready
-	set -e; for bench in $(basename $(notdir $(wildcard tests/bench_*.py))); do $(BIN)/python -m tests.$$bench; done
+	set -e; for bench in $(basename $(notdir $(wildcard benches/bench_*.py))); do $(BIN)/python -m benches.$$bench; done
 
 $(VENV)/ready: setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -75,7 +75,7 @@ $(TOOLS)/flink/ready: $(VENV)/ready
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(@D) apache-flink-libraries==1.19.3
 	touch $@
 
-$(TOOLS)/flink-job-server/ready: tests/flink-job-server/pom.xml
+$(TOOLS)/flink-job-server/ready: tests/support/flink-job-server/pom.xml
 	mvn --quiet --file $< -Doutput=$(abspath $(@D)) jar:jar dependency:copy-dependencies
 	touch $@
 

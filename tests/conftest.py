@@ -9,8 +9,8 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.answered_output import hostile_rows, write_answered
-from tests.object_stores import running_store
+from tests.support.outputs.answered_output import hostile_rows, write_answered
+from tests.support.servers.object_stores import running_store
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

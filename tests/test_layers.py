@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 # Each imports from itself and those before it.
 LAYERS = ("schemas", "model", "transforms", "scoring", "reporting", "pipeline")
 SOURCES = sorted(path for layer in LAYERS for path in (ROOT / layer).glob("**/*.py"))

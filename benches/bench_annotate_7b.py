@@ -1,0 +1,95 @@
+"""`earmark annotate` on a GPU with the 7B shape of Qwen2-Audio, over its bare engine in this process.
+
+    python -m benches.bench_annotate_7b [RECORDINGS [small|7b]]
+
+Noise, as long as Common Voice's recordings are; random weights in bfloat16, three questions a recording, of which two
+are answered by 15 and 12 tokens and one by seven labels. The command reads, decodes, detects speech and writes, and is
+timed from its first part to its last; the engine is given the same clips decoded, in shards of the same size.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import soundfile
+import torch
+from transformers import AutoProcessor
+
+from benches.bench_qwen2_audio import make_clips, make_model
+from model.source import find_source, open_source
+from pipeline.annotate import assign
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Clip
+from schemas.tasks import new_task
+from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
+from tests.support.jobs import command_line
+
+ASKED = {
+    "said": {"prompt": "Transcribe the speech word for word.", "max_new_tokens": 15},
+    "heard": {"prompt": "Describe the audio in one sentence.", "max_new_tokens": 12},
+}
+TASKS = (*ASKED, "emotion")
+
+
+def write_model(folder: Path, size: str) -> None:
+    """A checkpoint of this shape, which the command reads like any other."""
+    processor = AutoProcessor.from_pretrained(write_checkpoint(folder))
+    network = make_model(processor, size)
+    network.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def write_audio(folder: Path, recordings: int) -> list[Clip]:
+    folder.mkdir()
+    clips = make_clips(recordings)
+    for clip in clips:
+        soundfile.write(folder / f"{clip.recording.id}.flac", clip.samples, SAMPLE_RATE_HZ)
+    return clips
+
+
+def time_command(folder: Path) -> float:
+    """Seconds of audio a second, from the first part to the last."""
+    (folder / "job.yaml").write_text(json.dumps({"task": TASKS, "new_tasks": ASKED}))  # JSON is YAML
+    given = ("--model", folder / "model", "--config", folder / "job.yaml")
+    subprocess.run(command_line("annotate", folder / "audio", folder / "out", *given), stdout=sys.stderr, check=True)
+    first, *rest = sorted((folder / "out").glob("annotations/*/*.parquet"), key=lambda part: part.stat().st_mtime)
+    audio_s = sum(row["audio"]["duration_s"] for part in rest for row in pq.read_table(part).to_pylist())
+    return audio_s / (rest[-1].stat().st_mtime - first.stat().st_mtime)
+
+
+def time_engine(folder: Path, clips: list[Clip]) -> dict[str, float]:
+    options = JobOptions(
+        model=(str(folder / "model"),), task=TASKS, new_tasks=tuple(new_task(name, ASKED[name]) for name in ASKED)
+    )
+    (assignment,), _ = assign(options, here=True)
+    began = time.perf_counter()
+    engine = open_source(find_source(options.model[0]), options)
+    load_s = time.perf_counter() - began
+    size = options.shard_rows
+    engine.annotate(clips[:size], assignment.tasks)
+    began = time.perf_counter()
+    for start in range(0, len(clips), size):
+        engine.annotate(clips[start : start + size], assignment.tasks)
+    audio_s = sum(len(clip.samples) for clip in clips) / SAMPLE_RATE_HZ
+    return {"rtfx": audio_s / (time.perf_counter() - began), "load_s": load_s, "audio_s": audio_s}
+
+
+def main(recordings: int, size: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        write_model(Path(name) / "model", size)
+        torch.cuda.empty_cache()
+        clips = write_audio(Path(name) / "audio", recordings)
+        command_rtfx = time_command(Path(name))
+        engine = time_engine(Path(name), clips)
+    memory_gb = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
+    ratio = engine["rtfx"] / command_rtfx
+    print(json.dumps({"ratio": ratio, "command_rtfx": command_rtfx, "engine": engine, "gpu_memory_gb": memory_gb}))
+
+
+if __name__ == "__main__":
+    recordings, size = [*sys.argv[1:], *("512", "small")[len(sys.argv) - 1 :]]
+    main(int(recordings), size)

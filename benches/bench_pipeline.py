@@ -1,0 +1,117 @@
+"""`earmark annotate` over the bare engine, on the same clips of real speech with the same threads and batches.
+
+    python -m benches.bench_pipeline [ROUNDS [MINUTES]]
+
+Imports and the loading of the model are reported apart; fetching, decoding, speech detection and writing count as
+earmark's. Each side runs in a process of its own, turn by turn; the minimum of the rounds counts.
+"""
+
+import functools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from model.speech_detector import SpeechDetector
+    from schemas.records import Clip, Recording
+
+MODEL = "whisper-tiny.en"
+PHONE_PROMPTS = Path(__file__).parent.parent / "examples" / "phone-prompts" / "manifest.jsonl"
+
+
+def make_manifest(path: Path, seconds: float) -> Path:
+    """The phone prompts over and over, until there is enough of them."""
+    prompts = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
+    times = int(seconds / sum(row["duration"] for row in prompts)) + 1
+    rows = [
+        {"id": f"{row['id']}-{copy}", "audio_filepath": str(PHONE_PROMPTS.parent / row["audio_filepath"])}
+        for copy in range(times)
+        for row in prompts
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def time_command(manifest: str, output: str) -> dict[str, float]:
+    started = time.perf_counter()
+    import model.source
+    import pipeline.annotate as command
+
+    import_s = time.perf_counter() - started
+    loads: list[float] = []
+    real = model.source.open_source
+
+    @functools.wraps(real)
+    def timed(*arguments):  # type: ignore[no-untyped-def]
+        began = time.perf_counter()
+        engine = real(*arguments)
+        loads.append(time.perf_counter() - began)
+        return engine
+
+    model.source.open_source = command.open_source = timed  # both, so that it is pickled by its name
+    began = time.perf_counter()
+    assert command.annotate(manifest, output, command.JobOptions(model=(MODEL,)), []) == 0
+    elapsed = time.perf_counter() - began
+    (load_s,) = loads
+    return {"s": elapsed - load_s, "load_s": load_s, "import_s": import_s}
+
+
+def decode_clips(recordings: "list[Recording]", detector: "SpeechDetector", scratch: str) -> "list[Clip]":
+    """Clips with their segments, made in this process."""
+    from schemas.records import Clip
+    from transforms.decode_recordings import DecodeRequest, decode_requests
+    from transforms.segment_speech import segment_clip
+
+    decoded = decode_requests([DecodeRequest(recording, 1e4, 1e3, 2**30, scratch) for recording in recordings])
+    return [
+        Clip(recording, audio.samples, audio.facts, segment_clip(audio.samples, detector)[0])
+        for recording, audio in zip(recordings, decoded, strict=True)
+    ]
+
+
+def time_engine(manifest: str, output: str) -> dict[str, float]:
+    from model.source import find_source, open_source
+    from model.speech_detector import SpeechDetector
+    from schemas.job import JobOptions
+    from schemas.manifest import ManifestShape
+    from transforms.read_manifest import read_manifests
+
+    engine, detector = open_source(find_source(MODEL), JobOptions()), SpeechDetector()
+    clips = decode_clips(list(read_manifests([manifest], ManifestShape())), detector, output)
+    tasks = JobOptions().tasks()
+    engine.annotate(clips[:8], tasks)
+    began = time.perf_counter()
+    engine.annotate(clips, tasks)
+    return {"s": time.perf_counter() - began, "audio_s": sum(len(clip.samples) for clip in clips) / 16_000}
+
+
+def in_process(side: str, manifest: Path, output: Path) -> dict[str, float]:
+    output.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "benches.bench_pipeline", side, manifest, output], stdout=subprocess.PIPE, check=True
+    )
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main(rounds: int, minutes: float) -> None:
+    commands, engines = [], []
+    with tempfile.TemporaryDirectory() as name:
+        manifest = make_manifest(Path(name) / "m.jsonl", 60 * minutes)
+        for number in range(rounds):
+            engines.append(in_process("engine", manifest, Path(name) / f"e{number}"))
+            commands.append(in_process("command", manifest, Path(name) / f"c{number}"))
+    best, bare = min(commands, key=lambda run: run["s"]), min(engines, key=lambda run: run["s"])
+    figures = {"ratio": best["s"] / bare["s"], "command": best, "engine": bare, "rounds": rounds}
+    print(json.dumps(figures, default=float))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] in (["command"], ["engine"]):
+        side = time_command if sys.argv[1] == "command" else time_engine
+        print(json.dumps(side(*sys.argv[2:4])))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 2, float(sys.argv[2]) if len(sys.argv) > 2 else 31)

@@ -1,0 +1,100 @@
+"""Three tasks of Qwen2-Audio from one pass, against a script around transformers' `generate`, and each task alone.
+
+    python -m benches.bench_qwen2_audio [CLIPS [ROUNDS [small|7b]]]
+
+Weights are random, in bfloat16 on a GPU; no answer ends by itself. The script calls `generate` a task, on batches of 8
+in the manifest's order, which the processor pads to 30 s; it generates emotions as 4 tokens, where the engine weighs
+seven labels. Both sides share one copy of the weights. They take turns, and the best of the rounds counts.
+"""
+
+import functools
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import AutoProcessor, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
+
+import model.qwen2_audio
+from model.qwen2_audio_model import Qwen2AudioModel
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Clip
+from tests.support.audio.clips import clip_of
+from tests.support.checkpoints.qwen2_audio_reference import CHAT_HEAD, CHAT_TAIL, TASKS, answered, limited
+from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
+
+CUDA = torch.cuda.is_available()
+BATCH = 8
+TENSORS = {"sampling_rate": SAMPLE_RATE_HZ, "return_tensors": "pt"}
+TOKENS = {"transcribe": 15, "caption": 12, "emotion": 4}
+AUDIO = {"d_model": 256, "encoder_layers": 8, "encoder_attention_heads": 4, "encoder_ffn_dim": 1024}
+TEXT = {"hidden_size": 512, "num_hidden_layers": 9, "num_attention_heads": 8, "num_key_value_heads": 8}
+SIZES = {
+    "small": (AUDIO, {**TEXT, "intermediate_size": 1376, "vocab_size": 640}),
+    "7b": ({}, {"vocab_size": 156032, "intermediate_size": 11008}),  # the classes' defaults are those of the 7B model
+}
+
+
+def make_model(processor, size: str) -> Qwen2AudioForConditionalGeneration:  # type: ignore[no-untyped-def]
+    audio, end = processor.tokenizer.convert_tokens_to_ids(["<|AUDIO|>", "<|im_end|>"])
+    config = Qwen2AudioConfig(audio_config=SIZES[size][0], text_config=SIZES[size][1], audio_token_index=audio)
+    torch.set_default_dtype(torch.bfloat16 if CUDA else torch.float32)
+    with torch.device("cuda" if CUDA else "cpu"):
+        network = Qwen2AudioForConditionalGeneration(config).eval()
+    torch.set_default_dtype(torch.float32)
+    network.lm_head.weight.data[end] = 0  # a logit of 0 is never the greatest of hundreds
+    network.generation_config.update(eos_token_id=end, pad_token_id=end, do_sample=False)
+    return network
+
+
+def make_clips(count: int) -> list[Clip]:
+    """Noise, as long as Common Voice's recordings are: lognormal, 5 s on average."""
+    random = np.random.default_rng(0)
+    seconds = np.clip(random.lognormal(np.log(5) - 0.4**2 / 2, 0.4, count), 1.0, 30.0)
+    return [clip_of(0.1 * random.standard_normal(round(16_000 * s), np.float32), str(n)) for n, s in enumerate(seconds)]
+
+
+def generate(network, processor, clips: Sequence[Clip]) -> None:  # type: ignore[no-untyped-def]
+    for name, tokens in TOKENS.items():
+        text = f"{CHAT_HEAD}{TASKS[name].chat_prompt}{CHAT_TAIL}"
+        for start in range(0, len(clips), BATCH):
+            audio = [clip.samples for clip in clips[start : start + BATCH]]
+            given = processor(text=[text] * len(audio), audio=audio, padding=True, **TENSORS)
+            said = network.generate(**given.to(network.device, network.dtype), max_new_tokens=tokens)
+            assert said.shape[1] == given["input_ids"].shape[1] + tokens
+            processor.batch_decode(said[:, -tokens:], skip_special_tokens=True)
+
+
+def main(count: int, rounds: int, size: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        processor = AutoProcessor.from_pretrained(write_checkpoint(folder))
+        network = make_model(processor, size)
+        copies = [Qwen2AudioModel(network.eval(), processor.feature_extractor)]
+        model.qwen2_audio.load_models = lambda *_: copies
+        engine = model.qwen2_audio.Qwen2Audio(folder, JobOptions())
+    clips = make_clips(count)
+    audio_s = sum(len(clip.samples) for clip in clips) / SAMPLE_RATE_HZ
+    tasks = [limited("transcribe", TOKENS["transcribe"]), limited("caption", TOKENS["caption"]), TASKS["emotion"]]
+    sides = {task.name: functools.partial(answered, engine, clips, [task]) for task in tasks}
+    sides["together"] = functools.partial(answered, engine, clips, tasks)
+    sides["generate"] = functools.partial(generate, network, processor, clips)
+    best, memory_gb = dict.fromkeys(sides, float("inf")), dict.fromkeys(sides, 0.0)
+    for name, run in [*sides.items()] * rounds:
+        torch.cuda.reset_peak_memory_stats() if CUDA else None
+        began = time.perf_counter()
+        run()
+        best[name] = min(best[name], time.perf_counter() - began)
+        memory_gb[name] = torch.cuda.max_memory_allocated() / 1e9 if CUDA else 0.0
+    dearest = max(best[name] for name in TOKENS)
+    ratios = {"speed_up": best["generate"] / best["together"], "over_dearest_task": best["together"] / dearest}
+    rtfx = {name: audio_s / seconds for name, seconds in best.items()}
+    about = {"parameters": network.num_parameters(), "device": f"{network.device} {network.dtype}", "clips": count}
+    print(json.dumps({**ratios, "s": best, "rtfx": rtfx, "gpu_memory_gb": memory_gb, **about, "audio_s": audio_s}))
+
+
+if __name__ == "__main__":
+    count, rounds, size = [*sys.argv[1:], *("64", "2", "small")[len(sys.argv) - 1 :]]
+    main(int(count), int(rounds), size)

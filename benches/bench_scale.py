@@ -1,0 +1,109 @@
+"""Recordings per second on a Flink cluster with one worker and with two, over what two plain processes gain.
+
+    python -m benches.bench_scale [MINUTES]     # after `make test-flink`, which fetches the cluster
+
+Whisper tiny.en on one thread a worker, with real decoding, from the first part to the last. The plain processes decode
+and ask the same model in a loop, without Beam; two of them gain what this machine's cores have to give. Single
+processes and pairs take turns, and the fastest round of each counts: one round of each alone said that two processes
+gain 2.1 times, which no two cores have to give.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # of all workers, which inherit it
+
+from benches.bench_pipeline import MODEL, decode_clips, make_manifest
+from model.speech_detector import SpeechDetector
+from pipeline.annotate import assign
+from pipeline.graph import build_graph
+from pipeline.launch import launched_run
+from pipeline.runner import embedded_options, find_place, new_pipeline
+from schemas.job import JobOptions
+from schemas.manifest import ManifestShape
+from tests.support.clusters.flink_cluster import flink_cluster
+from transforms.read_manifest import read_manifests
+
+SHARD_ROWS = 16
+OPTIONS = JobOptions(model=(MODEL,), beam_size=1, shard_rows=SHARD_ROWS, decode_processes=1, model_threads=1)
+RTFX = 5.0  # about what one thread makes of the phone prompts: only the size of the work hangs on it
+PLAIN_ROUNDS = 3
+WORK = ("decoding_ms", "segmenting_ms", "annotating_ms")
+
+
+def run_plain(manifest: str) -> None:
+    """Prints recordings per second of one process, from the first shard's end to the last's."""
+    (assignment,), _ = assign(OPTIONS, here=True)
+    engine, detector = assignment.open_engine(), SpeechDetector()
+    recordings = list(read_manifests([manifest], ManifestShape()))
+    ends = []
+    for first in range(0, len(recordings), SHARD_ROWS):
+        clips = decode_clips(recordings[first : first + SHARD_ROWS], detector, tempfile.gettempdir())
+        engine.annotate(clips, assignment.tasks)
+        ends.append(time.perf_counter())
+    print((len(recordings) - SHARD_ROWS) / (ends[-1] - ends[0]))
+
+
+def time_plain(manifest: Path, processes: int) -> float:
+    command = [sys.executable, "-m", "benches.bench_scale", "plain", str(manifest)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    return sum(float(process.communicate()[0]) for process in started)
+
+
+def time_cluster(manifest: Path, folder: Path, workers: int) -> dict[str, Any]:
+    """Of a job: recordings per second, seconds, and the share of them that is neither decoding nor a model."""
+    folder.mkdir()
+    with flink_cluster(folder / "cluster", task_managers=workers, slots=1) as cluster:
+        beam_options = embedded_options(cluster.runner_flags(workers))
+        assignments, models = assign(OPTIONS, here=False)
+        place = find_place(beam_options)
+        with launched_run(str(manifest), str(folder / "out"), OPTIONS, models, place) as run:
+            pipeline = new_pipeline(beam_options)
+            build_graph(pipeline, run, assignments)
+            result = pipeline.run()
+            result.wait_until_finish()
+        counters = {one.key.metric.name: one.attempted for one in result.metrics().query()["counters"]}
+    ends = sorted(part.stat().st_mtime for part in (folder / "out").glob("annotations/*/*.parquet"))
+    elapsed_s = ends[-1] - ends[0]
+    share = (len(ends) - 1) / len(ends)  # of the work: the first part was made before
+    work_s = share * sum(counters[name] for name in WORK) / 1000
+    per_s = share * counters["annotated"] / elapsed_s
+    return {"recordings_per_s": per_s, "s": elapsed_s, "other_share": 1 - work_s / (workers * elapsed_s)}
+
+
+def main(minutes: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        one = make_manifest(Path(folder) / "one.jsonl", minutes * 60 * RTFX)
+        two = make_manifest(Path(folder) / "two.jsonl", 2 * minutes * 60 * RTFX)
+        found = {
+            f"cluster_{workers}": time_cluster(manifest, Path(folder) / str(workers), workers)
+            for workers, manifest in ((1, one), (2, two))
+        }
+        short = make_manifest(Path(folder) / "short.jsonl", minutes * 60 * RTFX / 5)
+        rounds = [(time_plain(short, 1), time_plain(short, 2)) for _ in range(PLAIN_ROUNDS)]
+        plain = {processes: max(one[processes - 1] for one in rounds) for processes in (1, 2)}
+    cluster_gain = found["cluster_2"]["recordings_per_s"] / found["cluster_1"]["recordings_per_s"]
+    plain_gain = plain[2] / plain[1]
+    print(
+        json.dumps(
+            {
+                **found,
+                "plain_1": plain[1],
+                "plain_2": plain[2],
+                "cluster_gain": cluster_gain,
+                "plain_gain": plain_gain,
+                "ratio": cluster_gain / plain_gain,
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    run_plain(sys.argv[2]) if sys.argv[1:2] == ["plain"] else main(float(sys.argv[1]) if sys.argv[1:] else 5.0)

@@ -1,0 +1,314 @@
+"""A report in Debian's Chromium, from disk: it works, asks for nothing, and can be used by everybody."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from reporting.report import write_report
+from reporting.report_options import ReportOptions
+from tests.support.jobs import run_here, write_manifest, write_tone, write_tones
+from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.reported_outputs import EMOTIONS, HOSTILE, TASKS, hostile_output
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.browser
+
+TONES = 60  # more than one page of the table
+PHONE, DESKTOP = (390, 844), (1280, 800)
+
+
+@dataclass
+class Opened:
+    """A page in the browser, with all that it has said and asked for."""
+
+    page: "playwright.Page"
+    console: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def ids(self) -> list[str]:
+        return self.page.locator(".open bdi").all_inner_texts()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    chromium = shutil.which("chromium")
+    assert chromium, "there is no chromium on the PATH; `make test-report` installs it"
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def opened(browser: "playwright.Browser", path: Path, **options: object) -> Opened:
+    found = Opened(browser.new_page(**{"viewport": {"width": DESKTOP[0], "height": DESKTOP[1]}, **options}))
+    found.page.set_default_timeout(20_000)
+    found.page.on("console", lambda message: found.console.append(message.text))
+    found.page.on("pageerror", lambda error: found.console.append(str(error)))
+    found.page.on("request", lambda request: found.requests.append(request.url))
+    found.page.goto(path.as_uri())
+    return found
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a real run: the answers are lengths and peaks of tones, of which one is gone before the report is made."""
+    folder = tmp_path_factory.mktemp("run")
+    rows = write_tones(folder / "tones", TONES)
+    for number in (5, 42, 59):  # the worst answers are among those with audio
+        rows[number]["text"] = "nothing of the kind"
+    run_here(write_manifest(folder / "m.jsonl", rows), folder / "out", task=TASKS)
+    (folder / "tones" / "tone5.wav").unlink()
+    write_report(str(folder / "out"), ReportOptions(to=str(folder / "report.html"), clips=6))
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def made_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of answers that were chosen, with flags, failures and labels."""
+    folder = tmp_path_factory.mktemp("made")
+    tone = str(write_tone(folder / "tone.wav", seconds=3))
+    rows = [
+        Row(
+            f"row {number}",
+            {"transcribe": f"{number % 7} green", "caption": "A tone.", "emotion": EMOTIONS[number % 3]},
+            reference="red green",
+            score=0.3 + 0.007 * number,
+            flags=("repetition",) if number % 10 == 3 else (),
+            uri=tone,
+        )
+        for number in range(90)
+    ]
+    write_output(folder / "out", [*rows, Row("gone", None)], task=TASKS)
+    write_report(str(folder / "out"), ReportOptions(to=str(folder / "report.html"), clips=4))
+    return folder / "report.html"
+
+
+@pytest.fixture
+def page(browser: "playwright.Browser", report: Path) -> Iterator[Opened]:
+    found = opened(browser, report)
+    yield found
+    assert found.console == []
+    assert {url for url in found.requests if not url.startswith("data:")} == {report.as_uri()}
+    found.page.close()
+
+
+@pytest.fixture
+def made(browser: "playwright.Browser", made_report: Path) -> Iterator[Opened]:
+    found = opened(browser, made_report)
+    yield found
+    assert found.console == []
+    assert {url for url in found.requests if not url.startswith("data:")} == {made_report.as_uri()}
+    found.page.close()
+
+
+def test_it_shows_a_page_of_rows_and_then_the_next(page: Opened) -> None:
+    first = page.ids()
+    assert len(first) == 50
+    assert page.page.locator("#previous").is_disabled()
+    page.page.locator("#next").click()
+    second = page.ids()
+    assert len(second) == TONES - 50 and not set(first) & set(second)
+    assert page.page.locator("#next").is_disabled()
+
+
+def test_it_sorts_by_every_column_both_ways_and_back(page: Opened) -> None:
+    by_need = page.ids()
+    for number in range(page.page.locator("#heads th").count()):
+        head = page.page.locator("#heads th").nth(number)
+        orders = []
+        for sort in ("ascending", "descending", "none"):
+            head.locator("button").click()
+            assert head.get_attribute("aria-sort") == sort
+            orders.append(page.ids())
+        assert orders[2] == by_need
+    page.page.get_by_role("button", name="recording", exact=True).click()
+    assert page.ids() == [f"r{number:04d}" for number in range(50)]
+    page.page.get_by_role("button", name="length").click()
+    page.page.get_by_role("button", name="length").click()
+    assert page.ids() == [f"r{number:04d}" for number in range(TONES - 1, TONES - 51, -1)]
+
+
+def test_it_sorts_from_the_keyboard(page: Opened) -> None:
+    page.page.locator("#heads button").first.focus()
+    page.page.keyboard.press("Enter")
+    assert page.ids()[0] == "r0000"
+    page.page.locator(".open").first.focus()
+    page.page.keyboard.press("Space")
+    assert page.page.locator(".inside audio").count() == 1
+
+
+def test_it_finds_what_is_searched_for(page: Opened) -> None:
+    page.page.get_by_label("Search").fill("R0042")
+    assert page.ids() == ["r0042"]
+    page.page.get_by_label("Search").fill("nothing is like this")
+    assert page.ids() == []
+    assert page.page.get_by_role("status").inner_text() == "No row is like that."
+    page.page.get_by_role("button", name="Clear").click()
+    assert len(page.ids()) == 50
+
+
+def test_it_filters_by_label_and_flag(made: Opened) -> None:
+    assert made.ids()[0] != "row 0"
+    made.page.locator("#label-filters select").select_option("joy")
+    assert "1 to 30 of 30" in made.page.get_by_role("status").inner_text()
+    made.page.locator("#flag").select_option("=repetition")
+    assert sorted(made.ids()) == ["row 13", "row 43", "row 73"]
+    made.page.get_by_label("with audio in this page").check()
+    assert len(made.ids()) < 3
+
+
+def test_failures_and_scores_are_told(made: Opened) -> None:
+    assert "not_found in DecodeAudio" in made.page.locator("#failures").inner_text()
+    assert "there is no such file" in made.page.locator("#failures").inner_text()
+    made.page.get_by_text("The worst answers").first.click()
+    assert made.page.locator(".aligned pre").first.inner_text() == "RED green\n0   green"
+    link = made.page.locator(".to-row").first
+    id = link.locator("bdi").inner_text()
+    link.click()
+    assert made.ids() == [id] and made.page.locator(".inside").is_visible()
+
+
+def test_a_row_opens_to_its_pictures_and_all_its_answers(page: Opened) -> None:
+    page.page.get_by_label("Search").fill("r0042")
+    opener = page.page.locator(".open")
+    assert opener.get_attribute("aria-expanded") == "false"
+    opener.click()
+    assert opener.get_attribute("aria-expanded") == "true"
+    inside = page.page.locator(".inside")
+    assert [title.split()[0] for title in inside.locator("h3").all_inner_texts()][:4] == ["reference,", *TASKS]
+    assert inside.locator(".sound svg path").count() >= 1
+    assert inside.locator(".sound img").evaluate("image => image.complete && image.naturalWidth") > 0
+    assert inside.locator(".scores meter").count() == 7
+    assert "tone42.wav" in inside.inner_text()
+    opener.click()
+    assert not inside.is_visible()
+
+
+def test_a_clip_plays(page: Opened) -> None:
+    page.page.get_by_label("Search").fill("r0059")
+    page.page.locator(".open").click()
+    player = page.page.locator(".inside audio")
+    went_on = "player => player.play().then(() => new Promise(done => player.addEventListener('ended', done)))"
+    player.evaluate(went_on)
+    assert player.evaluate("player => player.currentTime") > 0.5
+    assert player.evaluate("player => player.error") is None
+    assert player.evaluate("player => player.duration") == pytest.approx(0.79, abs=0.1)
+
+
+def test_a_link_plays_the_part_of_the_file_that_was_annotated(browser: "playwright.Browser", tmp_path: Path) -> None:
+    tone = write_tone(tmp_path / "audio" / "a #1.wav", seconds=3)
+    rows = [{"id": "a", "audio": str(tone), "offset": 1.5, "duration": 1.0}]
+    run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out", task=("transcribe",))
+    written = write_report(str(tmp_path / "out"), ReportOptions(audio="link"))
+    assert (written.path, written.clips) == (str(tmp_path / "out" / "report.html"), 0)
+    found = opened(browser, Path(written.path))
+    assert found.requests == [Path(written.path).as_uri()], "nothing is loaded before somebody asks for it"
+    found.page.locator(".open").click()
+    player = found.page.locator(".inside audio")
+    player.evaluate("player => player.play().then(() => new Promise(done => player.addEventListener('pause', done)))")
+    assert player.evaluate("player => player.error") is None
+    assert player.evaluate("player => player.currentTime") == pytest.approx(2.5, abs=0.3)
+    assert found.console == []
+    found.page.close()
+
+
+def test_a_recording_that_is_gone_has_a_note(page: Opened) -> None:
+    page.page.get_by_label("Search").fill("r0005")
+    page.page.locator(".open").click()
+    assert "The audio cannot be read any more" in page.page.locator(".inside").inner_text()
+
+
+def test_the_plots_are_drawn_in_the_colours_of_the_theme(page: Opened) -> None:
+    plots = page.page.locator(".plot svg")
+    assert plots.count() >= 8
+    colours = []
+    for theme in ("light", "dark"):
+        page.page.emulate_media(color_scheme=theme)
+        for number in range(plots.count()):
+            box = plots.nth(number).bounding_box()
+            assert box and box["width"] > 200 and box["height"] > 100
+        bar = page.page.locator(".plot svg [style*='--bar']").first
+        colours.append(bar.evaluate("bar => getComputedStyle(bar).fill"))
+        assert page.page.locator(".plot svg text").first.evaluate(
+            "text => getComputedStyle(text).fill == getComputedStyle(document.body).color"
+        )
+    assert colours[0] != colours[1]
+    assert page.page.locator(".plot svg").first.get_attribute("aria-label").startswith("Duration: 60 recordings, from")
+
+
+def test_the_theme_can_be_chosen_and_is_kept(page: Opened) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.page.evaluate(ground)
+    page.page.get_by_role("button", name="Dark theme").click()
+    dark = page.page.evaluate(ground)
+    assert light != dark
+    page.page.reload()
+    assert page.page.evaluate(ground) == dark
+    page.page.get_by_role("button", name="Light theme").click()
+    assert page.page.evaluate(ground) == light
+
+
+@pytest.mark.parametrize("width", [360, 390, 1280])
+def test_it_fits_the_screen(browser: "playwright.Browser", made_report: Path, width: int) -> None:
+    found = opened(browser, made_report, viewport={"width": width, "height": 800})
+    found.page.locator(".open").first.click()
+    assert found.page.evaluate("document.documentElement.scrollWidth") <= width
+    box = found.page.locator(".inside").bounding_box()
+    assert box and box["x"] >= 0 and box["x"] + box["width"] <= width
+    found.page.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_axe_finds_nothing_serious(
+    browser: "playwright.Browser", made_report: Path, theme: str, size: tuple[int, int]
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = opened(
+        browser,
+        made_report,
+        color_scheme=theme,
+        viewport={"width": size[0], "height": size[1]},
+        bypass_csp=True,  # for axe's own script
+    )
+    for summary in found.page.locator("summary").all():
+        summary.click()
+    for opener in found.page.locator(".open").all()[:3]:
+        opener.click()
+    violations = Axe().run(found.page).response["violations"]
+    bad = [(one["id"], one["nodes"][0]["html"]) for one in violations if one["impact"] in ("serious", "critical")]
+    assert bad == []
+    found.page.close()
+
+
+def test_hostile_texts_are_shown_as_texts(browser: "playwright.Browser", tmp_path: Path) -> None:
+    hostile_output(tmp_path / "out", str(write_tone(tmp_path / "tone.wav")))
+    write_report(str(tmp_path / "out"), ReportOptions(to=str(tmp_path / "report.html")))
+    found = opened(browser, tmp_path / "report.html")
+    found.page.on("dialog", lambda dialog: found.console.append(f"dialog {dialog.message}"))
+    for opener in found.page.locator(".open").all():
+        opener.click()
+    shown = found.page.evaluate("document.body.textContent")
+    for text in HOSTILE:
+        said = found.page.evaluate(
+            "text => [...document.querySelectorAll('.said')].some(e => e.textContent === text)", text
+        )
+        assert said, text
+    assert "failed </script><script>alert(2)</script>" in shown
+    assert found.page.evaluate("[...document.querySelectorAll('script')].filter(s => !s.type).length") == 1
+    assert found.page.evaluate("document.querySelectorAll('.inside img:not([alt^=Spectrogram])').length") == 0
+    assert found.console == []
+    assert {url for url in found.requests if not url.startswith("data:")} == {(tmp_path / "report.html").as_uri()}
+    found.page.close()
+
+
+def test_text_cannot_become_markup_in_the_page(browser: "playwright.Browser", made_report: Path) -> None:
+    found = opened(browser, made_report)
+    tries = "try { document.body.insertAdjacentHTML('beforeend', '<b>x</b>') } catch { window.refused = 1 }"
+    found.page.evaluate(f"() => {{ {tries} }}")
+    assert found.page.evaluate("window.refused") == 1
+    found.page.close()

@@ -1,0 +1,162 @@
+"""deploy/airflow: the DAG in a real Airflow with its real Beam operator; what it starts is earmark or stands for it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.annotate_from_flags import command_of
+from pipeline.cli import build_parser
+from tests.support.jobs import PHONE_PROMPTS, transcripts, write_manifest
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.deploy
+AIRFLOW = ROOT / ".tools/airflow/bin"
+DAG = ROOT / "deploy/airflow/earmark_nightly.py"
+DATAFLOW = {
+    "runner": "DataflowRunner",
+    "manifest": "gs://bucket/manifest.jsonl",
+    "output": "gs://bucket/labels",
+    "options": {
+        "model": "gs://bucket/models/whisper",
+        "temp_location": "gs://bucket/tmp",
+        "experiments": ["use_runner_v2", "no_use_multiple_sdk_containers"],
+        "dataflow_service_options": "worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver",
+        "number_of_worker_harness_threads": 4,
+        "keep_failures": True,
+    },
+    "dataflow": {"project_id": "project", "location": "europe-west4"},
+}
+FLINK = {
+    "runner": "FlinkRunner",
+    "manifest": "s3://bucket/manifest.jsonl",
+    "output": "s3://bucket/labels",
+    "options": {"model": "s3://bucket/models/whisper", "flink_master": "http://flink:8081"},
+}
+# `airflow dags test`, without Google: the operator would ask it in the end how the job went.
+RUN_ONCE = """
+import sys
+from unittest.mock import patch
+
+from airflow.__main__ import main
+from airflow.providers.google.cloud.hooks.dataflow import DataflowHook
+
+sys.argv = ["airflow", "dags", "test", "earmark_nightly", "--dagfile-path", sys.argv[1]]
+with patch.object(DataflowHook, "wait_for_done"):
+    main()
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("airflow")
+    subprocess.run([AIRFLOW / "airflow", "db", "migrate"], env=airflow_environment(home), check=True, timeout=300)
+    return home
+
+
+def airflow_environment(home: Path) -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": '{"conn_type": "google_cloud_platform"}',
+    }
+
+
+def run_once(
+    home: Path, folder: Path, settings: Mapping[str, Any], python: str, status: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """A run of the DAG, with `python` for earmark's interpreter; a task that fails is not tried again.
+
+    The command `earmark` is a stand-in that writes its arguments to folder/earmark.txt and ends with `status`.
+    """
+    write_program(folder / "bin/python", python)
+    write_program(folder / "bin/earmark", f'printf "%s\\n" "$@" > {folder}/earmark.txt; exit {status}')
+    text = DAG.read_text()
+    for found, put in (('EARMARK = "/opt/earmark/bin"', f'EARMARK = "{folder}/bin"'), ('"retries": 2', '"retries": 0')):
+        assert text.count(found) == 1
+        text = text.replace(found, put)
+    dags = home / "dags"
+    dags.mkdir(exist_ok=True)
+    (dags / DAG.name).write_text(text)
+    environment = {**airflow_environment(home), "AIRFLOW_VAR_EARMARK_NIGHTLY": json.dumps(settings)}
+    command = [AIRFLOW / "python", "-c", RUN_ONCE, dags / DAG.name]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def write_program(path: Path, script: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def stand_in(folder: Path, status: int = 0) -> str:
+    """A Python that has Beam, and writes what it is to run to folder/python.txt."""
+    asked = 'if [ "$1" = -c ]; then echo 2.77.0; exit 0; fi'
+    return f'{asked}; printf "%s\\n" "$@" > {folder}/python.txt; exit {status}'
+
+
+@pytest.mark.parametrize("settings", [DATAFLOW, FLINK], ids=["Dataflow", "Flink"])
+def test_the_variable_decides_what_runs_where(airflow_home: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+    ended = run_once(airflow_home, tmp_path, settings, stand_in(tmp_path))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    module, name, *flags = (tmp_path / "python.txt").read_text().splitlines()
+    assert (module, name) == ("-m", "pipeline.annotate_from_flags")
+    known, rest = build_parser().parse_known_args(command_of(flags))
+    assert (known.manifest, known.output) == (settings["manifest"], settings["output"])
+    assert known.model == [settings["options"]["model"]]
+    assert known.keep_failures == settings["options"].get("keep_failures")
+    assert f"--runner={settings['runner']}" in rest
+    if settings is DATAFLOW:
+        expected = {
+            "--project=project",
+            "--region=europe-west4",
+            "--experiments=no_use_multiple_sdk_containers",
+            "--dataflow_service_options=worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver",
+            "--number_of_worker_harness_threads=4",
+        }
+        assert expected <= set(rest)
+    else:
+        assert "--flink_master=http://flink:8081" in rest
+    assert (tmp_path / "earmark.txt").read_text().splitlines() == ["compact", settings["output"]]
+
+
+def test_a_run_that_fails_fails_its_task_and_nothing_is_compacted(airflow_home: Path, tmp_path: Path) -> None:
+    ended = run_once(airflow_home, tmp_path, FLINK, stand_in(tmp_path, status=1))
+    assert ended.returncode != 0
+    assert "Apache Beam process failed with return code 1" in ended.stdout
+    assert (tmp_path / "python.txt").exists()
+    assert not (tmp_path / "earmark.txt").exists()
+
+
+@pytest.mark.slow
+def test_airflow_runs_earmark_itself(airflow_home: Path, tmp_path: Path) -> None:
+    rows = [{"id": "a", "audio_filepath": str(PHONE_PROMPTS.parent / "vm-deleted.flac")}]
+    manifest = write_manifest(tmp_path / "manifest.jsonl", rows)
+    settings = {
+        "runner": "apache_beam.runners.portability.fn_api_runner.FnApiRunner",  # in the process itself
+        "manifest": str(manifest),
+        "output": str(tmp_path / "output"),
+        "options": {"model": "whisper-tiny.en"},
+    }
+    earmark = f'PYTHONPATH={ROOT} exec {sys.executable} "$@"'
+    ended = run_once(airflow_home, tmp_path, settings, earmark)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "deleted" in transcripts(tmp_path / "output")["a"].lower()
+
+
+def test_nights_do_not_overlap_are_not_made_up_for_and_are_tried_again(airflow_home: Path) -> None:
+    script = (
+        "from earmark_nightly import dag; annotate = dag.get_task('annotate')\n"
+        "print('found:', dag.max_active_runs, dag.catchup, dag.schedule, annotate.retries)"
+    )
+    environment = {**airflow_environment(airflow_home), "PYTHONPATH": str(DAG.parent)}
+    command = [AIRFLOW / "python", "-c", script]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert "found: 1 False 0 1 * * * 2" in ended.stdout, ended.stderr

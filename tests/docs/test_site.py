@@ -1,0 +1,132 @@
+"""The site of docs/ can be built, leads nowhere dead, asks nobody else for anything, and says what the code says."""
+
+import dataclasses
+import hashlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from docs.make_reference import reference_pages
+from docs.read_sources import environment_variables, row_errors
+from pipeline.cli import build_parser
+from schemas.job import JobOptions
+from schemas.tasks import BUILT_IN
+from scoring.benchmarks import benchmarks
+from tests.support.doc_blocks import PAGES, ROOT
+
+LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def make_docs(*options: str) -> subprocess.CompletedProcess[str]:
+    """`make docs`, in the environment that runs the tests, with options."""
+    recipe = subprocess.run(
+        ["make", "--no-print-directory", "-n", "docs"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    arguments = shlex.split(recipe.splitlines()[-1].partition("/python ")[2])
+    assert arguments[:3] == ["-m", "mkdocs", "build"]
+    return subprocess.run([sys.executable, *arguments, *options], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    built = make_docs("--site-dir", str(folder))
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+def test_every_page_is_in_the_site(site: Path) -> None:
+    assert {path.stem for path in (ROOT / "docs").glob("*.md")} <= {path.stem for path in site.glob("*.html")}
+    assert {path.stem for path in (site / "reference").glob("*.html")} == reference_pages().keys()
+
+
+def test_a_page_asks_no_other_host_for_anything(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        loaded = re.findall(r"<(?:script|img|iframe|link)[^>]*(?:src|href)=\"?(https?:[^\s\">]+)", text)
+        assert loaded == [], page
+
+
+def test_a_page_names_no_place_that_only_the_sources_have(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        links = re.findall(r'href="(?!https?:|#)([^"#]+\.html)', page.read_text())
+        assert [link for link in links if not (page.parent / link).exists() and page.name != "404.html"] == [], page
+
+
+def test_a_dead_link_ends_the_build(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/index.md").write_text("# Here\n\n[file](nowhere.md) and [heading](#nowhere)\n")
+    settings = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[0].replace("- docs/", f"- {ROOT}/docs/")
+    (tmp_path / "mkdocs.yml").write_text(f"{settings}\n")
+    built = make_docs("--config-file", str(tmp_path / "mkdocs.yml"))
+    assert built.returncode == 1
+    assert "contains a link 'nowhere.md'" in built.stderr
+    assert "contains a link '#nowhere'" in built.stderr
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings_that_are_there(page: str) -> None:
+    for target, heading in LINK.findall((ROOT / page).read_text()):
+        path = Path(os.path.normpath((ROOT / page).parent / target)) if target else ROOT / page
+        assert path.is_file(), f"{page}: there is no {target}"
+        headings = (
+            {_anchor(line) for line in path.read_text().splitlines() if line.startswith("#")} if heading else {""}
+        )
+        assert heading in headings, f"{page}: {target} has no heading {heading}"
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lstrip("# ").lower()).replace(" ", "-")
+
+
+def test_the_reference_has_every_option_of_every_command() -> None:
+    page = reference_pages()["commands"]
+    assert "SUPPRESS" not in page
+    commands = next(action.choices for action in build_parser()._actions if action.dest == "command")
+    for name, command in commands.items():  # type: ignore[union-attr]
+        section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        for option in command._option_string_actions:
+            assert f"`{option}`" in section, (name, option)
+    annotate = page.partition("\n## annotate\n")[2].partition("\n## ")[0]
+    for field in dataclasses.fields(JobOptions):
+        if field.metadata["flag"] and field.default not in ((), "", False):
+            default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+            assert re.search(rf"`--{field.name}` \| [\w ,]+ \| `{default}` \|", annotate), field.name
+
+
+def test_the_reference_has_every_task_benchmark_and_variable() -> None:
+    pages = reference_pages()
+    assert all(f"\n## {task.name}\n" in pages["tasks"] and task.chat_prompt in pages["tasks"] for task in BUILT_IN)
+    assert all(f"`{name}`" in pages["benchmarks"] for name in benchmarks())
+    assert {"EARMARK_CACHE", "EARMARK_API_KEY", "OPENAI_API_KEY"} <= dict(environment_variables()).keys()
+    assert [name for name, about in environment_variables() if not about] == []
+
+
+def test_the_reference_has_every_error_that_the_sources_can_raise() -> None:
+    known = {one.error for one in row_errors()}
+    for package in ("schemas", "model", "transforms"):
+        for path in (ROOT / package).glob("*.py"):
+            assert set(re.findall(r'\bRowError\(\s*"(\w+)"', path.read_text())) <= known, path
+    assert {"bad_offset", "bad_duration", "bad_id", "not_found", "crashed", "out_of_memory"} <= known
+    assert all(one.message and one.stage for one in row_errors())
+
+
+def test_the_license_is_the_whole_of_apache_2() -> None:
+    digest = hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest()
+    assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  # apache.org's LICENSE-2.0.txt
+
+
+def test_the_citation_is_one_of_the_format_and_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    # What the format's schema 1.2.0 requires, and the kinds of what is used beside it.
+    assert citation.keys() == {"cff-version", "message", "type", "title", "abstract", "authors", "license", "version"}
+    assert (citation["cff-version"], citation["type"], citation["license"]) == ("1.2.0", "software", "Apache-2.0")
+    assert citation["authors"] == [{"name": "earmark contributors"}]
+    assert re.search(r'version="([^"]+)"', (ROOT / "setup.py").read_text())[1] == citation["version"]  # type: ignore[index]
+    assert all(isinstance(value, str) for key, value in citation.items() if key != "authors")

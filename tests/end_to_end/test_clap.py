@@ -1,0 +1,134 @@
+"""Whole jobs with CLAP: labels and vectors in Parquet, as users read them."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from model.clap import Clap
+from pipeline import compact as compaction
+from pipeline.annotate import assign, run_job
+from pipeline.compact import compact, part_urls
+from pipeline.launch import Place, launched_run
+from pipeline.runner import embedded_options
+from schemas.job import JobOptions
+from schemas.records import VectorAnswer
+from tests.model.clap.test_engine import clip_of
+from tests.support.checkpoints.small_clap import write_clap
+from tests.support.jobs import annotations, run_command, write_manifest, write_tones
+from transforms.summarize import Summary
+
+DIMENSIONS = 16
+COUNT = 12
+
+
+def run_clap(folder: Path, manifest: Path, output: Path, shard_rows: int = 4, batch_s: float = 240.0) -> Summary:
+    """A run of the whole graph in this process."""
+    job = JobOptions(
+        task=("embed", "vocal_sound"), model=(str(folder),), shard_rows=shard_rows, batch_s=batch_s, model_threads=1
+    )
+    assignments, models = assign(job, here=True)
+    with launched_run(str(manifest), str(output), job, models, Place(2)) as run:
+        return run_job(run, assignments, embedded_options(["--direct_num_workers=2"]))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clap(tmp_path_factory.mktemp("clap"))
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("tones")
+    return write_manifest(place / "m.jsonl", write_tones(place, COUNT))
+
+
+@pytest.fixture(scope="module")
+def output(folder: Path, manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command writes, as a user types it."""
+    output = tmp_path_factory.mktemp("out") / "labels"
+    done = run_command(
+        *("annotate", manifest, output, "--task", "embed,vocal_sound", "--model", folder),
+        *("--shard_rows", 4, "--model_threads", 1, "--device", "cpu", "--verbose"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nothing above 8000 Hz is heard" in done.stderr
+    return output
+
+
+def expected_vectors(folder: Path, manifest: Path) -> dict[str, np.ndarray]:
+    """By id, what the engine answers about each recording alone."""
+    engine = Clap(str(folder), JobOptions(device="cpu", model_threads=1))
+    (task,) = JobOptions(task=("embed",)).tasks()
+    vectors = {}
+    for line in manifest.read_text().splitlines():
+        row = json.loads(line)
+        samples = soundfile.read(row["audio_filepath"], dtype="float32")[0]
+        (answers,) = engine.annotate([clip_of(samples)], [task])
+        assert isinstance(answers, dict) and isinstance(answers["embed"], VectorAnswer)
+        vectors[row["id"]] = np.array(answers["embed"].vector)
+    return vectors
+
+
+def test_every_row_has_its_vector_in_a_column_of_a_fixed_size(folder: Path, manifest: Path, output: Path) -> None:
+    for part in part_urls(str(output)):
+        assert pq.read_schema(part).field("embed").type == pa.list_(pa.float32(), DIMENSIONS)
+    vectors = expected_vectors(folder, manifest)
+    rows = annotations(output)
+    assert [row["id"] for row in rows] == sorted(vectors)
+    for row in rows:
+        assert row["embed"] == pytest.approx(vectors[row["id"]], abs=1e-4)
+        assert sum(score["score"] for score in row["vocal_sound"]["scores"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_pandas_makes_a_matrix_of_the_column(output: Path) -> None:
+    found = pd.read_parquet(output / "annotations")
+    matrix = np.stack(list(found["embed"]))
+    assert (matrix.shape, matrix.dtype) == ((COUNT, DIMENSIONS), np.float32)
+    assert np.linalg.norm(matrix, axis=1) == pytest.approx(np.ones(COUNT), abs=1e-5)
+
+
+def test_duckdb_searches_by_similarity(output: Path) -> None:
+    query = f"""
+        WITH vectors AS (SELECT id, embed::FLOAT[{DIMENSIONS}] AS vector FROM '{output}/annotations/*/*.parquet')
+        SELECT one.id, arg_max(other.id, array_cosine_similarity(one.vector, other.vector)),
+            typeof(any_value(one.vector))
+        FROM vectors one, vectors other GROUP BY one.id
+    """
+    found = duckdb.sql(query).fetchall()
+    assert len(found) == COUNT
+    assert all(id == nearest and kind == f"FLOAT[{DIMENSIONS}]" for id, nearest, kind in found)
+
+
+def test_the_job_says_what_was_asked(output: Path) -> None:
+    embed, vocal_sound = json.loads((output / "_earmark" / "job.json").read_text())["tasks"]
+    assert (embed["answer"], embed["dimensions"]) == ("vector", DIMENSIONS)
+    assert (vocal_sound["question"], vocal_sound["base_prompt"]) == ("This is a sound of {label}.", None)
+
+
+def test_other_shards_and_batches_give_the_same(folder: Path, manifest: Path, output: Path, tmp_path: Path) -> None:
+    run_clap(folder, manifest, tmp_path / "other", shard_rows=256, batch_s=30.0)
+    for one, other in zip(annotations(output), annotations(tmp_path / "other"), strict=True):
+        assert one["id"] == other["id"]
+        assert one["embed"] == pytest.approx(other["embed"], abs=1e-4)
+        assert one["vocal_sound"]["label"] == other["vocal_sound"]["label"]
+
+
+def test_compaction_keeps_vectors_as_they_are(
+    folder: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "LISTING_S", 0.0)
+    run_clap(folder, manifest, tmp_path)
+    before = annotations(tmp_path)
+    done = compact(str(tmp_path), 1, False)
+    assert (done.replaced, done.merged, done.parts_after) == (done.parts_before, 1, 1)
+    (part,) = part_urls(str(tmp_path))
+    assert pq.read_schema(part).field("embed").type == pa.list_(pa.float32(), DIMENSIONS)
+    assert annotations(tmp_path) == before
+    assert run_clap(folder, manifest, tmp_path).annotated == 0  # a merged part is one of the same job

@@ -1,0 +1,208 @@
+"""Runs that are cut, doubled, raced or robbed: every recording is in the output exactly once all the same."""
+
+import errno
+import itertools
+import os
+import socket
+import threading
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.annotate import run_job
+from pipeline.launch import Run
+from pipeline.runner import embedded_options
+from schemas.errors import JobError, MachineError, RowError
+from schemas.job import JobOptions
+from schemas.records import AnnotatedShard, Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
+from tests.support.audio import odd_decoders
+from tests.support.jobs import (
+    annotations,
+    failures,
+    launched_here,
+    listening,
+    run_here,
+    transcripts,
+    write_manifest,
+    write_tone,
+    write_tones,
+)
+from transforms.counters import Counters
+from transforms.lease import take_lease
+from transforms.output_store import OutputStore
+from transforms.write_part import write_part
+
+TASKS = JobOptions().tasks()
+FACTS = AudioFacts(1.0, 16_000, 1, "pcm_16", -20.0, -10.0, 0.0)
+
+
+class CutError(BaseException):
+    """Stands for the moment at which a process is killed."""
+
+
+def shard_of(count: int, said: str = "word") -> AnnotatedShard:
+    rows = [
+        Annotation(Recording(f"id{n}", f"{n}.wav"), FACTS, {"transcribe": Transcript(said, "en", -0.1)})
+        for n in range(count)
+    ]
+    bad = Failure.of(Recording("bad", "bad.wav"), "DecodeAudio", RowError("not_found", "there is none"))
+    return AnnotatedShard("ab" * 16, tuple(rows), (bad,))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> OutputStore:
+    store = OutputStore(str(tmp_path / "out"))
+    take_lease(store, "run", take_over=False)
+    return store
+
+
+@pytest.mark.parametrize("step", ["makedirs", "fsync", "link", "unlink"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_shard_cut_before_or_after_any_step_of_its_write_is_there_once(
+    store: OutputStore, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    real = getattr(os, step)
+
+    def cut(*arguments: object, **named: object) -> object:
+        if after:
+            real(*arguments, **named)
+        raise CutError
+
+    monkeypatch.setattr(os, step, cut)
+    with pytest.raises(CutError):
+        write_part(store, shard_of(3), TASKS, "run", "f")
+    monkeypatch.undo()
+    for part in store.parts():
+        assert store.read_part(part)[0] == ["id0", "id1", "id2"], "what is listed is complete"
+    report = write_part(store, shard_of(3), TASKS, "run", "f")
+    assert (report.annotated, len(report.failures)) == (3, 1)
+    assert [row["id"] for row in annotations(store.root)] == ["id0", "id1", "id2"]
+
+
+def test_of_writers_that_race_for_a_part_one_wins_and_all_report_it(store: OutputStore) -> None:
+    barrier = threading.Barrier(8)
+    reports: list[PartReport] = []
+
+    def write(number: int) -> None:
+        barrier.wait()
+        reports.append(write_part(store, shard_of(number + 1, f"writer {number}"), TASKS, "run", "f"))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (part,) = store.parts()
+    rows = annotations(store.root)
+    assert {row["transcribe"]["text"] for row in rows} == {f"writer {len(rows) - 1}"}
+    assert {report.annotated for report in reports} == {len(rows)} == {len(store.read_part(part)[0])}
+
+
+def launched(tmp_path: Path, rows: int, **options: Any) -> AbstractContextManager[Run]:
+    manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", rows))
+    return launched_here(manifest, tmp_path / "out", JobOptions(shard_rows=4, **options), 1)
+
+
+def work(run: Run) -> None:
+    run_job(run, listening(run.options), embedded_options(["--direct_num_workers=1"]))
+
+
+def rows_in(store: OutputStore) -> int:
+    return sum(len(store.read_part(part)[0]) for part in store.parts())
+
+
+def test_a_job_that_its_runner_starts_over_skips_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = itertools.count(1)
+    real = OutputStore.create
+
+    def third_part_fails(self: OutputStore, path: str, content: bytes) -> bool:
+        if path.startswith("annotations/") and next(attempts) == 3:
+            raise OSError(errno.EIO, "the worker dies here")
+        return real(self, path, content)
+
+    with launched(tmp_path, rows=24) as run:
+        monkeypatch.setattr(OutputStore, "create", third_part_fails)
+        with pytest.raises(MachineError, match="the worker dies here"):
+            work(run)
+        monkeypatch.undo()
+        written, decoded = rows_in(run.store), Counters(run.run_id).here()["decoded_recordings"]
+        assert len(run.store.parts()) == 2
+        work(run)
+        counts = Counters(run.run_id).here()
+    assert counts["skipped_shards"] == 2
+    assert counts["decoded_recordings"] - decoded == 24 - written
+    assert [row["id"] for row in annotations(tmp_path / "out")] == [f"r{number:04d}" for number in range(24)]
+
+
+def test_a_full_disk_stops_the_job_with_one_line_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, attempts = os.fsync, itertools.count(1)
+
+    def full(descriptor: int) -> None:
+        if next(attempts) > 6:  # the job's own files and the first parts still fit
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    rows = write_tones(tmp_path / "audio", 24)
+    manifest = write_manifest(tmp_path / "m.jsonl", rows)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MachineError, match=r"could not be written to .*No space left on device"):
+        run_here(manifest, tmp_path / "out", shard_rows=4)
+    monkeypatch.undo()
+    # The full disk took no word of the lease's end either; a command's process would be gone, this one lives on.
+    assert run_here(manifest, tmp_path / "out", shard_rows=4, take_over=True).adds_up
+    assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
+    assert list((tmp_path / "out" / "_earmark" / "tmp").iterdir()) == []
+
+
+def test_a_second_start_is_refused_while_a_run_lives(tmp_path: Path) -> None:
+    with launched(tmp_path, rows=4) as run:
+        with pytest.raises(JobError, match=rf"run {run.run_id} .*is writing to .*--take_over"):
+            launched(tmp_path, rows=4).__enter__()
+        work(run)
+    assert len(annotations(tmp_path / "out")) == 4
+
+
+def test_a_run_that_was_taken_over_adds_nothing(tmp_path: Path) -> None:
+    with launched(tmp_path, rows=8) as old, launched(tmp_path, rows=8, take_over=True) as new:
+        with pytest.raises(MachineError, match=f"run {old.run_id} has lost the output to run {new.run_id}"):
+            work(old)
+        assert old.store.parts() == []
+        work(new)
+    assert [row["id"] for row in annotations(tmp_path / "out")] == [f"r{number:04d}" for number in range(8)]
+    take_lease(OutputStore(str(tmp_path / "out")), "next", take_over=False)
+
+
+def test_a_part_that_a_forgotten_worker_adds_is_told(tmp_path: Path) -> None:
+    with launched(tmp_path, rows=4) as run:
+        run.store.create(OutputStore.part_path("cd" * 16), b"of another run")
+        assert not run_job(run, listening(run.options), embedded_options([])).adds_up
+
+
+@pytest.mark.parametrize("name", ["segfault", "hang"])
+def test_a_decoder_that_crashes_or_hangs_costs_one_row(tmp_path: Path, name: str) -> None:
+    rows = write_tones(tmp_path / "audio", 10)
+    bad = write_tone(tmp_path / f"{name}.wav")
+    manifest = write_manifest(tmp_path / "m.jsonl", [*rows, {"id": "bad", "audio_filepath": str(bad)}])
+    summary = run_here(manifest, tmp_path / "out", decode=odd_decoders.crash_or_hang, recording_timeout_s=1.0)
+    assert (summary.annotated, summary.failed, summary.adds_up) == (10, 1, True)
+    (failure,) = failures(tmp_path / "out")
+    assert (failure["id"], failure["error"]) == ("bad", {"segfault": "crashed", "hang": "timeout"}[name])
+    assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
+
+
+def test_a_fetch_that_stalls_costs_one_row(tmp_path: Path) -> None:
+    rows = write_tones(tmp_path / "audio", 6)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never says a word
+        stalled = {"id": "stalled", "audio_filepath": f"http://127.0.0.1:{server.getsockname()[1]}/a.wav"}
+        manifest = write_manifest(tmp_path / "m.jsonl", [*rows, stalled])
+        summary = run_here(manifest, tmp_path / "out", recording_timeout_s=1.0)
+    assert (summary.annotated, summary.failed, summary.adds_up) == (6, 1, True)
+    assert [(failure["id"], failure["error"]) for failure in failures(tmp_path / "out")] == [
+        ("stalled", "fetch_timeout")
+    ]

@@ -1,0 +1,27 @@
+"""Enough rows to keep Beam's threads busy for longer than any of its timers."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.runner import embedded_options, new_pipeline
+from schemas.manifest import ManifestShape
+from tests.support.jobs import write_manifest
+from transforms.counters import Counters
+from transforms.output_store import OutputStore
+from transforms.read_manifest import ReadManifest
+from transforms.skip_annotated import SkipAnnotated
+
+ROWS = 100_000
+
+
+@pytest.mark.slow
+def test_many_rows_come_through_several_threads_whole(tmp_path: Path) -> None:
+    rows = [{"id": f"{number:07d}", "audio_filepath": "/a/path/of/some/length/tone.wav"} for number in range(ROWS)]
+    manifest = write_manifest(tmp_path / "m.jsonl", rows)
+    store, counters = OutputStore(str(tmp_path / "out")), Counters("many-rows")
+    store.create("parts.txt", b"")
+    with new_pipeline(embedded_options(["--direct_num_workers=2"])) as pipeline:
+        manifest_rows = pipeline | ReadManifest([str(manifest)], ManifestShape(), 0, store, 1.0, counters)
+        _ = manifest_rows.recordings | SkipAnnotated(store, "parts.txt", False, counters)
+    assert counters.here()["to_do"] == ROWS

@@ -1,0 +1,136 @@
+"""`earmark annotate` with a served model, as a user starts it."""
+
+import json
+import logging
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from schemas.errors import JobError
+from tests.support.jobs import annotations, failures, run_command, write_manifest, write_tones
+from tests.support.servers.misbehaving_server import (
+    KEY,
+    Answer,
+    Asked,
+    Server,
+    in_turn,
+    misbehaving_server,
+    page,
+    refused,
+    well,
+)
+
+COUNT = 8
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("EARMARK_API_KEY", KEY)
+    with misbehaving_server() as server:
+        yield server
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    return write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", COUNT))
+
+
+def texts(manifest: Path) -> dict[str, str]:
+    """What is to be heard in each recording."""
+    rows = map(json.loads, manifest.read_text().splitlines())
+    return {row["id"]: row["text"] for row in rows}
+
+
+def job(server: Server, manifest: Path, output: Path, *flags: str) -> list[str]:
+    return ["annotate", str(manifest), str(output), "--model", server.chat, "--task=caption", *flags]
+
+
+def captions(output: Path) -> dict[str, str]:
+    return {row["id"]: row["caption"]["text"] for row in annotations(output)}
+
+
+def questions(server: Server) -> list[Asked]:
+    return [asked for asked in server.asked if asked.path != "/models"]
+
+
+def test_a_job_whose_server_gives_out_goes_on_where_it_was(
+    server: Server, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, expected = tmp_path / "out", texts(manifest)
+    server.behave = in_turn(*[None] * 4, refused(429, "no more today"))
+    flags = ("--shard_rows=2", "--endpoint_requests=1", "--direct_num_workers=1")
+    assert main(job(server, manifest, output, *flags)) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "earmark: the server of listener is busy or down (429: no more today)"
+    before = captions(output)
+    assert before == {id: expected[id] for id in before} and 0 < len(before) < COUNT
+    server.behave, server.asked = well, []
+    assert main(job(server, manifest, output, "--shard_rows=2", "--endpoint_requests=3")) == 0
+    assert captions(output) == expected
+    assert sorted(asked.heard for asked in questions(server)) == sorted(
+        text for id, text in expected.items() if id not in before
+    )
+
+
+def test_a_recording_that_the_server_refuses_is_one_failure(server: Server, manifest: Path, tmp_path: Path) -> None:
+    bad = texts(manifest)["r0002"]
+    server.behave = lambda asked: refused(400, f"cannot hear it, {KEY}") if asked.heard == bad else well(asked)
+    assert main(job(server, manifest, tmp_path / "out")) == 0
+    assert len(annotations(tmp_path / "out")) == COUNT - 1
+    (failure,) = failures(tmp_path / "out")
+    assert (failure["id"], failure["stage"], failure["error"]) == ("r0002", "Annotate", "refused")
+    assert failure["message"] == "the server of listener refuses this (400: cannot hear it, [key])"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (refused(401, "who are you?"), "does not let in who has the key in EARMARK_API_KEY (401: who are you?)"),
+        (Answer(b'{"data": [{"id": "other"}]}'), "the server lists other, and not listener: "),
+        (page(), "is not at a server of models"),
+    ],
+)
+def test_what_the_server_says_at_once_is_said_before_any_work(
+    server: Server, manifest: Path, tmp_path: Path, answer: Answer, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.behave = lambda asked: answer
+    assert main(job(server, manifest, tmp_path / "out")) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"earmark: model {server.chat}") and words in said and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_key_goes_to_the_server_and_nowhere_else(
+    server: Server, manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)  # as --verbose has it
+    output = tmp_path / "out"
+    bad = texts(manifest)["r0002"]
+    server.behave = lambda asked: refused(400, f"not with {KEY}") if asked.heard == bad else well(asked)
+    ended = run_command(*job(server, manifest, output, "--verbose"), timeout_s=300)
+    assert ended.returncode == 0, ended.stderr
+    server.behave = lambda asked: refused(401, f"not with {KEY}") if asked.path != "/models" else well(asked)
+    with pytest.raises(JobError, match=r"\(401: not with \[key\]\)") as raised:
+        main(job(server, manifest, output, "--verbose"))
+    written = b"".join(path.read_bytes() for path in output.rglob("*") if path.is_file())
+    rows = repr([annotations(output), failures(output)])
+    assert "refuses this (400: not with [key])" in rows
+    said = ended.stdout + ended.stderr + caplog.text + "".join(traceback.format_exception(raised.value))
+    assert KEY not in said + rows and KEY.encode() not in written
+    assert {asked.key for asked in server.asked} == {KEY}
+
+
+def test_the_output_knows_the_endpoint_and_not_how_it_was_asked(
+    server: Server, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert main(job(server, manifest, output)) == 0
+    (task,) = json.loads((output / "_earmark" / "job.json").read_text())["tasks"]
+    assert task["model"] == server.chat
+    assert main(job(server, manifest, output, "--endpoint_requests=2", "--endpoint_timeout_s=5")) == 0
+    other = ["--model", server.chat.replace("#listener", "#other")]
+    assert main([*job(server, manifest, output)[:3], *other, "--task=caption"]) == 1
+    assert f"caption.model was '{server.chat}', now '{other[1]}'" in capsys.readouterr().err

@@ -1,0 +1,152 @@
+"""What cannot be asked of a CLAP checkpoint is said before any work."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from model.checkpoint import Checkpoint
+from model.clap import Clap, check_job
+from model.families import family_of
+from model.source import check_options
+from schemas.errors import JobError
+from schemas.job import JobOptions
+from schemas.tasks import Task, new_task
+from tests.support.checkpoints.small_clap import write_clap
+from tests.support.checkpoints.small_qwen2_audio import edit_json
+
+LABELS = ["some music", "no music"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_clap(tmp_path / "clap")
+
+
+def check(folder: Path, **options: Any) -> tuple[Task, ...]:
+    job = JobOptions(**({"device": "cpu"} | options))
+    return check_job(Checkpoint("m", str(folder), ""), job, job.tasks(), here=True)
+
+
+def with_task(found: dict[str, Any]) -> dict[str, Any]:
+    return {"task": ("music",), "new_tasks": (new_task("music", found),)}
+
+
+def test_clap_is_known_by_its_config(folder: Path) -> None:
+    assert family_of(Checkpoint("m", str(folder), "")).about.startswith("CLAP")
+
+
+def test_the_dimensions_of_vectors_are_the_checkpoint_s(folder: Path) -> None:
+    (task,) = check(folder, task=("embed",))
+    assert task.dimensions == 16
+
+
+def test_what_is_shown_for_a_label_is_part_of_what_is_asked(folder: Path) -> None:
+    emotion, vocal_sound = check(folder, task=("emotion", "vocal_sound"))
+    for task in (emotion, vocal_sound):
+        assert (task.base_prompt, task.chat_prompt) == (None, "{question}")
+        assert task.question == "This is a sound of {label}."
+    assert emotion.labels == JobOptions(task=("emotion",)).tasks()[0].labels
+
+
+def test_a_prompt_with_a_place_for_the_label_is_shown(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "earmark"):
+        (task,) = check(folder, **with_task({"prompt": "I hear {label}", "labels": LABELS}))
+        assert task.question == "I hear {label}"
+        assert not caplog.records
+        (task,) = check(folder, **with_task({"prompt": "Is there music?", "labels": LABELS}))
+    assert task.question == "This is a sound of {label}."
+    assert "CLAP is shown 'This is a sound of {label}.' for music, whose prompt has no {label} in it" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"task": ("transcribe", "emotion", "caption")},
+            "model m is CLAP, which chooses among labels .* and makes vectors; for transcribe, caption name",
+        ),
+        ({"task": ("chat",)}, "for chat name another model: --model chat="),
+        ({"task": ("emotion",), "free_labels": True}, "for emotion name another model"),
+        (with_task({"labels": "checkpoint"}), "for music name another model"),
+        (
+            {"task": ("emotion",), "label_map": ("emotion.hap=joy",)},
+            "--label_map=emotion.* CLAP has no labels of its",
+        ),
+        ({"task": ("embed",), "compute_type": "int8"}, "--compute_type=int8 is none that cpu has here"),
+        (
+            with_task({"prompt": "A {label}", "labels": ["x " * 80, "y"]}),
+            "task music: label 'x x .* tokens with what is around it, and m reads at most 64; shorten it",
+        ),
+    ],
+)
+def test_what_clap_has_no_answer_to_is_refused(folder: Path, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(JobError, match=words):
+        check(folder, **options)
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        ("preprocessor_config.json", "neither preprocessor_config.json nor processor_config.json"),
+        ("tokenizer.json", "vocab.json, merges.txt missing in"),
+        ("model.safetensors", r"there are no weights in .*pickles such as pytorch_model.bin are not even fetched"),
+    ],
+)
+def test_a_checkpoint_that_is_not_whole_is_refused(folder: Path, lost: str, words: str) -> None:
+    (folder / lost).unlink()
+    with pytest.raises(JobError, match=f"model m cannot be run: {words}"):
+        check(folder, task=("emotion",))
+
+
+def test_a_pickle_is_not_loaded(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(JobError, match=r"pytorch_model\.bin may hold code and is not loaded; convert it"):
+        check(folder, task=("emotion",))
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "words"),
+    [
+        (
+            "preprocessor_config.json",
+            {"truncation": "fusion"},
+            "truncation 'fusion', but config.json says enable",
+        ),
+        ("preprocessor_config.json", {"feature_size": 80}, "makes 80 mel bands, but config.json has an encoder for 64"),
+        ("preprocessor_config.json", {"padding": "left"}, "padding 'left', none of repeatpad, repeat, pad"),
+        (
+            "preprocessor_config.json",
+            {"feature_extractor_type": "WhisperFeatureExtractor"},
+            "feature_extractor_type 'WhisperFeatureExtractor', not 'ClapFeatureExtractor'",
+        ),
+        ("config.json", {"projection_dim": "many"}, "model m cannot be run: .*projection_dim"),
+        ("config.json", {"text_config.vocab_size": 10}, "its tokenizer has tokens that config.json has no room for"),
+    ],
+)
+def test_files_of_different_checkpoints_are_refused(
+    folder: Path, file: str, changes: dict[str, Any], words: str
+) -> None:
+    edit_json(folder / file, **changes)
+    with pytest.raises(JobError, match=words):
+        check(folder, task=("emotion",))
+
+
+def test_weights_that_are_not_all_there_are_not_made_up(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("audio_projection.linear1.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(
+        JobError, match=r"1 of \d+ tensors are in none of the weight files .*\(audio_projection.linear1.w"
+    ):
+        check(folder, task=("emotion",))
+    with pytest.raises(JobError, match=r"1 tensors are in none of the weight files \(audio_projection.linear1.w"):
+        Clap(str(folder), JobOptions(device="cpu", model_threads=1))
+
+
+@pytest.mark.parametrize("options", [{"beam_size": 5}, {"timestamps": True}])
+def test_options_that_clap_has_no_use_for_are_refused(folder: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(JobError, match="does not work: m"):
+        check_options([Checkpoint("m", str(folder), "")], JobOptions(task=("emotion",), **options))

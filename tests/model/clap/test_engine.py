@@ -1,0 +1,197 @@
+"""CLAP hears what transformers hears of each clip alone, whatever its neighbours, and nothing at random."""
+
+import itertools
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soxr
+import torch
+from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor, pipeline
+
+from model.checkpoint import Checkpoint
+from model.clap import Clap, check_job
+from model.clap_mels import ClapMels
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Answers, AudioFacts, Clip, LabelAnswer, Recording, Segment, VectorAnswer
+from schemas.tasks import Task, new_task
+from tests.support.checkpoints.small_clap import write_clap
+
+FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "wav", -20.0, -3.0, 0.0)
+SECONDS = (3.3, 0.7, 10.0, 1 / SAMPLE_RATE_HZ, 9.99, 0.01, 5.0, 6.0)
+OPTIONS = JobOptions(device="cpu", batch_s=30.0, model_threads=1)
+MUSIC = new_task("music", {"prompt": "Listen: {label}!", "labels": ["some music", "no music"]})
+
+
+@pytest.fixture(scope="module", params=["unfused", "fused"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clap(tmp_path_factory.mktemp(request.param), fusion=request.param == "fused")
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> Clap:
+    return Clap(str(folder), OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def tasks(folder: Path) -> tuple[Task, ...]:
+    job = JobOptions(task=("emotion", "vocal_sound", "music", "embed"), new_tasks=(MUSIC,))
+    return check_job(Checkpoint("m", str(folder), ""), job, job.tasks(), here=True)
+
+
+def clip_of(samples: np.ndarray, *bounds: int) -> Clip:
+    """A clip whose segments end at `bounds`, or that is one segment; nobody speaks in the second half."""
+    cuts = [0, *bounds, len(samples)]
+    segments = tuple(
+        Segment(start, end, max(0, min(end, len(samples) // 2) - start)) for start, end in itertools.pairwise(cuts)
+    )
+    return Clip(Recording("r", "r.wav"), samples, FACTS, segments)
+
+
+def sound(seconds: float, seed: int) -> np.ndarray:
+    """A tone that glides, some noise, and a pause in its middle: no two pieces of it are alike."""
+    random = np.random.default_rng(seed)
+    count = max(1, round(seconds * SAMPLE_RATE_HZ))
+    times = np.arange(count) / SAMPLE_RATE_HZ
+    tone = np.sin(2 * np.pi * (100 + 300 * random.random() + 50 * times) * times)
+    samples = random.uniform(0.05, 0.5) * tone + random.uniform(0.0, 0.1) * random.standard_normal(count)
+    samples[count // 2 : count // 2 + count // 8] = 0
+    return samples.astype(np.float32)
+
+
+class Library:
+    """transformers, one clip of at most 10 s at a time."""
+
+    def __init__(self, folder: Path):
+        self.model = ClapModel.from_pretrained(folder)
+        self.processor = ClapProcessor.from_pretrained(folder)
+        self.classify = pipeline("zero-shot-audio-classification", model=str(folder), device="cpu")
+
+    def vector(self, heard: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            given = self.processor(audio=heard, sampling_rate=48_000, return_tensors="pt")
+            return self.model.get_audio_features(**given).pooler_output[0].numpy()
+
+    def scores(self, heard: np.ndarray, labels: Sequence[str], template: str) -> list[float]:
+        found = self.classify(heard, candidate_labels=list(labels), hypothesis_template=template)
+        by_label = {one["label"]: one["score"] for one in found}
+        return [by_label[label] for label in labels]
+
+
+def at_48_khz(samples: np.ndarray) -> np.ndarray:
+    return np.asarray(soxr.resample(samples, SAMPLE_RATE_HZ, 48_000))
+
+
+def label(answers: Answers | Exception, task: str) -> LabelAnswer:
+    assert isinstance(answers, dict)
+    answer = answers[task]
+    assert isinstance(answer, LabelAnswer)
+    assert answer.score == max(one.score for one in answer.scores)
+    return answer
+
+
+def scores(answers: Answers | Exception, task: str) -> list[float]:
+    return [one.score for one in label(answers, task).scores]
+
+
+def vector(answers: Answers | Exception) -> np.ndarray:
+    assert isinstance(answers, dict)
+    answer = answers["embed"]
+    assert isinstance(answer, VectorAnswer)
+    return np.array(answer.vector)
+
+
+def near(expected: Any) -> Any:
+    return pytest.approx(expected, abs=1e-4)
+
+
+def test_each_clip_is_heard_as_transformers_hears_it_alone(folder: Path, engine: Clap, tasks: tuple[Task, ...]) -> None:
+    library = Library(folder)
+    sounds = [sound(seconds, seed) for seed, seconds in enumerate(SECONDS)]
+    found = engine.annotate([clip_of(samples) for samples in sounds], tasks)
+    vectors = []
+    for samples, answers in zip(sounds, found, strict=True):
+        heard = at_48_khz(samples)
+        vectors.append(library.vector(heard))
+        assert vector(answers) == near(vectors[-1])
+        for task, template in zip(tasks, 2 * ["This is a sound of {}."] + ["Listen: {}!"], strict=False):
+            assert scores(answers, task.name) == near(library.scores(heard, task.labels, template))
+    apart = [np.abs(one - other).max() for index, one in enumerate(vectors) for other in vectors[:index]]
+    assert min(apart) > 0.001  # so that taking one for another would be seen
+    assert len({label(answers, "emotion").label for answers in found}) > 1
+
+
+def test_a_longer_recording_is_heard_whole_in_windows_that_count_by_their_lengths(
+    folder: Path, engine: Clap, tasks: tuple[Task, ...]
+) -> None:
+    library = Library(folder)
+    samples = sound(41.0, 20)
+    cut = round(27.3 * SAMPLE_RATE_HZ)
+    windows = [
+        segment[start : start + 480_000]
+        for segment in (at_48_khz(samples[:cut]), at_48_khz(samples[cut:]))
+        for start in range(0, len(segment), 480_000)
+    ]
+    lengths = [len(window) for window in windows]
+    assert len(windows) == 5
+    short = clip_of(sound(2.0, 21))
+    _, answers, _ = engine.annotate([short, clip_of(samples, cut), short], tasks)
+    expected = np.average([library.vector(window) for window in windows], axis=0, weights=lengths)
+    assert vector(answers) == near(expected)
+    labels = tasks[0].labels
+    expected = [library.scores(window, labels, "This is a sound of {}.") for window in windows]
+    assert scores(answers, "emotion") == near(np.average(expected, axis=0, weights=lengths).tolist())
+    assert sum(scores(answers, "emotion")) == pytest.approx(1)
+
+
+def test_nothing_is_taken_at_random(engine: Clap, tasks: tuple[Task, ...]) -> None:
+    clips = [clip_of(sound(12.0, 30)), clip_of(sound(10.001, 31)), clip_of(sound(1.0, 32))]
+    first, *others = [engine.annotate(clips, tasks) for _ in range(3)]
+    assert all(other == first for other in others)
+    for clip, answers in zip(clips, first, strict=True):
+        (alone,) = engine.annotate([clip], tasks)
+        assert vector(alone) == pytest.approx(vector(answers), abs=1e-5)
+
+
+def test_silence_has_an_answer(engine: Clap, tasks: tuple[Task, ...]) -> None:
+    (answers,) = engine.annotate([clip_of(np.zeros(SAMPLE_RATE_HZ, np.float32))], tasks)
+    assert np.isfinite(vector(answers)).all()
+    assert sum(scores(answers, "vocal_sound")) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("padding", ["repeatpad", "repeat", "pad"])
+@pytest.mark.parametrize("truncation", ["rand_trunc", "fusion"])
+def test_spectrograms_are_those_of_the_extractor(padding: str, truncation: str) -> None:
+    extractor = ClapFeatureExtractor(padding=padding, truncation=truncation, frequency_min=50)
+    mels = ClapMels(extractor, torch.device("cpu"))
+    windows = [at_48_khz(sound(seconds, 40)) for seconds in (10.0, 0.3, 4.1, 0.001, 6.0)]
+    found = mels.spectrograms(mels.stack(windows))
+    for window, spectrogram in zip(windows, found, strict=True):
+        alone = extractor(window, sampling_rate=48_000, return_tensors="pt").input_features[0, 0]
+        assert spectrogram.shape == alone.shape == (1001, 64)
+        assert float((spectrogram - alone).abs().max()) < 1e-4
+
+
+def test_labels_are_read_once_a_task(folder: Path, tasks: tuple[Task, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    get_text_features = ClapModel.get_text_features
+
+    def counted(model: ClapModel, tokens: torch.Tensor, mask: torch.Tensor) -> Any:
+        read.append(len(tokens))
+        return get_text_features(model, tokens, mask)
+
+    monkeypatch.setattr(ClapModel, "get_text_features", counted)
+    engine = Clap(str(folder), OPTIONS)
+    for seed in range(3):
+        engine.annotate([clip_of(sound(1.0, seed)), clip_of(sound(25.0, seed))], tasks)
+    assert read == [len(task.labels) for task in tasks if task.labels]
+
+
+def test_what_is_not_heard_is_said_at_open(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "earmark"):
+        Clap(str(folder), OPTIONS)
+    said = [record.getMessage() for record in caplog.records]
+    assert "CLAP listens at 48000 Hz, earmark's clips have 16000: nothing above 8000 Hz is heard" in said

@@ -1,0 +1,156 @@
+"""Audio classifiers against transformers' own pipeline, which hears one clip at a time."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AudioClassificationPipeline, AutoFeatureExtractor, AutoModelForAudioClassification
+
+from model import encoder_inputs
+from model.audio_classifier import AudioClassifier, check_job, log_mean, log_sum
+from model.checkpoint import Checkpoint
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.records import Clip, LabelAnswer
+from schemas.tasks import Task
+from tests.support.audio.clips import clip_of, make_samples
+from tests.support.checkpoints.qwen2_audio_reference import TASKS
+from tests.support.checkpoints.small_encoders import write_classifier
+
+SUPERB = ["neu", "hap", "ang", "sad"]  # as superb/wav2vec2-base-superb-er has them
+MAP = (("neu", "neutral"), ("hap", "joy"), ("ang", "anger"), ("sad", "sadness"))
+EMOTION = dataclasses.replace(TASKS["emotion"], label_map=MAP)
+OWN = Task("own", "", None, "", "label", labels=tuple(SUPERB), labels_of_model=True)
+AST = "audio-spectrogram-transformer"
+BASE = {"feat_extract_norm": "group", "do_stable_layer_norm": False}
+# How each kind is told from the others: model_type, what its config says, and the sizes of the batches of seven clips.
+KINDS: dict[str, tuple[str, dict[str, Any], list[int]]] = {
+    "wav2vec2": ("wav2vec2", {}, [2, 5]),
+    "wav2vec2 base": ("wav2vec2", {**BASE, "use_weighted_layer_sum": True}, [1, 1, 1, 1, 1, 2]),
+    "hubert": ("hubert", {"use_weighted_layer_sum": True}, [2, 5]),
+    "wavlm": ("wavlm", {}, [2, 5]),
+    "unispeech-sat": ("unispeech-sat", {}, [2, 5]),
+    "data2vec-audio": ("data2vec-audio", {}, [1, 1, 1, 1, 1, 2]),
+    "ast": (AST, {}, [7]),
+    "whisper": ("whisper", {}, [7]),
+    "multi-label": ("wav2vec2", {"problem_type": "multi_label_classification"}, [2, 5]),
+}
+
+
+def open_cpu(folder: Path) -> AudioClassifier:
+    return AudioClassifier(str(folder), JobOptions(device="cpu", model_threads=1))
+
+
+def answers_of(engine: AudioClassifier, clips: list[Clip], task: Task) -> list[LabelAnswer]:
+    found = [answers[task.name] for answers in engine.annotate(clips, [task]) if not isinstance(answers, RowError)]
+    assert len(found) == len(clips)
+    return [one for one in found if isinstance(one, LabelAnswer)]
+
+
+def pipeline_of(folder: Path) -> AudioClassificationPipeline:
+    return AudioClassificationPipeline(
+        model=AutoModelForAudioClassification.from_pretrained(folder).eval(),
+        feature_extractor=AutoFeatureExtractor.from_pretrained(folder),
+        device=torch.device("cpu"),
+        top_k=None,
+    )
+
+
+def scores_of(answer: LabelAnswer) -> dict[str, float]:
+    return {score.label: score.score for score in answer.scores}
+
+
+def alone(pipeline: AudioClassificationPipeline, samples: np.ndarray) -> dict[str, float]:
+    """The pipeline's probability of each of the model's labels."""
+    return {one["label"]: one["score"] for one in pipeline(samples.copy())}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_are_those_of_the_clip_alone(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CPU_BATCH_S", "CPU_WINDOWS_S"):
+        monkeypatch.setattr(encoder_inputs, name, 240.0)  # batches as on a GPU
+    monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)
+    model_type, config, sizes = KINDS[kind]
+    folder = write_classifier(tmp_path, SUPERB, model_type, **config)
+    check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), [EMOTION], here=True)
+    engine, pipeline = open_cpu(folder), pipeline_of(folder)
+    seconds = (2.0, 1.93, 0.5, 1.9, 2.0, 0.47, 1.871)
+    clips = [clip_of(make_samples(length, seed), str(seed)) for seed, length in enumerate(seconds)]
+    assert sorted(len(batch) for batch in engine.plan([len(clip.samples) for clip in clips])) == sizes
+    for clip, found in zip(clips, answers_of(engine, clips, EMOTION), strict=True):
+        probabilities = {dict(MAP)[label]: score for label, score in alone(pipeline, clip.samples).items()}
+        total = sum(probabilities.values())
+        assert scores_of(found) == pytest.approx(
+            {label: probabilities.get(label, 0.0) / total for label in EMOTION.labels}, abs=1e-4
+        )
+        assert found.label == max(probabilities, key=probabilities.__getitem__)
+        assert found.avg_logprob == pytest.approx(math.log(probabilities[found.label]), abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_classifier(tmp_path_factory.mktemp("classifier"), SUPERB)
+
+
+def test_labels_that_stand_for_one_add_up_and_those_for_none_are_left_out(folder: Path) -> None:
+    task = Task(
+        "good", "", None, "", "label", labels=("Good ", "ANG", "bored"), label_map=(("neu", "good"), ("HAP", "Good "))
+    )
+    clip = clip_of(make_samples(1.0, 1))
+    probabilities = alone(pipeline_of(folder), clip.samples)
+    (found,) = answers_of(open_cpu(folder), [clip], task)
+    good, anger = probabilities["neu"] + probabilities["hap"], probabilities["ang"]
+    rest = good + anger
+    assert scores_of(found) == pytest.approx({"Good ": good / rest, "ANG": anger / rest, "bored": 0.0}, abs=1e-4)
+    assert found.avg_logprob == pytest.approx(math.log(max(good, anger)), abs=1e-4)
+
+
+def test_several_tasks_are_answered_from_one_pass(folder: Path) -> None:
+    clip, engine = clip_of(make_samples(1.0, 1)), open_cpu(folder)
+    (answers,) = engine.annotate([clip], [EMOTION, OWN])
+    assert answers == {"emotion": answers_of(engine, [clip], EMOTION)[0], "own": answers_of(engine, [clip], OWN)[0]}
+    assert scores_of(answers["own"]) == pytest.approx(alone(pipeline_of(folder), clip.samples), abs=1e-4)  # type: ignore[index, arg-type]
+
+
+def test_segments_count_by_their_speech(folder: Path) -> None:
+    samples = make_samples(3.0, 5)
+    engine, pipeline = open_cpu(folder), pipeline_of(folder)
+    parts = [alone(pipeline, samples[16_000 * n : 16_000 * (n + 1)]) for n in range(3)]
+    (spoken,) = answers_of(engine, [clip_of(samples, speech=[True, False, True])], OWN)
+    assert scores_of(spoken) == pytest.approx(
+        {label: (parts[0][label] + parts[2][label]) / 2 for label in SUPERB}, abs=1e-4
+    )
+    (silent,) = answers_of(engine, [clip_of(samples, speech=[False, False, False])], OWN)
+    assert scores_of(silent) == pytest.approx(
+        {label: sum(part[label] for part in parts) / 3 for label in SUPERB}, abs=1e-4
+    )
+
+
+def test_an_encoder_that_hears_ten_seconds_hears_a_longer_segment_in_several_windows(tmp_path: Path) -> None:
+    folder = write_classifier(tmp_path, SUPERB, AST)
+    engine, pipeline, samples = open_cpu(folder), pipeline_of(folder), make_samples(21.0, 2)
+    short = clip_of(samples[:163_840])
+    long, whole = answers_of(engine, [clip_of(samples), short], OWN)
+    thirds = [alone(pipeline, part) for part in np.array_split(samples, 3)]
+    assert scores_of(long) == pytest.approx(
+        {label: sum(part[label] for part in thirds) / 3 for label in SUPERB}, abs=1e-4
+    )
+    assert scores_of(whole) == pytest.approx(alone(pipeline, short.samples), abs=1e-4)
+
+
+@pytest.mark.parametrize("model_type", ["wav2vec2", AST, "whisper"])
+def test_clips_of_a_few_samples_are_answered(model_type: str, tmp_path: Path) -> None:
+    engine = open_cpu(write_classifier(tmp_path, SUPERB, model_type))
+    clips = [clip_of(make_samples(1.0, 2)[:samples]) for samples in (1, 2, 399, 400, 401, 559, 560)]
+    assert all(found.label in SUPERB for found in answers_of(engine, clips, OWN))
+
+
+def test_probabilities_too_small_for_a_float_still_have_logarithms() -> None:
+    assert log_sum(np.array([-2000.0, -2000.0])) == pytest.approx(-2000 + math.log(2))
+    assert log_sum(np.array([-0.1, -0.1])) == 0.0  # sigmoids may add up to more than 1
+    assert log_sum(np.array([])) == -math.inf
+    assert log_mean(np.log([[0.2, 0.8], [0.4, 0.6]])) == pytest.approx(np.log([0.3, 0.7]))

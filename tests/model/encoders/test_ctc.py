@@ -1,0 +1,230 @@
+"""CTC models against transformers' own pipeline, which hears one clip at a time."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoFeatureExtractor,
+    AutomaticSpeechRecognitionPipeline,
+    AutoModelForCTC,
+    AutoTokenizer,
+    Wav2Vec2ForCTC,
+    Wav2Vec2Processor,
+)
+
+from model import encoder_inputs
+from model.checkpoint import Checkpoint
+from model.ctc import Ctc, check_job
+from model.ctc_text import choose_language
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from tests.support.audio.clips import clip_of, clips_of, make_samples
+from tests.support.checkpoints.qwen2_audio_reference import TASKS
+from tests.support.checkpoints.small_encoders import write_ctc, write_mms
+
+TRANSCRIBE = [TASKS["transcribe"]]
+SECONDS = (2.0, 1.93, 0.5, 1.9, 2.0, 0.47, 1.871)
+# How each kind is told from the others: model_type, what its config says, and whether its batches are padded.
+KINDS: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "wav2vec2": ("wav2vec2", {}, True),
+    "wav2vec2 base": ("wav2vec2", {"feat_extract_norm": "group", "do_stable_layer_norm": False}, False),
+    "wav2vec2 with an adapter": ("wav2vec2", {"add_adapter": True, "num_adapter_layers": 1}, False),
+    "hubert": ("hubert", {}, True),
+    "hubert with batch norm": ("hubert", {"conv_pos_batch_norm": True}, False),
+    "wavlm": ("wavlm", {}, True),
+    "unispeech": ("unispeech", {}, True),
+    "unispeech-sat": ("unispeech-sat", {}, True),
+    "data2vec-audio": ("data2vec-audio", {}, False),
+    "sew": ("sew", {}, False),
+    "sew-d": ("sew-d", {}, False),
+    "wav2vec2-conformer": ("wav2vec2-conformer", {}, False),
+    "wav2vec2-bert": ("wav2vec2-bert", {}, True),
+}
+
+
+def open_cpu(folder: Path, **options: Any) -> Ctc:
+    return Ctc(str(folder), JobOptions(device="cpu", model_threads=1, **options))
+
+
+def transcripts(engine: Ctc, clips: list[Clip]) -> list[Transcript]:
+    found = [
+        answers["transcribe"] for answers in engine.annotate(clips, TRANSCRIBE) if not isinstance(answers, RowError)
+    ]
+    assert len(found) == len(clips)
+    return [one for one in found if isinstance(one, Transcript)]
+
+
+def pipeline_of(folder: Path) -> AutomaticSpeechRecognitionPipeline:
+    return AutomaticSpeechRecognitionPipeline(
+        AutoModelForCTC.from_pretrained(folder).eval(),
+        feature_extractor=AutoFeatureExtractor.from_pretrained(folder),
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+        device=torch.device("cpu"),
+    )
+
+
+def make_clips() -> list[Clip]:
+    return clips_of(SECONDS)
+
+
+UNMASKING = ("wav2vec2", "wav2vec2 base", "wavlm")  # of these, some checkpoints' feature extractors make no masks
+
+
+@pytest.mark.parametrize(("kind", "masks"), [*((kind, True) for kind in KINDS), *((kind, False) for kind in UNMASKING)])
+def test_text_and_times_are_those_of_the_clip_alone(
+    kind: str, masks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)  # batches as on a GPU
+    model_type, config, padded = KINDS[kind]
+    folder = write_ctc(tmp_path, model_type, masks=masks, **config)
+    check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), TRANSCRIBE, here=True)
+    engine, alone, clips = open_cpu(folder, timestamps=True), pipeline_of(folder), make_clips()
+    sizes = sorted(
+        len(batch) for batch in engine._inputs.plan([len(clip.samples) for clip in clips], JobOptions(device="cpu"))
+    )
+    assert sizes == ([2, 5] if padded else [1, 1, 1, 1, 1, 2])
+    for clip, found in zip(clips, transcripts(engine, clips), strict=True):
+        expected = alone(clip.samples.copy(), return_timestamps="char")
+        assert found.text == expected["text"] != ""
+        doubled = 2 if "add_adapter" in config else 1  # the pipeline forgets that an adapter halves the frames
+        length_s = len(clip.samples) / SAMPLE_RATE_HZ
+        times = [[min(second * doubled, length_s) for second in one["timestamp"]] for one in expected["chunks"]]
+        assert [one.text for one in found.segments] == [one["text"] for one in expected["chunks"]]
+        assert [[one.start_s, one.end_s] for one in found.segments] == times
+        assert found.avg_logprob == pytest.approx(transcripts(engine, [clip])[0].avg_logprob, abs=1e-5)
+
+
+def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)
+    folder = write_ctc(tmp_path, "parakeet_ctc")
+    check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), TRANSCRIBE, here=True)
+    network, extract = AutoModelForCTC.from_pretrained(folder).eval(), AutoFeatureExtractor.from_pretrained(folder)
+    tokenizer, clips = AutoTokenizer.from_pretrained(folder), make_clips()
+    for clip, found in zip(clips, transcripts(open_cpu(folder, timestamps=True), clips), strict=True):
+        tokens = network.generate(**extract(clip.samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt"))
+        assert found.text == tokenizer.decode(tokens[0]).strip() != ""
+        assert "".join(one.text for one in found.segments).strip() == found.text
+        assert found.segments[-1].end_s <= len(clip.samples) / SAMPLE_RATE_HZ
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ctc(tmp_path_factory.mktemp("ctc"))
+
+
+def test_the_log_probability_is_the_mean_of_the_characters_each_the_mean_of_its_frames(folder: Path) -> None:
+    (clip, *_), network = make_clips(), AutoModelForCTC.from_pretrained(folder).eval()
+    features = AutoFeatureExtractor.from_pretrained(folder)(clip.samples, sampling_rate=16_000, return_tensors="pt")
+    with torch.no_grad():
+        best = network(**features).logits[0].log_softmax(-1).max(-1)
+    (found,) = transcripts(open_cpu(folder, timestamps=True), [clip])
+    means = []
+    for one in found.segments:
+        frames = slice(round(one.start_s * 50), round(one.end_s * 50))
+        means.append(best.values[frames].mean().item())
+        assert one.avg_logprob == pytest.approx(means[-1], abs=1e-4)
+    assert found.avg_logprob == pytest.approx(np.mean(means), abs=1e-4)
+    (whole,) = transcripts(open_cpu(folder), [clip])
+    (segment,) = whole.segments
+    assert (segment.text, segment.avg_logprob) == (found.text, pytest.approx(np.mean(means), abs=1e-4))
+    assert (segment.start_s, segment.end_s) == (0.0, 2.0)
+
+
+def test_segments_of_a_recording_are_joined_and_timed_in_its_file(folder: Path) -> None:
+    samples = make_samples(4.0, 3)
+    clip = clip_of(samples, speech=[True, False, True, True], offset_s=10.0)
+    (found,) = transcripts(open_cpu(folder, timestamps=True), [clip])
+    parts = transcripts(
+        open_cpu(folder, timestamps=True), [clip_of(samples[16_000 * n : 16_000 * (n + 1)]) for n in (0, 2, 3)]
+    )
+    assert found.text == " ".join(part.text for part in parts)
+    shifted = [
+        dataclasses.replace(one, start_s=one.start_s + start_s, end_s=one.end_s + start_s)
+        for start_s, part in zip((10.0, 12.0, 13.0), parts, strict=True)
+        for one in part.segments
+    ]
+    assert [(one.text, pytest.approx(one.start_s), pytest.approx(one.end_s)) for one in shifted] == [
+        (one.text, one.start_s, one.end_s) for one in found.segments
+    ]
+
+
+@pytest.mark.parametrize(("row", "job", "expected"), [(None, "", None), ("de-AT", "en", "de"), (None, "eng", "en")])
+def test_the_language_is_what_row_or_job_say(folder: Path, row: str | None, job: str, expected: str | None) -> None:
+    clip = clip_of(make_samples(1.0, 2), language=row)  # type: ignore[arg-type]
+    (found,) = transcripts(open_cpu(folder, language=job), [clip])
+    assert found.language == expected
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert", "parakeet_ctc"])
+def test_clips_shorter_than_a_frame_are_heard_with_silence_behind(kind: str, tmp_path: Path) -> None:
+    clips = [clip_of(make_samples(1.0, 2)[:samples]) for samples in (1, 2, 319, 399, 400, 401, 560, 719, 720)]
+    for found in transcripts(open_cpu(write_ctc(tmp_path, kind), timestamps=True), clips):
+        assert all(0 <= one.start_s <= one.end_s for one in found.segments)
+
+
+def test_nothing_is_heard_where_nobody_speaks(folder: Path) -> None:
+    (found,) = transcripts(open_cpu(folder), [clip_of(make_samples(1.0, 2), speech=[False])])
+    assert found == Transcript("", None, None, (), ("no_speech",))
+
+
+ADAPTERS = {
+    "eng": "ABCDEFGH",
+    "fra": "abcdefghéàç",
+    "uzb__script_latin": "klmnopq",
+    "uzb__script_cyrillic": "клмн",
+    "cmn": "一二三四",
+}
+
+
+@pytest.fixture(scope="module")
+def mms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_mms(tmp_path_factory.mktemp("mms"), **ADAPTERS)
+
+
+def test_rows_of_several_languages_are_each_read_with_their_own_adapter(mms: Path) -> None:
+    wanted = {"en-US": "eng", "fr": "fra", "uzb-script_cyrillic": "uzb-script_cyrillic", "zh_CN": "cmn"}
+    named = list(wanted) * 2
+    clips = [clip_of(make_samples(1.0 + seed / 50, seed), language=name) for seed, name in enumerate(named)]
+    engine = open_cpu(mms)
+    found, again = transcripts(engine, clips), transcripts(engine, clips[::-1])[::-1]
+    assert found == again
+    for clip, name, answer in zip(clips, named, found, strict=True):
+        processor = Wav2Vec2Processor.from_pretrained(mms, target_lang=wanted[name])
+        network = Wav2Vec2ForCTC.from_pretrained(mms, target_lang=wanted[name], ignore_mismatched_sizes=True).eval()
+        with torch.no_grad():
+            logits = network(**processor(clip.samples, sampling_rate=16_000, return_tensors="pt")).logits
+        assert answer.text == processor.batch_decode(logits.argmax(-1))[0] != ""
+    assert [answer.language for answer in found[:4]] == ["en", "fr", "uz", "zh"]
+
+
+def test_a_row_of_a_language_without_an_adapter_fails_alone(mms: Path) -> None:
+    clips = [clip_of(make_samples(1.0, 1), language=name) for name in ("en", "klingon", "uz")] + [
+        clip_of(make_samples(1.0, 1))
+    ]
+    good, unknown, unclear, untold = open_cpu(mms).annotate(clips, TRANSCRIBE)
+    assert not isinstance(good, RowError)
+    for failure, words in [
+        (unknown, "no language 'klingon'; it has adapters for cmn, eng, fra"),
+        (unclear, "'uz' may be uzb-script_cyrillic, uzb-script_latin for the model; name one"),
+        (untold, "the model has to be told the language, one of cmn, eng"),
+    ]:
+        assert isinstance(failure, RowError) and failure.error == "language" and words in failure.message
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [("en", "eng"), ("ENG", "eng"), ("sw", "swh"), ("swa", "swh"), ("az", "azj-script_latin"), ("no", "nob")],
+)
+def test_a_language_is_found_by_its_two_or_three_letters(wanted: str, expected: str) -> None:
+    assert choose_language(wanted, ["azj-script_latin", "eng", "nob", "swh"]) == expected
+
+
+def test_a_checkpoint_of_one_language_needs_not_be_told() -> None:
+    assert choose_language("", ["tur"]) == choose_language("tr", ["tur"]) == "tur"
+    with pytest.raises(RowError, match="no language 'en'"):
+        choose_language("en", ["tur"])

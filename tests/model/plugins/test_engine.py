@@ -1,0 +1,294 @@
+"""Engines of other packages: the example, installed and used as a user does, and packages that get it wrong."""
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from model.checkpoint import find_checkpoint
+from model.own_engine import OwnEngine, find_own_engine
+from model.run_own_engine import CheckedEngine
+from model.source import check_options, check_source, find_source, open_source
+from schemas.errors import JobError, MachineError, RowError
+from schemas.job import JobOptions
+from schemas.records import (
+    SAMPLE_RATE_HZ,
+    Answers,
+    AudioFacts,
+    Clip,
+    LabelAnswer,
+    Recording,
+    TextAnswer,
+    Transcript,
+    VectorAnswer,
+)
+from schemas.tasks import Task, new_task
+from tests.support.jobs import EXAMPLES, annotations, command_line, failures, write_manifest, write_tone
+
+OWN = EXAMPLES / "own-engine"
+CAPTION, EMBED = (JobOptions(task=(name,)).tasks()[0] for name in ("caption", "embed"))
+NOISE = new_task("noise", {"prompt": "Is there noise?", "labels": ["yes", "no"]})
+FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
+CLIPS = [Clip(Recording(id=name, uri=name), np.ones(SAMPLE_RATE_HZ, np.float32), FACTS) for name in "ab"]
+GOOD = """
+    class Engine:
+        def __init__(self, argument, options):
+            self.argument = argument
+        def annotate(self, clips, tasks):
+            return []
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Puts a package on the path that brings the engine `mine`: what an installer leaves behind, without one."""
+
+    def put(source: str, package: str = "theirs", version: str = "1.0", target: str = "Engine") -> str:
+        folder = tmp_path / f"{package}-{version}"
+        about = folder / f"{package}-{version}.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        (about / "entry_points.txt").write_text(f"[earmark.engines]\nmine = {package}_module:{target}\n")
+        (folder / f"{package}_module.py").write_text(textwrap.dedent(source))
+        monkeypatch.delitem(sys.modules, f"{package}_module", raising=False)
+        monkeypatch.syspath_prepend(folder)
+        return str(folder)
+
+    return put
+
+
+def check(name: str, *tasks: Task, here: bool = True) -> tuple[Task, ...]:
+    return check_source(find_source(name), JobOptions(), tasks or (CAPTION,), here)
+
+
+def test_the_example_labels_a_corpus(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    shutil.copytree(OWN, tmp_path / "own-engine")
+    options = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", installed)
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, tmp_path / "own-engine"], check=True)
+    rows = [
+        {"id": name, "audio_filepath": str(write_tone(tmp_path / f"{name}.wav", amplitude=amplitude))}
+        for name, amplitude in (("loud", 0.5), ("quiet", 0.005), ("silent", 0.0))
+    ]
+    manifest = write_manifest(tmp_path / "m.jsonl", rows)
+    arguments = ("annotate", manifest, tmp_path / "out", "--model", "loudness:-20", "--config", OWN / "job.yaml")
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    run = subprocess.run(command_line(*arguments), capture_output=True, text=True, timeout=600, env=environment)
+    assert run.returncode == 0, run.stderr
+    for row in annotations(tmp_path / "out"):
+        samples = soundfile.read(tmp_path / f"{row['id']}.wav")[0]
+        assert row["level"]["text"] == f"{10 * np.log10(np.mean(samples**2)):.1f} dBFS"
+        assert (row["level"]["prompt"], row["side"]["label"]) == ("How loud is it?", row["id"])
+    assert [row["id"] for row in annotations(tmp_path / "out")] == ["loud", "quiet"]
+    assert [(row["id"], row["error"]) for row in failures(tmp_path / "out")] == [("silent", "silent")]
+    known = (tmp_path / "out" / "_earmark" / "job.json").read_text()
+    assert "entry point loudness of earmark-loudness 0.1.0 with '-20'" in known
+
+
+def test_a_name_that_nobody_brings_is_refused_with_what_is_installed(install: Any) -> None:
+    with pytest.raises(JobError, match=r"no package on .* brings an engine called salmonn .*; installed: none\)"):
+        find_source("salmonn:/weights")
+    install(GOOD)
+    with pytest.raises(JobError, match=r"--model=salmonn:/weights: .*installed: mine\); install the package that does"):
+        find_source("salmonn:/weights")
+
+
+def test_a_name_that_two_packages_bring_is_refused(install: Any) -> None:
+    install(GOOD, package="theirs")
+    install(GOOD, package="others")
+    with pytest.raises(JobError, match="others and theirs both bring an engine called mine; uninstall one"):
+        find_source("mine:")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        ("import no_such_module", "Engine", "being imported, raised ModuleNotFoundError: No module named 'no_such_mod"),
+        ("raise SystemExit('usage: me')", "Engine", "being imported, raised SystemExit: usage: me; repair or reinst"),
+        ("x = 1", "Engine", "being imported, raised AttributeError: .*'Engine'; repair or reinstall theirs"),
+        ("Engine = 3", "Engine", "entry point mine of theirs 1.0 is 3; let it name a class or a function"),
+        ("def Engine(argument, options): raise ValueError('bad\\nweights')", "Engine", "ValueError: bad weights; give"),
+        ("def Engine(argument): pass", "Engine", "TypeError: .*; give it another argument than 'x', or repair the pac"),
+        (
+            "def Engine(argument, options): return object()",
+            "Engine",
+            "of type object, which has no annotate.*; let it",
+        ),
+        (GOOD + "        check = lambda *_: 1 / 0", "Engine", "check of entry .* ZeroDivisionError.*; let it raise a"),
+        (GOOD + "        check = lambda *_: ()", "Engine", "its check returned other tasks than it was given"),
+    ],
+)
+def test_a_package_that_gets_it_wrong_is_named_before_the_run(
+    install: Any, source: str, target: str, words: str
+) -> None:
+    install(source, target=target)
+    with pytest.raises(JobError, match=words) as refused:
+        check("mine:x")
+    assert str(refused.value).startswith("model mine:x: ") and "\n" not in str(refused.value)
+
+
+def test_what_an_engine_itself_refuses_is_said_in_its_words(install: Any) -> None:
+    install(
+        """
+        from schemas.errors import JobError
+        def Engine(argument, options):
+            raise JobError("use --device=cuda")
+        """
+    )
+    with pytest.raises(JobError, match=r"^use --device=cuda$"):
+        check("mine:")
+
+
+def test_its_check_puts_in_what_only_it_knows(install: Any) -> None:
+    classifier = new_task("sound", {"labels": "checkpoint"})
+    install(GOOD)
+    with pytest.raises(JobError, match=r"mine: does not say how long its vectors are; let its check set embed\.dim"):
+        check("mine:", EMBED)
+    with pytest.raises(JobError, match=r"mine: does not say what its labels are; let its check set sound\.labels"):
+        check("mine:", classifier)
+    install(
+        GOOD
+        + """
+        @staticmethod
+        def check(argument, options, tasks):
+            import dataclasses
+            return [dataclasses.replace(task, dimensions=4, labels=("dog", argument)) for task in tasks]
+        """,
+        version="2.0",
+    )
+    filled = check("mine:cat", EMBED, classifier)
+    assert [(task.dimensions, task.labels) for task in filled] == [(4, ("dog", "cat"))] * 2
+
+
+def test_where_it_runs_here_it_is_opened_once_and_before_the_run(install: Any) -> None:
+    install(
+        """
+        opened = []
+        class Engine:
+            annotate = None.__eq__
+            def __init__(self, argument, options):
+                opened.append(argument)
+        """
+    )
+    source, options = find_source("mine:x"), JobOptions()
+    check_source(source, options, (CAPTION,), here=False)
+    module = sys.modules["theirs_module"]
+    assert module.opened == []
+    check_source(source, options, (CAPTION,), here=True)
+    open_source(source, options)
+    assert module.opened == ["x"]
+
+
+def test_it_is_given_every_option(install: Any) -> None:
+    install(GOOD)
+    check_options([find_source("mine:")], JobOptions(timestamps=True, beam_size=5))
+
+
+class Returning:
+    """An engine that returns the same, whatever it is asked."""
+
+    def __init__(self, found: Any):
+        self._found = found
+
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+        if isinstance(self._found, Exception):
+            raise self._found
+        return [self._found for _ in clips] if not isinstance(self._found, list) else self._found
+
+
+SAID = TextAnswer("a dog", "What is it?", None)
+
+
+@pytest.mark.parametrize(
+    ("task", "found", "words"),
+    [
+        (CAPTION, [{"caption": SAID}], "model mine: answered 1 of 2 clips; return one for each"),
+        (CAPTION, {}, "answered recording a with 'answers to nothing'; return a RowError or answers to caption"),
+        (CAPTION, {"captions": SAID}, "'answers to captions'; return a RowError or answers to caption"),
+        (CAPTION, "a dog", "with 'a dog'; return a RowError or answers to caption"),
+        (CAPTION, {"caption": "a dog"}, "with 'a dog' to caption; return a schemas.records.TextAnswer"),
+        (CAPTION, {"caption": Transcript("a dog", "en", None)}, "to caption; return a schemas.records.TextAnswer"),
+        (CAPTION, {"caption": dataclasses.replace(SAID, text=7)}, "with what cannot be written: .*int"),
+        (CAPTION, {"caption": dataclasses.replace(SAID, segments=("dog",))}, "with what cannot be written"),
+        (NOISE, {"noise": LabelAnswer("maybe", 1.0, (), None)}, "with 'maybe' to noise; choose from yes, no"),
+        (dataclasses.replace(EMBED, dimensions=3), {"embed": VectorAnswer((1.0, 2.0))}, "cannot be written: .*3"),
+        (CAPTION, ValueError("no CUDA"), "annotate raised ValueError: no CUDA; return a RowError for .*, and raise a"),
+        (CAPTION, RowError("bad", "bad one"), "annotate raised RowError: .*; return a RowError for a recording"),
+    ],
+)
+def test_what_is_no_answer_stops_the_job_and_names_the_engine(task: Task, found: Any, words: str) -> None:
+    with pytest.raises(JobError, match=words) as refused:
+        CheckedEngine("mine:", Returning(found)).annotate(CLIPS, (task,))
+    assert str(refused.value).startswith("model mine:")
+
+
+def test_answers_and_failures_are_passed_on() -> None:
+    found = [{"caption": SAID}, RowError("silent", "there is no sound")]
+    assert CheckedEngine("mine:", Returning(found)).annotate(CLIPS, (CAPTION,)) == found
+    with pytest.raises(MachineError, match="device lost"):
+        CheckedEngine("mine:", Returning(MachineError("device lost"))).annotate(CLIPS, (CAPTION,))
+
+
+def test_it_is_known_by_package_version_argument_and_all_that_is_in_its_folder(install: Any, tmp_path: Path) -> None:
+    install(GOOD)
+    weights = tmp_path / "weights"
+    (weights / "deep").mkdir(parents=True)
+    (weights / "deep" / "w.pth").write_bytes(b"1")
+    first = find_own_engine(f"mine:{weights}").identity
+    shutil.copytree(weights, tmp_path / "elsewhere")
+    (weights / "__pycache__").mkdir()
+    (weights / "__pycache__" / "x.pyc").write_bytes(b"compiled")
+    (weights / ".git").mkdir()
+    (weights / ".git" / "HEAD").write_text("ref")
+    same = [find_own_engine(f"mine:{folder}").identity for folder in (weights, tmp_path / "elsewhere")]
+    assert same == [first, first] and str(tmp_path) not in first
+    (weights / "deep" / "w.pth").write_bytes(b"2")
+    others = [find_own_engine(name).identity for name in (f"mine:{weights}", "mine:", "mine:big", "mine:bigger")]
+    install(GOOD, version="1.1")
+    others.append(find_own_engine("mine:").identity)
+    assert len({first, *others}) == 6
+    assert find_own_engine(f"mine:{weights / 'deep' / 'w.pth'}").content != ""
+
+
+def test_a_worker_must_have_the_same(install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = install(GOOD)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "w.bin").write_bytes(b"1")
+    sources = [find_source(name) for name in ("mine:x", f"mine:{tmp_path / 'weights'}")]
+    there, with_folder = (dataclasses.replace(source, machine="launcher") for source in sources)
+    assert isinstance(there, OwnEngine)
+    assert isinstance(open_source(there, JobOptions()), CheckedEngine)
+    (tmp_path / "weights" / "w.bin").write_bytes(b"2")
+    with pytest.raises(JobError, match=r"with sha256:.* on .*, but was .* on launcher .*; install the same there"):
+        open_source(with_folder, JobOptions())
+    shutil.rmtree(tmp_path / "weights")
+    with pytest.raises(MachineError, match=r"there is no .*weights on .*; put it on every machine"):
+        open_source(with_folder, JobOptions())
+    with pytest.raises(JobError, match=r"is entry point mine of theirs 1\.0 .*, but was .* theirs 0\.9"):
+        open_source(dataclasses.replace(there, version="0.9"), JobOptions())
+    sys.path.remove(folder)
+    with pytest.raises(MachineError, match=r"no package on .* called mine .*; the job was started on launcher"):
+        open_source(there, JobOptions())
+
+
+@pytest.mark.parametrize("name", ["gs://bucket/model", "file:///model", "simplecache::s3://bucket/model"])
+def test_urls_stay_urls(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("model.source.find_checkpoint", asked.append)
+    find_source(name)
+    assert asked == [name]
+
+
+def test_a_folder_whose_name_has_a_colon_stays_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine:1").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_source("mine:1").identity == find_checkpoint(str(tmp_path / "mine:1")).identity

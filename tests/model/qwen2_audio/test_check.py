@@ -1,0 +1,118 @@
+"""What cannot be asked of a Qwen2-Audio checkpoint is said before any work."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.check_qwen2_audio import check_qwen2_audio_job
+from model.checkpoint import Checkpoint, find_checkpoint
+from pipeline.annotate import assign
+from schemas.errors import JobError
+from schemas.job import JobOptions
+from schemas.tasks import new_task
+from tests.support.checkpoints.small_qwen2_audio import CHAT_TEMPLATE, edit_json, write_checkpoint
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("base"), chat=False)
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Path:
+    return write_checkpoint(tmp_path / "chat")
+
+
+def check(folder: Path, **options: Any) -> None:
+    job = JobOptions(**options)
+    check_qwen2_audio_job(Checkpoint("m", str(folder), ""), job, job.tasks(), here=True)
+
+
+def test_what_can_be_asked_passes(base: Path, chat: Path) -> None:
+    check(base, task=("transcribe", "emotion", "analyze"), language="de-DE", compute_type="bfloat16")
+    check(chat, task=("translate", "chat", "analyze"), prompt="Why?", language="cy")
+    check(base, task=("caption",), language="cy")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"task": ("caption", "chat")}, "base checkpoint, which does not take turns; for chat name an Instruct one"),
+        ({"language": "klingon"}, "task transcribe cannot be asked of m: 'klingon' is no code of a language"),
+        ({"language": "cy"}, "no tag for the language 'cy'"),
+        ({"compute_type": "int8"}, r"--compute_type=int8 is none that cpu has here: bfloat16, float16, float32, def"),
+        (
+            {"task": ("long",), "new_tasks": (new_task("long", {"prompt": "Why?", "max_new_tokens": 100_000}),)},
+            "an answer of up to 100000 do not fit into the .* tokens",
+        ),
+        ({"task": ("analyze",), "prompt": "why " * 5000}, "task analyze .* do not fit"),
+    ],
+)
+def test_what_a_checkpoint_cannot_be_asked_is_refused(base: Path, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(JobError, match=words):
+        check(base, **({"device": "cpu"} | options))
+
+
+def test_a_template_that_asks_before_the_audio_is_refused(chat: Path) -> None:
+    turned = CHAT_TEMPLATE.replace(
+        "{% for content in message['content'] %}", "{% for content in message['content'][::-1] %}"
+    )
+    (chat / "chat_template.jinja").write_text(turned)
+    with pytest.raises(JobError, match="does not put one audio before the question"):
+        check(chat)
+
+
+@pytest.mark.parametrize("key", ["use_sliding_window", "layer_types"])
+def test_a_model_that_sees_a_window_only_is_refused(chat: Path, key: str) -> None:
+    config = json.loads((chat / "config.json").read_text())
+    value = True if key == "use_sliding_window" else ["sliding_attention", "full_attention"]
+    edit_json(chat / "config.json", text_config=config["text_config"] | {key: value})
+    with pytest.raises(JobError, match="a window of its past only"):
+        check(chat)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"beam_size": 5}, "--beam_size=5 does not work: .*chat answers greedily; leave it out"),
+        ({"timestamps": True}, "--timestamps does not work"),
+        (
+            {"task": ("transcribe", "caption"), "model": ("transcribe=whisper-tiny.en",)},
+            "no model is named for caption",
+        ),
+    ],
+)
+def test_a_job_that_no_model_can_do_is_refused(chat: Path, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(JobError, match=words):
+        assign(JobOptions(**({"model": (str(chat),)} | options)), here=True)
+
+
+def test_an_option_that_one_of_several_models_has_a_use_for_is_taken(chat: Path) -> None:
+    models = (str(chat), "transcribe=whisper-tiny.en")
+    job = JobOptions(task=("transcribe", "caption"), model=models, timestamps=True, beam_size=2)
+    assignments, identities = assign(job, here=True)
+    assert [[task.name for task in assignment.tasks] for assignment in assignments] == [["transcribe"], ["caption"]]
+    assert {task.name: identity for task, identity in identities.items()} == {
+        "transcribe": find_checkpoint("whisper-tiny.en").identity,
+        "caption": find_checkpoint(str(chat)).identity,
+    }
+
+
+@pytest.mark.parametrize("url", ["s3://KEY:SECRET@bucket/model", "https://host/model?token=SECRET"])
+def test_a_url_with_a_secret_is_refused_without_telling_it(url: str) -> None:
+    with pytest.raises(JobError, match="leave user, key and query out of the URL") as refused:
+        find_checkpoint(url)
+    assert "SECRET" not in str(refused.value)
+
+
+def test_a_model_that_nothing_is_asked_of_is_refused() -> None:
+    with pytest.raises(JobError, match="every task has a model of its own"):
+        JobOptions(task=("caption",), model=("a", "caption=b")).check()
+
+
+def test_a_folder_named_like_a_task_is_a_model() -> None:
+    job = JobOptions(task=("caption",), model=("caption",))
+    job.check()
+    assert list(job.models()) == ["caption"]

@@ -1,0 +1,88 @@
+"""What is wrong with a Whisper checkpoint of transformers is said before any work."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.errors import JobError
+from tests.support.checkpoints.checked_models import check_model
+from tests.support.checkpoints.small_qwen2_audio import edit_json
+from tests.support.checkpoints.small_whisper import write_small_whisper
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_whisper(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"task": ("translate",), "translate_to": "zh"}, "--translate_to=zh does not work: .* into English only"),
+        ({"task": ("caption",)}, "is Whisper, which transcribes, and translates into English; for caption name"),
+        ({"language": "fr"}, "--language=fr does not work: the model knows no language 'fr'"),
+        ({"compute_type": "int8"}, "--compute_type=int8 is none that cpu has here"),
+    ],
+)
+def test_what_whisper_does_not_do_is_refused_before_any_work(folder: Path, options: Any, words: str) -> None:
+    with pytest.raises(JobError, match=words):
+        check_model(folder, **options)
+
+
+def test_an_english_only_checkpoint_does_not_translate(folder: Path, tmp_path: Path) -> None:
+    english = shutil.copytree(folder, tmp_path / "english")
+    edit_json(english / "generation_config.json", is_multilingual=False, lang_to_id=None, task_to_id=None)
+    check_model(english)
+    with pytest.raises(JobError, match="an English-only Whisper, which transcribes and does nothing else; for trans"):
+        check_model(english, task=("translate",))
+
+
+def other_task(folder: Path) -> None:
+    edit_json(folder / "config.json", architectures=["WhisperForCausalLM"])
+
+
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def cut_short(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-4])
+
+
+def another_width(folder: Path) -> None:
+    edit_json(folder / "config.json", d_model=64)
+
+
+def more_layers(folder: Path) -> None:
+    edit_json(folder / "config.json", decoder_layers=3)
+
+
+def other_mels(folder: Path) -> None:
+    edit_json(folder / "preprocessor_config.json", feature_size=128)
+
+
+def without(name: str, folder: Path) -> None:
+    (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (other_task, "it is WhisperForCausalLM, which does another task than WhisperForConditionalGen"),
+        (pickled, "pytorch_model.bin may hold code and is not loaded; convert it to safetensors"),
+        (cut_short, "is not a whole safetensors file"),
+        (another_width, "config.json calls for"),
+        (more_layers, "tensors are in none of the weight files"),
+        (other_mels, "makes 128 mel bands, but config.json has an encoder for 80"),
+        (partial(without, "tokenizer.json"), "vocab.json, merges.txt missing"),
+        (partial(without, "preprocessor_config.json"), "says how audio is prepared"),
+    ],
+)
+def test_a_checkpoint_that_is_not_whole_is_refused(folder: Path, tmp_path: Path, spoil: Any, words: str) -> None:
+    spoiled = shutil.copytree(folder, tmp_path / "spoiled")
+    spoil(spoiled)
+    with pytest.raises(JobError, match=words):
+        check_model(spoiled)

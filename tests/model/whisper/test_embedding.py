@@ -1,0 +1,109 @@
+"""`embed` with Whisper's encoder is the mean of what transformers' encoder makes of each clip alone."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+from model.whisper_embedding import embed_encoded
+from model.whisper_network import WhisperNetwork
+from model.whisper_transformers import WhisperTransformers
+from pipeline.annotate import assign
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ
+from tests.model.clap.test_engine import clip_of, near, sound, vector
+from tests.support.checkpoints.small_whisper import write_small_whisper
+
+SECONDS = (3.3, 0.7, 30.0, 1 / SAMPLE_RATE_HZ, 0.02, 0.0201, 12.0)
+OPTIONS = JobOptions(device="cpu", batch_s=60.0, model_threads=1)
+TASKS = JobOptions(task=("embed",)).tasks()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_whisper(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> WhisperTransformers:
+    return WhisperTransformers(str(folder), OPTIONS)
+
+
+def library_vector(folder: Path, samples: np.ndarray) -> np.ndarray:
+    """The mean over the frames of 20 ms that hold audio."""
+    encoder = WhisperForConditionalGeneration.from_pretrained(folder).model.encoder
+    given = WhisperFeatureExtractor.from_pretrained(folder)(
+        samples, sampling_rate=SAMPLE_RATE_HZ, return_attention_mask=True, return_tensors="pt"
+    )
+    frames = (int(given.attention_mask.sum()) + 1) // 2  # of 10 ms each, of which the encoder makes one of two
+    with torch.inference_mode():
+        hidden = encoder(given.input_features).last_hidden_state
+    return np.asarray(hidden[0, :frames].mean(dim=0).numpy())
+
+
+def test_each_clip_s_vector_is_that_of_the_clip_alone(folder: Path, engine: WhisperTransformers) -> None:
+    sounds = [sound(seconds, seed) for seed, seconds in enumerate(SECONDS)]
+    found = engine.annotate([clip_of(samples) for samples in sounds], TASKS)
+    vectors = [library_vector(folder, samples) for samples in sounds]
+    for answers, expected in zip(found, vectors, strict=True):
+        assert vector(answers) == near(expected)
+    apart = [np.abs(one - other).max() for index, one in enumerate(vectors) for other in vectors[:index]]
+    assert min(apart) > 0.001
+
+
+def test_segments_count_by_their_lengths_whoever_speaks(folder: Path, engine: WhisperTransformers) -> None:
+    samples = sound(50.0, 20)
+    cut = 21 * SAMPLE_RATE_HZ
+    (answers,) = engine.annotate([clip_of(samples, cut)], TASKS)
+    vectors = [library_vector(folder, samples[:cut]), library_vector(folder, samples[cut:])]
+    assert vector(answers) == near(np.average(vectors, axis=0, weights=[21, 29]))
+
+
+def test_frames_beyond_the_audio_do_not_count() -> None:
+    hidden = torch.arange(24, dtype=torch.float32).reshape(2, 4, 3)
+    beyond = hidden.clone()
+    beyond[0, 2:] = 1e9
+    found = embed_encoded(beyond, [321, 10**9])
+    assert found.dtype == np.float32
+    assert found.tolist() == [[1.5, 2.5, 3.5], [16.5, 17.5, 18.5]]
+    assert embed_encoded(hidden.bfloat16(), [1, 320]).tolist() == [[0, 1, 2], [12, 13, 14]]
+
+
+def test_the_dimensions_are_the_encoder_s_width(folder: Path) -> None:
+    ((assignment,), models) = assign(JobOptions(task=("embed",), model=(str(folder),)), here=True)
+    (task,) = assignment.tasks
+    width = json.loads((folder / "config.json").read_text())["d_model"]
+    assert (task.dimensions, list(models)) == (width, [task])
+
+
+def test_text_and_vector_come_from_one_pass_of_the_encoder(
+    folder: Path, engine: WhisperTransformers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip that begins in silence: nothing is transcribed of that, and the language is looked for in the rest."""
+    samples = sound(20.0, 3)
+    cut = 8 * SAMPLE_RATE_HZ
+    clip = clip_of(samples, cut)
+    silent, spoken = clip.segments
+    clip = dataclasses.replace(clip, segments=(dataclasses.replace(silent, speech=0), spoken))
+    both = JobOptions(task=("transcribe", "embed")).tasks()
+    encoded: list[int] = []
+    encode = WhisperNetwork.encode
+
+    def counted(network: WhisperNetwork, clips: list[np.ndarray]) -> Any:
+        encoded.append(len(clips))
+        return encode(network, clips)
+
+    monkeypatch.setattr(WhisperNetwork, "encode", counted)
+    (together,) = engine.annotate([clip], both)
+    assert sum(encoded) == 2  # once for each segment
+    (text,) = engine.annotate([clip], both[:1])
+    (of_both,) = engine.annotate([clip], both[1:])
+    assert not isinstance(together, RowError) and not isinstance(text, RowError) and not isinstance(of_both, RowError)
+    assert together["transcribe"] == text["transcribe"]
+    assert vector(together) == near(vector(of_both))

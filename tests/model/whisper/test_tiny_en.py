@@ -1,0 +1,86 @@
+"""One Whisper, tiny.en, through transformers and through CTranslate2: real speech, real weights, float32."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+from model.checkpoint import find_checkpoint
+from model.source import check_source, open_source
+from model.whisper_ctranslate2 import MAX_NEW_TOKENS
+from schemas.errors import JobError, RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from tests.support.audio.clips import clip_of
+from tests.support.checkpoints.small_qwen2_audio import edit_json
+from tests.support.checkpoints.whisper_conversion import write_whisper_tiny_en
+from tests.support.jobs import PHONE_PROMPTS
+from transforms.audio_file import Levels, mono_blocks
+from transforms.audio_file import open_source as open_audio
+
+BEAM = 5
+TASKS = JobOptions().tasks()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_whisper_tiny_en(tmp_path_factory.mktemp("tiny.en"))
+
+
+@pytest.fixture(scope="module")
+def prompts() -> list[Clip]:
+    """All phone prompts, in one segment each."""
+    clips = []
+    for path in sorted(PHONE_PROMPTS.parent.glob("**/*.flac")):
+        with open_audio(str(path), 0.0) as source:
+            clips.append(clip_of(np.concatenate(list(mono_blocks(source, None, None, 60.0, Levels())))))
+    assert len(clips) == 24
+    return clips
+
+
+def transcribed(model: str, clips: list[Clip], beam_size: int) -> list[Transcript]:
+    options = JobOptions(device="cpu", compute_type="float32", beam_size=beam_size, model_threads=1)
+    source = find_checkpoint(model)
+    found = open_source(source, options).annotate(clips, check_source(source, options, TASKS, here=True))
+    transcripts = [one["transcribe"] for one in found if not isinstance(one, RowError)]
+    assert len(transcripts) == len(clips)
+    return transcripts  # type: ignore[return-value]
+
+
+@pytest.mark.slow
+def test_both_give_the_same_text_for_every_phone_prompt(folder: Path, prompts: list[Clip]) -> None:
+    for one, other in zip(
+        transcribed(str(folder), prompts, 1), transcribed("whisper-tiny.en", prompts, 1), strict=True
+    ):
+        assert one.text == other.text
+        assert one.language == other.language == "en"
+        assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=1e-3)
+        assert (one.flags, len(one.segments)) == (other.flags, len(other.segments))
+
+
+@pytest.mark.parametrize("beam_size", [1, BEAM])
+def test_the_text_is_what_generate_gives_for_each_prompt_alone(
+    folder: Path, prompts: list[Clip], beam_size: int
+) -> None:
+    network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    processor = WhisperProcessor.from_pretrained(folder)
+    some = prompts[:: 8 if beam_size == 1 else 16]  # beams cost five times as much
+    for clip, transcript in zip(some, transcribed(str(folder), some, beam_size), strict=True):
+        given = processor(clip.samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
+        found = network.generate(given, num_beams=beam_size, max_new_tokens=MAX_NEW_TOKENS)
+        assert transcript.text == processor.batch_decode(found, skip_special_tokens=True)[0].strip()
+
+
+def test_a_checkpoint_from_before_generation_configs_said_so_is_english_only(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "generation_config.json").unlink()
+    (tmp_path / "generation_config.json").write_bytes((folder / "generation_config.json").read_bytes())
+    edit_json(tmp_path / "generation_config.json", is_multilingual=None, no_timestamps_token_id=None)
+    options = JobOptions(task=("translate",))
+    with pytest.raises(JobError, match="is an English-only Whisper"):
+        check_source(find_checkpoint(str(tmp_path)), options, options.tasks(), here=False)
+    silence = clip_of(np.zeros(SAMPLE_RATE_HZ, np.float32))
+    assert transcribed(str(tmp_path), [silence], 1)[0].language == "en"

@@ -1,0 +1,227 @@
+"""The Whisper engine of transformers against transformers' own `generate` for each clip alone, with random weights."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+from model.by_segment import Piece
+from model.checkpoint import find_checkpoint
+from model.decode_greedily import Said
+from model.source import open_source
+from model.whisper_segments import Written
+from model.whisper_transformers import WhisperTransformers
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from tests.support.audio.clips import clip_of, clips_of, make_samples
+from tests.support.checkpoints.checked_models import check_model
+from tests.support.checkpoints.small_qwen2_audio import edit_json
+from tests.support.checkpoints.small_whisper import CONTEXT_TOKENS, LANGUAGES, write_small_whisper
+from tests.support.jobs import PHONE_PROMPTS, annotations, manifest_lines, run_command, write_manifest
+
+BOTH = JobOptions(task=("transcribe", "translate")).tasks()
+SECONDS = (1.3, 7.0, 0.4, 3.1, 11.0)
+BEAM = 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_whisper(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Clip]:
+    return clips_of(SECONDS)
+
+
+@pytest.fixture(scope="module")
+def reference(folder: Path) -> "Reference":
+    return Reference(folder)
+
+
+class Reference:
+    """transformers alone, one clip at a time."""
+
+    def __init__(self, folder: Path):
+        self.network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        self.processor = WhisperProcessor.from_pretrained(folder)
+
+    def features(self, samples: np.ndarray) -> torch.Tensor:
+        found = self.processor.feature_extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+        return found.input_features  # type: ignore[no-any-return]
+
+    def language(self, samples: np.ndarray) -> str:
+        (token,) = self.network.detect_language(self.features(samples)).tolist()
+        return self.processor.tokenizer.convert_ids_to_tokens(token).strip("<|>")  # type: ignore[no-any-return]
+
+    def tokens(self, samples: np.ndarray, language: str, task: str, **options: Any) -> list[int]:
+        limit = {"max_new_tokens": CONTEXT_TOKENS // 2, "force_unique_generate_call": True}
+        found = self.network.generate(self.features(samples), language=language, task=task, **limit, **options)
+        return found[0].tolist()  # type: ignore[no-any-return]
+
+    def text(self, samples: np.ndarray, language: str, task: str, **options: Any) -> str:
+        found = self.tokens(samples, language, task, **options)
+        return self.processor.decode(found, skip_special_tokens=True).strip()  # type: ignore[no-any-return]
+
+
+def open_cpu(folder: Path, **options: Any) -> WhisperTransformers:
+    return WhisperTransformers(str(folder), JobOptions(device="cpu", model_threads=1, **options))
+
+
+def transcripts(engine: WhisperTransformers, clips: Sequence[Clip]) -> list[dict[str, Transcript]]:
+    found = engine.annotate(clips, BOTH)
+    assert not [one for one in found if isinstance(one, RowError)]
+    return found  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("beam_size", [1, BEAM])
+def test_the_text_is_what_generate_gives_for_each_clip_alone(
+    folder: Path, clips: list[Clip], reference: Reference, beam_size: int
+) -> None:
+    heard = [reference.language(clip.samples) for clip in clips]
+    assert len(set(heard)) > 1, "the reference hears no difference"
+    together = transcripts(open_cpu(folder, beam_size=beam_size), clips)
+    for clip, language, answers in zip(clips, heard, together, strict=True):
+        assert (answers["transcribe"].language, answers["translate"].language) == (language, "en")
+        for task, answer in answers.items():
+            assert answer.text == reference.text(clip.samples, language, task, num_beams=beam_size)
+    assert len({answer.text for answers in together for answer in answers.values()}) > len(clips)
+
+
+@pytest.mark.parametrize("beam_size", [1, BEAM])
+def test_an_answer_does_not_depend_on_its_neighbours(folder: Path, clips: list[Clip], beam_size: int) -> None:
+    engine = open_cpu(folder, beam_size=beam_size)
+    alone = [transcripts(engine, [clip])[0] for clip in clips]
+    for one, other in zip(alone, transcripts(engine, clips[::-1])[::-1], strict=True):
+        for task in one:
+            assert one[task].text == other[task].text
+            assert one[task].avg_logprob == pytest.approx(other[task].avg_logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize("beam_size", [1, BEAM])
+def test_the_log_probability_is_that_of_the_tokens(
+    folder: Path, clips: list[Clip], reference: Reference, beam_size: int
+) -> None:
+    said = transcripts(open_cpu(folder, beam_size=beam_size, language="de"), clips[:2])
+    for clip, answers in zip(clips, said, strict=False):
+        options = {"num_beams": beam_size, "return_dict_in_generate": True, "output_scores": True}
+        limit = {"max_new_tokens": CONTEXT_TOKENS // 2, "force_unique_generate_call": True}
+        found = reference.network.generate(
+            reference.features(clip.samples), language="de", task="transcribe", **limit, **options
+        )
+        if beam_size == 1:
+            steps = reference.network.compute_transition_scores(found.sequences, found.scores, normalize_logits=True)
+            expected = float(steps.mean())
+        else:
+            expected = float(found.sequences_scores[0])
+        assert answers["transcribe"].avg_logprob == pytest.approx(expected, abs=1e-4)
+
+
+def test_timestamps_time_the_phrases_that_generate_gives(folder: Path, clips: list[Clip], reference: Reference) -> None:
+    together = transcripts(open_cpu(folder, timestamps=True), clips)
+    assert max(len(answers["transcribe"].segments) for answers in together) > 1
+    for clip, answers in zip(clips, together, strict=True):
+        language = answers["transcribe"].language
+        tokens = reference.tokens(clip.samples, language or "", "transcribe", return_timestamps=True)
+        words = reference.processor.decode(tokens, skip_special_tokens=True)
+        segments = answers["transcribe"].segments
+        assert "".join(answers["transcribe"].text.split()) == "".join(words.split())
+        assert all(0 <= one.start_s <= one.end_s <= len(clip.samples) / SAMPLE_RATE_HZ for one in segments)
+
+
+def test_both_tasks_and_the_language_take_one_pass_of_the_encoder(
+    folder: Path, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_cpu(folder)
+    encoded: list[int] = []
+    with engine._copies.one() as network:
+        encoder = network._network.get_encoder()
+        encoder.register_forward_hook(lambda module, given, found: encoded.append(len(given[0])))
+    halves = clip_of(make_samples(4.0, 9), speech=(True, True, False, True))
+    transcripts(engine, [*clips, halves])
+    assert sum(encoded) == len(clips) + 3
+
+
+def test_all_segments_are_in_the_language_of_the_first_with_speech(folder: Path, reference: Reference) -> None:
+    first, *others = (make_samples(2.0, seed) for seed in range(40))
+    language = reference.language(first)
+    foreign = (part for part in others if reference.language(part) != language)
+    other = next(part for part in foreign if reference.text(part, language, "transcribe"))
+    (answers,) = transcripts(
+        open_cpu(folder), [clip_of(np.concatenate([other, first, other]), speech=(False, True, True))]
+    )
+    assert answers["transcribe"].language == language
+    texts = [reference.text(part, language, "transcribe") for part in (first, other)]
+    assert [one.text for one in answers["transcribe"].segments] == texts
+    assert answers["transcribe"].segments[0].start_s == pytest.approx(2.0)
+
+
+def test_a_language_of_the_row_wins_over_the_job_s(folder: Path, clips: list[Clip], reference: Reference) -> None:
+    rows = [clip_of(clips[0].samples, language=code) for code in ("ja", "es-MX", "klingon")] + [clips[0]]
+    japanese, spanish, klingon, german = open_cpu(folder, language="de").annotate(rows, BOTH)
+    assert isinstance(klingon, RowError) and "'klingon'" in klingon.message
+    for answers, code in ((japanese, "ja"), (spanish, "es"), (german, "de")):
+        assert not isinstance(answers, RowError)
+        transcript = answers["transcribe"]
+        assert isinstance(transcript, Transcript) and transcript.language == code
+        assert transcript.text == reference.text(clips[0].samples, code, "transcribe")
+
+
+@torch.no_grad()
+def test_doubtful_text_is_told_from_silence(folder: Path, clips: list[Clip], reference: Reference) -> None:
+    engine = open_cpu(folder)
+    piece = Piece(0, clips[0], clips[0].segments[0], BOTH[:1], ("",))
+    (written,) = engine._listen([engine_window(piece)])
+    start = torch.tensor([[reference.network.config.decoder_start_token_id]])
+    logits = reference.network(reference.features(clips[0].samples), decoder_input_ids=start).logits[0, 0]
+    no_speech = reference.network.generation_config.no_timestamps_token_id - 1
+    assert written.said[0].logprob_sum / written.said[0].counted < -1
+    assert written.no_speech_probability == pytest.approx(float(logits.softmax(-1)[no_speech]), abs=1e-5)
+
+    def flags(logprob: float, no_speech: float) -> frozenset[str]:
+        return (
+            engine._hear(piece, Written("en", (Said((40,), 2 * logprob, 2, False),), no_speech))
+            .parts["transcribe"]
+            .flags
+        )
+
+    assert flags(-1.1, 0.7) == {"no_speech"}
+    assert not flags(-0.9, 0.7) and not flags(-1.1, 0.5)
+
+
+def engine_window(piece: Piece) -> Any:
+    from model.whisper_segments import Window
+
+    return Window(piece, "en")
+
+
+def test_a_checkpoint_s_own_beams_are_the_default(folder: Path, clips: list[Clip], tmp_path: Path) -> None:
+    own = shutil.copytree(folder, tmp_path / "own")
+    edit_json(own / "generation_config.json", num_beams=BEAM)
+    texts = [answers["translate"].text for answers in transcripts(open_cpu(own), clips)]
+    assert texts == [answers["translate"].text for answers in transcripts(open_cpu(folder, beam_size=BEAM), clips)]
+    assert texts != [answers["translate"].text for answers in transcripts(open_cpu(folder), clips)]
+
+
+def test_the_engine_is_chosen_from_the_checkpoint(folder: Path) -> None:
+    check_model(folder, task=("transcribe", "translate"), beam_size=2, timestamps=True, language="haw")
+    assert isinstance(open_source(find_checkpoint(str(folder)), JobOptions(device="cpu")), WhisperTransformers)
+
+
+def test_a_job_writes_both_columns(folder: Path, tmp_path: Path) -> None:
+    rows = manifest_lines(PHONE_PROMPTS)[:2]
+    rows = [row | {"audio_filepath": str(PHONE_PROMPTS.parent / row["audio_filepath"])} for row in rows]
+    manifest = write_manifest(tmp_path / "manifest.jsonl", rows)
+    asked = ("--task", "transcribe,translate", "--model", folder, "--device", "cpu")
+    run_command("annotate", manifest, tmp_path / "out", *asked).check_returncode()
+    found = annotations(tmp_path / "out")
+    assert len(found) == len(rows)
+    for row in found:
+        assert row["transcribe"]["text"] and row["translate"]["text"]
+        assert row["transcribe"]["language"] in LANGUAGES and row["translate"]["language"] == "en"

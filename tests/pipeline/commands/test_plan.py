@@ -1,0 +1,108 @@
+"""`earmark plan` as a user types it: what is printed, --json, --measure."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.cli import main
+from tests.support.jobs import PHONE_PROMPTS, TINY, run_command, write_manifest, write_tone
+
+SCENES = PHONE_PROMPTS.parent.parent / "scenes" / "manifest.jsonl"
+
+
+def planned(capsys, *arguments: object) -> dict:
+    assert main(["plan", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_json_holds_every_figure_and_nothing_else_is_printed(capsys):
+    found = planned(capsys, PHONE_PROMPTS, "--probe", "4", "--model", "whisper-tiny.en", "--device", "cpu")
+    assert found.keys() == {
+        "plan",
+        "lengths",
+        "probe",
+        "warnings",
+        "models",
+        "estimates",
+        "measured_here",
+        "memory",
+    }
+    assert (found["plan"]["recordings"], found["plan"]["sample"]) == (24, [])
+    assert found["lengths"]["audio_s"] == pytest.approx(75.979)
+    assert (found["probe"]["asked"], len(found["probe"]["found"])) == (4, 4)
+    assert all(one["facts"]["sample_rate"] == 8000 for one in found["probe"]["found"])
+    (warning,) = found["warnings"]
+    assert (warning["kind"], warning["recordings"]) == ("low_sample_rate", 4)
+    measured = {one["device"]: one for one in found["estimates"] if one["work_s"] is not None}
+    (processor,) = measured.values()
+    assert processor["work_s"] == pytest.approx(found["lengths"]["audio_s"] / 5.0)
+    assert found["memory"][0]["here"] and found["memory"][0]["weights_gb"] == pytest.approx(0.151, abs=0.001)
+    assert found["measured_here"] is None
+
+
+def test_the_sample_is_the_same_each_time_and_another_with_another_seed(capsys):
+    def ids(*arguments: str) -> list[str]:
+        return [one["id"] for one in planned(capsys, PHONE_PROMPTS, "--probe", "3", *arguments)["probe"]["found"]]
+
+    assert ids() == ids()
+    assert ids() != ids("--seed", "1")
+
+
+def test_lengths_that_the_manifest_does_not_say_are_estimated(capsys):
+    found = planned(capsys, SCENES, "--probe", "8")
+    lengths_s = [soundfile.info(path).duration for path in SCENES.parent.glob("*.flac")]
+    lengths = found["lengths"]
+    assert (lengths["unknown"], lengths["probed"], lengths["known_s"]) == (16, 8, 0)
+    assert abs(lengths["audio_s"] - sum(lengths_s)) < 3 * lengths["error_s"] / 1.96
+    assert planned(capsys, SCENES, "--probe", "16")["lengths"]["audio_s"] == pytest.approx(sum(lengths_s), abs=0.01)
+
+
+def test_without_a_probe_nothing_is_decoded_or_made_up(capsys, tmp_path):
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"audio": "none.wav"}, {"audio": "b.wav", "duration": 2}])
+    found = planned(capsys, manifest, "--probe", "0")
+    assert (found["probe"]["asked"], found["lengths"]["audio_s"], found["warnings"]) == (0, None, [])
+
+
+def test_a_sample_is_annotated_to_measure_this_machine(capsys, tmp_path):
+    rows = [{"audio": str(write_tone(tmp_path / f"{number}.wav", 1.0))} for number in range(6)]
+    manifest = write_manifest(tmp_path / "m.jsonl", [*rows, {"audio": "missing.wav"}])
+    before = sorted(tmp_path.rglob("*"))
+    model = ("--task", "caption,emotion", "--model", TINY, "--device", "cpu")
+    here = planned(capsys, manifest, *model, "--measure", "7")["measured_here"]
+    assert (here["recordings"], here["failed"], here["audio_s"]) == (6, 1, pytest.approx(6))
+    assert here["rtfx"] == pytest.approx(here["audio_s"] / here["sample_s"])
+    assert here["work_s"] == pytest.approx(6 / here["rtfx"]), "the missing one is no work"
+    assert here["run_s"] == pytest.approx(here["start_s"] + here["work_s"])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_cannot_be_measured_is_one_line(tmp_path, capsys):
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"audio": "missing.wav"}])
+    assert main(["plan", str(manifest), "--measure", "2"]) == 1
+    assert capsys.readouterr().err.startswith("earmark: no model is named for transcribe")
+    assert main(["plan", str(manifest), "--probe", "-1"]) == 1
+    assert capsys.readouterr().err.startswith("earmark: --probe=-1 does not work")
+    assert main(["plan", str(manifest), "--measure", "2", "--task", "caption", "--model", str(TINY)]) == 0
+    assert "all 1 recordings that were tried failed, so there is no estimate" in capsys.readouterr().out
+
+
+def test_a_person_reads_what_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    samples = np.zeros(16_000, np.float32)
+    soundfile.write(tmp_path / "quiet.wav", samples, 16_000)
+    rows = [{"audio": "quiet.wav"}, {"audio": "[red]<b>.wav", "duration": 3600 * 1000}]
+    manifest = write_manifest(tmp_path / "m.jsonl", rows)
+    done = run_command("plan", manifest, "--model", "whisper-tiny.en", "--device", "cpu", "--max_duration_s", "1e9")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "under 5 s about 1 0.000" in lines
+    assert "30 min or more 1 1,000.000" in lines
+    assert any("200.0 h 21.00 USD bench_pipeline, 2026-11-22" in line for line in lines), (
+        "as docs/deploy.md computes it"
+    )
+    assert any(line.startswith("1 of 2 in the manifest: silent") for line in lines)
+    assert any("[red]<b>.wav" in line for line in lines)
+    assert any(line.startswith("NVIDIA L4 not measured") for line in lines)

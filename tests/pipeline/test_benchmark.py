@@ -1,0 +1,256 @@
+"""`earmark benchmark`, from a set's own folders to measured beside published."""
+
+import json
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import pytest
+import sacrebleu
+from whisper_normalizer.basic import BasicTextNormalizer
+from whisper_normalizer.english import EnglishTextNormalizer
+
+from pipeline.benchmark import ScoreOptions, benchmark
+from pipeline.cli import main
+from schemas.errors import JobError
+from schemas.job import JobOptions
+from scoring.benchmark_scores import BenchmarkScores, Resampling
+from scoring.judge_scores import JudgeScores
+from scoring.scores import TaskScores
+from tests.scoring.test_layouts import chat
+from tests.support.audio import miniature_sets as miniature
+from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, manifest_lines, run_command
+from tests.support.servers.judge_server import judging
+from transforms.output_store import OutputStore
+
+QUICK = ["--direct_num_workers=1"]
+
+
+def run(name: str, data: Path, output: Path, judge: str = "", **options: Any) -> BenchmarkScores:
+    """A benchmark in this process, of the tiny Qwen2-Audio where no other model is named."""
+    scoring = ScoreOptions(judge, Resampling(bootstrap=100))
+    job = JobOptions(**{"model": (str(TINY),), **options})
+    scores = benchmark(name, str(data), str(output), job, QUICK, scoring)
+    assert scores is not None
+    assert (output / "benchmark.json").read_text() == scores.to_json()
+    return scores
+
+
+def phone_prompts(count: int) -> tuple[dict[str, str], dict[str, Path]]:
+    """Texts and audio of a few phone prompts, by ids as LibriSpeech has them."""
+    rows = manifest_lines(PHONE_PROMPTS)[:count]
+    names = [f"61-70968-{number:04d}" for number in range(count)]
+    texts = {name: row["text"].upper() for name, row in zip(names, rows, strict=True)}
+    return texts, {name: PHONE_PROMPTS.parent / row["audio_filepath"] for name, row in zip(names, rows, strict=True)}
+
+
+def published_wer(references: list[str], hypotheses: list[str]) -> float:
+    """As eval_audio/evaluate_asr.py scores English, in percent."""
+    english, basic = EnglishTextNormalizer(), BasicTextNormalizer()
+    return 100 * jiwer.wer([basic(english(text)) for text in references], [basic(english(text)) for text in hypotheses])
+
+
+def test_librispeech_is_measured_beside_published_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+    data = miniature.make_librispeech(tmp_path / "data", "test-clean", *phone_prompts(4))
+    first = run("librispeech-test-clean", data, tmp_path / "out", model=("whisper-tiny.en",), limit=1, beam_size=1)
+    assert (first.scored, first.recordings) == (1, 4)
+    command = ("benchmark", "librispeech-test-clean", data, tmp_path / "out", "--model", "whisper-tiny.en", "--json")
+    second = run_command(*command, "--beam_size", "1", "--bootstrap", "100", *QUICK)
+    assert second.returncode == 0, second.stderr
+    assert re.search(r"annotated before +1", second.stderr)
+    found = json.loads(second.stdout)
+    assert json.loads((tmp_path / "out" / "benchmark.json").read_text()) == found
+    rows = annotations(tmp_path / "out")
+    assert (found["scored"], found["failed"], len(rows)) == (4, 0, 4)
+    expected = published_wer([row["reference"] for row in rows], [row["transcribe"]["text"] for row in rows])
+    assert found["measured"]["value"] == pytest.approx(expected)
+    assert found["measured"]["low"] <= found["measured"]["value"] <= found["measured"]["high"]
+    assert found["benchmark"] == {
+        "name": "librispeech-test-clean",
+        "dataset": "Librispeech",
+        "split": "test-clean",
+        "task": "transcribe",
+        "metric": "WER",
+        "normalizer": "whisper-english",
+        "language": "en",
+    }
+    assert {"system": "Qwen2-Audio", "value": 1.6, "qwen2_audio_weights": "original"} in found["published"]
+    assert {"system": "Qwen2-Audio", "value": 1.7, "qwen2_audio_weights": "huggingface"} in found["published"]
+    assert len(found["published"]) == 14
+
+
+def test_a_stopped_benchmark_is_not_scored_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = miniature.make_librispeech(tmp_path / "data", "test-clean", *phone_prompts(4))
+    real = OutputStore.create
+
+    def stopping(self: OutputStore, path: str, content: bytes) -> bool:
+        if path.startswith("annotations/"):
+            signal.raise_signal(signal.SIGINT)
+        return real(self, path, content)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(OutputStore, "create", stopping)
+        run("librispeech-test-clean", data, tmp_path / "out", shard_rows=1)
+    assert len(annotations(tmp_path / "out")) == 1
+    assert not (tmp_path / "out" / "benchmark.json").exists()
+    assert run("librispeech-test-clean", data, tmp_path / "out", shard_rows=1).scored == 4
+
+
+def test_meld_is_heard_from_its_videos_and_a_missing_one_counts_as_wrong(tmp_path: Path) -> None:
+    data = miniature.make_meld(tmp_path / "data", [(0, 0, "joy", "Yes!"), (0, 1, "anger", "No."), (1, 0, "fear", "Oh")])
+    (data / "MELD.Raw/output_repeated_splits_test/dia1_utt0.mp4").unlink()
+    scores = run("meld-test", data, tmp_path / "out", max_failure_ratio=1.0)
+    rows = annotations(tmp_path / "out")
+    assert [row["audio"]["codec"] for row in rows] == ["aac", "aac"]
+    right = sum(row["emotion"]["label"] == row["reference"] for row in rows)
+    assert (scores.scored, scores.failed, scores.measured.value) == (3, 1, pytest.approx(right / 3))
+    assert scores.measured.without_failures == pytest.approx(right / 2)
+    assert isinstance(scores.details, TaskScores) and scores.details.kind == "label"
+    assert {figure.system for figure in scores.published} == {"WavLM-large", "Qwen-Audio", "Qwen2-Audio"}
+
+
+def test_vocalsound_is_scored_by_the_likeliest_label_or_as_published_by_what_was_written(tmp_path: Path) -> None:
+    names = ["f0003_0_cough", "f0003_0_throatclearing", "m0100_1_laughter"]
+    data = miniature.make_vocalsound(tmp_path / "data", names)
+    chosen = run("vocalsound-test", data, tmp_path / "likeliest")
+    rows = annotations(tmp_path / "likeliest")
+    assert chosen.measured.value == pytest.approx(
+        sum(row["vocal_sound"]["label"] == row["reference"] for row in rows) / 3
+    )
+    written = run("vocalsound-test", data, tmp_path / "written", free_labels=True)
+    texts = [row["vocal_sound"]["text"].lstrip() for row in annotations(tmp_path / "written")]
+    references = [row["reference"] for row in annotations(tmp_path / "written")]
+    assert references == ["Cough", "Throat clearing", "Laughter"]
+    right = sum(text == reference for text, reference in zip(texts, references, strict=True))
+    assert written.measured.value == pytest.approx(right / 3)
+
+
+def test_covost2_is_scored_in_the_language_that_is_translated_into(tmp_path: Path) -> None:
+    rows = [("a", "Good morning", "早上好", "test"), ("b", "No", "不要", "test")]
+    data = miniature.make_covost2(tmp_path / "data", "en", "zh-CN", rows)
+    scores = run("covost2-en-zh", data, tmp_path / "out")
+    job = json.loads((tmp_path / "out/_earmark/job.json").read_text())
+    assert [(task["name"], task["target_language"]) for task in job["tasks"]] == [("translate", "zh")]
+    found = annotations(tmp_path / "out")
+    texts, references = [row["translate"]["text"] for row in found], [row["reference"] for row in found]
+    bleu = sacrebleu.corpus_bleu(texts, [references], tokenize="zh", force=True)
+    assert scores.measured.value == pytest.approx(bleu.score)
+    assert isinstance(scores.details, TaskScores) and scores.details.signatures is not None
+    assert "tok:zh" in scores.details.signatures["bleu"]
+
+
+def by_order(prompt: str) -> str:
+    """Gives the reference 9 or 8 and the answer 3 or 6, whichever comes first; of the question 2 it knows nothing."""
+    if "What is 2?" in prompt:
+        return "Both are fine."
+    return "9 3" if "1s Answer]\nIt is" in prompt else "6 8"
+
+
+def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path: Path) -> None:
+    rows = [
+        chat(number, task) for number, task in enumerate(["sound_QA", "music_QA", "sound_QA", "sound_generation_QA"])
+    ]
+    data = miniature.make_air_bench(tmp_path / "data", rows)
+    (data / "Chat/sound_generation_QA_fisher/3.wav").unlink()
+    with judging(by_order) as server:
+        options: dict[str, Any] = {"max_failure_ratio": 1.0, "endpoint_timeout_s": 30.0}  # the latter of the judge
+        scores = run("air-bench-sound", data, tmp_path / "out", server.name, **options)
+        assert len(server.prompts) == 4
+        again = run("air-bench-sound", data, tmp_path / "out", server.name, max_failure_ratio=1.0)
+        assert len(server.prompts) == 4, "nothing was asked twice"
+    assert again == scores
+    (first, _) = annotations(tmp_path / "out")
+    answer = first["analyze"]["text"]
+    assert first["analyze"]["prompt"] == "What is 0?"
+    about = "[Detailed Audio Description]\nSound 0\n[Question]\nWhat is 0?\n[The Start of Assistant 1s Answer]\n"
+    assert sum(f"{about}It is 0.\n" in prompt for prompt in server.prompts) == 1
+    assert sum(f"{about}{answer}\n" in prompt for prompt in server.prompts) == 1
+    details = scores.details
+    assert isinstance(details, JudgeScores)
+    assert (details.judged, details.unjudged, details.malformed, scores.failed, scores.scored) == (1, 1, 2, 1, 3)
+    assert (details.reference, details.judge) == (8.5, server.name)
+    assert scores.measured.value == pytest.approx(((3 + 6) / 2 + 1) / 2), "a failure counts as the lowest score"
+    kept = [json.loads(line) for file in (tmp_path / "out/judge").glob("*.jsonl") for line in file.open()]
+    assert sorted((one["id"], one["swapped"], one["said"]) for one in kept) == [
+        ("sound_QA_fisher-0", False, "9 3"),
+        ("sound_QA_fisher-0", True, "6 8"),
+        ("sound_QA_fisher-2", False, "Both are fine."),
+        ("sound_QA_fisher-2", True, "Both are fine."),
+    ]
+
+
+def test_the_table_says_what_is_measured_and_what_is_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    data = miniature.make_vocalsound(tmp_path / "data", ["f0003_0_cough", "f0003_0_sigh"])
+    command = ["benchmark", "vocalsound-test", data, tmp_path / "out", "--model", TINY, *QUICK]
+    assert main([str(argument) for argument in command]) == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    start = lines.index(next(line for line in lines if line.startswith("system ")))
+    assert lines[start].split() == ["system", "ACC"]
+    assert lines[start + 1].startswith(str(TINY)) and "measured, 95 % interval" in lines[start + 1]
+    assert [line.split(maxsplit=2) for line in lines[start + 2 : start + 7]] == [
+        ["Qwen2-Audio", "0.9395", "with the weights on the hub"],
+        ["Qwen2-Audio", "0.9392", "published with the original weights"],
+        ["Qwen-Audio", "0.9289", "published"],
+        ["Pengi", "0.6035", "published"],
+        ["CLAP", "0.4945", "published"],
+    ]
+    likeliest = "; the likeliest label counts; with --free_labels, as published, the one that the model writes"
+    assert lines[start + 7] == f"vocalsound-test: 2 recordings{likeliest}"
+
+
+@pytest.mark.parametrize("command", [["benchmark"], ["benchmark", "--list"]])
+def test_the_list_names_each_benchmark_and_the_folder_it_wants(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 26
+    (meld,) = [line for line in lines if line.startswith("meld-test")]
+    assert meld.split()[:4] == ["meld-test", "emotion", "ACC", "MELD.Raw/test_sent_emo.csv"]
+
+
+def refusal(name: str, data: Path, output: Path, judge: str = "", flags: tuple[str, ...] = (), **options: Any) -> str:
+    job = JobOptions(**{"model": (str(TINY),), **options})
+    with pytest.raises(JobError) as refused:
+        benchmark(name, str(data), str(output), job, [*QUICK, *flags], ScoreOptions(judge))
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_what_cannot_work_is_said_before_the_job(tmp_path: Path) -> None:
+    data, out = miniature.make_vocalsound(tmp_path / "data", ["f0003_0_cough"]), tmp_path / "out"
+    name = "vocalsound-test"
+    assert "there is no benchmark 'vocalsound' (did you mean vocalsound-test?)" in refusal("vocalsound", data, out)
+    assert "there is no folder" in refusal(name, tmp_path / "nowhere", out)
+    assert "no model is named for vocal_sound" in refusal(name, data, out, model=())
+    assert refusal(name, data, out, language="en").startswith("--language does not work: vocalsound-test decides it")
+    assert refusal(name, data, out, task=("caption",)).startswith("--task does not work: vocalsound-test decides it")
+    assert "leave out --template_location" in refusal(name, data, out, flags=("--template_location=gs://b/t",))
+    judge = "http://127.0.0.1:9/v1/chat/completions#judge"
+    assert "vocalsound-test is scored by ACC; leave it out" in refusal(name, data, out, judge)
+    assert "air-bench-sound is scored by a judge: give --judge URL#MODEL" in refusal("air-bench-sound", data, out)
+    transcriber = "http://127.0.0.1:9/v1/audio/transcriptions#judge"
+    assert "a judge reads and writes" in refusal("air-bench-sound", data, out, transcriber)
+    assert "cannot be reached" in refusal("air-bench-sound", data, out, judge)
+    assert not out.exists(), "nothing was written"
+
+
+def test_an_output_keeps_to_one_set(tmp_path: Path) -> None:
+    data = miniature.make_vocalsound(tmp_path / "data", ["f0003_0_cough"])
+    other = miniature.make_vocalsound(tmp_path / "other", ["f0003_0_sniff"])
+    run("vocalsound-test", data, tmp_path / "out")
+    said = refusal("vocalsound-test", other, tmp_path / "out")
+    assert "manifest.jsonl is of other data than vocalsound-test is now; choose another output folder" in said
+    moved = data.rename(tmp_path / "moved")
+    assert run("vocalsound-test", moved, tmp_path / "out").scored == 1, "the same set, elsewhere"
+    (tmp_path / "out" / "benchmark.json").unlink()
+    (tmp_path / "out" / "benchmark.json").mkdir()
+    assert "out cannot be used: " in refusal("vocalsound-test", moved, tmp_path / "out")

@@ -1,0 +1,235 @@
+"""Habits of the command line: help, what was meant, JSON, pipes, and how soon it answers."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import build_parser, main
+from pipeline.command_parser import commands_of, options_of
+from pipeline.consoles import say
+from pipeline.job_flags import EVERYDAY, FLAGS, GROUPS
+from scoring.benchmarks import benchmarks
+from tests.support.jobs import command_line, run_command, write_manifest, write_tone
+from tests.support.outputs.made_outputs import Row, write_output
+
+# The environment without what changes how a program prints.
+CHANGERS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONUNBUFFERED")
+PLAIN = {name: value for name, value in os.environ.items() if name not in CHANGERS}
+HEAVY = {"apache_beam", "torch", "transformers", "librosa", "pyarrow", "duckdb", "rich"}
+
+
+def said_by(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a command."""
+    try:
+        status = main(arguments)
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    return status, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("columns", ["80", "100"])
+@pytest.mark.parametrize("command", [[], ["annotate"]])
+def test_help_fits_a_screen_and_has_examples(
+    command: list[str], columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    status, out, _ = said_by([*command, "--help"], capsys)
+    lines = out.splitlines()
+    assert status == 0
+    assert 24 <= len(lines) <= 40
+    assert max(map(len, lines)) <= int(columns)
+    assert "\nexamples:\n  earmark " in out
+
+
+@pytest.mark.parametrize("command", ["annotate", "plan", "benchmark"])
+def test_help_has_the_everyday_options_and_help_all_has_every_one(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everyday, everything = (set(shown(said_by([command, flag], capsys)[1])) for flag in ("--help", "--help_all"))
+    (parser,) = (one for one in commands_of(build_parser()) if one.prog == f"earmark {command}")
+    assert everything == set(options_of(parser)) - {"-h"}
+    names = {f"--{field.name}" for field in FLAGS}
+    assert everyday & names == {f"--{name}" for name in EVERYDAY} & everything
+    assert everyday - names == {name for name in everything - names if not name.startswith("--no-")}
+
+
+def shown(help: str) -> list[str]:
+    return re.findall(r"^  (?:-h, )?(--\w+)", help, re.MULTILINE) + re.findall(r"(--no-\w+)$", help, re.MULTILINE)
+
+
+def test_every_option_of_a_job_is_in_one_group_of_the_help() -> None:
+    assert Counter(name for names in GROUPS.values() for name in names) == Counter(field.name for field in FLAGS)
+
+
+def test_earmark_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    _, help, _ = said_by(["--help"], capsys)
+    assert said_by([], capsys) == (2, "", help)
+
+
+def test_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = said_by(["--version"], capsys)
+    assert status == 0
+    assert re.fullmatch(r"earmark \d+\.\d+\.\d+\S*\n", out)
+
+
+def test_hyphens_in_options_are_as_good_as_underscores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"audio": "a.wav"}])
+    assert main(["plan", str(manifest), "--batch-s=10", "--no-free-labels", "--audio-root", str(tmp_path)]) == 1
+    assert "--batch_s=10.0 does not work: give at least 30" in capsys.readouterr().err
+
+
+def test_hyphens_in_options_of_beam_are_understood_too(capsys: pytest.CaptureFixture[str]) -> None:
+    beam = ["--job-server-timeout=5", "--direct-num-workers", "2"]
+    assert main(["annotate", "m.jsonl", "out", *beam]) == 1
+    assert capsys.readouterr().err.startswith("earmark: no model is named")
+
+
+def test_hyphens_of_values_and_words_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "no-such.jsonl", "--audio-root=/no-where"]) == 1
+    assert "--audio_root=/no-where does not work" in capsys.readouterr().err
+    assert main(["plan", "--", "--no-such.jsonl"]) == 1
+    assert "there is no manifest --no-such.jsonl" in capsys.readouterr().err
+
+
+def test_json_is_all_that_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = write_output(tmp_path / "out", [Row(f"r{number}", {"transcribe": "yes"}) for number in range(4)], 2)
+    _, parts, _ = said_by(["parts", store.root, "--json"], capsys)
+    assert json.loads(parts) == [f"{store.root}/{part}" for part in store.parts()]
+    _, tasks, _ = said_by(["tasks", "--json"], capsys)
+    assert [task["name"] for task in json.loads(tasks)][:2] == ["transcribe", "translate"]
+    status, compacted, err = said_by(["compact", store.root, "--json"], capsys)
+    figures = json.loads(compacted)
+    assert (status, figures["parts_before"], figures["parts_after"], err) == (0, 2, 1, "")
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[object], subprocess.CompletedProcess[str]]:
+    """A command on a recording that is there and one that is not; and how it ended with --json."""
+    folder = tmp_path_factory.mktemp("tone")
+    write_tone(folder / "tone.wav")
+    manifest = write_manifest(folder / "m.jsonl", [{"audio": "tone.wav"}, {"audio": "none.wav"}])
+    command: list[object] = ["annotate", manifest, folder / "out", "--model", "whisper-tiny.en"]
+    return command, run_command(*command, "--json")
+
+
+def test_annotate_prints_its_summary_as_json(
+    labelled: tuple[list[object], subprocess.CompletedProcess[str]],
+) -> None:
+    (_, _, output, *_), ended = labelled
+    assert (ended.returncode, ended.stderr) == (0, "")
+    figures = json.loads(ended.stdout)
+    written = json.loads((Path(str(output)) / "_earmark" / "runs" / figures["run_id"] / "summary.json").read_text())
+    assert figures == written | {"run_id": figures["run_id"], "output": str(output), "audio_s": 0.5}
+    assert (figures["annotated"], figures["failed"], figures["adds_up"]) == (1, 1, True)
+
+
+def test_in_a_pipe_a_run_says_nothing_but_its_figures(
+    labelled: tuple[list[object], subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as some schedulers set it: colours, but no bar that moves
+    ended = run_command(*labelled[0])
+    assert (ended.returncode, ended.stderr) == (0, "")
+    names = [re.split(r"  +", line.strip())[0] for line in ended.stdout.splitlines()]
+    assert names == ["recordings", "annotated now", "annotated before", "failed", "annotations", "failures"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "red\n"),
+        ({"FORCE_COLOR": "1"}, "\x1b[31mred\x1b[0m\n"),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, "red\n"),
+        ({"COLUMNS": "2"}, "red\n"),
+    ],
+)
+def test_colours_are_for_terminals_and_who_asks(variables: dict[str, str], expected: str) -> None:
+    code = "from pipeline.consoles import console; console.print('[red]red[/]')"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env={**PLAIN, **variables}, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ended.stdout == expected
+
+
+def test_a_piped_table_loses_nothing() -> None:
+    ended = subprocess.run(
+        command_line("benchmark", "--list"),
+        env={**PLAIN, "COLUMNS": "40"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    lines = ended.stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(benchmarks())
+    assert all(one.source in line for one, line in zip(benchmarks().values(), lines[1:], strict=True))
+
+
+def test_what_is_logged_goes_above_the_bar() -> None:
+    code = """if True:
+        import logging, rich.progress, rich.console
+        from pipeline.set_up import set_up_logging
+        set_up_logging(False)
+        console = rich.console.Console(stderr=True, force_terminal=True, width=60)
+        with rich.progress.Progress(console=console, auto_refresh=False) as bar:
+            bar.add_task("annotating")
+            bar.refresh()
+            logging.getLogger("earmark").warning("a file is left out")"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert "\x1b[2Ka file is left out\n" in ended.stderr
+
+
+def one_part(folder: Path) -> str:
+    """An output whose list of parts is so short that it is written when the command ends."""
+    return write_output(folder, [Row("r", {"transcribe": "yes"})]).root
+
+
+@pytest.mark.parametrize("command", ["tasks", "tasks --json", "completion zsh", "parts"])
+def test_a_reader_that_has_enough_is_no_accident(command: str, tmp_path: Path) -> None:
+    words = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        ended = subprocess.run(
+            command_line(*words), stdout=pipe, stderr=subprocess.PIPE, env=PLAIN, text=True, timeout=60
+        )
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["tasks", "tasks --json", "parts"])
+def test_an_output_that_takes_nothing_is_said_in_one_line(command: str, tmp_path: Path) -> None:
+    words = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            command_line(*words), stdout=full, stderr=subprocess.PIPE, env=PLAIN, text=True, timeout=60
+        )
+    told = "earmark: what was to be printed cannot be written: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (1, told)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["annotate", "--help_all"], ["--version"], ["completion", "bash"]])
+def test_what_answers_at_once_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""if True:
+        import sys, pipeline.cli
+        try: pipeline.cli.main({arguments})
+        except SystemExit: pass
+        print('heavy:', {HEAVY} & set(sys.modules))"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout.endswith("heavy: set()\n")
+
+
+def test_what_a_manifest_holds_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("red\x1b[31m and [bold]a\rline[/bold]")
+    assert capsys.readouterr().out == "red\\x1b[31m and [bold]a\\rline[/bold]\n"
+
+
+def test_an_error_is_one_line_that_does_not_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", f"{tmp_path}/a\nb\x1b[2J"]) == 1
+    assert capsys.readouterr().err.startswith(f"earmark: {tmp_path}/a b\\x1b[2J is not an output of earmark")

@@ -1,0 +1,209 @@
+"""A compaction that is cut, killed, overtaken or watched: no row is lost, and none counts twice."""
+
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+
+import duckdb
+import pytest
+
+from pipeline import compact as module
+from pipeline.cli import main
+from pipeline.compact import compact_store
+from schemas.errors import MachineError
+from tests.pipeline.test_compact import KEYS, LARGE, all_of, fill, held, three_parts_large
+from tests.support.audio import odd_decoders
+from tests.support.jobs import annotations, command_line, run_here, write_manifest, write_tones
+from tests.transforms.output.test_store import part
+from transforms.lease import take_lease
+from transforms.output_store import JOB_PATH, OutputStore
+
+DEADLINE_S = 120
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = OutputStore(str(tmp_path / "out"))
+    fill(store, KEYS)
+    return store
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(module, "LISTING_S", 0.0)
+
+
+class CutError(BaseException):
+    """Stands for the moment at which the process is killed."""
+
+
+def cut_at(monkeypatch, moment, after):
+    """Cuts the store's work before or after its `moment`th change."""
+    changes = iter(range(1, 1000))
+
+    def cutting(real):
+        def change(self, *arguments):
+            mine = next(changes) == moment
+            if mine and not after:
+                raise CutError
+            found = real(self, *arguments)
+            if mine:
+                raise CutError
+            return found
+
+        return change
+
+    for name in ("create", "replace", "remove"):
+        monkeypatch.setattr(OutputStore, name, cutting(getattr(OutputStore, name)))
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_cut_at_any_change_no_row_is_lost_or_doubled_and_the_next_one_ends_it(tmp_path, monkeypatch, after):
+    moment, cut = 0, True
+    monkeypatch.setattr("transforms.output_store.REQUESTS", 1)
+    while cut:
+        moment += 1
+        store = OutputStore(str(tmp_path / f"out{moment}"))
+        fill(store, KEYS)
+        fill_bytes = three_parts_large(store)
+        compact_store(store, 2 * fill_bytes // 3 + 1)  # six merged parts, which the next may take
+        fill(store, ["f1aa", "f2aa", "f3aa"])
+        expected = all_of([*KEYS, "f1aa", "f2aa", "f3aa"])
+        with monkeypatch.context() as patch:
+            cut_at(patch, moment, after)
+            try:
+                compact_store(store, LARGE)
+                cut = False
+            except CutError:
+                pass
+        plain = Counter(row["id"] for row in annotations(store.root))
+        assert sorted(plain) == expected[0], "a plain reader misses nothing"
+        assert held(store) == expected
+        compact_store(store, LARGE, take_over=True)
+        assert held(store) == expected
+        assert (len(store.parts()), len(store.part_bytes())) == (1, 1), "nothing is left over"
+    assert moment > 10
+
+
+def test_a_run_clears_what_a_cut_compaction_left_over(tmp_path, monkeypatch):
+    manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 8))
+    run_here(manifest, tmp_path / "out", shard_rows=2)
+    store = OutputStore(str(tmp_path / "out"))
+    with monkeypatch.context() as patch:
+        patch.setattr(OutputStore, "remove_all", lambda self, paths: None)
+        compact_store(store, LARGE)
+    assert len(store.part_bytes()) > len(store.parts()) == 1
+    assert main(["plan", str(manifest), store.root]) == 0
+    summary = run_here(manifest, tmp_path / "out", decode=odd_decoders.refuse)
+    assert (summary.already_annotated, summary.annotated, summary.doubled, summary.adds_up) == (8, 0, 0, True)
+    assert len(store.part_bytes()) == 1
+
+
+def test_a_part_that_a_forgotten_worker_writes_again_after_it_was_merged_does_not_count(store):
+    forgotten = store.read(store.part_path(KEYS[0]))
+    compact_store(store, LARGE)
+    store.create(store.part_path(KEYS[0]), forgotten)
+    assert held(store) == all_of(KEYS)
+    compact_store(store, LARGE)
+    assert len(store.part_bytes()) == 1
+
+
+def test_a_compaction_that_has_lost_the_output_removes_nothing(store, monkeypatch):
+    monkeypatch.setattr(module, "sleep", lambda _: take_lease(store, "run9", take_over=True))
+    with pytest.raises(MachineError, match="has lost the output to run run9"):
+        compact_store(store, LARGE)
+    assert len(store.part_bytes()) == 13
+    assert held(store) == all_of(KEYS)
+
+
+def test_killed_at_any_moment_and_started_again_it_ends_with_every_row_once(tmp_path):
+    store, random_moments, keys = OutputStore(str(tmp_path / "out")), random.Random(20261123), []
+    store.create(JOB_PATH, b"{}")
+    for number in range(300):
+        keys.append(f"{number * 2654435761 % 2**32:08x}")
+        rows = [(f"{keys[-1]}-{row}", {"noise": random_moments.randbytes(5000).hex()}) for row in range(2)]
+        store.create(store.part_path(keys[-1]), part(keys[-1], rows))
+    expected, kills = (all_of(keys)[0], 0), 0
+    while True:
+        merged = len(store.names("annotations/merged"))
+        process = subprocess.Popen(command_line("compact", store.root, "--part_mb=1"), stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + DEADLINE_S
+        while process.poll() is None and len(store.names("annotations/merged")) == merged:
+            assert time.monotonic() < deadline
+        if process.poll() is not None:
+            break
+        time.sleep(random_moments.uniform(0, 1.3))  # anything may be going on by then
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kills += 1
+        assert {row["id"] for row in annotations(store.root)} == set(expected[0]), "a plain reader misses nothing"
+        assert held(store) == expected
+    assert process.returncode == 0 and kills >= 3
+    assert held(store) == expected
+    assert len(store.part_bytes()) == len(store.parts()) < 10
+
+
+def test_ctrl_c_lets_the_group_in_hand_be_put_in_place_and_begins_no_other(tmp_path):
+    store, keys = OutputStore(str(tmp_path / "out")), [f"{number:02x}aa" for number in range(24)]
+    store.create(JOB_PATH, b"{}")
+    for key in keys:  # a group of four is 1 MB
+        store.create(store.part_path(key), part(key, [(key, {"noise": random.Random(key).randbytes(120_000).hex()})]))
+    command = command_line("compact", store.root, "--part_mb=1")
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + DEADLINE_S
+    while not store.names("annotations/merged"):
+        assert process.poll() is None and time.monotonic() < deadline
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    first, no_card, last = said.splitlines()
+    assert first.startswith("earmark: stopping after the groups of parts in hand (about ")
+    assert last.startswith("earmark: stopped; what is written is complete")
+    assert no_card.startswith("no dataset card was written (")  # of an output that no job made
+    assert 1 <= len(store.names("annotations/merged")) < 6
+    assert len(store.part_bytes()) == len(store.parts()) < len(keys), "what was merged is removed"
+    assert held(store)[0] == keys
+    assert compact_store(store, 2**20).merged > 1, "whose lease was let go"
+    assert held(store)[0] == keys
+
+
+class Reader(threading.Thread):
+    """Reads an output over and over; `seen` says for each time how many rows there were of each id, or that a file was
+    gone that had been listed."""
+
+    def __init__(self, read):
+        super().__init__(daemon=True)
+        self.read, self.seen, self.ended = read, [], threading.Event()
+
+    def run(self):
+        while not self.ended.is_set():
+            try:
+                self.seen.append(Counter(self.read()))
+            except (OSError, duckdb.Error) as error:
+                assert "No such file" in str(error) or "Cannot open file" in str(error), error
+                self.seen.append(None)
+
+
+def test_who_reads_meanwhile_misses_no_row_and_earmark_counts_none_twice(tmp_path, monkeypatch):
+    store, keys = OutputStore(str(tmp_path / "out")), [f"{number:02x}aa" for number in range(240)]
+    fill(store, keys)
+    monkeypatch.setattr(module, "LISTING_S", 0.2)
+
+    def by_glob():
+        rows = duckdb.connect().sql(f"SELECT id FROM '{store.root}/annotations/*/*.parquet'").fetchall()
+        return [id for (id,) in rows]
+
+    readers = [Reader(by_glob), Reader(lambda: held(store)[0])]
+    for reader in readers:
+        reader.start()
+    compact_store(store, 8 * three_parts_large(store))
+    for reader in readers:
+        reader.ended.set()
+        reader.join(DEADLINE_S)
+    plain, own = ([once for once in reader.seen if once is not None] for reader in readers)
+    assert len(plain) > 3 and len(own) > 3
+    assert all(set(once) == set(all_of(keys)[0]) for once in [*plain, *own])
+    assert all(set(once.values()) == {1} for once in own)

@@ -1,0 +1,245 @@
+"""The dataset card: what it says, that what it says to run runs, and that it disturbs nobody."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import fsspec
+import pandas
+import pytest
+import yaml
+
+from pipeline.annotate import annotate
+from pipeline.cli import main
+from pipeline.compact import compact_store
+from reporting.dataset_card import MARK, license_of, write_card
+from reporting.markdown import as_text
+from reporting.part_figures import KEPT_PATH
+from schemas.job import JobOptions
+from schemas.tasks import Task
+from tests.support.jobs import annotations, listening, write_manifest, write_tones
+from tests.support.outputs.answered_output import HOSTILE, NAMES, hostile_rows, write_answered
+from transforms.annotate import Assignment
+from transforms.output_store import OutputStore
+
+LOAD = """
+import json, os, sys
+for variable in ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE"):
+    os.environ[variable] = "1"
+os.environ["HF_HOME"] = sys.argv[1]
+import datasets
+datasets.disable_progress_bars()
+"""
+
+
+def run_offline(code: str, folder: Path, cache: Path) -> str:
+    """What a script prints that may use datasets, without a network, where `folder` is."""
+    command = [sys.executable, "-c", LOAD + code, str(cache)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def head_of(card: str) -> dict[str, object]:
+    found = yaml.safe_load(card.split("---\n")[1])
+    assert isinstance(found, dict)
+    return found
+
+
+def blocks(card: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", card, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cards")
+    store = write_answered(folder / "labels", hostile_rows(folder / "audio"))
+    assert write_card(store, "cc-by-4.0")
+    return folder / "labels"
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_what_the_card_says_to_run_runs_and_finds_every_row(output: Path, tmp_path: Path, compacted: bool) -> None:
+    if compacted:
+        assert compact_store(OutputStore(str(output)), 2**27).merged == 1
+    card = (output / "README.md").read_text()
+    datasets_code, pandas_code = blocks(card, "python")
+    told = "print(json.dumps([list(labels['id']), labels[0], list(failures['id']), str(labels.features['embed'])]))"
+    ids, first, failed, vector = json.loads(run_offline(datasets_code + told, output.parent, tmp_path))
+    assert sorted(ids) == sorted(HOSTILE) and failed == ["<b>|gone"]
+    assert {row["id"]: row for row in annotations(output)}[first["id"]]["transcribe"] == first["transcribe"]
+    assert first["embed"] == [0.5, -1.0, 0.25] and "length=3" in vector
+    found: dict[str, pandas.DataFrame] = {}
+    exec(pandas_code.replace('"labels/', f'"{output.parent}/labels/'), found)
+    assert sorted(found["labels"]["id"]) == sorted(HOSTILE)
+    (query,) = blocks(card, "sql")
+    rows = duckdb.sql(query.replace("'labels/", f"'{output.parent}/labels/")).fetchall()
+    assert sorted(row[0] for row in rows) == sorted(HOSTILE)
+
+
+def test_the_parts_load_as_parquet_without_the_card(output: Path, tmp_path: Path) -> None:
+    code = """
+rows = datasets.load_dataset("parquet", data_files="labels/annotations/*/*.parquet", split="train")
+by_card = datasets.load_dataset_builder("labels").info.features
+print(json.dumps([list(rows["id"]), list(rows.features), rows[0]["embed"], rows[0]["extra"], by_card == rows.features]))
+"""
+    ids, columns, vector, extra, as_in_card = json.loads(run_offline(code, output.parent, tmp_path))
+    assert sorted(ids) == sorted(HOSTILE) and vector == [0.5, -1.0, 0.25]
+    assert columns == ["id", "uri", "offset_s", "channel", "reference", "extra", "audio", *NAMES]
+    assert extra == [{"key": "=note", "value": ids[0]}]
+    assert as_in_card
+
+
+def test_the_head_is_what_the_hub_reads(output: Path) -> None:
+    head = head_of((output / "README.md").read_text())
+    assert (head["license"], head["language"], head["size_categories"]) == ("cc-by-4.0", ["en"], ["n<1K"])
+    assert head["task_categories"] == [
+        "automatic-speech-recognition",
+        "audio-text-to-text",
+        "audio-classification",
+        "feature-extraction",
+    ]
+    assert [config["config_name"] for config in head["configs"]] == ["annotations", "failures"]
+
+
+def test_the_hubs_own_client_takes_the_head_for_valid(output: Path) -> None:
+    from huggingface_hub import DatasetCard
+
+    card = DatasetCard.load(output / "README.md")
+    assert card.data.license == "cc-by-4.0" and card.data.pretty_name == "labels"
+
+
+def test_the_card_says_counts_models_and_prompts(output: Path) -> None:
+    card = (output / "README.md").read_text()
+    assert f"| annotated recordings | {len(HOSTILE)} |" in card
+    assert f"| recordings that failed | 1 ({1 / (len(HOSTILE) + 1):.2%}) |" in card
+    assert "| not\\_found | 1 |" in card
+    assert "my-model" in card and "| whisper |" in card and "sha256" in card
+    assert "secret" not in card  # the folders that a model lies in are nobody's business
+    assert "Describe the audio in one sentence." in card
+    assert "20260101T000000Z-aaaaaa" in card and "fingerprint" in card
+
+
+def test_texts_are_shown_as_texts() -> None:
+    assert as_text("<script>|`x`\n# y") == "\\<script\\>\\|\\`x\\` \\# y"
+    assert as_text("https://x [a](b)") == "https\\:// x [a](b)".replace(":// x", "://x").replace("[a]", "\\[a\\]")
+    assert as_text("x" * 2000).endswith("…")
+
+
+def test_a_hostile_job_stays_text_in_head_and_body(tmp_path: Path) -> None:
+    question = "a: b\n---\nlicense: mit\n<script>alert(1)</script> | `x` ```\n# head {question}"
+    rows = hostile_rows(tmp_path / "audio")[:2]
+    folder = tmp_path / "- x: [y] <b>'\"\n#"
+    store = write_answered(folder, rows)
+    path = folder / "_earmark" / "job.json"
+    job = json.loads(path.read_text())
+    job["tasks"][1] |= {"chat_prompt": "{question}", "question": question, "model": "m|\n# m"}
+    job["tasks"][2]["labels"] = ["<img src=x>", "|"]
+    path.write_text(json.dumps(job))
+    assert write_card(store)
+    card = (folder / "README.md").read_text()
+    assert head_of(card)["license"] == "unknown" and head_of(card)["pretty_name"] == folder.name
+    body = card.split(MARK)[1]
+    assert not re.search(r"(?<!\\)<(script|img|b)", body)
+    assert [line for line in body.splitlines() if line.startswith("#")] == [
+        line for line in body.splitlines() if line.startswith(("## ", "# - x"))
+    ]
+    rows_of_tables = [re.sub(r"\\.", "", line) for line in body.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in rows_of_tables} == {3, 5}
+
+
+def listened(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[Task, str]]:
+    """As pipeline.annotate.assign, with an engine that needs no weights."""
+    return listening(options), dict.fromkeys(options.tasks(), "listening")
+
+
+def test_a_run_leaves_a_card_and_later_ones_write_it_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.annotate.assign", listened)
+    options, path = JobOptions(model=("any",)), tmp_path / "labels" / "README.md"
+    rows = write_tones(tmp_path / "audio", 4)
+    manifest = write_manifest(tmp_path / "m.jsonl", [*rows[:2], {"audio_filepath": "gone.wav"}])
+    assert annotate(str(manifest), str(tmp_path / "labels"), options, []) == 0
+    assert "| annotated recordings | 2 |" in path.read_text() and "| not\\_found | 1 |" in path.read_text()
+    assert main(["card", str(tmp_path / "labels"), "--license", "other"]) == 0
+    assert annotate(str(write_manifest(manifest, rows)), str(tmp_path / "labels"), options, []) == 0
+    assert "| annotated recordings | 4 |" in path.read_text() and head_of(path.read_text())["license"] == "other"
+    path.unlink()
+    assert main(["compact", str(tmp_path / "labels")]) == 0
+    assert "| annotated recordings | 4 |" in path.read_text()
+    assert annotate(str(manifest), str(tmp_path / "labels"), options, []) == 0
+    assert len(pandas.read_parquet(tmp_path / "labels" / "annotations")) == 4
+
+
+def test_a_readme_of_somebodys_own_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
+    (tmp_path / "labels" / "README.md").write_text("mine\n")
+    assert main(["compact", str(tmp_path / "labels")]) == 0
+    assert "README.md is not earmark's, and was left as it is" in capsys.readouterr().err
+    assert main(["card", str(tmp_path / "labels")]) == 1
+    assert (tmp_path / "labels" / "README.md").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("license", ["a b", "x: y", "\n", "MIT!"])
+def test_a_licence_that_is_no_name_is_refused(license: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["card", "nowhere", "--license", license]) == 1
+    assert "does not work: name it as the Hub does" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "---\n", "---\n[\n---\n", "---\nlicense: [x]\n---\n", "---\n5\n---\n"])
+def test_a_head_that_cannot_be_read_names_no_licence(content: str) -> None:
+    assert license_of(content) == "unknown"
+
+
+def test_parts_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
+    read: list[str] = []
+    plain = OutputStore.read_columns
+
+    def counting(self: OutputStore, path: str, columns: object) -> object:
+        read.append(path)
+        return plain(self, path, columns)
+
+    monkeypatch.setattr(OutputStore, "read_columns", counting)
+    assert write_card(store)
+    first = (tmp_path / "labels" / "README.md").read_text()
+    assert sorted(read) == store.parts()
+    assert write_card(store)
+    assert sorted(read) == store.parts() and (tmp_path / "labels" / "README.md").read_text() == first
+    (tmp_path / "labels" / KEPT_PATH).write_bytes(b"damaged")
+    assert write_card(store) and len(read) == 2 * len(store.parts())
+
+
+def test_an_output_without_an_annotation_has_a_card(tmp_path: Path) -> None:
+    rows = [row for row in hostile_rows(tmp_path / "audio") if row.failed]
+    store = write_answered(tmp_path / "labels", rows)
+    assert write_card(store)
+    card = (tmp_path / "labels" / "README.md").read_text()
+    (code,) = blocks(card, "python")
+    assert run_offline(code + "print(len(failures))", tmp_path, tmp_path / "cache").split() == ["1"]
+
+
+def test_what_is_no_output_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["card", str(tmp_path)]) == 1
+    assert "is not an output of earmark" in capsys.readouterr().err
+    assert not (tmp_path / "README.md").exists()
+
+
+def test_the_card_of_an_output_in_a_store(tmp_path: Path) -> None:
+    """fsspec's own store in memory."""
+    store = write_answered("memory://cards/labels", hostile_rows(tmp_path / "audio"))
+    assert main(["card", "memory://cards/labels/", "--license", "mit"]) == 0 and write_card(store)
+    assert head_of(store.read("README.md").decode())["license"] == "mit"
+    fsspec.filesystem("memory").rm("/cards", recursive=True)
+
+
+def test_what_keeps_a_card_from_being_written_is_told_and_fails_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
+    (tmp_path / "labels" / "failures" / "failures.parquet").write_bytes(b"damaged")
+    assert main(["compact", str(tmp_path / "labels")]) == 0
+    told = capsys.readouterr().err
+    assert "no dataset card was written" in told and "failures.parquet is not a table that earmark wrote" in told

@@ -1,0 +1,122 @@
+"""`earmark export` with its audio: lhotse and datasets hear what the run heard."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import lhotse
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import soundfile
+
+from reporting.export import export
+from reporting.export_captions import file_name
+from reporting.export_options import ExportOptions
+from tests.reporting.card.test_dataset_card import blocks, head_of, run_offline
+from tests.support.jobs import annotations, run_here
+from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound
+
+
+def test_lhotse_reads_and_validates_its_manifests(hostile_output: Path, tmp_path: Path) -> None:
+    export(str(hostile_output), str(tmp_path / "lhotse"), ExportOptions("lhotse"))
+    recordings = lhotse.RecordingSet.from_file(tmp_path / "lhotse" / "recordings.jsonl.gz")
+    supervisions = lhotse.SupervisionSet.from_file(tmp_path / "lhotse" / "supervisions.jsonl.gz")
+    recordings, supervisions = recordings.to_eager(), supervisions.to_eager()
+    lhotse.validate_recordings_and_supervisions(recordings, supervisions)
+    assert set(supervisions.ids) == set(recordings.ids) == set(HOSTILE)
+    cuts = lhotse.CutSet.from_manifests(recordings=recordings, supervisions=supervisions)
+    for cut in cuts:
+        (supervision,) = cut.supervisions
+        assert (supervision.text, supervision.language) == (f"{supervision.id} and", "en")
+        assert (supervision.custom["emotion"], supervision.custom["reference"]) == ("joy", supervision.id)
+        samples, rate = soundfile.read(cut.recording.sources[0].source, dtype="float32")
+        assert rate == 16_000 and np.array_equal(cut.load_audio()[0], samples)
+
+
+def test_lhotse_hears_the_same_parts_of_files(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "x.wav", 2.0, channels=2)
+    rows = [
+        Said("one", "x", str(path), facts_of(path, 1.0), offset_s=0.5, channel=1),
+        Said("both", "x", str(path), facts_of(path, 2.0)),
+    ]
+    write_answered(tmp_path / "labels", rows)
+    export(str(tmp_path / "labels"), str(tmp_path / "lhotse"), ExportOptions("lhotse"))
+    recordings = lhotse.RecordingSet.from_file(tmp_path / "lhotse" / "recordings.jsonl.gz").to_eager()
+    supervisions = lhotse.SupervisionSet.from_file(tmp_path / "lhotse" / "supervisions.jsonl.gz").to_eager()
+    lhotse.validate_recordings_and_supervisions(recordings, supervisions)
+    one, both = (supervisions[name] for name in ("one", "both"))
+    assert (one.start, one.duration, one.channel, both.channel) == (0.5, 1.0, 1, [0, 1])
+    heard = recordings["one"].load_audio(channels=1, offset=one.start, duration=one.duration)
+    samples, _ = soundfile.read(path, dtype="float32")
+    assert np.array_equal(heard[0], samples[8000:24_000, 1])
+
+
+def test_a_folder_for_datasets_has_the_very_bytes_and_loads(hostile_output: Path, tmp_path: Path) -> None:
+    found = export(str(hostile_output), str(tmp_path / "hub"), ExportOptions("hf"))
+    assert (found.rows, found.left_out) == (len(HOSTILE), {})
+    files = {row["id"]: Path(row["uri"]) for row in annotations(hostile_output)}
+    code = """
+loaded = datasets.load_dataset("hub", split="train")
+plain = datasets.load_dataset("parquet", data_files="hub/data/*.parquet", split="train")
+assert loaded.features == plain.features, (loaded.features, plain.features)
+assert isinstance(loaded.features["audio"], datasets.Audio)
+rows = loaded.cast_column("audio", datasets.Audio(decode=False))
+print(json.dumps([[row["id"], row["audio"]["bytes"].hex(), row["audio"]["path"], row["embed"], row["extra"]]
+                  for row in rows]))
+"""
+    rows = json.loads(run_offline(code, tmp_path, tmp_path / "cache"))
+    assert {row[0] for row in rows} == set(HOSTILE)
+    for id, content, name, embed, extra in rows:
+        assert bytes.fromhex(content) == files[id].read_bytes()
+        assert name == file_name(id) + files[id].suffix and embed == [0.5, -1.0, 0.25]
+        assert extra == [{"key": "=note", "value": id}]
+    card = (tmp_path / "hub" / "README.md").read_text()
+    assert head_of(card)["configs"] == [
+        {"config_name": "annotations", "data_files": [{"split": "train", "path": "data/*.parquet"}], "default": True}
+    ]
+    assert len(blocks(card, "python")) == 2
+
+
+def test_parts_of_files_are_cut_sample_by_sample(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "x.wav", 2.0, channels=2, rate=44_100)
+    deep = tmp_path / "deep.flac"
+    soundfile.write(deep, np.random.default_rng(1).uniform(-1, 1, 32_000), 16_000, "PCM_24")
+    rows = [
+        Said("part", "x", str(path), facts_of(path, 1.0), offset_s=0.5),
+        Said("channel", "x", str(path), facts_of(path, 1.5), offset_s=0.5, channel=1),
+        Said("start", "x", str(path), facts_of(path, 0.5)),
+        Said("deep", "x", str(deep), facts_of(deep, 1.0), offset_s=1.0),
+        Said("gone", "x", str(tmp_path / "gone.wav"), facts_of(path)),
+    ]
+    write_answered(tmp_path / "labels", rows)
+    found = export(str(tmp_path / "labels"), str(tmp_path / "hub"), ExportOptions("hf"))
+    assert (found.of, found.rows, found.left_out) == (5, 4, {"not_found": 1})
+    assert found.examples[0].id == "gone" and "gone.wav" in found.examples[0].message
+    sounds = {}
+    for row in pq.read_table(tmp_path / "hub" / "data").to_pylist():
+        sounds[row["id"]], _ = soundfile.read(io.BytesIO(row["audio"]["bytes"]), dtype="int32", always_2d=True)
+        assert row["audio"]["path"].endswith(".flac")
+    source, _ = soundfile.read(path, dtype="int32", always_2d=True)
+    assert np.array_equal(sounds["part"], source[22_050 : 22_050 + 44_100])
+    assert np.array_equal(sounds["channel"], source[22_050:, 1:])
+    assert np.array_equal(sounds["start"], source[:22_050])
+    assert np.array_equal(sounds["deep"], soundfile.read(deep, dtype="int32", always_2d=True)[0][16_000:])
+
+
+def test_audio_in_containers_comes_along(tmp_path: Path) -> None:
+    sounds = [write_sound(tmp_path / "audio" / f"{number}.flac") for number in range(5)]
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for path in sounds[:2]:
+            tar.add(path, path.name)
+    audio = [{"bytes": path.read_bytes(), "path": path.name} for path in sounds[2:]]
+    pq.write_table(pa.table({"speech": audio}), tmp_path / "x.parquet", row_group_size=2)
+    run_here(tmp_path / "x.tar", tmp_path / "tar")
+    run_here(tmp_path / "x.parquet", tmp_path / "rows", columns=("audio=speech",))
+    for name, expected in (("tar", sounds[:2]), ("rows", sounds[2:])):
+        found = export(str(tmp_path / name), str(tmp_path / f"hub-{name}"), ExportOptions("hf"))
+        assert (found.rows, found.in_containers, found.left_out) == (len(expected), len(expected), {})
+        rows = pq.read_table(tmp_path / f"hub-{name}" / "data").to_pylist()
+        contents = [row["audio"]["bytes"] for row in sorted(rows, key=lambda row: str(row["uri"]))]
+        assert contents == [path.read_bytes() for path in expected]

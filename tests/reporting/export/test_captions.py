@@ -1,0 +1,74 @@
+"""`earmark export` to WebVTT and SubRip, read by a parser that knows nothing of earmark."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reporting.export import export
+from reporting.export_captions import file_name
+from reporting.export_options import ExportOptions
+from tests.support.jobs import manifest_lines
+from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound
+
+
+def cues_of(path: Path) -> list[tuple[float, float, str]]:
+    """Cues as the WebVTT and SubRip specifications split files: blocks at empty lines, times, an arrow, text."""
+    blocks = re.split(r"\n\n+", path.read_text(encoding="utf-8").strip("\n"))
+    if path.suffix == ".vtt":
+        assert blocks.pop(0) == "WEBVTT"
+    cues = []
+    for block in blocks:
+        lines = block.split("\n")
+        if path.suffix == ".srt":
+            assert lines.pop(0) == str(len(cues) + 1)
+        times, *text = lines
+        assert sum("-->" in line for line in lines) == 1 and len(text) == 1
+        number = r"(\d\d+):([0-5]\d):([0-5]\d)" + ("[.]" if path.suffix == ".vtt" else ",") + r"(\d{3})"
+        found = re.fullmatch(f"{number} --> {number}", times)
+        assert found
+        h1, m1, s1, f1, h2, m2, s2, f2 = map(int, found.groups())
+        cues.append((h1 * 3600 + m1 * 60 + s1 + f1 / 1000, h2 * 3600 + m2 * 60 + s2 + f2 / 1000, text[0]))
+    return cues
+
+
+def one_line(text: str) -> str:
+    return " ".join(re.sub(r"[\x00-\x1f]", " ", text).split())
+
+
+@pytest.mark.parametrize("format", ["vtt", "srt"])
+def test_captions_are_a_file_a_recording_whatever_it_is_called_and_says(
+    hostile_output: Path, tmp_path: Path, format: str
+) -> None:
+    export(str(hostile_output), str(tmp_path / "to" / "captions"), ExportOptions(format))
+    folder = tmp_path / "to" / "captions"
+    index = manifest_lines(folder / "files.jsonl")
+    assert {row["id"] for row in index} == set(HOSTILE)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(["files.jsonl", *(row["file"] for row in index)])
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["captions"]  # nothing beside it, nothing left over
+    for row in index:
+        first, second = cues_of(folder / row["file"])
+        assert (first[:2], second) == ((0.0, 0.125), (0.125, 0.25, "and"))
+        if format == "vtt":
+            assert "<" not in first[2] and ">" not in first[2]
+            shown = first[2].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+            assert shown == one_line(row["id"])
+        else:
+            assert not set("<>{}") & set(first[2]) and len(first[2]) == len(one_line(row["id"]))
+
+
+def test_caption_times_are_the_files_also_where_a_row_is_a_part_of_it(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.wav", 2.0)
+    row = Said("a", "x", str(path), facts_of(path, 1.0), offset_s=3600.5)
+    write_answered(tmp_path / "labels", [row])
+    export(str(tmp_path / "labels"), str(tmp_path / "vtt"), ExportOptions("vtt"))
+    assert [cue[:2] for cue in cues_of(tmp_path / "vtt" / "a.vtt")] == [(3600.5, 3601.0), (3601.0, 3601.5)]
+
+
+def test_names_of_files_are_an_ids_own_and_stay_in_their_folder() -> None:
+    ids = [*HOSTILE, "", ".", "...", "a/b", "a_b", "nul.txt", "LPT1", file_name("a/b"), "a\\b", "a:b", "~", "-x"]
+    names = [file_name(id) for id in ids]
+    assert len(set(names)) == len(set(ids))
+    for name in names:
+        assert re.fullmatch(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*", name) and len(name) < 130
+    assert file_name("plain-id_1.wav") == "plain-id_1.wav"

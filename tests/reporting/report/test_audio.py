@@ -1,0 +1,193 @@
+"""The audio of a report's rows: the same part of the same file as was annotated, from wherever it lies."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+import soundfile
+from fsspec.implementations.memory import MemoryFileSystem
+from PIL import Image
+
+from reporting.report import make_report
+from reporting.report_audio import Clip, make_clip, read_clips
+from reporting.report_links import audio_links
+from reporting.report_options import ReportOptions
+from reporting.row_audio import read_audio
+from reporting.shown_rows import ShownRow
+from schemas.errors import RowError
+from schemas.records import SAMPLE_RATE_HZ
+from scoring.answers import open_output
+from tests.support.audio.containers import write_audio_parquet, write_container
+from tests.support.jobs import run_here, write_manifest, write_tone, write_tones
+
+ROW = ShownRow("a", "", 0.0, None, 1.0, "random", None, 0, {}, None, (), ())
+
+
+def shown_rows(output: Path) -> dict[str, ShownRow]:
+    report = make_report(open_output(str(output)), ReportOptions())
+    return {row.id: row for row in report.rows}
+
+
+def heard_again(output: Path, ids: list[str]) -> list[np.ndarray | RowError]:
+    rows = shown_rows(output)
+    return list(read_audio([rows[id] for id in ids], 60.0))
+
+
+def test_every_row_is_heard_as_it_was_annotated(tmp_path: Path) -> None:
+    """Offset, length and channel count; the engine of run_here answers with how many samples it heard, and the peak."""
+    times = np.arange(SAMPLE_RATE_HZ * 3) / SAMPLE_RATE_HZ
+    stereo = np.stack([0.3 * np.sin(2 * np.pi * 300 * times), 0.8 * times / 3], axis=1)
+    soundfile.write(tmp_path / "stereo.wav", stereo, SAMPLE_RATE_HZ)
+    rows = [
+        {"id": "all", "audio": "stereo.wav"},
+        {"id": "part", "audio": "stereo.wav", "offset": 1.0, "duration": 0.5},
+        {"id": "left", "audio": "stereo.wav", "channel": 0},
+        {"id": "right", "audio": "stereo.wav", "channel": 1, "offset": 2.0},
+    ]
+    run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out")
+    ids = ["all", "part", "left", "right"]
+    whole, part, left, right = heard_again(tmp_path / "out", ids)
+    assert [len(one) for one in (whole, part, left, right)] == [48_000, 8_000, 48_000, 16_000]
+    np.testing.assert_allclose(whole, stereo.mean(1), atol=1e-4)
+    np.testing.assert_allclose(part, stereo[16_000:24_000].mean(1), atol=1e-4)
+    np.testing.assert_allclose(left, stereo[:, 0], atol=1e-4)
+    np.testing.assert_allclose(right, stereo[32_000:, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["tar", "parquet"])
+def test_audio_in_containers_is_found_again(tmp_path: Path, kind: str) -> None:
+    tones = write_tones(tmp_path / "tones", 20)
+    run_here(write_container(tmp_path / f"x.{kind}", tones, group_rows=6), tmp_path / "out")
+    rows = shown_rows(tmp_path / "out")
+    assert len(rows) == 20
+    for row, samples in zip(rows.values(), read_audio(list(rows.values()), 60.0), strict=True):
+        assert not isinstance(samples, RowError), samples
+        (answer,) = row.answers
+        assert answer.text == f"{len(samples)} samples, peak {np.abs(samples).max():.2f}"
+
+
+def test_a_recording_that_is_gone_is_a_note(tmp_path: Path) -> None:
+    there = write_tone(tmp_path / "there.wav")
+    (tmp_path / "broken.wav").write_bytes(b"RIFF no audio")
+    uris = [there, tmp_path / "gone.wav", tmp_path / "broken.wav", f"tar://x.wav::file://{tmp_path}/gone.tar"]
+    uris += [f"{tmp_path}/gone.parquet#row=1", "nosuchscheme://x"]
+    clips = read_clips([replace(ROW, uri=str(uri)) for uri in uris], 6)
+    assert clips[0].audio and clips[0].note == "The file is not what was annotated: 1.0 s then, 0.5 s now."
+    for number in range(1, 6):
+        assert not clips[number].audio
+        assert clips[number].note.startswith("The audio cannot be read any more: "), clips[number].note
+    assert "gone.wav" in clips[1].note
+
+
+def test_a_row_that_a_parquet_file_has_no_more_is_a_note(tmp_path: Path) -> None:
+    write_audio_parquet(tmp_path / "x.parquet", write_tones(tmp_path / "tones", 3))
+    (found,) = read_audio([replace(ROW, uri=f"{tmp_path}/x.parquet#row=3")], 60.0)
+    assert isinstance(found, RowError) and "ends before row 3" in found.message
+
+
+def test_a_clip_sounds_and_looks_like_the_recording() -> None:
+    times = np.arange(SAMPLE_RATE_HZ * 2) / SAMPLE_RATE_HZ
+    samples = (0.5 * np.sin(2 * np.pi * 1000 * times) * (times > 1)).astype(np.float32)
+    clip = make_clip(samples, 2.0)
+    decoded, rate = soundfile.read(io.BytesIO(of_data_url(clip.audio, "audio/mpeg")))
+    assert rate == SAMPLE_RATE_HZ and clip.shown_s == 2.0 and not clip.note
+    assert np.abs(decoded[:15_000]).max() < 0.01 < 0.4 < np.abs(decoded[20_000:30_000]).max()
+    picture = np.asarray(Image.open(io.BytesIO(of_data_url(clip.spectrogram, "image/webp"))).convert("L"), float)
+    loudest = np.unravel_index(picture[:, picture.shape[1] * 3 // 4].argmax(), picture.shape[:1])[0]
+    assert loudest == pytest.approx(picture.shape[0] * (1 - mel(1000) / mel(8000)), abs=3)
+    assert picture[:, : picture.shape[1] * 2 // 5].max() < 20 < picture[:, picture.shape[1] * 3 // 5 :].max()
+
+
+def of_data_url(url: str, kind: str) -> bytes:
+    head, _, content = url.partition(",")
+    assert head == f"data:{kind};base64"
+    return base64.b64decode(content)
+
+
+def mel(hz: float) -> float:
+    """Slaney's scale, which librosa uses."""
+    return hz / (200 / 3) if hz < 1000 else 15 + 27 * np.log(hz / 1000) / np.log(6.4)
+
+
+def test_of_a_long_recording_there_is_the_beginning(tmp_path: Path) -> None:
+    path = write_tone(tmp_path / "long.wav", seconds=70)
+    clip = read_clips([replace(ROW, uri=str(path), duration_s=70.0)], 1)[0]
+    assert (clip.shown_s, clip.note) == (60.0, "The first 60 s of 70.0 s.")
+
+
+def test_silence_and_the_shortest_clip_have_pictures_too() -> None:
+    for samples in (np.zeros(16_000, np.float32), np.zeros(1, np.float32)):
+        clip = make_clip(samples, len(samples) / SAMPLE_RATE_HZ)
+        assert isinstance(clip, Clip) and clip.audio and clip.spectrogram and "<svg" in clip.waveform
+
+
+def test_clips_are_of_the_first_rows_and_of_the_random_ones() -> None:
+    first = [replace(ROW, id=f"f{n}", uri="/gone", reason="flagged") for n in range(10)]
+    random = [replace(ROW, id=f"r{n}", uri="/gone") for n in range(10)]
+    assert sorted(read_clips(first + random, 6)) == [0, 1, 2, 10, 14, 19]
+    assert sorted(read_clips(first, 6)) == [0, 1, 2, 3, 4, 5]
+    assert read_clips(first, 0) == {}
+
+
+def test_clips_stop_at_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [replace(ROW, uri=str(write_tone(tmp_path / f"{n}.wav"))) for n in range(6)]
+    clip = read_clips(rows[:1], 1)[0]
+    size_bytes = len(clip.audio) + len(clip.spectrogram) + len(clip.waveform)
+    monkeypatch.setattr("reporting.report_audio.BUDGET_BYTES", 3.5 * size_bytes)
+    assert len(read_clips(rows, 6)) == 3
+
+
+def test_links_to_files_are_relative_to_the_page(tmp_path: Path) -> None:
+    row = replace(ROW, uri=f"{tmp_path}/audio/a b#1.wav", offset_s=1.5, duration_s=2.0)
+    (link,) = audio_links([row], f"{tmp_path}/out/page.html", sign=False)
+    assert (link.url, link.scheme) == ("../audio/a%20b%231.wav#t=1.5,3.5", "file")
+    (link,) = audio_links([row], "s3://bucket/page.html", sign=False)
+    assert not link.url and "machine that annotated it" in link.problem
+
+
+def test_links_of_the_web_are_what_they_are() -> None:
+    (link,) = audio_links([replace(ROW, uri="https://host/a.wav?x=1")], "/page.html", sign=False)
+    assert (link.url, link.scheme) == ("https://host/a.wav?x=1#t=0,1", "https")
+
+
+@pytest.mark.parametrize("uri", ["tar://a.wav::file:///x.tar", "/x.parquet#row=1", "javascript://%0aalert(1)"])
+def test_what_a_browser_cannot_open_is_no_link(uri: str) -> None:
+    (link,) = audio_links([replace(ROW, uri=uri)], "/page.html", sign=True)
+    assert not link.url and link.problem
+
+
+class SigningFileSystem(MemoryFileSystem):
+    protocol = "signing"
+
+    def sign(self, path: str, expiration: int = 100, **options: object) -> str:
+        if "secret" in path:
+            raise PermissionError("no key to sign with")
+        return f"https://store/{path.rsplit('/', 1)[1]}?expires={expiration}"
+
+
+def test_objects_of_a_store_are_signed_where_the_credentials_can() -> None:
+    fsspec.register_implementation("signing", SigningFileSystem, clobber=True)
+    rows = [replace(ROW, uri=uri) for uri in ("signing://b/a.wav", "signing://b/secret.wav", "memory://b/a.wav")]
+    signed, refused, cannot = audio_links(rows, "/page.html", sign=True)
+    assert (signed.url, signed.scheme) == ("https://store/a.wav?expires=604800#t=0,1", "https")
+    assert not refused.url and "no key to sign with" in refused.problem
+    assert not cannot.url and cannot.problem == "Addresses of memory:// cannot be signed."
+    (unsigned,) = audio_links(rows[:1], "/page.html", sign=False)
+    assert not unsigned.url
+
+
+def test_times_of_segments_count_from_where_the_recording_starts(tmp_path: Path) -> None:
+    from tests.support.jobs import annotations
+
+    tone = write_tone(tmp_path / "a.wav", seconds=3)
+    rows = [{"id": "a", "audio": str(tone), "offset": 1.0, "duration": 1.5}]
+    run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out", task=("transcribe",))
+    in_file = annotations(tmp_path / "out")[0]["transcribe"]["segments"]
+    shown = shown_rows(tmp_path / "out")["a"].answers[0].segments
+    assert [one.start_s for one in shown] == pytest.approx([one["start_s"] - 1.0 for one in in_file], abs=1e-3)
+    assert re.fullmatch(r".*a\.wav", shown_rows(tmp_path / "out")["a"].uri)

@@ -1,0 +1,78 @@
+"""The published table and its benchmarks name each other, and ask what was asked."""
+
+import csv
+import dataclasses
+from collections import Counter
+
+import pytest
+
+from schemas.errors import JobError
+from schemas.job import JobOptions
+from schemas.tasks import MELD_EMOTIONS, VOCAL_SOUNDS
+from scoring import layouts
+from scoring.benchmarks import Benchmark, benchmarks, find_benchmark
+from scoring.published import published, published_for
+from tests.support.paths import ROOT
+
+TABLE = ROOT / "scoring" / "published-results.csv"
+SPLITS = {
+    "Librispeech": {"dev-clean", "dev-other", "test-clean", "test-other"},
+    "Common Voice 15": {"en", "zh", "yue", "fr"},
+    "Fleurs": {"zh"},
+    "Aishell2": {"Mic", "iOS", "Android"},
+    "CoVoST2": {"en-de", "de-en", "en-zh", "zh-en", "es-en", "fr-en", "it-en"},
+    "Meld": {"test"},
+    "VocalSound": {"test"},
+    "AIR-Bench": {"Speech", "Sound", "Music", "Mixed-Audio"},
+}
+
+
+def test_every_set_and_split_of_the_table_is_defined() -> None:
+    found: dict[str, set[str]] = {}
+    for benchmark in benchmarks().values():
+        found.setdefault(benchmark.dataset, set()).add(benchmark.split)
+    assert found == SPLITS
+
+
+def test_every_figure_of_the_table_belongs_to_one_benchmark() -> None:
+    with TABLE.open() as file:
+        rows = list(csv.DictReader(file))
+    reached = Counter(figure for benchmark in benchmarks().values() for figure in published_for(benchmark))
+    assert len(rows) == len(published()) == len(reached) == reached.total() == 208
+    told = [{**dataclasses.asdict(figure), "value": str(figure.value)} for figure in published()]
+    assert told == [{**row, "value": str(float(row["value"]))} for row in rows]
+
+
+@pytest.mark.parametrize("name", benchmarks())
+def test_a_benchmark_has_figures_of_qwen2_audio_with_both_weights(name: str) -> None:
+    figures = [figure for figure in published_for(benchmarks()[name]) if figure.system == "Qwen2-Audio"]
+    assert [figure.qwen2_audio_weights for figure in figures] == ["original", "huggingface"]
+
+
+def test_figures_come_in_the_unit_of_the_table() -> None:
+    (first, second) = [
+        figure for figure in published_for(benchmarks()["librispeech-test-clean"]) if figure.system == "Qwen2-Audio"
+    ]
+    assert (first.value, second.value, first.metric) == (1.6, 1.7, "WER")
+
+
+@pytest.mark.parametrize("benchmark", benchmarks().values(), ids=lambda benchmark: benchmark.name)
+def test_base_checkpoints_are_asked_with_the_published_prompt(benchmark: Benchmark) -> None:
+    options = JobOptions(task=(benchmark.task,), translate_to=benchmark.translate_to or "en")
+    (task,) = options.tasks()
+    question = "Is it raining?" if task.takes_row_prompt else None
+    asked = task.prompt(False, benchmark.language or None, question)
+    assert asked == benchmark.prompt.replace("{row_prompt}", question or "")
+
+
+def test_labels_of_the_sets_are_labels_of_the_tasks() -> None:
+    assert set(layouts.VOCAL_SOUNDS.values()) == set(VOCAL_SOUNDS)
+    assert {"neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust"} == set(MELD_EMOTIONS)
+
+
+def test_a_name_is_found_in_whatever_case_and_a_wrong_one_answered_with_the_nearest() -> None:
+    assert find_benchmark("Aishell2-iOS").split == "iOS"
+    with pytest.raises(JobError, match=r"no benchmark 'librispeech-clean' \(did you mean librispeech-(dev|test)-clean"):
+        find_benchmark("librispeech-clean")
+    with pytest.raises(JobError, match="no benchmark 'xyzzy'; `earmark benchmark --list` names all 25"):
+        find_benchmark("xyzzy")

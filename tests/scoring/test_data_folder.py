@@ -1,0 +1,116 @@
+"""A folder that is not the set's, or not whole, is answered in one line: what was expected where."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import JobError
+from scoring.benchmarks import benchmarks
+from tests.scoring.test_layouts import chat, read
+from tests.support.audio import miniature_sets as miniature
+
+
+@pytest.mark.parametrize("name", benchmarks())
+def test_another_folder_is_answered_with_what_was_expected_where(tmp_path: Path, name: str) -> None:
+    with pytest.raises(JobError) as refused:
+        read(name, tmp_path)
+    said = str(refused.value)
+    assert said.startswith(f"{tmp_path} has no {benchmarks()[name].table[0]}")
+    assert f"which {name} is read from; give the folder of https://" in said
+    assert "\n" not in said
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"there is no folder .*nowhere"):
+        read("meld-test", tmp_path / "nowhere")
+
+
+def _no_audio(root: Path) -> str:
+    miniature.write(miniature.make_fleurs(root, {"1": ("a", "a")}) / "data/cmn_hans_cn/audio/test.tar.gz", "")
+    (root / "data/cmn_hans_cn/audio/test/1.wav").unlink()
+    (root / "data/cmn_hans_cn/audio/test").rmdir()
+    return "fleurs-zh"
+
+
+def _other_columns(root: Path) -> str:
+    miniature.write(
+        miniature.make_common_voice(root, "fr", {"a": "b"}) / "cv-corpus-15.0-2023-09-08/fr/test.tsv", "x\ty\n"
+    )
+    return "common-voice-15-fr"
+
+
+def _short_row(root: Path) -> str:
+    header = "\t".join(miniature.COMMON_VOICE_15)
+    miniature.make_common_voice(root, "fr", {"a": "b"})
+    miniature.write(root / "cv-corpus-15.0-2023-09-08/fr/test.tsv", f"{header}\nc1\ta.mp3\n")
+    return "common-voice-15-fr"
+
+
+def _no_wav_scp(root: Path) -> str:
+    miniature.make_aishell2(root, "Mic", {"IT0011W0001": "a"})
+    (root / "AISHELL-DEV-TEST-SET/Mic/test/wav.scp").unlink()
+    return "aishell2-mic"
+
+
+def _text_without_audio(root: Path) -> str:
+    miniature.make_aishell2(root, "Mic", {"IT0011W0001": "a"})
+    miniature.write(root / "AISHELL-DEV-TEST-SET/Mic/test/wav.scp", "other\twav/other.wav\n")
+    return "aishell2-mic"
+
+
+def _not_json(root: Path) -> str:
+    miniature.write(root / "Chat_meta.json", "[{")
+    return "air-bench-speech"
+
+
+def _no_question(root: Path) -> str:
+    miniature.make_air_bench(root, [chat(1, "speech_QA", question=None)])
+    return "air-bench-speech"
+
+
+def _nothing_of_it(root: Path) -> str:
+    miniature.make_air_bench(root, [chat(1, "speech_QA")])
+    return "air-bench-music"
+
+
+def _odd_name(root: Path) -> str:
+    miniature.make_vocalsound(root, ["f0003_0_cough"], [], "meta")
+    miniature.write(root / "vs_release_16k/audio_16k/f0003_0_yawn.wav", "")
+    return "vocalsound-test"
+
+
+def _not_utf8(root: Path) -> str:
+    (root / "test_sent_emo.csv").write_bytes(b"Sr No.,Utterance\n1,\x92\n")
+    (root / "output_repeated_splits_test").mkdir()
+    return "meld-test"
+
+
+def _empty_table(root: Path) -> str:
+    (root / "LibriSpeech" / "test-clean").mkdir(parents=True)
+    return "librispeech-test-clean"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_no_audio, "no folder data/cmn_hans_cn/audio/test or data/cmn_hans_cn/test with the audio"),
+        (_other_columns, r"test.tsv has no column 'client_id'; it has 'x', 'y'"),
+        (_short_row, "test.tsv, line 2, ends before its column 'sentence'"),
+        (_no_wav_scp, "has no AISHELL-DEV-TEST-SET/Mic/test/wav.scp"),
+        (_text_without_audio, "has the text of IT0011W0001, which .*wav.scp names no file for"),
+        (_not_json, "Chat_meta.json is not JSON"),
+        (_no_question, "has no 'question' in entry 0"),
+        (_nothing_of_it, "names no recording of air-bench-music"),
+        (_odd_name, "names f0003_0_yawn.wav, which is not"),
+        (_not_utf8, "test_sent_emo.csv is not UTF-8"),
+        (_empty_table, "test-clean names no recording of librispeech-test-clean"),
+    ],
+)
+def test_a_set_that_is_not_whole_is_said_in_one_line(tmp_path: Path, spoil: Callable[[Path], str], said: str) -> None:
+    name = spoil(tmp_path)
+    with pytest.raises(JobError) as refused:
+        read(name, tmp_path)
+    assert re.search(said, str(refused.value))
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,152 @@
+"""Runs of the command entirely on object stores' own servers: manifest, audio, model and output."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, command_line, manifest_lines, same
+from tests.support.servers.faulty_proxy import busy_store, faulty_proxy
+from tests.support.servers.object_stores import ObjectStore
+
+pytestmark = pytest.mark.object_store
+FILES, RECORDINGS = 24, 240
+OPTIONS = ("--task", "transcribe", "--shard_rows", "16")
+DEADLINE_S = 300
+ERROR_S = 30.0  # a wrong job is refused within; most of it is Python's imports
+
+
+class Corpus:
+    """A bucket with a manifest, audio and a model; each of its methods goes straight to the server."""
+
+    def __init__(self, store: ObjectStore):
+        self.store, self.files = store, store.file_system()
+        self.url = store.make_bucket(f"run-{uuid.uuid4().hex}")
+        for path in TINY.iterdir():
+            self.files.put_file(str(path), f"{self.url}/model/{path.name}")
+        rows = manifest_lines(PHONE_PROMPTS)
+        for row in rows[:FILES]:
+            name = row["audio_filepath"]
+            self.files.put_file(str(PHONE_PROMPTS.parent / name), f"{self.url}/corpus/{name}")
+        self.rows = [
+            {"id": f"{number:03d}", "audio_filepath": rows[number % FILES]["audio_filepath"]}
+            for number in range(RECORDINGS)
+        ]
+        self.files.pipe_file(f"{self.url}/corpus/manifest.jsonl", self.manifest())
+
+    def manifest(self) -> bytes:
+        return "".join(json.dumps(row) + "\n" for row in self.rows).encode()
+
+    def command(self, output: str = "out", manifest: str = "corpus/manifest.jsonl") -> list[str]:
+        places = (f"{self.url}/{manifest}", f"{self.url}/{output}")
+        return command_line("annotate", *places, "--model", f"{self.url}/model", *OPTIONS)
+
+    def parts(self, output: str = "out") -> list[str]:
+        return sorted(self.files.glob(f"{self.url}/{output}/annotations/*/*.parquet"))
+
+    def annotations(self, output: str = "out") -> list[dict[str, Any]]:
+        tables = [pq.read_table(io.BytesIO(self.files.cat_file(part))) for part in self.parts(output)]
+        return sorted((row for table in tables for row in table.to_pylist()), key=lambda row: str(row["id"]))
+
+
+@pytest.fixture(scope="module")
+def corpus(object_store: ObjectStore) -> Corpus:
+    return Corpus(object_store)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What a run on this machine's disk finds, without the places of the audio."""
+    folder = tmp_path_factory.mktemp("local")
+    rows = manifest_lines(PHONE_PROMPTS)
+    paths = [str(PHONE_PROMPTS.parent / row["audio_filepath"]) for row in rows[:FILES]]
+    manifest = [{"id": f"{number:03d}", "audio_filepath": paths[number % FILES]} for number in range(RECORDINGS)]
+    (folder / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in manifest))
+    command = command_line("annotate", folder / "m.jsonl", folder / "out", "--model", TINY, *OPTIONS)
+    run(command, {})
+    return without_uris(annotations(folder / "out"))
+
+
+def without_uris(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "uri"} for row in rows]
+
+
+def run(command: list[str], variables: Mapping[str, str], status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, env={**os.environ, **variables})
+    assert done.returncode == status, done.stdout + done.stderr
+    return done
+
+
+def check(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    assert [row["id"] for row in found] == [row["id"] for row in expected]
+    for row, other in zip(without_uris(found), expected, strict=True):
+        assert same(row, other), f"{row}\n{other}"
+
+
+def test_a_run_lives_on_a_store_alone(corpus, expected, tmp_path):
+    variables = {**corpus.store.variables(), "EARMARK_CACHE": str(tmp_path)}
+    run(corpus.command(), variables)
+    check(corpus.annotations(), expected)
+    assert all(row["uri"].startswith(f"{corpus.url}/corpus/") for row in corpus.annotations())
+    parts = corpus.parts()
+    again = run(corpus.command(), variables)
+    assert corpus.parts() == parts
+    assert again.stdout.startswith("Nothing new:")
+
+
+@pytest.mark.parametrize("object_store", ["s3"], indirect=True)
+def test_a_run_that_was_killed_goes_on_where_it_ended(corpus, expected, tmp_path):
+    variables = {**os.environ, **corpus.store.variables(), "EARMARK_CACHE": str(tmp_path)}
+    killed = subprocess.Popen(
+        corpus.command("killed"), env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_until(lambda: len(corpus.parts("killed")) >= 2, killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    before = corpus.parts("killed")
+    assert len(corpus.annotations("killed")) < RECORDINGS
+    run(corpus.command("killed"), variables)
+    assert set(before) < set(corpus.parts("killed"))
+    check(corpus.annotations("killed"), expected)
+
+
+def wait_until(reached: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not reached():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_store_that_is_busy_costs_no_row(corpus, expected, tmp_path):
+    with faulty_proxy(corpus.store, fate=busy_store()) as proxy:
+        run(corpus.command("busy"), {**proxy.variables(), "EARMARK_CACHE": str(tmp_path)})
+    check(corpus.annotations("busy"), expected)
+    print(f"{corpus.store.scheme}: {dict(proxy.given)}")
+    assert proxy.given["cut"] >= 2 and proxy.given[429] >= 6 and proxy.given[503] >= 6, proxy.given
+
+
+def test_a_reader_never_sees_half_a_part(corpus, expected, tmp_path):
+    output = "read"
+    seen: dict[str, bytes] = {}
+    with faulty_proxy(corpus.store, slow_s=0.2) as proxy:
+        variables = {**os.environ, **proxy.variables(), "EARMARK_CACHE": str(tmp_path)}
+        with open(tmp_path / "said.txt", "wb") as said:
+            process = subprocess.Popen(corpus.command(output), env=variables, stdout=said, stderr=said)
+        looks = 0
+        while process.poll() is None:
+            looks += 1
+            for part in corpus.parts(output):
+                content = corpus.files.cat_file(part)
+                assert seen.setdefault(part, content) == content
+                assert pq.read_table(io.BytesIO(content)).num_rows > 0
+    assert process.returncode == 0, (tmp_path / "said.txt").read_text()
+    assert len(seen) > 5 and looks > len(seen)
+    check(corpus.annotations(output), expected)

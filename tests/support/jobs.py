@@ -1,0 +1,140 @@
+"""Whole jobs in this process, with an engine that needs no weights; and jobs as a user starts them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from pipeline.annotate import run_job
+from pipeline.launch import Place, Run, launched_run
+from pipeline.runner import embedded_options
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, LabelScore, TextAnswer, Transcript
+from schemas.tasks import Task
+from tests.support.paths import ROOT
+from transforms.annotate import Assignment
+from transforms.decode_recordings import decode_requests
+from transforms.decode_shard import Decode
+from transforms.summarize import Summary
+
+EXAMPLES = ROOT / "examples"
+PHONE_PROMPTS = EXAMPLES / "phone-prompts" / "manifest.jsonl"
+TINY = EXAMPLES / "tiny-qwen2-audio"
+
+
+class ListeningEngine:
+    """Answers any task with what it can only know from the audio: the length and the level of each clip.
+
+    Of labels it chooses the first.
+    """
+
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+        return [{task.name: self._answer(task, heard(clip.samples)) for task in tasks} for clip in clips]
+
+    def _answer(self, task: Task, text: str) -> Answer:
+        if task.answer == "transcript":
+            return Transcript(text, "en", -0.5)
+        if task.answer == "text":
+            return TextAnswer(text, task.prompt(True, None, None), -0.5)
+        scores = tuple(LabelScore(label, float(label == task.labels[0])) for label in task.labels)
+        return LabelAnswer(task.labels[0], 1.0, scores, -0.5)
+
+
+def heard(samples: np.ndarray) -> str:
+    return f"{len(samples)} samples, peak {np.abs(samples).max():.2f}"
+
+
+def run_here(
+    manifest: Path, output: Path | str, decode: Decode = decode_requests, workers: int = 2, **options: Any
+) -> Summary:
+    """A run of the whole graph with the ListeningEngine; what it raises is a worker's own error."""
+    flags = [f"--direct_num_workers={workers}"]
+    with launched_here(manifest, output, JobOptions(**options), workers) as run:
+        return run_job(run, listening(run.options), embedded_options(flags), decode)
+
+
+def launched_here(manifest: Path, output: Path | str, options: JobOptions, workers: int) -> AbstractContextManager[Run]:
+    """A launched run whose models are known by their names; where none is named, by "listening"."""
+    named = {task.name: name or "listening" for name, tasks in options.models().items() for task in tasks}
+    models = {task: named[task.name] for task in options.tasks()}
+    return launched_run(str(manifest), str(output), options, models, Place(workers))
+
+
+def listening(options: JobOptions) -> list[Assignment]:
+    """A ListeningEngine for each model of a job."""
+    return [Assignment(ListeningEngine, tasks) for tasks in options.models().values()]
+
+
+def run_command(*arguments: object, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
+    """`earmark ...` as a user types it."""
+    return subprocess.run(command_line(*arguments), capture_output=True, text=True, timeout=timeout_s)
+
+
+def command_line(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "pipeline.cli", *(str(argument) for argument in arguments)]
+
+
+def write_tone(path: Path, seconds: float = 0.5, amplitude: float = 0.5, hz: float = 440.0) -> Path:
+    times = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, (amplitude * np.sin(2 * np.pi * hz * times)).astype(np.float32), SAMPLE_RATE_HZ)
+    return path
+
+
+def write_tones(folder: Path, count: int) -> list[dict[str, Any]]:
+    """`count` recordings that differ in length and level, as rows of a manifest with their true facts."""
+    rows = []
+    for number in range(count):
+        seconds, amplitude = 0.2 + 0.01 * number, 0.1 + 0.8 * number / count
+        path = write_tone(folder / f"tone{number}.wav", seconds, amplitude)
+        text = heard(soundfile.read(path, dtype="float32")[0])
+        rows.append({"id": f"r{number:04d}", "audio_filepath": str(path), "text": text, "number": number})
+    return rows
+
+
+def write_manifest(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def manifest_lines(path: Path) -> list[dict[str, Any]]:
+    """JSON Lines, parted at newlines only: str.splitlines knows of others, which may be in a text."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def annotations(output: Path | str) -> list[dict[str, Any]]:
+    """All annotations in order of their ids, read part by part: an id in two parts comes twice."""
+    rows = [
+        row for part in sorted(Path(output).glob("annotations/*/*.parquet")) for row in pq.read_table(part).to_pylist()
+    ]
+    for row in rows:
+        row["extra"] = {pair["key"]: pair["value"] for pair in row["extra"]}
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+def failures(output: Path | str) -> list[dict[str, Any]]:
+    return list(pq.read_table(Path(output) / "failures" / "failures.parquet").to_pylist())
+
+
+def transcripts(output: Path | str) -> dict[str, str]:
+    return {row["id"]: row["transcribe"]["text"] for row in annotations(output)}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a row agree, floats to 1e-4."""
+    if isinstance(one, float):
+        return one == pytest.approx(other, abs=1e-4)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)

@@ -1,0 +1,196 @@
+"""Recordings out of their containers: exact bytes, few reads, and what a damaged or changed container costs."""
+
+import os
+import random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import MachineError, RowError
+from schemas.records import Recording
+from tests.support.audio.containers import HF_AUDIO, Counted, read_rows, write_tar
+from transforms import parquet_rows, scratch_file, unpack_parquet, unpack_tar
+from transforms.unpack_containers import unpack_containers, unpack_requests
+
+SIZES = [0, 1, 511, 512, 513, 5000, 100, 0, 40_000, 3]
+
+
+def contents(sizes):
+    return [random.Random(number).randbytes(size) for number, size in enumerate(sizes)]
+
+
+def make_tar(path, audio):
+    return write_tar(path, [(f"{number}.wav", content) for number, content in enumerate(audio)])
+
+
+def make_parquet(path, audio, group_rows=4, **options):
+    column = pa.array([{"bytes": content, "path": None} for content in audio], HF_AUDIO)
+    pq.write_table(pa.table({"audio": column}), path, row_group_size=group_rows, **options)
+    return path
+
+
+MAKERS = pytest.mark.parametrize("make", [make_tar, make_parquet], ids=["tar", "parquet"])
+
+
+def unpack(recordings: list[Recording], scratch) -> list[bytes | RowError]:
+    """What each recording's file holds, or why there is none."""
+    found: dict[int, bytes | RowError] = {}
+    requests = unpack_requests(recordings, str(scratch))
+    for request, result in zip(requests, unpack_containers(requests), strict=True):
+        results = [result] * len(request.indices) if isinstance(result, RowError) else result
+        for index, path in zip(request.indices, results, strict=True):
+            found[index] = path if isinstance(path, RowError) else open(path, "rb").read()  # noqa: SIM115
+    return [found[index] for index in range(len(recordings))]
+
+
+def errors(results):
+    return [result.error if isinstance(result, RowError) else "" for result in results]
+
+
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory):
+    folder, audio = tmp_path_factory.mktemp("containers"), contents(SIZES)
+    rows = read_rows(make_tar(folder / "a.tar", audio)), read_rows(make_parquet(folder / "a.parquet", audio))
+    return audio, rows
+
+
+@given(data=st.data(), block_bytes=st.integers(1, 60_000), gap_bytes=st.integers(0, 60_000))
+def test_any_recordings_in_any_order_come_out_as_they_went_in(
+    containers, tmp_path_factory, data, block_bytes, gap_bytes
+):
+    audio, (tar, parquet) = containers
+    wanted = data.draw(st.lists(st.integers(0, 2 * len(audio) - 1), unique=True, max_size=12))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unpack_tar, "BLOCK_BYTES", block_bytes)
+        patch.setattr(unpack_tar, "MAX_GAP_BYTES", gap_bytes)
+        found = unpack([[*tar, *parquet][number] for number in wanted], tmp_path_factory.mktemp("scratch"))
+    assert found == [audio[number % len(audio)] for number in wanted]
+
+
+@MAKERS
+def test_opens_do_not_grow_with_the_recordings_and_no_byte_is_read_twice(tmp_path, make):
+    opens = []
+    for count in (10, 200):
+        audio = [os.urandom(5000) for _ in range(count)]
+        path = (
+            make(tmp_path / f"{count}.tar", audio) if make is make_tar else make(tmp_path / f"{count}.parquet", audio)
+        )
+        rows = read_rows(f"counted://{path}")
+        Counted.reads.clear()
+        assert unpack(rows, tmp_path) == audio
+        opens.append(Counted.reads["opens"])
+        overhead = 1024 * count if make is make_tar else 70_000  # headers of members; the footer
+        assert Counted.reads["bytes"] <= 5000 * count + overhead
+    assert opens == [1, 1]
+
+
+def test_a_part_of_a_container_is_read_for_a_part_of_its_recordings(tmp_path):
+    audio = [os.urandom(2_000_000) for _ in range(8)]
+    for path in (make_tar(tmp_path / "a.tar", audio), make_parquet(tmp_path / "a.parquet", audio, group_rows=2)):
+        rows = read_rows(f"counted://{path}")
+        Counted.reads.clear()
+        assert unpack([rows[0], rows[1], rows[6]], tmp_path) == [audio[0], audio[1], audio[6]]
+        assert Counted.reads["bytes"] < 4.1 * 2_000_000
+
+
+def test_a_row_group_is_read_to_the_last_row_that_is_wanted_and_not_all_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_rows, "READ_BYTES", 100_000)
+    monkeypatch.setattr(unpack_parquet, "BATCH_BYTES", 100_000)
+    audio = [os.urandom(10_000) for _ in range(400)]
+    path = make_parquet(tmp_path / "a.parquet", audio, 400, use_dictionary=False, data_page_size=1, write_batch_size=4)
+    rows = read_rows(f"counted://{path}")
+    Counted.reads.clear()
+    assert unpack([rows[3], rows[90]], tmp_path) == [audio[3], audio[90]]
+    assert 900_000 < Counted.reads["bytes"] < 1_500_000
+
+
+@MAKERS
+def test_a_container_that_has_changed_is_not_read(tmp_path, make):
+    audio = contents(SIZES)
+    path = make(tmp_path / ("a.tar" if make is make_tar else "a.parquet"), audio)
+    rows = read_rows(path)
+    make(path, audio[::-1])
+    os.utime(path, ns=(0, 0))
+    found = unpack(rows, tmp_path)
+    assert set(errors(found)) == {"container_changed"}
+    assert all("start again" in result.message for result in found)
+
+
+@MAKERS
+def test_a_container_that_is_gone_costs_its_recordings_only(tmp_path, make):
+    suffix = "tar" if make is make_tar else "parquet"
+    rows = [row for name in "ab" for row in read_rows(make(tmp_path / f"{name}.{suffix}", [b"one", b"two"]))]
+    os.unlink(tmp_path / f"a.{suffix}")
+    found = unpack(rows, tmp_path)
+    assert errors(found) == ["not_found", "not_found", "", ""]
+    assert str(tmp_path / f"a.{suffix}") in found[0].message
+
+
+def test_a_store_that_gives_less_than_it_was_asked_for_costs_what_was_in_it(tmp_path, monkeypatch):
+    audio = [os.urandom(1000) for _ in range(6)]
+    rows = read_rows(f"counted://{make_tar(tmp_path / 'a.tar', audio)}")
+    monkeypatch.setattr(unpack_tar, "BLOCK_BYTES", 3000)
+    real = Counted.cat_file
+    bad = rows[2].place.start
+    monkeypatch.setattr(
+        Counted, "cat_file", lambda self, path, start, end, **_: real(self, path, start, end - (start <= bad < end))
+    )
+    found = unpack(rows, tmp_path)
+    assert [result == content for result, content in zip(found, audio, strict=True)].count(True) == 4
+    assert errors(found)[2] == "cut_short" and "parts of files" in found[2].message
+
+
+def test_a_store_that_fails_costs_what_was_asked_for_and_a_machine_without_rights_none(tmp_path, monkeypatch):
+    rows = read_rows(f"counted://{make_tar(tmp_path / 'a.tar', [b'one'])}")
+
+    def fail(error):
+        def cat_file(*_, **__):
+            raise error
+
+        monkeypatch.setattr(Counted, "cat_file", cat_file)
+
+    fail(RuntimeError("no one expects this"))
+    assert errors(unpack(rows, tmp_path)) == ["fetch_failed"]
+    fail(OSError(28, "No space left on device"))
+    with pytest.raises(MachineError, match="this machine cannot go on"):
+        unpack(rows, tmp_path)
+
+
+@MAKERS
+def test_a_full_scratch_folder_is_no_fault_of_the_container(tmp_path, monkeypatch, make):
+    rows = read_rows(make(tmp_path / ("a.tar" if make is make_tar else "a.parquet"), [b"one"]))
+
+    def full_open(file, *_):
+        raise OSError(28, "No space left on device", file)
+
+    monkeypatch.setattr(scratch_file, "open", full_open, raising=False)
+    with pytest.raises(MachineError, match=r"No space left on device.*--scratch_dir"):
+        unpack(rows, tmp_path)
+    with pytest.raises(MachineError, match=r"gone takes no more audio.*--scratch_dir"):
+        unpack(rows, tmp_path / "gone")
+
+
+def test_a_damaged_row_group_costs_its_own_rows(tmp_path):
+    audio = [os.urandom(10_000) for _ in range(8)]
+    path = make_parquet(tmp_path / "a.parquet", audio, group_rows=2, compression="zstd")
+    rows = read_rows(path)
+    content = bytearray(path.read_bytes())
+    chunk = pq.ParquetFile(path).metadata.row_group(1).column(0)
+    first = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[first : first + 200] = bytes(200)
+    modified = path.stat().st_mtime_ns
+    path.write_bytes(content)
+    os.utime(path, ns=(modified, modified))
+    found = unpack(rows, tmp_path)
+    assert errors(found) == ["", "", "fetch_failed", "fetch_failed", "", "", "", ""]
+    assert [result for result in found if isinstance(result, bytes)] == audio[:2] + audio[4:]
+
+
+def test_a_row_without_bytes_in_a_file_without_statistics_is_one_failure(tmp_path):
+    path = make_parquet(tmp_path / "a.parquet", [b"one", None, b"three"], write_statistics=False)
+    found = unpack(read_rows(path), tmp_path)
+    assert found[::2] == [b"one", b"three"]
+    assert errors(found) == ["", "no_bytes", ""]

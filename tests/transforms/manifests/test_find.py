@@ -1,0 +1,102 @@
+import os
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from schemas.errors import JobError
+from tests.transforms.test_read_manifest import read, written
+from transforms.find_manifests import find_manifests
+
+
+def test_files_that_are_left_out_of_a_folder_are_counted_once(tmp_path, caplog):
+    for name in ("a.wav", "b.flak", "notes.txt"):
+        written(tmp_path / name, b"")
+    read(tmp_path)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"2 files of {tmp_path} have no suffix of an audio file and are left out"
+    ]
+    caplog.clear()
+    read(tmp_path / "*.wav")
+    assert caplog.records == []
+
+
+def test_a_folder_of_audio_that_cannot_be_listed_stops_the_job(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuses(path):
+        if str(path).endswith("/closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    with pytest.raises(JobError, match=r"cannot be read to its end: .*Permission denied: .*/closed"):
+        read(tmp_path)
+
+
+def test_a_glob_of_manifests_and_audio_files_is_asked_to_choose(tmp_path):
+    for name in ("m.jsonl", "n.csv", "a.wav", "b.flac", "c.mp3", "README.md"):
+        written(tmp_path / name, b"")
+    with pytest.raises(JobError, match=r"/\* matches 2 manifests and 3 audio files; name the ones or the others"):
+        read(tmp_path / "*")
+    assert find_manifests(str(tmp_path / "[mnR]*")) == [str(tmp_path / name) for name in ("m.jsonl", "n.csv")]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "found"),
+    [
+        ("m.jsonl", "m.jsonl"),
+        ("./deep/../m.jsonl", "m.jsonl"),
+        ("*.jsonl", "m.jsonl"),
+        ("deep", "deep"),
+        ("deep/*", "deep/*"),
+    ],
+)
+def test_local_manifests_are_named_so_that_a_worker_in_another_folder_finds_them(
+    tmp_path, monkeypatch, manifest, found
+):
+    (tmp_path / "deep").mkdir()
+    for name in ("m.jsonl", "deep/a.wav"):
+        written(tmp_path / name, b"")
+    monkeypatch.chdir(tmp_path)
+    assert find_manifests(manifest) == [str(tmp_path / found)]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing.jsonl", "there is no manifest"),
+        ("nothing-*.jsonl", "nothing matches"),
+        ("notes.txt", "none that earmark reads"),
+        ("folder.parquet", r"is a folder; name the files in it, as in .*folder\.parquet/\*"),
+        ("broken.parquet", "cannot be read"),
+    ],
+)
+def test_what_is_no_manifest_stops_the_job(tmp_path, name, words):
+    (tmp_path / "folder.parquet").mkdir()
+    for file in ("notes.txt", "broken.parquet"):
+        written(tmp_path / file, "x")
+    with pytest.raises(JobError, match=words):
+        read(tmp_path / name)
+
+
+def test_an_unknown_scheme_stops_the_job():
+    with pytest.raises(JobError, match=r"nowhere://m\.jsonl cannot be reached"):
+        find_manifests("nowhere://m.jsonl")
+
+
+class Unreachable(MemoryFileSystem):
+    """Raises what is no OSError, as gcsfs and google.auth do."""
+
+    protocol = "unreachable"
+
+    def info(self, path, **kwargs):
+        raise Exception("no credentials\nwere found")
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "*.jsonl"])
+def test_a_manifest_that_cannot_be_reached_is_not_said_to_be_missing(name):
+    fsspec.register_implementation("unreachable", Unreachable, clobber=True)
+    with pytest.raises(JobError, match="cannot be reached: no credentials were found"):
+        find_manifests(f"unreachable://{name}")
