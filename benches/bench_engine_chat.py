@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from benches.bench_qwen2_audio import make_clips
-from model.audio_chat import AudioChat
+from model.audio_chat.engine import AudioChat
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip
 from schemas.tasks import Task

@@ -20,9 +20,9 @@ import soxr
 import torch
 from transformers import ClapModel, ClapProcessor, pipeline
 
-from model.check_clap import check_clap_job, label_texts
-from model.checkpoint import Checkpoint
-from model.clap import Clap
+from model.checkpoints.checkpoint import Checkpoint
+from model.clap.check import check_clap_job, label_texts
+from model.clap.engine import Clap
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ
 from schemas.tasks import Task

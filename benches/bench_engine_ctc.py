@@ -24,8 +24,8 @@ import torch
 from transformers import pipeline
 from transformers.utils import logging as transformers_logging
 
-from model.audio_classifier import AudioClassifier
-from model.ctc import Ctc
+from model.encoders.classifier import AudioClassifier
+from model.encoders.ctc import Ctc
 from model.engine import Engine
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import sherpa_onnx
 
-from model.checkpoint import find_checkpoint
-from model.sherpa_onnx_engine import SherpaOnnx
+from model.checkpoints.checkpoint import find_checkpoint
+from model.sherpa_onnx.engine import SherpaOnnx
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ

@@ -20,7 +20,7 @@ import numpy as np
 import openai
 import soundfile
 
-from model.endpoint import find_endpoint
+from model.served.endpoint import find_endpoint
 from model.source import open_source
 from schemas.errors import RowError
 from schemas.job import JobOptions

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from transformers import AutoProcessor, WhisperForConditionalGeneration, pipeline
 
-from model.whisper_transformers import WhisperTransformers
+from model.whisper.transformers_engine import WhisperTransformers
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from model.speech_detector import SpeechDetector
+    from model.segments.speech_detector import SpeechDetector
     from schemas.records import Clip, Recording
 
 MODEL = "whisper-tiny.en"
@@ -74,8 +74,8 @@ def decode_clips(recordings: "list[Recording]", detector: "SpeechDetector", scra
 
 
 def time_engine(manifest: str, output: str) -> dict[str, float]:
+    from model.segments.speech_detector import SpeechDetector
     from model.source import find_source, open_source
-    from model.speech_detector import SpeechDetector
     from schemas.job import JobOptions
     from schemas.manifest import ManifestShape
     from transforms.read_manifest import read_manifests

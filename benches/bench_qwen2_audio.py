@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from transformers import AutoProcessor, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 
-import model.qwen2_audio
-from model.qwen2_audio_model import Qwen2AudioModel
+import model.qwen2_audio.engine
+from model.qwen2_audio.network import Qwen2AudioModel
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip
 from tests.support.audio.clips import clip_of

@@ -20,7 +20,7 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"  # of all workers, which inherit it
 
 from benches.bench_pipeline import MODEL, decode_clips, make_manifest
-from model.speech_detector import SpeechDetector
+from model.segments.speech_detector import SpeechDetector
 from pipeline.annotate import assign
 from pipeline.graph import build_graph
 from pipeline.launch import launched_run

@@ -5,62 +5,62 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import Checkpoint
-from model.checkpoint_json import json_object
+from model.checkpoints.checkpoint import Checkpoint
+from model.checkpoints.json_files import json_object
 from model.engine import EngineModule
 from schemas.errors import JobError
 
 
 def _whisper_ctranslate2() -> EngineModule:
-    from model import whisper_ctranslate2
+    from model.whisper import ctranslate2_engine as whisper_ctranslate2
 
     return whisper_ctranslate2
 
 
 def _whisper_transformers() -> EngineModule:
-    from model import whisper_transformers
+    from model.whisper import transformers_engine as whisper_transformers
 
     return whisper_transformers
 
 
 def _speecht5() -> EngineModule:
-    from model import speecht5
+    from model.speecht5 import engine as speecht5
 
     return speecht5
 
 
 def _qwen2_audio() -> EngineModule:
-    from model import qwen2_audio
+    from model.qwen2_audio import engine as qwen2_audio
 
     return qwen2_audio
 
 
 def _sherpa_onnx() -> EngineModule:
-    from model import sherpa_onnx_engine
+    from model.sherpa_onnx import engine as sherpa_onnx_engine
 
     return sherpa_onnx_engine
 
 
 def _clap() -> EngineModule:
-    from model import clap
+    from model.clap import engine as clap
 
     return clap
 
 
 def _audio_chat() -> EngineModule:
-    from model import audio_chat
+    from model.audio_chat import engine as audio_chat
 
     return audio_chat
 
 
 def _ctc() -> EngineModule:
-    from model import ctc
+    from model.encoders import ctc
 
     return ctc
 
 
 def _audio_classifier() -> EngineModule:
-    from model import audio_classifier
+    from model.encoders import classifier as audio_classifier
 
     return audio_classifier
 
@@ -86,7 +86,7 @@ def _of_type(*model_types: str) -> Callable[[Path, Mapping[str, Any]], bool]:
     return lambda folder, config: config.get("model_type") in model_types
 
 
-# The model types of model/audio_chats.py, whose import takes seconds.
+# The model types of model/audio_chat/kinds.py, whose import takes seconds.
 AUDIO_CHATS = (
     "voxtral",
     "audioflamingo3",

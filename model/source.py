@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from model.checkpoint import Checkpoint, find_checkpoint, local_checkpoint
-from model.endpoint import Endpoint, find_endpoint, names_endpoint
+from model.checkpoints.checkpoint import Checkpoint, find_checkpoint, local_checkpoint
 from model.engine import Engine, EngineModule
 from model.families import family_of
-from model.own_engine import OwnEngine, find_own_engine, is_own_engine
+from model.plugins.entry_points import OwnEngine, find_own_engine, is_own_engine
+from model.served.endpoint import Endpoint, find_endpoint, names_endpoint
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.tasks import Task
@@ -83,12 +83,12 @@ def _used_options(source: Source) -> frozenset[str]:
 
 
 def _served() -> EngineModule:
-    from model import served
+    from model.served import engine as served
 
     return served
 
 
 def _run_own_engine() -> EngineModule:
-    from model import run_own_engine
+    from model.plugins import engine as run_own_engine
 
     return run_own_engine

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from model.endpoint import names_endpoint
+from model.served.endpoint import names_endpoint
 from pipeline.annotate import annotate, check_models_are_named
 from pipeline.benchmark_command import DECIDED
 from schemas.errors import JobError

@@ -62,7 +62,7 @@ def _tasks(prefix: str, **unused: Any) -> list[str]:
 
 def _models(prefix: str, **unused: Any) -> list[str]:
     """Names and folders, for all tasks or behind TASK=."""
-    from model.known_models import KNOWN_MODELS
+    from model.checkpoints.aliases import KNOWN_MODELS
 
     entry = prefix.rpartition(",")[2]
     task, equals, name = entry.rpartition("=")

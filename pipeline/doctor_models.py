@@ -12,14 +12,14 @@ from pathlib import Path
 
 from fsspec.core import url_to_fs
 
-from model.checkpoint import HUB_ID, PACKAGED, Checkpoint, find_checkpoint
-from model.checkpoint_files import FILES, is_read
-from model.checkpoint_json import json_object, json_part
-from model.copy_checkpoint import models_folder
-from model.endpoint import Endpoint, find_endpoint, names_endpoint
+from model.checkpoints.checkpoint import HUB_ID, PACKAGED, Checkpoint, find_checkpoint
+from model.checkpoints.copy_from_store import models_folder
+from model.checkpoints.files import FILES, is_read
+from model.checkpoints.headers import read_header
+from model.checkpoints.json_files import json_object, json_part
 from model.families import family_of
-from model.own_engine import NAMED, entry_point, is_own_engine
-from model.safetensors_header import read_header
+from model.plugins.entry_points import NAMED, entry_point, is_own_engine
+from model.served.endpoint import Endpoint, find_endpoint, names_endpoint
 from pipeline.doctor import Check
 from pipeline.doctor_machine import model_memory
 from pipeline.doctor_places import without_user
@@ -97,7 +97,7 @@ def _without_task(entry: str) -> str:
 
 
 def _served(endpoint: Endpoint) -> Check:
-    from model.served import check_job
+    from model.served.engine import check_job
 
     tasks = [task for task in BUILT_IN if task.name == "transcribe"]
     check_job(endpoint, JobOptions(endpoint_timeout_s=SERVER_S), tasks, here=True)

@@ -82,7 +82,7 @@ def _hub() -> Check:
 
 
 def _endpoint() -> Check:
-    from model.endpoint_client import KEY_VARIABLES, find_key
+    from model.served.client import KEY_VARIABLES, find_key
 
     try:
         variable, _ = find_key()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.model_size import computed_in
+from model.checkpoints.size import computed_in
 from pipeline.plan_memory import MachineDevice
 from pipeline.plan_models import PlannedModel
 from pipeline.plan_tables import Device, Price, PriceTable, Speed, Tables

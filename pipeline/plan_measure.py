@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from model.engine import Engine
-from model.speech_detector import SpeechDetector
+from model.segments.speech_detector import SpeechDetector
 from pipeline.annotate import assign
 from schemas.job import JobOptions
 from schemas.records import AnnotatedShard, Clip, Recording, Shard

@@ -8,7 +8,7 @@ from typing import Literal
 
 import psutil
 
-from model.model_size import computed_in
+from model.checkpoints.size import computed_in
 from pipeline.plan_models import PlannedModel
 from pipeline.plan_tables import Device
 from schemas.job import JobOptions

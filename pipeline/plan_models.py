@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.endpoint import names_endpoint
-from model.known_models import suggest_model
-from model.model_size import ModelSize, folder_here, model_size
-from model.own_engine import is_own_engine
+from model.checkpoints.aliases import suggest_model
+from model.checkpoints.size import ModelSize, folder_here, model_size
+from model.plugins.entry_points import is_own_engine
+from model.served.endpoint import names_endpoint
 from pipeline.plan_tables import KnownModel
 from schemas.job import JobOptions
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pebble import ProcessPool
 
-from model.speech_detector import SpeechDetector
+from model.segments.speech_detector import SpeechDetector
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Shard
 from transforms.decode_audio import scratch_folder

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from model.store_errors import again
+from model.checkpoints.retry import again
 from reporting.plain_text import visible
 from schemas.errors import JobError
 from schemas.records import Failure

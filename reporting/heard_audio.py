@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.wav_file import wav_of
+from model.served.wav import wav_of
 from schemas.errors import JobError, MachineError, RowError
 from schemas.manifest import ManifestShape
 from schemas.places import Place, TarPlace

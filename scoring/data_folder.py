@@ -14,7 +14,7 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from model.store_errors import again
+from model.checkpoints.retry import again
 from schemas.errors import JobError
 from transforms.file_system import files_below, first_answer, storage_errors, what_is_at
 

@@ -1,7 +1,7 @@
 """A judge that is served: any endpoint that speaks OpenAI's chat completions."""
 
-from model.endpoint import Endpoint, find_endpoint
-from model.endpoint_client import EndpointClient
+from model.served.client import EndpointClient
+from model.served.endpoint import Endpoint, find_endpoint
 from schemas.errors import JobError
 from scoring.judge import ASKED_AT_A_TIME
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from model.store_errors import again
+from model.checkpoints.retry import again
 from schemas.errors import JobError
 from schemas.records import PartReport
 from schemas.tables import FAILURES, extra_as_map

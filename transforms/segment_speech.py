@@ -8,7 +8,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.utils.shared import Shared
 
-from model.speech_detector import FRAME_SAMPLES, SPEECH_PROBABILITY, SpeechDetector, speech_spans
+from model.segments.speech_detector import FRAME_SAMPLES, SPEECH_PROBABILITY, SpeechDetector, speech_spans
 from schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard, Segment
 from transforms.counters import Counters
 from transforms.measure_noise import signal_to_noise_db

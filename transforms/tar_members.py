@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from model.store_errors import again
+from model.checkpoints.retry import again
 from schemas.errors import JobError
 from transforms.container_file import ContainerFile
 from transforms.file_system import storage_errors

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.store_errors import again
+from model.checkpoints.retry import again
 from schemas.errors import MachineError, RowError
 from schemas.places import ParquetPlace
 from transforms.container_file import ContainerFile

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.store_errors import again
+from model.checkpoints.retry import again
 from schemas.errors import RowError
 from schemas.places import TarPlace
 from transforms.container_file import ContainerFile

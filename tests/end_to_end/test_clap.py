@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from model.clap import Clap
+from model.clap.engine import Clap
 from pipeline import compact as compaction
 from pipeline.annotate import assign, run_job
 from pipeline.compact import compact, part_urls

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from model.join_answers import VectorPart, join_vectors
+from model.segments.join import VectorPart, join_vectors
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.records import Annotation, AudioFacts, PartReport, Recording, Transcript, VectorAnswer

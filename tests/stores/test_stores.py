@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.copy_checkpoint import copy_checkpoint
+from model.checkpoints.copy_from_store import copy_checkpoint
 from schemas.errors import JobError, RowError
 from tests.support.servers.faulty_proxy import faulty_proxy
 from transforms import file_system

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.speech_detector import FRAME_SAMPLES, SpeechDetector
+from model.segments.speech_detector import FRAME_SAMPLES, SpeechDetector
 from schemas.records import SAMPLE_RATE_HZ
 from transforms.segment_speech import MAX_SEGMENT_SAMPLES, cut_points, segment_clip
 

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from model.audio_chat import AudioChat
-from model.audio_chats import CHATS
-from model.by_segment import Part, Piece
-from model.checkpoint import find_checkpoint
+from model.audio_chat.engine import AudioChat
+from model.audio_chat.kinds import CHATS
+from model.checkpoints.checkpoint import find_checkpoint
+from model.decoding.prefix_decoder import Said, Weighed
+from model.decoding.prompt_tree import Question
 from model.families import AUDIO_CHATS
-from model.questions import Question
-from model.shared_prefix import Said, Weighed
+from model.segments.segment_engine import Part, Piece
 from model.source import check_options, check_source
 from pipeline.annotate import assign, run_job
 from pipeline.launch import Place, launched_run

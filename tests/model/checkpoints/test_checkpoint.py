@@ -10,7 +10,7 @@ import httpx
 import huggingface_hub
 import pytest
 
-from model.checkpoint import PACKAGED, Checkpoint, PackagedWeights, find_checkpoint, local_checkpoint
+from model.checkpoints.checkpoint import PACKAGED, Checkpoint, PackagedWeights, find_checkpoint, local_checkpoint
 from model.source import check_source
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
@@ -164,7 +164,7 @@ def elsewhere(checkpoint):
 
 def test_the_machine_that_found_a_checkpoint_reads_nothing_again(tmp_path, monkeypatch):
     checkpoint = find_checkpoint(str(make_model(tmp_path / "m")))
-    monkeypatch.setattr("model.checkpoint.find_checkpoint", None)
+    monkeypatch.setattr("model.checkpoints.checkpoint.find_checkpoint", None)
     assert local_checkpoint(checkpoint) is checkpoint
 
 

@@ -11,9 +11,9 @@ import fsspec
 import google_crc32c
 import pytest
 
-from model import copy_checkpoint as module
-from model.checkpoint_files import folder_digest
-from model.copy_checkpoint import copy_checkpoint
+from model.checkpoints import copy_from_store as module
+from model.checkpoints.copy_from_store import copy_checkpoint
+from model.checkpoints.files import folder_digest
 from schemas.errors import JobError
 from tests.support.disk_store import FILES, DiskStore, list_as, make_store, reads
 

@@ -12,7 +12,7 @@ import tenacity
 from gcsfs.retry import HttpError
 from s3fs.errors import translate_boto_error
 
-from model.store_errors import ATTEMPTS, again, is_about_credentials, is_forbidden, is_from_store, is_transient
+from model.checkpoints.retry import ATTEMPTS, again, is_about_credentials, is_forbidden, is_from_store, is_transient
 
 
 def from_s3(code, status):

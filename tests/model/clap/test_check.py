@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from model.checkpoint import Checkpoint
-from model.clap import Clap, check_job
+from model.checkpoints.checkpoint import Checkpoint
+from model.clap.engine import Clap, check_job
 from model.families import family_of
 from model.source import check_options
 from schemas.errors import JobError

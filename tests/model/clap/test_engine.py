@@ -12,9 +12,9 @@ import soxr
 import torch
 from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor, pipeline
 
-from model.checkpoint import Checkpoint
-from model.clap import Clap, check_job
-from model.clap_mels import ClapMels
+from model.checkpoints.checkpoint import Checkpoint
+from model.clap.engine import Clap, check_job
+from model.clap.mels import ClapMels
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, AudioFacts, Clip, LabelAnswer, Recording, Segment, VectorAnswer
 from schemas.tasks import Task, new_task

@@ -10,9 +10,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from model.checkpoint import Checkpoint, find_checkpoint
+from model.checkpoints.checkpoint import Checkpoint, find_checkpoint
 from model.families import family_of
-from model.match_labels import match_labels
+from model.segments.label_matching import match_labels
 from model.source import check_options, check_source, open_source
 from schemas.errors import JobError
 from schemas.job import JobOptions

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import AudioClassificationPipeline, AutoFeatureExtractor, AutoModelForAudioClassification
 
-from model import encoder_inputs
-from model.audio_classifier import AudioClassifier, check_job, log_mean, log_sum
-from model.checkpoint import Checkpoint
+from model.checkpoints.checkpoint import Checkpoint
+from model.encoders import inputs as encoder_inputs
+from model.encoders.classifier import AudioClassifier, check_job, log_mean, log_sum
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import Clip, LabelAnswer

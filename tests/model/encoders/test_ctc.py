@@ -16,10 +16,10 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
-from model import encoder_inputs
-from model.checkpoint import Checkpoint
-from model.ctc import Ctc, check_job
-from model.ctc_text import choose_language
+from model.checkpoints.checkpoint import Checkpoint
+from model.encoders import inputs as encoder_inputs
+from model.encoders.ctc import Ctc, check_job
+from model.encoders.ctc_text import choose_language
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript

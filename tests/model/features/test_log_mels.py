@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor
 
-from model.log_mels import MARGIN_FRAMES, LogMels
+from model.features.log_mels import MARGIN_FRAMES, LogMels
 
 EXTRACTOR = WhisperFeatureExtractor(feature_size=128)
 RATE, HOP = EXTRACTOR.sampling_rate, EXTRACTOR.hop_length

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from model.checkpoint import find_checkpoint
-from model.own_engine import OwnEngine, find_own_engine
-from model.run_own_engine import CheckedEngine
+from model.checkpoints.checkpoint import find_checkpoint
+from model.plugins.engine import CheckedEngine
+from model.plugins.entry_points import OwnEngine, find_own_engine
 from model.source import check_options, check_source, find_source, open_source
 from schemas.errors import JobError, MachineError, RowError
 from schemas.job import JobOptions

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from model.check_qwen2_audio import check_qwen2_audio_job
-from model.checkpoint import Checkpoint, find_checkpoint
+from model.checkpoints.checkpoint import Checkpoint, find_checkpoint
+from model.qwen2_audio.check import check_qwen2_audio_job
 from pipeline.annotate import assign
 from schemas.errors import JobError
 from schemas.job import JobOptions

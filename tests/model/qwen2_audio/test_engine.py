@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.shared_prefix import Said, Weighed
+from model.decoding.prefix_decoder import Said, Weighed
 from schemas.records import Answer, Clip, LabelAnswer
 from schemas.tasks import Task, new_task
 from tests.support.audio.clips import clip_of, make_samples

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from model.questions import Question
-from model.qwen2_audio import Qwen2Audio
-from model.qwen2_audio_model import Qwen2AudioModel
+from model.decoding.prompt_tree import Question
+from model.qwen2_audio.engine import Qwen2Audio
+from model.qwen2_audio.network import Qwen2AudioModel
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, LabelAnswer, Segment, TextAnswer, Transcript

@@ -5,7 +5,7 @@ import json
 import pytest
 from transformers import AutoProcessor
 
-from model.qwen2_audio_files import reads_turns
+from model.qwen2_audio.files import reads_turns
 from schemas.errors import JobError
 from tests.support.checkpoints.small_qwen2_audio import CHAT_TEMPLATE, edit_json, write_checkpoint
 

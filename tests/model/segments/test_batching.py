@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.batching import cut_alike, plan_batches, run_halving
+from model.segments.batching import cut_alike, plan_batches, run_halving
 from schemas.errors import MachineError, RowError
 
 LENGTHS = st.lists(st.integers(1, 50))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.join_answers import (
+from model.segments.join import (
     ChosenPart,
     LabelPart,
     SpokenPart,

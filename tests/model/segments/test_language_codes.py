@@ -1,6 +1,6 @@
 import pytest
 
-from model.language_codes import THREE_LETTERS, TWO_LETTERS, all_codes, language_code, short_code
+from model.segments.language_codes import THREE_LETTERS, TWO_LETTERS, all_codes, language_code, short_code
 from schemas.errors import RowError
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.batching import plan_batches
-from model.by_segment import Part, Parts, Piece, annotate_by_segment, label_weight
-from model.join_answers import LabelPart, SpokenPart, VectorPart
+from model.segments.batching import plan_batches
+from model.segments.join import LabelPart, SpokenPart, VectorPart
+from model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment, label_weight
 from schemas.errors import MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import (

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from model.endpoint import find_endpoint
-from model.endpoint_client import EndpointClient
-from model.wav_file import wav_of
+from model.served.client import EndpointClient
+from model.served.endpoint import find_endpoint
+from model.served.wav import wav_of
 from schemas.errors import MachineError, RowError
 from tests.support.audio.clips import make_samples
 from tests.support.servers.endpoint_clients import (

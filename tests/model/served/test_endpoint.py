@@ -1,6 +1,6 @@
 import pytest
 
-from model.endpoint import find_endpoint, names_endpoint
+from model.served.endpoint import find_endpoint, names_endpoint
 from model.source import find_source
 from schemas.errors import JobError
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from model.endpoint import find_endpoint
+from model.served.endpoint import find_endpoint
+from model.served.wav import wav_of
 from model.source import check_options, check_source, find_source, open_source
-from model.wav_file import wav_of
 from schemas.errors import JobError, MachineError, RowError
 from schemas.job import JobOptions
 from schemas.records import Clip, LabelAnswer, TextAnswer, Transcript

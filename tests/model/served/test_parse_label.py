@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from model.endpoint_answers import Candidate, Token
-from model.said_labels import UNLIKELY_LOGPROB, alike, label_logprobs, said_label
+from model.served.parse_label import UNLIKELY_LOGPROB, alike, label_logprobs, said_label
+from model.served.replies import Candidate, Token
 from schemas.tasks import MELD_EMOTIONS, VOCAL_SOUNDS
 
 

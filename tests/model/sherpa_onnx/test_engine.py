@@ -12,8 +12,8 @@ import sherpa_onnx
 import soundfile
 import soxr
 
-from model.checkpoint import find_checkpoint
-from model.sherpa_onnx_engine import SherpaOnnx, time_words
+from model.checkpoints.checkpoint import find_checkpoint
+from model.sherpa_onnx.engine import SherpaOnnx, time_words
 from model.source import open_source
 from schemas.errors import RowError
 from schemas.job import JobOptions

@@ -12,8 +12,8 @@ import onnx
 import pytest
 import torch
 
-from model.checkpoint import find_checkpoint
-from model.sherpa_onnx_engine import _choose_device
+from model.checkpoints.checkpoint import find_checkpoint
+from model.sherpa_onnx.engine import _choose_device
 from model.source import check_options, check_source, open_source
 from schemas.errors import JobError
 from schemas.job import JobOptions

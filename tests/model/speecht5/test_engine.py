@@ -18,9 +18,9 @@ from transformers import (
     SpeechT5Tokenizer,
 )
 
-from model.checkpoint import find_checkpoint
+from model.checkpoints.checkpoint import find_checkpoint
 from model.source import open_source
-from model.speecht5 import SpeechT5, least_samples
+from model.speecht5.engine import SpeechT5, least_samples
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript

@@ -9,10 +9,10 @@ import pytest
 from faster_whisper import WhisperModel
 from faster_whisper.feature_extractor import FeatureExtractor
 
-from model.checkpoint import find_checkpoint
-from model.device import choose_device
+from model.checkpoints.checkpoint import find_checkpoint
+from model.runtime.devices import choose_device
 from model.source import check_source
-from model.whisper_ctranslate2 import MAX_NEW_TOKENS, WhisperCTranslate2
+from model.whisper.ctranslate2_engine import MAX_NEW_TOKENS, WhisperCTranslate2
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript

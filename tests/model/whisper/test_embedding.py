@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-from model.whisper_embedding import embed_encoded
-from model.whisper_network import WhisperNetwork
-from model.whisper_transformers import WhisperTransformers
+from model.whisper.embedding import embed_encoded
+from model.whisper.network import WhisperNetwork
+from model.whisper.transformers_engine import WhisperTransformers
 from pipeline.annotate import assign
 from schemas.errors import RowError
 from schemas.job import JobOptions

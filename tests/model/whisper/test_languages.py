@@ -7,8 +7,8 @@ import ctranslate2
 import numpy as np
 import pytest
 
-from model.checkpoint import find_checkpoint
-from model.whisper_ctranslate2 import WhisperCTranslate2
+from model.checkpoints.checkpoint import find_checkpoint
+from model.whisper.ctranslate2_engine import WhisperCTranslate2
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment

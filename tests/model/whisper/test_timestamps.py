@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.whisper_segments import split_at_timestamps
+from model.whisper.base import split_at_timestamps
 from schemas.records import SAMPLE_RATE_HZ
 
 ZERO = 100

@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from model.checkpoint import find_checkpoint
+from model.checkpoints.checkpoint import find_checkpoint
 from model.source import check_source, open_source
-from model.whisper_ctranslate2 import MAX_NEW_TOKENS
+from model.whisper.ctranslate2_engine import MAX_NEW_TOKENS
 from schemas.errors import JobError, RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript

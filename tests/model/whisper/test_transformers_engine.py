@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from model.by_segment import Piece
-from model.checkpoint import find_checkpoint
-from model.decode_greedily import Said
+from model.checkpoints.checkpoint import find_checkpoint
+from model.decoding.greedy import Said
+from model.segments.segment_engine import Piece
 from model.source import open_source
-from model.whisper_segments import Written
-from model.whisper_transformers import WhisperTransformers
+from model.whisper.base import Written
+from model.whisper.transformers_engine import WhisperTransformers
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
@@ -196,7 +196,7 @@ def test_doubtful_text_is_told_from_silence(folder: Path, clips: list[Clip], ref
 
 
 def engine_window(piece: Piece) -> Any:
-    from model.whisper_segments import Window
+    from model.whisper.base import Window
 
     return Window(piece, "en")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoint import HUB_ID, PACKAGED
+from model.checkpoints.aliases import HUB_IDS, PACKAGED_NAMES
+from model.checkpoints.checkpoint import HUB_ID, PACKAGED
 from model.families import FAMILIES
-from model.known_models import HUB_IDS, PACKAGED_NAMES
 from schemas.tasks import BUILT_IN
 from scoring.normalizers import NORMALIZERS
 from tests.support.paths import ROOT

@@ -7,7 +7,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from model.checkpoint import find_checkpoint
+from model.checkpoints.checkpoint import find_checkpoint
 from pipeline.cli import main
 from schemas.errors import JobError
 from schemas.job import JobOptions

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from model.model_size import ModelSize
+from model.checkpoints.size import ModelSize
 from pipeline.plan_estimate import estimate
 from pipeline.plan_memory import MachineDevice
 from pipeline.plan_models import PlannedModel, planned_models

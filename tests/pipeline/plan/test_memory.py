@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from model.model_size import ModelSize, computed_in, model_size
+from model.checkpoints.size import ModelSize, computed_in, model_size
 from pipeline.plan_memory import MachineDevice, memory_needs
 from pipeline.plan_models import PlannedModel
 from pipeline.plan_tables import Device, read_tables

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import find_checkpoint
+from model.checkpoints.checkpoint import find_checkpoint
 from model.source import check_options, check_source
 from schemas.job import JobOptions
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
-from model.qwen2_audio import Qwen2Audio
-from model.shared_prefix import Said, Weighed
+from model.decoding.prefix_decoder import Said, Weighed
+from model.qwen2_audio.engine import Qwen2Audio
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Answers, Clip

@@ -1,0 +1,96 @@
+"""Whether an audio language model's checkpoint is whole, and what it can be asked, before its weights are loaded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import transformers
+
+from model.audio_chat.chat_format import Chat
+from model.audio_chat.kinds import CHATS
+from model.audio_chat.prompts import Questions
+from model.checkpoints.checkpoint import Checkpoint
+from model.checkpoints.json_files import json_object
+from model.checkpoints.parts import read_config
+from model.checkpoints.weights import check_weights
+from model.runtime.replicas import check_torch_device
+from model.segments.task_support import check_tasks_fit
+from schemas.errors import JobError, RowError
+from schemas.job import JobOptions
+from schemas.records import Recording
+from schemas.tasks import Task
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedChat:
+    """How a checkpoint is talked to, and the tokens that end its answers."""
+
+    chat: Chat
+    questions: Questions
+    stops: tuple[int, ...]
+
+
+def check_audio_chat_job(
+    checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool
+) -> tuple[Task, ...]:
+    """As EngineModule.check_job."""
+    folder = Path(checkpoint.folder)
+    try:
+        kind = _kind(folder)
+        config = _checked_config(folder, kind)
+        check_weights(folder, lambda: getattr(transformers, kind.network)(config))
+        opened = open_chat(checkpoint.folder, options.language)
+    except (ValueError, OSError) as error:
+        raise JobError(f"model {checkpoint.name} cannot be run: {error}") from error
+    check_tasks_fit(checkpoint.name, kind.about, tasks, opened.chat.fits)
+    for task in tasks:
+        try:
+            opened.questions.prompts(Recording("", "", prompt=task.question or "-"), [task])
+        except RowError as error:
+            raise JobError(f"task {task.name} cannot be asked of {checkpoint.name}: {error.message}") from error
+    if here:
+        check_torch_device(options)
+    return tuple(tasks)
+
+
+def open_chat(folder: str, language: str) -> OpenedChat:
+    """The checkpoint's tokenizer, templates and audio features.
+
+    Args:
+        language: of recordings that name none.
+
+    Raises:
+        JobError: they cannot be read, or do not suit.
+    """
+    try:
+        kind = _kind(Path(folder))
+        config = _checked_config(Path(folder), kind)
+        chat = kind.load(folder)
+        stops = chat.end_tokens(folder)
+        return OpenedChat(
+            chat, Questions(chat, stops[0], config.get_text_config().max_position_embeddings, language), tuple(stops)
+        )
+    except (OSError, ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
+        # What a tokenizer or processor that is not the kind's own lacks shows in any of these.
+        raise JobError(f"the processor in {folder} cannot be used: {' '.join(str(error).split())}") from error
+
+
+def _kind(folder: Path) -> type[Chat]:
+    return CHATS[json_object(folder / "config.json")["model_type"]]
+
+
+def _checked_config(folder: Path, kind: type[Chat]) -> transformers.PreTrainedConfig:
+    content = read_config(folder)
+    if "thinker_config" in content and not kind.in_parts:
+        raise ValueError(
+            "config.json has a thinker_config: these are the files of its makers' own code; take the checkpoint in"
+            f" transformers' format, such as {kind.example}"
+        )
+    architectures = content.get("architectures") or []
+    if any("TokenClassification" in name for name in architectures):
+        raise ValueError(f"config.json says architectures {architectures}, which align texts and do not write them")
+    config = getattr(transformers, kind.network).config_class.from_pretrained(str(folder), local_files_only=True)
+    text = config.get_text_config()
+    if set(getattr(text, "layer_types", None) or ()) - {"full_attention"}:
+        raise ValueError("its language model attends to a window of its past only, which earmark cannot run")
+    return config

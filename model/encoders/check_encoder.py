@@ -1,0 +1,37 @@
+"""Whether a checkpoint of transformers' audio encoders is whole, with the head that is asked for."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from model.checkpoints.checkpoint import Checkpoint
+from model.checkpoints.json_files import json_object
+from model.checkpoints.parts import check_files, check_rate, read_config, read_extractor
+from model.checkpoints.weights import check_weights
+from model.encoders.inputs import EncoderInputs
+from schemas.errors import JobError
+
+
+def architecture(folder: Path) -> str:
+    """What config.json says that the weights are of; "" where it says nothing."""
+    return str((json_object(folder / "config.json").get("architectures") or [""])[0])
+
+
+def check_encoder(checkpoint: Checkpoint, network: Any, *names: str) -> None:
+    """Raises JobError, with what to do, unless the files are there, and the audio can be prepared.
+
+    Args:
+        network: class of transformers that builds the encoder with its head from a config.
+        names: of files without which the engine cannot go on.
+    """
+    folder = Path(checkpoint.folder)
+    try:
+        read_config(folder)
+        check_files(folder, *names)
+        check_rate(read_extractor(folder))
+        EncoderInputs(checkpoint.folder)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        check_weights(folder, lambda: network.from_config(config))
+    except (OSError, ValueError) as error:
+        raise JobError(f"model {checkpoint.name} cannot be run: {error}") from error

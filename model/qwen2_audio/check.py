@@ -1,0 +1,35 @@
+"""What can be known to be wrong with a Qwen2-Audio job before any work."""
+
+from collections.abc import Sequence
+
+from model.checkpoints.checkpoint import Checkpoint
+from model.qwen2_audio.files import check_qwen2_audio
+from model.qwen2_audio.network import load_prompts
+from model.runtime.replicas import check_torch_device
+from model.segments.task_support import check_tasks_fit, is_asked_in_words
+from schemas.errors import JobError, RowError
+from schemas.job import JobOptions
+from schemas.records import Recording
+from schemas.tasks import Task
+
+
+def check_qwen2_audio_job(
+    checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool
+) -> tuple[Task, ...]:
+    """As EngineModule.check_job."""
+    check_qwen2_audio(checkpoint)
+    check_tasks_fit(checkpoint.name, "Qwen2-Audio, which answers in words", tasks, is_asked_in_words)
+    prompts = load_prompts(checkpoint.folder)
+    if not prompts.chat and (turns := [task.name for task in tasks if task.base_prompt is None]):
+        raise JobError(
+            f"model {checkpoint.name} is a base checkpoint, which does not take turns; for {', '.join(turns)} name an"
+            f" Instruct one: --model {turns[0]}=Qwen/Qwen2-Audio-7B-Instruct,…"
+        )
+    try:
+        for task in tasks:
+            prompts.ask(task, Recording("", "", prompt=task.question or "-"), options.language)
+    except RowError as error:
+        raise JobError(f"task {task.name} cannot be asked of {checkpoint.name}: {error.message}") from error
+    if here:
+        check_torch_device(options)
+    return tuple(tasks)

@@ -1,0 +1,153 @@
+"""Engines that hear one segment at a time: from clips to pieces, in batches, and back to one answer a recording.
+
+What an engine of this kind brings is a SegmentModel; `annotate_by_segment` is the rest of its `annotate`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from model.segments.batching import run_halving
+from model.segments.join import (
+    ChosenPart,
+    LabelPart,
+    SpokenPart,
+    VectorPart,
+    join_choices,
+    join_labels,
+    join_text,
+    join_transcript,
+    join_vectors,
+)
+from schemas.errors import RowError
+from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, Recording, Segment
+from schemas.tasks import Task
+
+Part: TypeAlias = SpokenPart | LabelPart | ChosenPart | VectorPart
+Parts: TypeAlias = Mapping[str, Part]  # by the names of a piece's tasks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """One segment of a clip, and what is asked about it.
+
+    Attributes:
+        index: of the clip among those that are asked about together.
+        tasks: nothing that needs speech, where there is none.
+        prompts: what SegmentModel.ask said of these tasks.
+    """
+
+    index: int
+    clip: Clip
+    segment: Segment
+    tasks: tuple[Task, ...]
+    prompts: tuple[str, ...]
+
+    @property
+    def samples(self) -> np.ndarray:
+        """float32 mono at SAMPLE_RATE_HZ."""
+        return self.clip.samples[self.segment.start : self.segment.end]
+
+    @property
+    def duration_s(self) -> float:
+        return (self.segment.end - self.segment.start) / SAMPLE_RATE_HZ
+
+    def time_s(self, sample: float) -> float:
+        """The moment in the file at `uri` of a sample of the piece."""
+        return self.clip.recording.offset_s + (self.segment.start + sample) / SAMPLE_RATE_HZ
+
+
+class SegmentModel(Protocol):
+    """A model that hears pieces of at most 30 s."""
+
+    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+        """The text that each task is asked with, "" where a model is not asked in words.
+
+        Raises:
+            RowError: this recording cannot be asked about: a language that the model does not know, no prompt.
+        """
+        ...
+
+    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Batches of indices of `lengths`, which are samples of pieces."""
+        ...
+
+    def hear(self, pieces: Sequence[Piece]) -> Sequence[Parts | RowError]:
+        """The part of an answer to each task of each piece, or why there is none.
+
+        What runs out of memory is tried again in halves.
+        """
+        ...
+
+
+def annotate_by_segment(model: SegmentModel, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+    """What Engine.annotate gives; segments in which nobody speaks are not heard for tasks that need speech."""
+    asked = [_ask(model, clip.recording, tasks) for clip in clips]
+    pieces = [
+        piece
+        for index, (clip, prompts) in enumerate(zip(clips, asked, strict=True))
+        if not isinstance(prompts, RowError)
+        for segment in clip.segments
+        for piece in [_piece(index, clip, segment, tasks, prompts)]
+        if piece.tasks
+    ]
+    found: list[list[tuple[Segment, Parts | RowError]]] = [[] for _ in clips]
+    for batch in model.plan([len(piece.samples) for piece in pieces]):
+        members = [pieces[index] for index in batch]
+        for piece, parts in zip(members, run_halving(members, model.hear), strict=True):
+            found[piece.index].append((piece.segment, parts))
+    return [
+        prompts if isinstance(prompts, RowError) else _answers(tasks, prompts, parts)
+        for prompts, parts in zip(asked, found, strict=True)
+    ]
+
+
+def _ask(model: SegmentModel, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...] | RowError:
+    try:
+        return model.ask(recording, tasks)
+    except RowError as error:
+        return error
+
+
+def _piece(index: int, clip: Clip, segment: Segment, tasks: Sequence[Task], prompts: Sequence[str]) -> Piece:
+    pairs = [
+        (task, prompt) for task, prompt in zip(tasks, prompts, strict=True) if segment.speech or not task.needs_speech
+    ]
+    return Piece(index, clip, segment, tuple(task for task, _ in pairs), tuple(prompt for _, prompt in pairs))
+
+
+def _answers(
+    tasks: Sequence[Task], prompts: Sequence[str], found: Sequence[tuple[Segment, Parts | RowError]]
+) -> Answers | RowError:
+    heard: list[tuple[Segment, Parts]] = []
+    for segment, parts in sorted(found, key=lambda one: one[0].start):
+        if isinstance(parts, RowError):
+            return parts
+        heard.append((segment, parts))
+    return {
+        task.name: join_parts(task, prompt, [parts[task.name] for _, parts in heard if task.name in parts])
+        for task, prompt in zip(tasks, prompts, strict=True)
+    }
+
+
+def join_parts(task: Task, prompt: str, found: Sequence[Part]) -> Answer:
+    """The parts of one task's answer, in the order of their segments, as one answer."""
+    spoken = [part for part in found if isinstance(part, SpokenPart)]
+    if task.answer == "transcript":
+        return join_transcript(spoken, next((part.language for part in spoken if part.language), None))
+    if task.answer == "text":
+        return join_text(spoken, prompt)
+    if task.answer == "label":
+        weighed = [part for part in found if isinstance(part, LabelPart)]
+        chosen = [part for part in found if isinstance(part, ChosenPart)]
+        return join_choices(task.labels, [*weighed, *chosen]) if chosen else join_labels(task.labels, weighed)
+    return join_vectors([part for part in found if isinstance(part, VectorPart)])
+
+
+def label_weight(piece: Piece) -> float:
+    """How much a piece counts for a label: its speech, or all of it where nobody speaks in the whole clip."""
+    if any(segment.speech for segment in piece.clip.segments):
+        return float(piece.segment.speech)
+    return float(piece.segment.end - piece.segment.start)

@@ -1,0 +1,179 @@
+"""A served model: any endpoint that takes audio in OpenAI's chat completions or audio transcriptions.
+
+Each segment goes out as a WAV file of its own, once for each task, and all of a shard are under way together, up to
+--endpoint_requests. What the model behind it is nobody can know here, so it is asked as an Instruct checkpoint is.
+"""
+
+import base64
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.segments.join import ChosenPart, LabelPart, SpokenPart
+from model.segments.language_codes import language_code
+from model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment, label_weight
+from model.segments.task_support import check_prompt, check_tasks_fit, is_asked_in_words
+from model.segments.text_flags import answer_flags
+from model.served.client import EndpointClient
+from model.served.endpoint import Endpoint
+from model.served.parse_label import alike, label_logprobs, said_label
+from model.served.server_text import shortened
+from model.served.wav import wav_of
+from schemas.errors import JobError, RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from schemas.tasks import Task
+
+log = logging.getLogger("earmark")
+TOP_LOGPROBS = 20  # the most that OpenAI's API, vLLM and Gemini tell
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """One task about one segment."""
+
+    piece: Piece
+    task: Task
+    prompt: str
+
+
+class ServedModel:
+    """Answers what its server answers; safe to call from several threads, which share the server's bound.
+
+    Raises:
+        JobError: the key in the environment cannot be one.
+    """
+
+    def __init__(self, endpoint: Endpoint, options: JobOptions):
+        self._endpoint, self._options = endpoint, options
+        self._client = _client(endpoint, options)
+        log.info("%s, %d requests at a time", endpoint.name, options.endpoint_requests)
+
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+        """An answer to every task for each clip; segments in which nobody speaks have no transcript."""
+        return annotate_by_segment(self, clips, tasks)
+
+    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+        if any(task.needs_speech for task in tasks):
+            self._language(recording)
+        return tuple(_prompt(task, recording) for task in tasks)
+
+    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+        """One batch: the server makes its own."""
+        return [list(range(len(lengths)))] if lengths else []
+
+    def hear(self, pieces: Sequence[Piece]) -> list[Parts | RowError]:
+        questions = [
+            _Question(piece, task, prompt)
+            for piece in pieces
+            for task, prompt in zip(piece.tasks, piece.prompts, strict=True)
+        ]
+        answered = iter(self._client.each(self._part, questions))
+        return [_of_piece(piece, [next(answered) for _ in piece.tasks]) for piece in pieces]
+
+    def _part(self, question: _Question) -> Part | RowError:
+        try:
+            return self._heard(question) if self._endpoint.protocol == "transcriptions" else self._said(question)
+        except RowError as error:
+            return error
+
+    def _heard(self, question: _Question) -> SpokenPart:
+        """What an endpoint of audio/transcriptions says."""
+        wav, language = wav_of(question.piece.samples), self._language(question.piece.clip.recording)
+        if question.task.target_language:
+            return _spoken(question, self._client.translate(wav), False, question.task.target_language)
+        return _spoken(question, self._client.transcribe(wav, language), False, language)
+
+    def _said(self, question: _Question) -> Part:
+        """What an endpoint of chat/completions says."""
+        piece, task = question.piece, question.task
+        is_label = task.answer == "label"
+        messages = [_message(wav_of(piece.samples), question.prompt)]
+        reply = self._client.chat(messages, task.max_new_tokens, TOP_LOGPROBS if is_label else 0)
+        if not is_label:
+            language = task.target_language or self._language(piece.clip.recording) if task.needs_speech else None
+            return _spoken(question, reply.text.strip(), reply.finish_reason == "length", language)
+        label = said_label(reply.text, task.labels)
+        if label is None:
+            found = shortened(reply.text) or "nothing"
+            raise RowError("label", f"asked for {task.name}, the model said {found!r}, which is none of the labels")
+        logprobs = label_logprobs(reply.tokens or (), label, task.labels)
+        if logprobs is None:
+            return ChosenPart(label_weight(piece), label)
+        return LabelPart(label_weight(piece), logprobs, (1,) * len(logprobs))
+
+    def _language(self, recording: Recording) -> str | None:
+        """The code of a recording's language, None where nobody says it; raises RowError where it is none."""
+        return language_code(recording.language or self._options.language)
+
+
+def check_job(endpoint: Endpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
+    """As EngineModule.check_job; the server is asked only where the job runs on this machine, which may reach it."""
+    if endpoint.protocol == "chat":
+        check_tasks_fit(endpoint.name, "a served chat model, which answers in words", tasks, is_asked_in_words)
+    else:
+        about = "a served transcriber, which transcribes and translates into English"
+        check_tasks_fit(endpoint.name, about, tasks, _is_transcribed)
+    for task in tasks:
+        if twins := alike(task.labels):
+            raise JobError(
+                f"task {task.name}: a served model's answer {twins[1]!r} cannot be told from {twins[0]!r}, because case"
+                " and punctuation do not count; name the labels otherwise"
+            )
+    try:
+        language_code(options.language)
+    except RowError as error:
+        raise JobError(f"--language={options.language} does not work: {error.message}") from error
+    if here:
+        client = _client(endpoint, options)
+        silence = wav_of(np.zeros(SAMPLE_RATE_HZ, np.float32))
+        if endpoint.protocol == "chat":
+            client.check(lambda: client.chat([_message(silence, "What do you hear?")], 1))
+        else:
+            client.check(lambda: client.transcribe(silence))
+    return tuple(tasks)
+
+
+def open_engine(endpoint: Endpoint, options: JobOptions) -> ServedModel:
+    """As EngineModule.open_engine."""
+    return ServedModel(endpoint, options)
+
+
+def _client(endpoint: Endpoint, options: JobOptions) -> EndpointClient:
+    return EndpointClient(endpoint, options.endpoint_requests, options.endpoint_timeout_s)
+
+
+def _is_transcribed(task: Task) -> bool:
+    return task.answer == "transcript" and task.target_language in ("", "en")
+
+
+def _prompt(task: Task, recording: Recording) -> str:
+    prompt = task.prompt(True, None, recording.prompt)
+    check_prompt(task, prompt)
+    return prompt
+
+
+def _message(wav: bytes, prompt: str) -> dict[str, object]:
+    """The user's turn: a WAV file, and the prompt where there is one."""
+    audio = {"type": "input_audio", "input_audio": {"data": base64.b64encode(wav).decode(), "format": "wav"}}
+    return {"role": "user", "content": [audio, {"type": "text", "text": prompt}] if prompt else [audio]}
+
+
+def _spoken(question: _Question, text: str, truncated: bool, language: str | None) -> SpokenPart:
+    """A text of which nothing but the words is known."""
+    piece = question.piece
+    flags = answer_flags(question.task, text, piece.duration_s, truncated)
+    end = piece.segment.end - piece.segment.start
+    pieces = (TextSegment(piece.time_s(0), piece.time_s(end), text, None),) if text else ()
+    return SpokenPart(pieces, 0.0, 0, flags, language)
+
+
+def _of_piece(piece: Piece, parts: Sequence[Part | RowError]) -> Parts | RowError:
+    found: dict[str, Part] = {}
+    for task, part in zip(piece.tasks, parts, strict=True):
+        if isinstance(part, RowError):
+            return part
+        found[task.name] = part
+    return found

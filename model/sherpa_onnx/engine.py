@@ -1,0 +1,156 @@
+"""Paraformer and other speech models in ONNX, through sherpa-onnx.
+
+Every piece is decoded alone: in a batch sherpa-onnx pads the shorter ones, and a Paraformer's answer to them goes on
+until the longest has ended. Pieces run side by side instead, each on one thread, which takes no more time on a CPU.
+"""
+
+import importlib.util
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from model.checkpoints.checkpoint import Checkpoint
+from model.runtime.devices import check_compute_type, choose_device
+from model.segments.join import UNSPACED_LANGUAGES, SpokenPart
+from model.segments.language_codes import primary_code
+from model.segments.segment_engine import Parts, Piece, annotate_by_segment
+from model.segments.task_support import check_tasks_fit
+from model.segments.text_flags import spoken_flags
+from model.sherpa_onnx.files import SUFFIXES, find_sherpa_model
+from schemas.errors import JobError, RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from schemas.tasks import Task
+
+log = logging.getLogger("earmark")
+PACKAGE = "sherpa_onnx"
+
+
+class SherpaOnnx:
+    """Transcribes; safe to call from several threads, which share the CPU's.
+
+    Raises:
+        JobError: a CUDA device is asked for and there is none, or the model cannot be opened.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, options: JobOptions):
+        from model.sherpa_onnx.recognizer import open_recognizer
+
+        device = _choose_device(options)
+        model = find_sherpa_model(checkpoint.name, Path(checkpoint.folder), options.compute_type)
+        try:
+            self._recognizer = open_recognizer(model, device)
+        except (RuntimeError, ValueError) as error:
+            raise JobError(f"the model in {checkpoint.folder} cannot be loaded on {device}: {error}") from error
+        threads = (options.model_threads or os.cpu_count() or 1) if device == "cpu" else 1
+        log.info("%s in ONNX on %s, %d pieces at a time", model.kind.about, device, threads)
+        self._side_by_side = ThreadPoolExecutor(threads, "sherpa-onnx")
+        self._options = options
+
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+        """A Transcript for each clip; segments without speech are not shown to the model."""
+        return annotate_by_segment(self, clips, tasks)
+
+    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+        return ("",) * len(tasks)
+
+    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+        """All at once, the longest first, so that no thread is left with a long one at the end."""
+        return [sorted(range(len(lengths)), key=lambda index: -lengths[index])] if lengths else []
+
+    def hear(self, pieces: Sequence[Piece]) -> Sequence[Parts]:
+        return list(self._side_by_side.map(self._hear, pieces))
+
+    def _hear(self, piece: Piece) -> Parts:
+        from model.sherpa_onnx.recognizer import decode_alone
+
+        result = decode_alone(self._recognizer, piece.samples)
+        part = self._part(piece, result)
+        return {task.name: part for task in piece.tasks}
+
+    def _part(self, piece: Piece, result: Any) -> SpokenPart:
+        text = result.text.strip()
+        named = primary_code(piece.clip.recording.language or self._options.language)
+        language = result.lang.strip("<|>") or named or None
+        logprobs = result.ys_log_probs  # of tokens, without blanks; empty but for transducers
+        avg_logprob = sum(logprobs) / len(logprobs) if logprobs else None
+        spans = [(0.0, text)]
+        if self._options.timestamps:
+            spaced = language not in UNSPACED_LANGUAGES
+            spans = time_words(text, result.tokens, result.timestamps, spaced) or spans
+        ends_s = [start_s for start_s, _ in spans[1:]] + [piece.duration_s]
+        segments = tuple(
+            TextSegment(
+                piece.time_s(start_s * SAMPLE_RATE_HZ), piece.time_s(end_s * SAMPLE_RATE_HZ), words, avg_logprob
+            )
+            for (start_s, words), end_s in zip(spans, ends_s, strict=True)
+            if words
+        )
+        flags = spoken_flags(text, piece.duration_s) | (set() if text else {"empty"})
+        return SpokenPart(segments, sum(logprobs), len(logprobs), flags, language)
+
+
+def check_job(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
+    """As EngineModule.check_job."""
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise JobError(f"model {checkpoint.name} runs on sherpa-onnx: pip install 'earmark[sherpa]'")
+    from model.sherpa_onnx.trial import check_sherpa_runs
+
+    check_compute_type(options.compute_type, set(SUFFIXES), "sherpa-onnx")
+    folder = Path(checkpoint.folder)
+    about = f"{find_sherpa_model(checkpoint.name, folder, options.compute_type).kind.about} in ONNX, which transcribes"
+    check_tasks_fit(checkpoint.name, about, tasks, lambda task: task.name == "transcribe")
+    if here:
+        _choose_device(options)
+    check_sherpa_runs(checkpoint.name, folder, options.compute_type)
+    return tuple(tasks)
+
+
+def open_engine(checkpoint: Checkpoint, options: JobOptions) -> SherpaOnnx:
+    """As EngineModule.open_engine."""
+    return SherpaOnnx(checkpoint, options)
+
+
+def _choose_device(options: JobOptions) -> str:
+    """As choose_device; the sherpa-onnx of the package index sees no CUDA device, and would go on without a word."""
+    spec = importlib.util.find_spec(PACKAGE)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    if any(path for place in places for path in Path(place).glob("lib/*onnxruntime_providers_cuda*")):
+        import torch
+
+        return choose_device(options.device, torch.cuda.device_count())
+    if options.device == "cuda":
+        raise JobError(
+            "--device=cuda, and this sherpa-onnx is built for the CPU alone; use --device=cpu, or install its wheel for"
+            " CUDA (https://k2-fsa.github.io/sherpa/onnx/python/install.html)"
+        )
+    return "cpu"
+
+
+def time_words(text: str, tokens: Sequence[str], starts_s: Sequence[float], spaced: bool) -> list[tuple[float, str]]:
+    """The text in words with their beginnings, or, of a language without spaces, in tokens; together they are the text.
+
+    Nothing, where the model gives no times, or tokens that are not spelled as the text is.
+
+    Args:
+        starts_s: of each token, in seconds.
+        spaced: whether the pieces are joined by spaces again, or by nothing.
+    """
+    if not tokens or len(tokens) != len(starts_s):
+        return []
+    words: list[tuple[float, str]] = []
+    done = 0
+    for token, start_s in zip(tokens, starts_s, strict=True):
+        letters = token.strip().removesuffix("@@")  # how Paraformer marks a token that the next one goes on
+        begin = text.find(letters, done)
+        if begin < 0 or text[done:begin].strip():
+            return []
+        gap, done = text[done:begin], begin + len(letters)
+        if not words or bool(gap) == spaced:
+            words.append((start_s, letters))
+        else:
+            words[-1] = (words[-1][0], words[-1][1] + gap + letters)
+    return [] if text[done:].strip() else [(start_s, word) for start_s, word in words if word]

@@ -1,0 +1,123 @@
+"""SpeechT5 for transcripts, through transformers.
+
+Its first convolution is normalised over the length of the audio, padding and all: segments are never padded, and only
+those of exactly the same length share a batch.
+"""
+
+import itertools
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import SpeechT5FeatureExtractor, SpeechT5ForSpeechToText, SpeechT5Tokenizer
+
+from model.checkpoints.checkpoint import Checkpoint
+from model.checkpoints.weights import load_whole
+from model.decoding.generate import end_tokens, generate_tokens
+from model.decoding.greedy import Said
+from model.runtime.replicas import Copies, load_copies
+from model.segments.batching import plan_batches
+from model.segments.join import SpokenPart
+from model.segments.segment_engine import Parts, Piece, annotate_by_segment
+from model.segments.text_flags import spoken_flags
+from model.speecht5.check import check_speecht5_job, load_tokenizer
+from schemas.errors import RowError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from schemas.tasks import Task
+
+
+class SpeechT5Network:
+    """One copy of the weights on one device. Not for several threads at a time."""
+
+    def __init__(self, network: SpeechT5ForSpeechToText, extractor: SpeechT5FeatureExtractor):
+        self._network = network
+        self._extractor = extractor
+        end_tokens(network)
+        network.generation_config.max_length = None  # of the library, 20 tokens, and not of the checkpoint
+        self.own_beam_size: int = network.generation_config.num_beams or 1
+        self._least_samples = least_samples(network.config.conv_kernel, network.config.conv_stride)
+
+    def write(self, segments: Sequence[np.ndarray], beam_size: int) -> list[Said]:
+        """What is said in segments (float32 at 16 kHz), all of the same length."""
+        rows = [np.pad(segment, (0, max(0, self._least_samples - len(segment)))) for segment in segments]
+        found = self._extractor(audio=rows, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+        network, device = self._network, self._network.device
+        audio = found["input_values"].to(device, network.dtype)
+        mask = torch.ones(audio.shape, dtype=torch.int64, device=device)
+        encoded = network.get_encoder()(input_values=audio, attention_mask=mask)
+        prompts = torch.full((len(rows), 1), network.config.decoder_start_token_id, device=device)
+        return generate_tokens(network, encoded, mask, prompts, beam_size, network.config.max_text_positions - 1)
+
+
+class SpeechT5:
+    """Transcribes; safe to call from several threads, whose batches share out the copies of the model.
+
+    Raises:
+        JobError: a device is asked for that is not there, or the weights cannot be loaded.
+    """
+
+    def __init__(self, folder: str, options: JobOptions):
+        self._options = options
+        self._tokenizer: SpeechT5Tokenizer = load_tokenizer(Path(folder))
+        networks = load_copies("SpeechT5", folder, options, partial(_load, folder))
+        self._beam_size = options.beam_size or networks[0].own_beam_size
+        self._copies = Copies(networks)
+
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+        """A Transcript for each clip; segments without speech are not shown to the model."""
+        return annotate_by_segment(self, clips, tasks)
+
+    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+        """As SegmentModel.ask; the model writes the language that it was trained on, whatever it is told."""
+        return ("",) * len(tasks)
+
+    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+        """As SegmentModel.plan: batches of one length each."""
+        by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+        batches = []
+        for length, members in itertools.groupby(by_length, key=lengths.__getitem__):
+            alike = list(members)
+            plan = plan_batches([length] * len(alike), int(self._options.batch_s * SAMPLE_RATE_HZ))
+            batches += [[alike[index] for index in batch] for batch in plan]
+        return batches
+
+    def hear(self, pieces: Sequence[Piece]) -> list[Parts]:
+        """As SegmentModel.hear."""
+        with self._copies.one() as network, torch.inference_mode():
+            said = network.write([piece.samples for piece in pieces], self._beam_size)
+        return [
+            {task.name: self._part(piece, one) for task in piece.tasks} for piece, one in zip(pieces, said, strict=True)
+        ]
+
+    def _part(self, piece: Piece, said: Said) -> SpokenPart:
+        text = self._tokenizer.decode(said.tokens, skip_special_tokens=True).strip()
+        flags = spoken_flags(text, piece.duration_s, said.truncated)
+        times_s = (piece.time_s(0), piece.time_s(len(piece.samples)))
+        phrases = (TextSegment(*times_s, text, said.logprob_sum / said.counted),) if text else ()
+        language = piece.clip.recording.language or self._options.language or None
+        return SpokenPart(phrases, said.logprob_sum, said.counted, flags, language)
+
+
+def least_samples(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """The shortest audio of which convolutions make one position; what is shorter gets silence behind it."""
+    samples = 1
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+        samples = (samples - 1) * stride + kernel
+    return samples
+
+
+def _load(folder: str, place: str, dtype: torch.dtype) -> SpeechT5Network:
+    network = load_whole(SpeechT5ForSpeechToText, folder, dtype)
+    extractor = SpeechT5FeatureExtractor.from_pretrained(folder, local_files_only=True)
+    return SpeechT5Network(network.to(place), extractor)
+
+
+check_job = check_speecht5_job
+
+
+def open_engine(checkpoint: Checkpoint, options: JobOptions) -> SpeechT5:
+    """As EngineModule.open_engine."""
+    return SpeechT5(checkpoint.folder, options)

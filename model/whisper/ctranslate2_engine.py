@@ -1,0 +1,106 @@
+"""Whisper through CTranslate2, in the format that faster-whisper publishes; batches run across recordings."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+from tokenizers import Tokenizer
+from transformers import WhisperFeatureExtractor
+
+from model.checkpoints.checkpoint import Checkpoint
+from model.decoding.greedy import Said
+from model.runtime.devices import choose_device
+from model.whisper.base import WhisperEngine, Window, Written
+from model.whisper.check_ctranslate2 import check_whisper_job
+from model.whisper.languages import whisper_languages
+from schemas.errors import JobError
+from schemas.job import JobOptions
+from schemas.records import SAMPLE_RATE_HZ
+from schemas.tasks import Task
+
+log = logging.getLogger("earmark")
+ctranslate2.set_log_level(logging.ERROR)  # it warns of the numbers it computes in, which the engine says itself
+
+CONTEXT_TOKENS = 448  # of Whisper's decoder; CTranslate2 generates up to half of the `max_length` that it is given
+# Whisper's reference code samples at most half of its text context (whisper/decoding.py, sample_len).
+MAX_NEW_TOKENS = CONTEXT_TOKENS // 2
+BEAM_SIZE = 5  # of the reference code, and of faster-whisper
+
+
+class WhisperCTranslate2(WhisperEngine):
+    """Whisper of the format of CTranslate2; safe to call from several threads, whose batches queue for the device.
+
+    Raises:
+        JobError: a CUDA device is asked for and there is none, or the weights cannot be loaded.
+    """
+
+    def __init__(self, folder: str, options: JobOptions):
+        cuda_devices = ctranslate2.get_cuda_device_count()
+        self.device = choose_device(options.device, cuda_devices)
+        devices = cuda_devices if self.device == "cuda" else 1
+        try:
+            self._model = ctranslate2.models.Whisper(
+                folder,
+                device=self.device,
+                device_index=list(range(devices)),
+                compute_type=options.compute_type,
+                intra_threads=options.model_threads or os.cpu_count() or 1,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise JobError(f"the model in {folder} cannot be loaded on {self.device}: {error}") from error
+        log.info("Whisper on %s, computing in %s", self.device, self._model.compute_type)
+        self._extract = WhisperFeatureExtractor(feature_size=self._model.n_mels)
+        tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+        super().__init__(tokenizer, tokenizer.decode, whisper_languages(tokenizer), options)
+
+    def _listen(self, windows: Sequence[Window]) -> list[Written]:
+        mels = self._extract(
+            [window.piece.samples for window in windows], sampling_rate=SAMPLE_RATE_HZ, return_tensors="np"
+        ).input_features
+        # With several devices, the one that decodes may be another than the one that encoded.
+        to_cpu = len(self._model.device_index) > 1
+        encoded = self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(mels)), to_cpu=to_cpu)
+        languages = self._detected(encoded, windows)
+        tasks = windows[0].piece.tasks
+        by_task = [self._write(encoded, languages, task) for task in tasks]
+        return [
+            Written(language, tuple(map(_said, results)), results[0].no_speech_prob)
+            for language, *results in zip(languages, *by_task, strict=True)
+        ]
+
+    def _detected(self, encoded: ctranslate2.StorageView, windows: Sequence[Window]) -> list[str]:
+        languages = [window.language for window in windows]
+        if None in languages:
+            best = [ranked[0][0].strip("<|>") for ranked in self._model.detect_language(encoded)]
+            return [language or found for language, found in zip(languages, best, strict=True)]
+        return [language for language in languages if language]
+
+    def _write(
+        self, encoded: ctranslate2.StorageView, languages: Sequence[str], task: Task
+    ) -> list[ctranslate2.models.WhisperGenerationResult]:
+        results: list[ctranslate2.models.WhisperGenerationResult] = self._model.generate(
+            encoded,
+            [self._prompt(language, task) for language in languages],
+            beam_size=self._options.beam_size or BEAM_SIZE,
+            max_length=CONTEXT_TOKENS,
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        return results
+
+
+def _said(result: ctranslate2.models.WhisperGenerationResult) -> Said:
+    tokens = tuple(result.sequences_ids[0])
+    # The score is the sum of log-probabilities over the tokens without the end, which is part of the sum.
+    return Said(tokens, result.scores[0] * len(tokens), len(tokens) + 1, len(tokens) >= MAX_NEW_TOKENS)
+
+
+check_job = check_whisper_job
+
+
+def open_engine(checkpoint: Checkpoint, options: JobOptions) -> WhisperCTranslate2:
+    """As EngineModule.open_engine."""
+    return WhisperCTranslate2(checkpoint.folder, options)
