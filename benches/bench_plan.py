@@ -31,7 +31,7 @@ def write_rows(path: Path, rows: int) -> None:
 
 
 def plan(manifest: Path, folder: Path) -> int:
-    from pipeline.plan import make_plan
+    from pipeline.plan.plan import make_plan
     from schemas.job import JobOptions
 
     return make_plan(str(manifest), str(folder / "none"), JobOptions(), 2, sample_rows=50).recordings

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from model.source import check_options, check_source, find_source, open_source
-from pipeline.card_command import leave_card
-from pipeline.end_in_order import end_in_order, interrupt_if_asked
+from pipeline.commands.card import leave_card
 from pipeline.graph import build_graph
 from pipeline.launch import Run, check_places, launched_run
+from pipeline.progress import print_summary, show_progress, tell_cancelled
 from pipeline.runner import embedded_options, find_place, is_embedded, new_pipeline
-from pipeline.terminal import print_summary, show_progress, tell_cancelled
+from pipeline.shutdown import end_in_order, interrupt_if_asked
 from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
 from schemas.tasks import Task

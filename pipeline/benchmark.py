@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from model.served.endpoint import names_endpoint
 from pipeline.annotate import annotate, check_models_are_named
-from pipeline.benchmark_command import DECIDED
+from pipeline.commands.benchmark import DECIDED
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from scoring.benchmark_scores import JUDGED, BenchmarkScores, Resampling, score_answers, score_by_judge

@@ -10,20 +10,20 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.annotate_command import DESCRIPTION, add_annotate_command
-from pipeline.benchmark_command import add_benchmark_command
-from pipeline.card_command import add_card_command
-from pipeline.command_parser import CommandParser, options_of, with_underscores
-from pipeline.compact_command import add_compact_commands
-from pipeline.completion import add_completion_command, answer_shell
-from pipeline.doctor_command import add_doctor_command
-from pipeline.export_command import add_export_command
-from pipeline.inspect_command import add_inspect_command
-from pipeline.job_flags import FLAGS
-from pipeline.plan_command import add_plan_command
-from pipeline.report_command import add_report_command
-from pipeline.scoring_commands import add_scoring_commands
-from pipeline.tasks_command import add_tasks_command
+from pipeline.commands.annotate import DESCRIPTION, add_annotate_command
+from pipeline.commands.benchmark import add_benchmark_command
+from pipeline.commands.card import add_card_command
+from pipeline.commands.compact import add_compact_commands
+from pipeline.commands.doctor import add_doctor_command
+from pipeline.commands.export import add_export_command
+from pipeline.commands.inspect import add_inspect_command
+from pipeline.commands.plan import add_plan_command
+from pipeline.commands.report import add_report_command
+from pipeline.commands.scoring import add_scoring_commands
+from pipeline.commands.tasks import add_tasks_command
+from pipeline.console.completion import add_completion_command, answer_shell
+from pipeline.console.job_flags import FLAGS
+from pipeline.console.parser import CommandParser, options_of, with_underscores
 from reporting.plain_text import visible
 from schemas.errors import JobError, MachineError
 from schemas.suggest import suggest

@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from pipeline.consoles import console, errors, is_terminal
-from pipeline.end_in_order import end_in_order
+from pipeline.console.console import console, errors, is_terminal
+from pipeline.shutdown import end_in_order
 from schemas.errors import JobError
 from transforms.lease import check_lease, new_run_id, take_lease
 from transforms.merge_parts import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small

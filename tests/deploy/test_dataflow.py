@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from deploy.dataflow.make_metadata import PATH, metadata
 from pipeline.annotate_from_flags import command_of
 from pipeline.cli import build_parser
-from pipeline.job_flags import merge_options
+from pipeline.console.job_flags import merge_options
 from schemas.job import JobOptions
 from tests.support.paths import ROOT
 

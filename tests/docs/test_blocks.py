@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from pipeline.cli import build_parser, main
-from pipeline.job_file import read_job_file
-from pipeline.job_flags import merge_options
+from pipeline.console.job_file import read_job_file
+from pipeline.console.job_flags import merge_options
 from schemas.job import JobOptions
 from tests.docs.test_deploy_pages import beam_parser
 from tests.support.audio import miniature_sets as miniature

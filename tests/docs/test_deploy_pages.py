@@ -13,9 +13,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.annotate_from_flags import command_of
 from pipeline.cli import build_parser
-from pipeline.plan_estimate import estimate
-from pipeline.plan_models import planned_models
-from pipeline.plan_tables import read_tables
+from pipeline.plan.estimate import estimate
+from pipeline.plan.models import planned_models
+from pipeline.plan.tables import read_tables
 from schemas.job import JobOptions
 from tests.support.paths import ROOT
 

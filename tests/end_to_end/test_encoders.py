@@ -11,7 +11,7 @@ import soundfile
 
 from pipeline.annotate import assign, run_job
 from pipeline.cli import build_parser
-from pipeline.job_flags import merge_options
+from pipeline.console.job_flags import merge_options
 from pipeline.launch import Place, launched_run
 from pipeline.runner import embedded_options
 from schemas.job import JobOptions

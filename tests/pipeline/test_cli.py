@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import build_parser, main
-from pipeline.command_parser import commands_of, options_of
-from pipeline.consoles import say
-from pipeline.job_flags import EVERYDAY, FLAGS, GROUPS
+from pipeline.console.console import say
+from pipeline.console.job_flags import EVERYDAY, FLAGS, GROUPS
+from pipeline.console.parser import commands_of, options_of
 from scoring.benchmarks import benchmarks
 from tests.support.jobs import command_line, run_command, write_manifest, write_tone
 from tests.support.outputs.made_outputs import Row, write_output
@@ -149,7 +149,7 @@ def test_in_a_pipe_a_run_says_nothing_but_its_figures(
     ],
 )
 def test_colours_are_for_terminals_and_who_asks(variables: dict[str, str], expected: str) -> None:
-    code = "from pipeline.consoles import console; console.print('[red]red[/]')"
+    code = "from pipeline.console.console import console; console.print('[red]red[/]')"
     ended = subprocess.run(
         [sys.executable, "-c", code], env={**PLAIN, **variables}, capture_output=True, text=True, check=True, timeout=60
     )
@@ -173,7 +173,7 @@ def test_a_piped_table_loses_nothing() -> None:
 def test_what_is_logged_goes_above_the_bar() -> None:
     code = """if True:
         import logging, rich.progress, rich.console
-        from pipeline.set_up import set_up_logging
+        from pipeline.console.logging_setup import set_up_logging
         set_up_logging(False)
         console = rich.console.Console(stderr=True, force_terminal=True, width=60)
         with rich.progress.Progress(console=console, auto_refresh=False) as bar:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pipeline.cli import build_parser, main
-from pipeline.job_flags import merge_options
+from pipeline.console.job_flags import merge_options
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.tasks import Task

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from sklearn.metrics import cohen_kappa_score
 
-import pipeline.scoring_tables
+import pipeline.views.scores
 from pipeline.cli import main
 from schemas.errors import JobError
 from scoring.compare import compare
@@ -115,8 +115,8 @@ def test_labels_have_agreement_and_kappa(tmp_path):
 
 
 def test_rows_that_differ_most_come_first_and_markup_stays_text(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pipeline.scoring_tables, "console", Console(width=200))
-    monkeypatch.setattr("pipeline.comparison_tables.console", pipeline.scoring_tables.console)
+    monkeypatch.setattr(pipeline.views.scores, "console", Console(width=200))
+    monkeypatch.setattr("pipeline.views.comparison.console", pipeline.views.scores.console)
     write_output(tmp_path / "a", [Row(f"[i]{n}[/i]", {"transcribe": "[b]one two[/b]"}) for n in range(3)])
     write_output(
         tmp_path / "b", [Row(f"[i]{n}[/i]", {"transcribe": ("x", "[b]one two[/b]", "one")[n]}) for n in range(3)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import pipeline.scoring_tables
+import pipeline.views.scores
 from pipeline.cli import main
 from pipeline.compact import compact_store
 from schemas.errors import JobError
@@ -41,7 +41,7 @@ def listened(tmp_path_factory):
 
 @pytest.fixture
 def wide(monkeypatch):
-    monkeypatch.setattr(pipeline.scoring_tables, "console", Console(width=200))
+    monkeypatch.setattr(pipeline.views.scores, "console", Console(width=200))
 
 
 def wer(references, hypotheses):

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-import pipeline.scoring_tables
+import pipeline.views.scores
 from pipeline.cli import main
 from schemas.errors import JobError
 from scoring.evaluate import evaluate
@@ -25,7 +25,7 @@ def test_missing_and_empty_references_are_counted_and_named(tmp_path, monkeypatc
     assert (found.rows, found.empty_references, found.insertions_in_empty) == (3, 2, 3)
     assert (found.missing.count, found.missing.first) == (1, ("c",))
     assert found.figure("wer").value == pytest.approx(3 / 2)
-    monkeypatch.setattr(pipeline.scoring_tables, "console", Console(width=200))
+    monkeypatch.setattr(pipeline.views.scores, "console", Console(width=200))
     main(["evaluate", str(tmp_path / "out")])
     said = capsys.readouterr().out
     assert "2 references are empty, with 3 inserted words" in said

@@ -6,8 +6,8 @@ import apache_beam as beam
 from rich.progress import Progress
 
 from pipeline.graph import build_graph
+from pipeline.progress import update_bar
 from pipeline.runner import embedded_options
-from pipeline.terminal import update_bar
 from schemas.job import JobOptions
 from tests.support.jobs import annotations, launched_here, listening, write_manifest, write_tones
 from transforms.counters import NAMESPACE, Counters

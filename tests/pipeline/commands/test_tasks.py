@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.annotate import assign, run_job
 from pipeline.cli import build_parser, main
-from pipeline.job_flags import merge_options
+from pipeline.console.job_flags import merge_options
 from pipeline.runner import embedded_options
 from schemas.errors import JobError
 from schemas.job import JobOptions

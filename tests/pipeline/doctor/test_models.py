@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import doctor_models
-from pipeline.doctor_machine import Memory
-from pipeline.doctor_models import caches, model
+from pipeline.doctor import models as doctor_models
+from pipeline.doctor.machine import Memory
+from pipeline.doctor.models import caches, model
 from tests.support.bare_home import live_in
 from tests.support.jobs import TINY
 from tests.support.servers.json_server import JsonRequests, serving

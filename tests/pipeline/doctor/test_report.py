@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from pipeline import doctor_codecs, doctor_machine
 from pipeline.cli import main
-from pipeline.doctor import Check, without_secrets
-from pipeline.doctor_places import credentials, scratch, without_user, writing
+from pipeline.doctor import codecs as doctor_codecs
+from pipeline.doctor import machine as doctor_machine
+from pipeline.doctor.locations import credentials, scratch, without_user, writing
+from pipeline.doctor.report import Check, without_secrets
 from schemas.records import AudioFacts
 from tests.support.audio.players import only_on_path, put_player
 from tests.support.bare_home import SECRETS, live_in

@@ -6,10 +6,10 @@ import re
 import pytest
 
 from model.checkpoints.size import ModelSize
-from pipeline.plan_estimate import estimate
-from pipeline.plan_memory import MachineDevice
-from pipeline.plan_models import PlannedModel, planned_models
-from pipeline.plan_tables import Device, KnownModel, Price, PriceTable, Speed, SpeedTable, Tables, read_tables
+from pipeline.plan.estimate import estimate
+from pipeline.plan.memory import MachineDevice
+from pipeline.plan.models import PlannedModel, planned_models
+from pipeline.plan.tables import Device, KnownModel, Price, PriceTable, Speed, SpeedTable, Tables, read_tables
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from tests.support.paths import ROOT

@@ -7,9 +7,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from model.checkpoints.size import ModelSize, computed_in, model_size
-from pipeline.plan_memory import MachineDevice, memory_needs
-from pipeline.plan_models import PlannedModel
-from pipeline.plan_tables import Device, read_tables
+from pipeline.plan.memory import MachineDevice, memory_needs
+from pipeline.plan.models import PlannedModel
+from pipeline.plan.tables import Device, read_tables
 from schemas.job import JobOptions
 from tests.support.jobs import TINY
 

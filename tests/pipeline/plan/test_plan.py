@@ -1,7 +1,7 @@
 import dataclasses
 import pickle
 
-from pipeline.plan import make_plan
+from pipeline.plan.plan import make_plan
 from schemas.job import JobOptions
 from schemas.records import Failure, Recording
 from tests.support.jobs import write_manifest

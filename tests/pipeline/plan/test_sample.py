@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.plan_sample import Reservoir
+from pipeline.plan.sample import Reservoir
 from schemas.records import Recording
 
 

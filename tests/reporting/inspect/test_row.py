@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import pipeline.inspect_page
+import pipeline.views.inspect
 from pipeline.cli import main
 from reporting.inspect_row import inspect_row
 from reporting.plain_text import visible
@@ -51,7 +51,7 @@ def listened(tmp_path_factory):
 
 @pytest.fixture
 def wide(monkeypatch):
-    monkeypatch.setattr(pipeline.inspect_page, "console", Console(width=200))
+    monkeypatch.setattr(pipeline.views.inspect, "console", Console(width=200))
 
 
 def shown(capsys, *arguments):
@@ -124,7 +124,7 @@ SPELLED = r"\x1b]0;title\x07\x1b[31mred\x9b2J\u202e[bold]x[/bold]\r\nnext"
 
 
 def test_what_would_steer_a_terminal_is_spelled_out(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pipeline.inspect_page, "console", Console(width=400, force_terminal=True))
+    monkeypatch.setattr(pipeline.views.inspect, "console", Console(width=400, force_terminal=True))
     harmful = [f"{HARMFUL} {word}" for word in ("id", "answer", "reference", "extra", "uri")]
     id, answer, reference, extra, uri = harmful
     rows = [Row(id, {"transcribe": answer}, reference, extra={extra: extra}, uri=uri), Row(f"{id} failed", None)]

@@ -1,0 +1,50 @@
+"""The command `earmark annotate`: its arguments, and what runs it. Imports nothing heavy."""
+
+import argparse
+import contextlib
+import functools
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.console.job_flags import add_config, add_job_flags, merge_options
+from pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
+
+DESCRIPTION = "Labels recordings: a manifest in, Parquet out. Start it again to go on."
+EXAMPLES = """\
+examples:
+  earmark annotate calls.jsonl labels --model openai/whisper-large-v3 --limit 9
+  earmark annotate 'calls/*.wav' labels --task caption --model ./qwen2-audio
+  earmark annotate calls.csv gs://b/out --config job.yaml --runner=FlinkRunner
+
+Options of Beam's runners, such as --runner, are passed on to them."""
+
+
+def add_annotate_command(commands: Any) -> None:
+    """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
+    command = commands.add_parser(
+        "annotate",
+        help="label the recordings of a manifest",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+    )
+    command.set_defaults(run=_annotate, for_beam=True)
+    command.add_argument("manifest", help="JSONL, CSV, Parquet, tar, a folder or glob of audio")
+    command.add_argument("output", help="folder or URL that the Parquet goes to")
+    add_config(command)
+    command.add_argument("--json", action="store_true", help="print the summary as JSON")
+    add_job_flags(command)
+
+
+def _annotate(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    options = merge_options(known)
+    set_up_logging(known.verbose)
+    from pipeline.annotate import annotate
+    from pipeline.progress import print_summary_as_json
+
+    stop_on_sigterm()
+    if not known.json:
+        return annotate(known.manifest, known.output, options, rest)
+    show = functools.partial(print_summary_as_json, file=sys.stdout)
+    with contextlib.redirect_stdout(sys.stderr):
+        return annotate(known.manifest, known.output, options, rest, show)

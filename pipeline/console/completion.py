@@ -1,0 +1,120 @@
+"""`earmark completion`: a shell's TAB completes commands, options, and the names that options take.
+
+The shell asks `earmark` itself at each TAB, so what it offers is what the installed version knows. Imports nothing
+heavy.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.console.parser import commands_of
+from schemas.job import COMPUTE_TYPES, DEVICES
+from schemas.manifest import COLUMNS
+from schemas.tasks import BUILT_IN, LANGUAGE_NAMES
+
+SHELLS = ("bash", "zsh", "fish")
+EXAMPLES = """\
+bash, in ~/.bashrc:       eval "$(earmark completion bash)"
+zsh, in ~/.zshrc:         eval "$(earmark completion zsh)"     after compinit
+fish, once:               earmark completion fish > ~/.config/fish/completions/earmark.fish"""
+
+
+def add_completion_command(commands: Any) -> None:
+    """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
+    command = commands.add_parser(
+        "completion",
+        help="print what makes the shell's TAB complete earmark's words",
+        description="Prints the script that lets a shell complete commands, options, tasks, models and files.",
+        epilog=EXAMPLES,
+    )
+    command.set_defaults(run=_completion, for_beam=False)
+    command.add_argument("shell", choices=SHELLS, help=", ".join(SHELLS))
+
+
+def _completion(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    from argcomplete.shell_integration import shellcode
+
+    print(shellcode(["earmark"], shell=known.shell))
+    return 0
+
+
+def answer_shell(parser: argparse.ArgumentParser) -> None:
+    """Where a shell asks what could come next, answers it and ends the process; else does nothing."""
+    if "_ARGCOMPLETE" not in os.environ:
+        return
+    import argcomplete
+
+    for command in commands_of(parser):
+        for action in command._actions:
+            if action.dest in NAMES:
+                action.completer = NAMES[action.dest]  # type: ignore[attr-defined]  # what argcomplete looks for
+            elif action.type in (int, float):
+                action.completer = _nothing  # type: ignore[attr-defined]
+    argcomplete.autocomplete(parser, always_complete_options=False)
+
+
+def _tasks(prefix: str, **unused: Any) -> list[str]:
+    return _in_list(prefix, (task.name for task in BUILT_IN))
+
+
+def _models(prefix: str, **unused: Any) -> list[str]:
+    """Names and folders, for all tasks or behind TASK=."""
+    from model.checkpoints.aliases import KNOWN_MODELS
+
+    entry = prefix.rpartition(",")[2]
+    task, equals, name = entry.rpartition("=")
+    return _in_list(prefix, (f"{task}{equals}{model}" for model in (*KNOWN_MODELS, *_folders(name))))
+
+
+def _folders(begun: str) -> list[str]:
+    head, slash, _ = begun.rpartition("/")
+    parent = Path(f"{head}{slash}").expanduser()
+    if "://" in begun or not parent.is_dir():
+        return []
+    return [f"{head}{slash}{path.name}/" for path in parent.iterdir() if path.is_dir() and path.name[0] != "."]
+
+
+def _benchmarks(**unused: Any) -> Iterable[str]:
+    from scoring.benchmarks import benchmarks
+
+    return benchmarks()
+
+
+def _normalizers(**unused: Any) -> Iterable[str]:
+    from scoring.normalizers import NORMALIZERS
+
+    return NORMALIZERS
+
+
+def _columns(prefix: str, **unused: Any) -> list[str]:
+    return _in_list(prefix, (f"{column}=" for column in COLUMNS))
+
+
+def _nothing(**unused: Any) -> Iterable[str]:
+    return ()
+
+
+def _one_of(names: Iterable[str]) -> Callable[..., Iterable[str]]:
+    return lambda **unused: names
+
+
+def _in_list(prefix: str, names: Iterable[str]) -> list[str]:
+    """Names as the last of a list that commas separate, whose others the prefix has."""
+    before, comma, _ = prefix.rpartition(",")
+    return [f"{before}{comma}{name}" for name in names]
+
+
+# What completes the value of an argument, by the argument's name; what is not here are files.
+NAMES: Mapping[str, Callable[..., Iterable[str]]] = {
+    "task": _tasks,
+    "model": _models,
+    "columns": _columns,
+    "translate_to": _one_of(LANGUAGE_NAMES),
+    "device": _one_of(DEVICES),
+    "compute_type": _one_of(COMPUTE_TYPES),
+    "normalizer": _normalizers,
+    "name": _benchmarks,
+}

@@ -1,0 +1,201 @@
+"""What `earmark doctor` looks at of models: where they are kept, and whether one can be had and fits into memory.
+
+No model is loaded or fetched: a folder is looked at by the names, sizes and headers of its files.
+"""
+
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fsspec.core import url_to_fs
+
+from model.checkpoints.checkpoint import HUB_ID, PACKAGED, Checkpoint, find_checkpoint
+from model.checkpoints.copy_from_store import models_folder
+from model.checkpoints.files import FILES, is_read
+from model.checkpoints.headers import read_header
+from model.checkpoints.json_files import json_object, json_part
+from model.families import family_of
+from model.plugins.entry_points import NAMED, entry_point, is_own_engine
+from model.served.endpoint import Endpoint, find_endpoint, names_endpoint
+from pipeline.doctor.locations import without_user
+from pipeline.doctor.machine import model_memory
+from pipeline.doctor.report import Check
+from schemas.errors import JobError
+from schemas.job import JobOptions
+from schemas.tasks import BUILT_IN
+from transforms.file_system import StorageError, first_answer, storage_errors
+
+GB = 1e9
+HUB_S = 8.0
+SERVER_S = 5.0
+WEIGHTS = (".safetensors", ".bin", ".onnx", ".weights")
+# Of a number in memory: engines compute in float32 on a CPU and in 16 bits on a GPU unless --compute_type says else.
+BYTES_A_NUMBER: Mapping[str, int] = {"cpu": 4, "cuda": 2}
+BYTES_IN_FILES = 2  # of a number in files that do not say how many they hold: published weights are of 16 bits
+REMEDY = "name a folder, hub id or URL as `earmark annotate --help` says"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """`numbers`: how many a model has, of files that do not say it by their size; `file_bytes`: of all weight files."""
+
+    numbers: int
+    file_bytes: int
+
+
+def caches() -> Iterator[Check]:
+    """Where models are kept on this machine."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    for name, folder in (("hub", Path(HF_HUB_CACHE)), ("object stores", models_folder())):
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(there).free / GB
+        yield Check("model caches", name, "ok", f"{folder}: {_size(folder) / GB:.2f} GB, {free:.1f} GB free")
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files; what is gone by the time that it is looked at counts nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            if path.is_file() and not path.is_symlink():  # a snapshot of the hub links to blobs
+                total += path.stat().st_size
+    return total
+
+
+def model(entry: str) -> Check:
+    """Whether a model of --model, or a TASK=MODEL of it, can be had here, and fits into memory."""
+    name = _without_task(entry)
+    try:
+        if names_endpoint(name):
+            return _served(find_endpoint(name))
+        if is_own_engine(name):
+            return _own_engine(name)
+        if name in PACKAGED:
+            return _in_folder(name, find_checkpoint(name).folder)
+        folder = Path(name.removeprefix("file://")).expanduser()
+        if folder.is_dir():
+            return _in_folder(name, str(folder))
+        if "://" in name:
+            return _in_store(name)
+        if HUB_ID.fullmatch(name):
+            return _on_hub(name)
+    except (JobError, ValueError, OSError) as error:
+        shown = without_user(name)
+        found, _, remedy = str(error).replace(name, shown).rpartition("; ")  # as earmark's own errors are written
+        return Check("model", shown, "problem", found or remedy, remedy if found else REMEDY)
+    return Check("model", name, "problem", "there is no such folder, and it is no hub id or URL", REMEDY)
+
+
+def _without_task(entry: str) -> str:
+    task, equals, name = entry.partition("=")
+    return name if equals and task.isidentifier() else entry
+
+
+def _served(endpoint: Endpoint) -> Check:
+    from model.served.engine import check_job
+
+    tasks = [task for task in BUILT_IN if task.name == "transcribe"]
+    check_job(endpoint, JobOptions(endpoint_timeout_s=SERVER_S), tasks, here=True)
+    return Check("model", endpoint.name, "ok", "the server answers")
+
+
+def _own_engine(name: str) -> Check:
+    parts = NAMED.fullmatch(name)
+    assert parts is not None  # is_own_engine has seen to it
+    brought = entry_point(name, parts["entry_point"])
+    package = f"{brought.dist.name} {brought.dist.version}" if brought.dist else "a package"
+    return Check("model", name, "ok", f"{package} brings the engine")
+
+
+def _in_folder(name: str, folder: str) -> Check:
+    family = family_of(Checkpoint(name, folder, ""))
+    found = f"{folder}: {family.about.partition(' (')[0]}"
+    return _fits(name, found, _weights_in(Path(folder)))
+
+
+def _weights_in(folder: Path) -> Weights:
+    """Raises ValueError for a file that is missing or cut short."""
+    files = [path for path in folder.iterdir() if is_read(path.name) and path.suffix in WEIGHTS]
+    named = json_part(json_object(folder / "model.safetensors.index.json"), "weight_map").values()
+    if absent := sorted(set(map(str, named)) - {path.name for path in files}):
+        raise ValueError(f"{folder} lacks {', '.join(absent[:3])}, which its index names; get the whole checkpoint")
+    if not files:
+        raise ValueError(f"{folder} holds no weights ({', '.join(WEIGHTS)}); get the whole checkpoint")
+    headers = [read_header(path) for path in files if path.suffix == ".safetensors"]
+    numbers = sum(math.prod(tensor.shape) for header in headers for tensor in header.values())
+    others = sum(path.stat().st_size for path in files if path.suffix != ".safetensors")
+    return Weights(numbers + others // BYTES_IN_FILES, sum(path.stat().st_size for path in files))
+
+
+def _in_store(name: str) -> Check:
+    def sizes() -> dict[str, int]:
+        with storage_errors():
+            file_system, path = url_to_fs(name)
+            entries = file_system.ls(path, detail=True)
+        return {entry["name"].rpartition("/")[2]: entry.get("size") or 0 for entry in entries}
+
+    try:
+        found = first_answer(sizes)
+    except FileNotFoundError as error:
+        raise StorageError(f"there is no such folder or bucket {name}") from error
+    return _to_fetch(name, found, models_folder())
+
+
+def _on_hub(name: str) -> Check:
+    import httpx2  # what the hub's client is made of
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    repository, _, revision = name.partition("@")
+    try:
+        pinned = revision or None
+        try:
+            folder = snapshot_download(repository, revision=pinned, allow_patterns=list(FILES), local_files_only=True)
+            return _in_folder(name, folder)
+        except LocalEntryNotFoundError:
+            found = HfApi().model_info(repository, revision=pinned, files_metadata=True, timeout=HUB_S)
+    except (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        remedy = "see to the network, to the name and to HF_TOKEN; or name a folder of it"
+        return Check("model", name, "problem", f"not on this machine, nor to be had from the hub ({said})", remedy)
+    sizes = {file.rfilename: file.size or 0 for file in found.siblings or ()}
+    return _to_fetch(name, sizes, Path(HF_HUB_CACHE))
+
+
+def _to_fetch(name: str, sizes: Mapping[str, int], cache: Path) -> Check:
+    """Of a model that a run would copy to this machine first."""
+    read = {file: size for file, size in sizes.items() if is_read(file)}
+    weights = sum(size for file, size in read.items() if file.endswith(WEIGHTS))
+    shown = without_user(name)
+    if not weights:
+        raise ValueError(f"{shown} holds no weights that earmark reads ({', '.join(WEIGHTS)})")
+    there = next(path for path in (cache, *cache.parents) if path.exists())
+    total, free = sum(read.values()), shutil.disk_usage(there).free
+    found = f"a run fetches {total / GB:.2f} GB to {cache}"
+    if total > free:
+        remedy = "make room there, or let HF_HOME or EARMARK_CACHE name another folder"
+        return Check("model", shown, "problem", f"{found}, where {free / GB:.1f} GB are free", remedy)
+    return _fits(shown, found, Weights(weights // BYTES_IN_FILES, weights))
+
+
+def _fits(name: str, found: str, weights: Weights) -> Check:
+    memory = model_memory()
+    needed = weights.numbers * BYTES_A_NUMBER[memory.device]
+    where = "the GPU" if memory.device == "cuda" else "this machine"
+    has = f"{where} has {memory.total / GB:.1f} GB, {memory.free / GB:.1f} GB of them free"
+    said = (
+        f"{found}, {weights.file_bytes / GB:.2f} GB of weights, about {needed / GB:.2f} GB in memory and more while it"
+        f" runs; {has}"
+    )
+    if needed > memory.total:
+        remedy = "take a smaller model, a smaller --compute_type where its engine has one, or a larger device"
+        return Check("model", name, "problem", said, remedy)
+    if needed > memory.free:
+        return Check("model", name, "warning", said, "end what else uses the memory")
+    return Check("model", name, "ok", said)

@@ -1,0 +1,83 @@
+"""`earmark doctor`: whether this machine has what a run needs; each finding with what to do about it."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["ok", "warning", "problem"]
+SECRET_NAMES = re.compile(r"(KEY|KEY_ID|TOKEN|SECRET|PASSWORD|PASSWD)$", re.IGNORECASE)
+SHORTEST_SECRET = 6  # characters: a shorter value is in many words that are no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        topic: what it is about, such as "codecs".
+        status: "ok"; a "warning" hinders some runs; a "problem" any that needs what was looked at.
+        remedy: what to do; "" where there is nothing to be done.
+    """
+
+    topic: str
+    name: str
+    status: Status
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All findings, and how many are warnings and problems."""
+
+    checks: tuple[Check, ...]
+    warnings: int
+    problems: int
+
+    @classmethod
+    def of(cls, checks: Iterable[Check]) -> "Diagnosis":
+        listed = tuple(checks)
+        counts = {status: sum(check.status == status for check in listed) for status in ("warning", "problem")}
+        return cls(listed, counts["warning"], counts["problem"])
+
+
+def examine(output: str, models: Iterable[str], scratch_dir: str) -> Iterator[Check]:
+    """Every check; the network is asked only where `output` or a model is elsewhere.
+
+    Args:
+        output: folder or URL that a run would write to; "" for none.
+        models: as --model names them.
+        scratch_dir: as --scratch_dir.
+    """
+    from pipeline.doctor.codecs import codecs
+    from pipeline.doctor.locations import credentials, scratch, writing
+    from pipeline.doctor.machine import devices, extras, versions
+    from pipeline.doctor.models import caches, model
+
+    yield from versions()
+    yield from devices()
+    yield from codecs()
+    yield from credentials()
+    yield scratch(scratch_dir)
+    if output:
+        yield writing(output)
+    yield from caches()
+    for name in models:
+        yield model(name)
+    yield from extras([output, *models])
+
+
+def without_secrets(check: Check, environment: Mapping[str, str] = os.environ) -> Check:
+    """The check with what the environment calls a key, token or password struck out, wherever a library repeats it."""
+    values = {value for name, value in environment.items() if SECRET_NAMES.search(name)}
+    secrets = sorted((value for value in values if len(value) >= SHORTEST_SECRET), key=len, reverse=True)
+
+    def struck(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    return dataclasses.replace(check, found=struck(check.found), remedy=struck(check.remedy))

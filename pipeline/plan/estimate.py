@@ -1,0 +1,136 @@
+"""Time and money by device, from a table of what was measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.checkpoints.size import computed_in
+from pipeline.plan.memory import MachineDevice
+from pipeline.plan.models import PlannedModel
+from pipeline.plan.tables import Device, Price, PriceTable, Speed, Tables
+from schemas.job import JobOptions
+
+UNLIKE = 2.0  # times longer or shorter than the recordings that were measured: the figure says little
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the work costs on machines of one kind, `lost_share` of the time included."""
+
+    machine: str
+    machine_hours: float
+    usd_per_hour: float
+    usd: float
+    date: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEstimate:
+    """The work on one device.
+
+    Attributes:
+        here: whether this machine has such a one.
+        work_s: seconds of one such device; None where that, or the hours of audio, is not known.
+        missing: models of the job that were not measured there, with what they are asked and these options.
+        at_most: what was measured was asked more than this job asks.
+        engine_only: what was measured was the model, without fetching, decoding and writing.
+        start_s: once a run.
+        measured: "bench_pipeline, 2026-11-22" for each figure that was used.
+        notes: why the figure may not hold.
+    """
+
+    device: str
+    here: bool
+    work_s: float | None
+    missing: tuple[str, ...] = ()
+    at_most: bool = False
+    engine_only: bool = False
+    start_s: float = 0.0
+    measured: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    costs: tuple[Cost, ...] = ()
+
+
+def estimate(
+    audio_s: float | None,
+    recordings: int,
+    models: Sequence[PlannedModel],
+    options: JobOptions,
+    tables: Tables,
+    here: Sequence[MachineDevice] = (),
+) -> tuple[DeviceEstimate, ...]:
+    """An estimate for each device of the table, in its order; none where no model is named.
+
+    The models of a job answer one after the other, so their times add up.
+
+    Args:
+        audio_s: to annotate; None where the manifest does not say it and nothing was probed.
+        here: the devices of this machine.
+    """
+    found = []
+    for device in tables.known.devices:
+        speeds = [_best(device, model, options, tables.known.speeds) for model in models]
+        is_here = any(one.is_a(device) for one in here)
+        missing = tuple(model.name for model, speed in zip(models, speeds, strict=True) if speed is None)
+        if missing or audio_s is None:
+            found.append(DeviceEstimate(device.name, is_here, None, missing))
+        elif models:
+            used = [speed for speed in speeds if speed is not None]
+            found.append(_measured(device.name, is_here, audio_s, recordings, models, used, tables.prices))
+    return tuple(found)
+
+
+def _measured(
+    device: str,
+    here: bool,
+    audio_s: float,
+    recordings: int,
+    models: Sequence[PlannedModel],
+    used: Sequence[Speed],
+    prices: PriceTable,
+) -> DeviceEstimate:
+    """The estimate from the figures of `used`, one for each of the models."""
+    work_s = sum(audio_s / speed.rtfx for speed in used)
+    asked = [set(model.tasks) for model in models]
+    return DeviceEstimate(
+        device,
+        here,
+        work_s,
+        at_most=any(set(speed.tasks) != tasks for speed, tasks in zip(used, asked, strict=True)),
+        engine_only=any(speed.measured == "engine" for speed in used),
+        start_s=max(speed.start_s for speed in used),
+        measured=tuple(f"{speed.bench}, {speed.date}" for speed in used),
+        notes=_notes(audio_s, recordings, used),
+        costs=tuple(_cost(work_s, price, prices.lost_share) for price in prices.machines if price.device == device),
+    )
+
+
+def _best(device: Device, model: PlannedModel, options: JobOptions, speeds: Sequence[Speed]) -> Speed | None:
+    """The fastest that was measured with all that is asked; what was asked beyond it only makes it slower."""
+    if model.size is None or not model.shape:
+        return None
+    computes = computed_in(model.size.family, options, device.kind)
+    fitting = [
+        speed
+        for speed in speeds
+        if (speed.device, speed.model, speed.compute_type) == (device.name, model.shape, computes)
+        and (speed.beam_size, speed.timestamps) == (options.beam_size, options.timestamps)
+        and set(model.tasks) <= set(speed.tasks)
+    ]
+    return max(fitting, key=lambda speed: speed.rtfx, default=None)
+
+
+def _notes(audio_s: float, recordings: int, speeds: Sequence[Speed]) -> tuple[str, ...]:
+    mean_s = audio_s / recordings if recordings else 0.0
+    unlike = [speed for speed in speeds if mean_s and not 1 / UNLIKE <= mean_s / speed.recording_s <= UNLIKE]
+    return tuple(
+        f"{speed.model} was measured on recordings of {speed.recording_s:g} s, and these have {mean_s:.3g} s"
+        for speed in unlike
+    )
+
+
+def _cost(work_s: float, price: Price, lost_share: float) -> Cost:
+    """As docs/deploy.md (What it costs) computes it."""
+    machine_hours = work_s / 3600 / price.devices
+    usd = machine_hours * price.usd_per_hour * (1 + lost_share)
+    return Cost(price.machine, machine_hours, price.usd_per_hour, usd, str(price.date), price.source)

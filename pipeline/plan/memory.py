@@ -1,0 +1,136 @@
+"""Whether the models of a job fit into devices: those of this machine, and those that are known."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+
+from model.checkpoints.size import computed_in
+from pipeline.plan.models import PlannedModel
+from pipeline.plan.tables import Device
+from schemas.job import JobOptions
+
+GB = 1e9
+# A tenth of a device stays for its driver, the libraries' own buffers and what lies between blocks of memory.
+USABLE_SHARE = 0.9
+MIN_BATCH_S = 30.0  # the least that --batch_s takes
+
+
+@dataclass(frozen=True, slots=True)
+class MachineDevice:
+    """A device of this machine as it calls itself."""
+
+    name: str
+    kind: Literal["cpu", "cuda"]
+    memory_gb: float
+    cores: int = 0
+
+    def is_a(self, device: Device) -> bool:
+        """Whether it is one of the table's."""
+        if self.kind == "cuda":
+            return device.kind == "cuda" and self.name == device.called
+        return device.kind == "cpu" and self.name.startswith(device.called) and self.cores == device.cores
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """What a job holds on one device, with all of its models.
+
+    Attributes:
+        here: whether it is this machine's.
+        weights_gb, working_gb: of the models whose size is known.
+        fits: None where it may or may not: what is not known would come on top.
+        unknown: what is not known, in words.
+        batch_s: the largest --batch_s, not above the job's, with which it fits; None where there is none from 30 on.
+    """
+
+    device: str
+    here: bool
+    memory_gb: float
+    weights_gb: float
+    working_gb: float
+    fits: bool | None
+    unknown: tuple[str, ...]
+    batch_s: float | None
+
+
+def memory_needs(
+    models: Sequence[PlannedModel], options: JobOptions, here: Sequence[MachineDevice], known: Sequence[Device]
+) -> tuple[MemoryNeed, ...]:
+    """For the devices of this machine, then for those of the table that are not here; none where no size is known."""
+    sized = [model for model in models if model.size is not None]
+    if not sized:
+        return ()
+    of_table = [device for device in known if not any(one.is_a(device) for one in here)]
+    return (
+        *(_need(device.name, device.kind, device.memory_gb, True, models, options) for device in here),
+        *(_need(device.name, device.kind, device.memory_gb, False, models, options) for device in of_table),
+    )
+
+
+def _need(
+    device: str,
+    kind: Literal["cpu", "cuda"],
+    memory_gb: float,
+    here: bool,
+    models: Sequence[PlannedModel],
+    options: JobOptions,
+) -> MemoryNeed:
+    sizes = [model.size for model in models if model.size is not None]
+    numbers = [computed_in(size.family, options, kind) for size in sizes]
+    weights = sum(size.weight_bytes(number) for size, number in zip(sizes, numbers, strict=True)) / GB
+    # The models take turns, but what one has worked with stays its own.
+    second = sum(size.working_bytes(number, 1) for size, number in zip(sizes, numbers, strict=True)) / GB
+    working = second * options.batch_s
+    usable = memory_gb * USABLE_SHARE
+    unknown = [f"{model.name}: {model.unknown}" for model in models if model.size is None and not model.elsewhere]
+    unknown += [
+        f"{model.name}: what a batch needs beside the weights"
+        for model in models
+        if model.size is not None and not model.size.cache_values
+    ]
+    enough = weights + working <= usable
+    return MemoryNeed(
+        device,
+        here,
+        memory_gb,
+        weights,
+        working,
+        None if enough and unknown else enough,
+        tuple(unknown),
+        _largest_batch_s(usable - weights, second, options.batch_s),
+    )
+
+
+def _largest_batch_s(free_gb: float, second_gb: float, wanted_s: float) -> float | None:
+    if free_gb < 0:
+        return None
+    batch_s = wanted_s if not second_gb else min(wanted_s, float(int(free_gb / second_gb)))
+    return batch_s if batch_s >= MIN_BATCH_S else None
+
+
+def devices_here(wanted: str) -> list[MachineDevice]:
+    """The devices that --device `wanted` ("auto", "cpu", "cuda") would take on this machine, where they are there."""
+    import torch
+
+    gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    if gpus and wanted != "cpu":
+        return [MachineDevice(gpu.name, "cuda", gpu.total_memory / GB) for gpu in gpus]
+    return [] if wanted == "cuda" else [_cpu()]
+
+
+def _cpu() -> MachineDevice:
+    return MachineDevice(_cpu_name(), "cpu", psutil.virtual_memory().total / GB, os.cpu_count() or 1)
+
+
+def _cpu_name() -> str:
+    """As /proc/cpuinfo calls it; elsewhere what Python knows."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(names, platform.machine())
+    except OSError:
+        return platform.processor() or platform.machine()

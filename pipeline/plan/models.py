@@ -1,0 +1,69 @@
+"""The models of a job, by what is known of them without fetching anything: their files here, or the table of models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.checkpoints.aliases import suggest_model
+from model.checkpoints.size import ModelSize, folder_here, model_size
+from model.plugins.entry_points import is_own_engine
+from model.served.endpoint import names_endpoint
+from pipeline.plan.tables import KnownModel
+from schemas.job import JobOptions
+
+ALIKE = 0.02  # of the parameters: fine-tunes have a few more tokens
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedModel:
+    """One model of the job.
+
+    Attributes:
+        name: as --model has it.
+        tasks: names of those that it is asked.
+        size: None where it is not known; `unknown` says why.
+        shape: the model of the table that it is as large as, by its name there; "" for none.
+        elsewhere: a server answers, so that it needs no memory here, and has no speed of its own.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    size: ModelSize | None
+    shape: str
+    unknown: str = ""
+    elsewhere: bool = False
+
+
+def planned_models(options: JobOptions, known: Sequence[KnownModel]) -> tuple[PlannedModel, ...]:
+    """The models of the job, in order; a task without one is left out."""
+    return tuple(
+        _planned(name, tuple(task.name for task in tasks), known) for name, tasks in options.models().items() if name
+    )
+
+
+def _planned(name: str, tasks: tuple[str, ...], known: Sequence[KnownModel]) -> PlannedModel:
+    if names_endpoint(name):
+        return PlannedModel(name, tasks, None, "", "a server has it", elsewhere=True)
+    if is_own_engine(name):
+        return PlannedModel(name, tasks, None, "", "another package's engine")
+    folder = folder_here(name)
+    if folder is None:
+        return _by_name(name, tasks, known)
+    try:
+        size = model_size(folder)
+    except (OSError, ValueError) as error:
+        return PlannedModel(name, tasks, None, "", str(error))
+    return PlannedModel(name, tasks, size, next((model.name for model in known if _alike(size, model)), ""))
+
+
+def _by_name(name: str, tasks: tuple[str, ...], known: Sequence[KnownModel]) -> PlannedModel:
+    plain = name.partition("@")[0]
+    for model in known:
+        if plain in model.known_as:
+            size = ModelSize(model.family, round(model.parameters_m * 1e6), cache_values=model.cache_values)
+            return PlannedModel(name, tasks, size, model.name)
+    return PlannedModel(name, tasks, None, "", f"not on this machine, and a plan fetches nothing{suggest_model(name)}")
+
+
+def _alike(size: ModelSize, model: KnownModel) -> bool:
+    apart = abs(size.parameters / 1e6 - model.parameters_m)
+    return size.family == model.family and apart <= ALIKE * model.parameters_m

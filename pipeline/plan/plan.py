@@ -1,0 +1,158 @@
+"""`earmark plan`: what a run would do; touches nothing.
+
+A plan is made in this one process, which holds of each row of the manifest where it is and how long (about 0.3 kB), and
+all ids of the output. `earmark annotate` does not; its stages hold a partition at a time.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline.plan.lengths import LengthClass, LengthCounter
+from pipeline.plan.sample import Reservoir
+from schemas.errors import JobError
+from schemas.job import JobOptions
+from schemas.records import Failure, Recording
+from transforms.find_manifests import AUDIO_SUFFIXES, find_manifests
+from transforms.output_store import OutputStore
+from transforms.pack_shards import MAX_SHARD_S, bucket_of, count_buckets, fill_rows, pack_bucket
+from transforms.read_manifest import read_manifests
+from transforms.skip_annotated import skip_annotated
+
+SUFFIX_CHARACTERS = 6  # with the dot; what is longer is a part of a name
+PARTITIONS = 256  # of the ids, compared one after the other: what a comparison needs is held of one
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        recordings: to annotate. known_s: their audio, as far as the manifest says it; of_known of them have it.
+        failures: rows of the manifest that cannot be read.
+        lengths: of the recordings to annotate whose length the manifest says.
+        alone: of them, so long that each is a shard that one worker does alone.
+        too_long: of them, those that --max_duration_s makes failures if they are as long as the manifest says.
+        odd_suffixes: of the recordings to annotate, those that are not called like audio, by how their names end.
+        sample: of the recordings to annotate, chosen at random.
+    """
+
+    recordings: int
+    known_s: float
+    of_known: int
+    already_annotated: int
+    kept_failures: int
+    duplicates: int
+    failures: tuple[Failure, ...]
+    shards: int
+    lengths: tuple[LengthClass, ...] = ()
+    alone: int = 0
+    too_long: int = 0
+    odd_suffixes: tuple[tuple[str, int], ...] = ()
+    sample: tuple[Recording, ...] = ()
+
+
+def make_plan(
+    manifest: str, output: str, options: JobOptions, workers: int, sample_rows: int = 0, seed: int = 0
+) -> Plan:
+    """Reads the manifest and, where an output is named, what it holds, with the stages' own functions.
+
+    Args:
+        sample_rows: how many recordings the sample is to have, where there are so many; `seed` decides which.
+
+    Raises:
+        JobError: there is no such manifest, or the output cannot be read.
+    """
+    rows: list[list[Recording]] = [[] for _ in range(PARTITIONS)]
+    broken: list[Failure] = []
+    asks_rows = any(task.takes_row_prompt for task in options.tasks())
+    for row in read_manifests(find_manifests(manifest), options.shape(), options.limit):
+        if isinstance(row, Failure):
+            broken.append(row)
+        else:
+            # Without what is carried along, which is most of a row.
+            prompt = row.prompt if asks_rows else None
+            language = sys.intern(row.language) if row.language else None  # one string for a million rows
+            bare = Recording(
+                row.id, row.uri, row.offset_s, row.duration_s, row.channel, language, prompt, place=row.place
+            )
+            rows[hash(row.id) % PARTITIONS].append(bare)
+    ids, failures = _done(output)
+    to_do: list[Recording] = []
+    reservoir = Reservoir(sample_rows, seed)
+    annotated = kept = duplicates = 0
+    for number in range(PARTITIONS):
+        left = skip_annotated(rows[number], ids[number], failures[number], options.keep_failures)
+        rows[number] = []
+        to_do += left.recordings
+        reservoir.offer(left.recordings)
+        annotated, kept = annotated + left.done.annotated, kept + left.done.kept
+        duplicates += len(left.duplicates)
+    lengths = LengthCounter()
+    alone = too_long = 0
+    for recording in to_do:
+        if recording.duration_s is not None:
+            lengths.add(recording.duration_s)
+            alone += recording.duration_s > MAX_SHARD_S
+            too_long += recording.duration_s > options.max_duration_s
+    return Plan(
+        recordings=len(to_do),
+        known_s=sum(one.seconds for one in lengths.classes()),
+        of_known=sum(one.recordings for one in lengths.classes()),
+        already_annotated=annotated,
+        kept_failures=kept,
+        duplicates=duplicates,
+        failures=tuple(broken),
+        shards=sum(_shards(to_do, options.shard_rows, workers)),
+        lengths=lengths.classes(),
+        alone=alone,
+        too_long=too_long,
+        odd_suffixes=_odd_suffixes(to_do),
+        sample=reservoir.sample(),
+    )
+
+
+def _odd_suffixes(recordings: Sequence[Recording]) -> tuple[tuple[str, int], ...]:
+    """How names end that do not end like audio's, commonest first; long ends are no suffix."""
+    counts = Counter(map(_suffix, recordings))
+    return tuple(
+        (suffix, count)
+        for suffix, count in counts.most_common()
+        if suffix.lower() not in AUDIO_SUFFIXES and 1 < len(suffix) <= SUFFIX_CHARACTERS
+    )
+
+
+def _suffix(recording: Recording) -> str:
+    if recording.place is not None:
+        return recording.place.suffix
+    name = recording.uri[recording.uri.rfind("/") + 1 :]
+    dot = name.rfind(".")
+    return name[dot:] if dot > 0 else ""
+
+
+def _done(output: str) -> tuple[list[list[str]], list[list[Failure]]]:
+    """Ids and failures that the output holds, by partition; none where no output is named."""
+    ids: list[list[str]] = [[] for _ in range(PARTITIONS)]
+    failures: list[list[Failure]] = [[] for _ in range(PARTITIONS)]
+    store = OutputStore(output)
+    try:
+        for part in store.parts() if output else ():
+            annotated, report = store.read_part(part)
+            for id in annotated:
+                ids[hash(id) % PARTITIONS].append(id)
+            for failure in report.failures:
+                failures[hash(failure.id) % PARTITIONS].append(failure)
+    except OSError as error:
+        raise JobError(f"output {output} cannot be read: {error}") from error
+    return ids, failures
+
+
+def _shards(recordings: Sequence[Recording], shard_rows: int, workers: int) -> Iterator[int]:
+    rows = len(recordings)
+    count, fill = count_buckets(rows, shard_rows, workers), fill_rows(rows, shard_rows, workers)
+    buckets: dict[tuple[bool, int], list[Recording]] = {}
+    for recording in recordings:
+        buckets.setdefault(bucket_of(recording, count), []).append(recording)
+    for (contained, _), bucket in buckets.items():
+        yield len(pack_bucket(bucket, shard_rows, fill if contained else shard_rows, ""))

@@ -1,0 +1,146 @@
+"""What is known of devices, models, speeds and prices: speeds.yaml and prices.yaml, or files of the same form."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from schemas.errors import JobError
+
+T = TypeVar("T")
+STRICT = ConfigDict(extra="forbid")  # a misspelled name is said, not left out
+
+
+@checked(frozen=True, config=STRICT)
+class Device:
+    """What runs a model; speeds.yaml says what each field of these records holds."""
+
+    name: str
+    kind: Literal["cpu", "cuda"]
+    called: str
+    memory_gb: float
+    cores: int = 0
+
+
+@checked(frozen=True, config=STRICT)
+class KnownModel:
+    name: str
+    family: str
+    parameters_m: float
+    cache_values: int = 0
+    known_as: tuple[str, ...] = ()
+
+
+@checked(frozen=True, config=STRICT)
+class Speed:
+    device: str
+    model: str
+    tasks: tuple[str, ...]
+    compute_type: str
+    rtfx: float
+    recording_s: float
+    measured: Literal["command", "engine"]
+    bench: str
+    date: datetime.date
+    start_s: float = 0.0
+    beam_size: int = 0
+    timestamps: bool = False
+
+
+@checked(frozen=True, config=STRICT)
+class SpeedTable:
+    devices: tuple[Device, ...] = ()
+    models: tuple[KnownModel, ...] = ()
+    speeds: tuple[Speed, ...] = ()
+
+
+@checked(frozen=True, config=STRICT)
+class Price:
+    machine: str
+    device: str
+    usd_per_hour: float
+    date: datetime.date
+    source: str
+    devices: int = 1
+
+
+@checked(frozen=True, config=STRICT)
+class PriceTable:
+    lost_share: float
+    machines: tuple[Price, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What estimates are made of."""
+
+    known: SpeedTable
+    prices: PriceTable
+
+
+def read_tables(speeds: str = "", prices: str = "") -> Tables:
+    """earmark's own tables, the entries of the file `speeds` before its own, those of `prices` instead of its own.
+
+    Raises:
+        JobError: a file cannot be read or is not of the form, or names a device or a model that no table has.
+    """
+    known = _parse(_own("speeds.yaml"), "speeds.yaml", SpeedTable)
+    if speeds:
+        known = _together(_parse(_read(speeds, "speeds"), f"--speeds={speeds}", SpeedTable), known)
+    priced = _parse(_read(prices, "prices"), f"--prices={prices}", PriceTable) if prices else _own_prices()
+    _check_names("device", [speed.device for speed in known.speeds], [device.name for device in known.devices])
+    _check_names("device", [price.device for price in priced.machines], [device.name for device in known.devices])
+    _check_names("model", [speed.model for speed in known.speeds], [model.name for model in known.models])
+    return Tables(known, priced)
+
+
+def _own_prices() -> PriceTable:
+    return _parse(_own("prices.yaml"), "prices.yaml", PriceTable)
+
+
+def _together(theirs: SpeedTable, ours: SpeedTable) -> SpeedTable:
+    return SpeedTable(
+        devices=(*theirs.devices, *(device for device in ours.devices if device.name not in _names(theirs.devices))),
+        models=(*theirs.models, *(model for model in ours.models if model.name not in _names(theirs.models))),
+        speeds=(*theirs.speeds, *ours.speeds),
+    )
+
+
+def _names(entries: Sequence[Device] | Sequence[KnownModel]) -> set[str]:
+    return {entry.name for entry in entries}
+
+
+def _own(name: str) -> str:
+    return resources.files("pipeline.plan").joinpath(name).read_text(encoding="utf-8")
+
+
+def _read(path: str, option: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise JobError(f"--{option}={path} cannot be read: {error}") from error
+
+
+def _parse(text: str, called: str, kind: type[T]) -> T:
+    try:
+        return TypeAdapter(kind).validate_python(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise JobError(f"{called} is not YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise JobError(
+            f"{called}: {place}: {first['msg']} (pipeline/plan/speeds.yaml and prices.yaml show the form)"
+        ) from error
+
+
+def _check_names(what: str, named: Sequence[str], known: Sequence[str]) -> None:
+    for name in named:
+        if name not in known:
+            raise JobError(f"there is no {what} {name!r} in the tables of plan; they have {', '.join(known)}")

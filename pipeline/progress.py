@@ -1,0 +1,131 @@
+"""What a person sees of a run: a bar while it goes on, a table when it has ended."""
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import TextIO
+
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from pipeline.commands.scoring import print_json
+from pipeline.console.console import console, errors, is_terminal
+from pipeline.launch import Run
+from transforms.cluster_job import ClusterJob
+from transforms.counters import Counters
+from transforms.output_store import FAILURES_PATH
+from transforms.stop_request import StopRequest
+from transforms.summarize import Summary
+
+REFRESH_S = 0.25
+
+
+@contextlib.contextmanager
+def show_progress(run: Run, embedded: bool) -> Iterator[None]:
+    """A bar on a terminal while the job runs in this process; elsewhere the runner's own pages show the counters."""
+    if run.job is not None:
+        errors.print(escape(f"running as job {run.job.name} on {run.job.address}"), soft_wrap=True)
+    if not (embedded and is_terminal(stderr=True) and not errors.is_dumb_terminal):
+        yield
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    ended = threading.Event()
+    with Progress(*columns, console=errors, transient=True) as progress:
+        watching = (progress, Counters(run.run_id), StopRequest(run.run_id), ended)
+        watcher = threading.Thread(target=_watch, args=watching, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+
+
+def _watch(progress: Progress, counters: Counters, stop: StopRequest, ended: threading.Event) -> None:
+    bar = progress.add_task("planning", total=None)
+    started = time.monotonic()
+    while not ended.wait(REFRESH_S):
+        counts = counters.here()
+        if not counts["planned_recordings"]:
+            started = time.monotonic()  # planning has a time of its own
+        else:
+            update_bar(progress, bar, counts, time.monotonic() - started)
+        if stop.signal_number is not None:
+            progress.update(bar, description=f"stopping; shards in hand: {stop.count_in_hand()}")
+
+
+def update_bar(progress: Progress, bar: TaskID, counts: Mapping[str, int], elapsed_s: float) -> None:
+    """Sets the bar to what a run has counted in `elapsed_s` of work."""
+    audio_s = counts["annotated_audio_ms"] / 1000
+    progress.update(
+        bar,
+        total=counts["planned_recordings"],
+        completed=counts["annotated"] + counts["failed"],
+        description=f"{audio_s / 3600:.2f} h of audio, RTFx {audio_s / elapsed_s:.1f}, {counts['failed']} failures",
+    )
+
+
+def tell_cancelled(job: ClusterJob) -> None:
+    told = f"cancelling job {job.name} on {job.address}; the shards that it has in hand are done again next time"
+    errors.print(escape(told), soft_wrap=True)
+
+
+def print_summary(summary: Summary, run: Run) -> None:
+    """The closing table: where every row of the manifest went."""
+    if summary.tried == 0 and not summary.left:
+        console.print("Nothing new: what the manifest names is accounted for already; nothing was decoded.")
+    audio_s = Counters(run.run_id).here()["annotated_audio_ms"] / 1000
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    rows = [
+        ("recordings", summary.planned),
+        ("annotated now", f"{summary.annotated} ({audio_s / 3600:.3f} h of audio)" if audio_s else summary.annotated),
+        ("annotated before", summary.already_annotated),
+        ("failed", summary.failed),
+        ("failed before, kept", summary.kept_failures),
+        ("duplicates left out", summary.duplicates),
+        ("not begun, left", summary.left),
+    ]
+    for name, value in rows:
+        if value or name in ("recordings", "annotated now", "failed"):
+            table.add_row(name, str(value))
+    table.add_row("annotations", escape(f"{run.output}/annotations"))
+    if summary.failures_by_error:
+        standing = ", ".join(f"{count} {error}" for error, count in summary.failures_by_error.items())
+        table.add_row("failures", escape(f"{run.output}/{FAILURES_PATH} ({standing})"))
+    console.print(table)
+    _warn(summary, run)
+
+
+def print_summary_as_json(summary: Summary, run: Run, file: TextIO) -> None:
+    """The same as JSON; `audio_s` is null where it was not counted in this process."""
+    audio_s = Counters(run.run_id).here()["annotated_audio_ms"] / 1000
+    about = {"run_id": run.run_id, "output": run.output, "audio_s": audio_s or None, "adds_up": summary.adds_up}
+    print_json(about | dataclasses.asdict(summary), file)
+    _warn(summary, run)
+
+
+def _warn(summary: Summary, run: Run) -> None:
+    if not summary.is_sound:
+        told = f"The count does not add up: see {run.output}/{run.folder}/summary.json"
+        if summary.foreign_parts:
+            told += f"; parts of another run: {', '.join(summary.foreign_parts)}"
+        if summary.doubled:
+            told += f"; {summary.doubled} annotated more than once, such as {', '.join(summary.doubled_ids)}"
+        errors.print(escape(told), soft_wrap=True)
