@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 
 from schemas.records import SAMPLE_RATE_HZ
-from transforms.audio_file import Levels, mono_blocks, open_source
+from transforms.audio.audio_file import Levels, mono_blocks, open_source
 
 RATE_HZ = 44_100
 SECONDS = 10

@@ -27,7 +27,7 @@ from schemas.records import SAMPLE_RATE_HZ, Clip
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.whisper_conversion import write_whisper_tiny_en
 from tests.support.jobs import PHONE_PROMPTS
-from transforms.audio_file import Levels, mono_blocks, open_source
+from transforms.audio.audio_file import Levels, mono_blocks, open_source
 
 BATCH_SIZES = (1, 4, 8, 16)
 TASKS = JobOptions().tasks()

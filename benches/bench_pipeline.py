@@ -63,7 +63,7 @@ def time_command(manifest: str, output: str) -> dict[str, float]:
 def decode_clips(recordings: "list[Recording]", detector: "SpeechDetector", scratch: str) -> "list[Clip]":
     """Clips with their segments, made in this process."""
     from schemas.records import Clip
-    from transforms.decode_recordings import DecodeRequest, decode_requests
+    from transforms.audio.decode_recordings import DecodeRequest, decode_requests
     from transforms.segment_speech import segment_clip
 
     decoded = decode_requests([DecodeRequest(recording, 1e4, 1e3, 2**30, scratch) for recording in recordings])

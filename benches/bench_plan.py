@@ -42,7 +42,7 @@ def annotate(manifest: Path, folder: Path) -> int:
     from pipeline.annotate import embedded_options, new_pipeline
     from schemas.manifest import ManifestShape
     from transforms.counters import Counters
-    from transforms.output_store import OutputStore
+    from transforms.output.store import OutputStore
     from transforms.pack_shards import PackShards
     from transforms.read_manifest import ReadManifest
     from transforms.skip_annotated import SkipAnnotated

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import fsspec
 
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 ROUNDS = 3
 

@@ -19,7 +19,7 @@ from schemas.errors import JobError, MachineError
 from schemas.job import JobOptions
 from schemas.tasks import Task
 from transforms.annotate import Assignment
-from transforms.decode_recordings import decode_requests
+from transforms.audio.decode_recordings import decode_requests
 from transforms.decode_shard import Decode
 from transforms.stop_request import StopRequest
 from transforms.summarize import Summary

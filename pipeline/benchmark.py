@@ -14,8 +14,8 @@ from scoring.benchmarks import Benchmark, find_benchmark
 from scoring.data_folder import DataFolder
 from scoring.endpoint_judge import find_judge
 from scoring.layouts import Entry, entries
-from transforms.file_system import first_answer
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
+from transforms.storage.file_system import first_answer
 
 MANIFEST = "manifest.jsonl"
 RESULT = "benchmark.json"

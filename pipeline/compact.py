@@ -18,9 +18,9 @@ from rich.table import Table
 from pipeline.console.console import console, errors, is_terminal
 from pipeline.shutdown import end_in_order
 from schemas.errors import JobError
-from transforms.lease import check_lease, new_run_id, take_lease
-from transforms.merge_parts import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
-from transforms.output_store import JOB_PATH, OutputStore
+from transforms.output.lease import check_lease, new_run_id, take_lease
+from transforms.output.merge import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
+from transforms.output.store import JOB_PATH, OutputStore
 from transforms.stop_request import StopRequest
 
 # A reader that lists folder by folder may be past the merged parts when one comes; by the time that what it stands for

@@ -6,19 +6,19 @@ import apache_beam as beam
 
 from pipeline.launch import Run
 from transforms.annotate import Annotate, Assignment
+from transforms.audio.decode_recordings import decode_requests
+from transforms.audio.measure_bandwidth import MeasureBandwidth
 from transforms.counters import Counters
 from transforms.decode_audio import DecodeAudio
-from transforms.decode_recordings import decode_requests
 from transforms.decode_shard import Decode
-from transforms.measure_bandwidth import MeasureBandwidth
 from transforms.pack_shards import PackShards
 from transforms.read_manifest import ReadManifest
 from transforms.segment_speech import SegmentSpeech
 from transforms.skip_annotated import SkipAnnotated
 from transforms.skip_written import SkipWritten
+from transforms.stop_gate import TakeInHand
 from transforms.stop_request import StopRequest
 from transforms.summarize import Summarize
-from transforms.take_in_hand import TakeInHand
 from transforms.write_part import WritePart
 
 

@@ -15,12 +15,12 @@ from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.job_description import JobDescription, check_schema_version
 from schemas.tasks import Task
-from transforms.cluster_job import ClusterJob, Runner
-from transforms.file_system import first_answer
-from transforms.find_manifests import find_manifests
-from transforms.lease import new_run_id, take_lease
-from transforms.output_store import JOB_PATH, OutputStore
+from transforms.clusters.cluster_job import ClusterJob, Runner
+from transforms.manifests.find import find_manifests
+from transforms.output.lease import new_run_id, take_lease
+from transforms.output.store import JOB_PATH, OutputStore
 from transforms.segment_speech import SEGMENTATION
+from transforms.storage.file_system import first_answer
 
 LIBRARIES = (
     "earmark",
@@ -46,7 +46,7 @@ class Place:
 
     Attributes:
         workers: threads or processes that work on shards at a time, as far as is known.
-        runner, address: of the cluster (transforms/cluster_job.py); None and "" where the job ends with this process.
+        runner, address: of the cluster (transforms/clusters/cluster_job.py); None and "" where the job ends with this process.
         job_name: what jobs are called, before what tells one run from another.
         starts_later: the job starts when this process has ended, under `job_name` and nothing else: a Flex Template.
     """

@@ -22,9 +22,9 @@ from rich.table import Table
 from pipeline.commands.scoring import print_json
 from pipeline.console.console import console, errors, is_terminal
 from pipeline.launch import Run
-from transforms.cluster_job import ClusterJob
+from transforms.clusters.cluster_job import ClusterJob
 from transforms.counters import Counters
-from transforms.output_store import FAILURES_PATH
+from transforms.output.store import FAILURES_PATH
 from transforms.stop_request import StopRequest
 from transforms.summarize import Summary
 

@@ -19,8 +19,8 @@ from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment
 
 from pipeline.launch import Place
 from schemas.errors import JobError
-from transforms.dataflow_jobs import jobs_address
-from transforms.flink_jobs import check_restarts, count_slots
+from transforms.clusters.dataflow import jobs_address
+from transforms.clusters.flink import check_restarts, count_slots
 
 NO_TIMED_FLUSH = -1
 EMBEDDED_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from reporting.made_by import MadeBy, read_made_by
 from reporting.part_figures import Totals, count_parts
 from schemas.job_description import AskedTask
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from reporting.markdown import as_text, table
 from schemas.job_description import AskedTask
 from schemas.tables import FAILURES
 from schemas.tasks import LANGUAGE_NAMES
-from transforms.output_store import FAILURES_PATH, OutputStore
+from transforms.output.store import FAILURES_PATH, OutputStore
 
 CARD_PATH = "README.md"
 MARK = "<!-- earmark writes this file anew after every run; remove this line, and it is yours and stays as it is. -->"

@@ -25,8 +25,8 @@ from schemas.errors import JobError
 from schemas.job_description import AskedTask
 from schemas.suggest import suggest
 from schemas.tables import extra_as_map
-from transforms.file_system import storage_errors, what_is_at
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
+from transforms.storage.file_system import storage_errors, what_is_at
 
 PARTIAL = ".earmark-partial"  # the end of what an export is called on a disk until it is whole
 

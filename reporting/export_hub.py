@@ -23,8 +23,8 @@ from schemas.job import JobOptions
 from schemas.job_description import AskedTask
 from schemas.manifest import ManifestShape
 from schemas.tables import EXTRA
-from transforms.isolation import call_isolated, child_processes
-from transforms.output_store import OutputStore
+from transforms.audio.isolation import call_isolated, child_processes
+from transforms.output.store import OutputStore
 
 GROUP_BYTES = 32 * 2**20  # of audio in a row group, which readers hold at once
 FILE_BYTES = 500 * 2**20  # of audio in a file, as datasets writes them

@@ -13,7 +13,7 @@ from schemas.errors import JobError
 from schemas.job_description import AskedTask
 from scoring.answers import open_database
 from scoring.conditions import PASSES, Condition
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 BATCH_ROWS = 1024
 MAX_EXAMPLES = 10

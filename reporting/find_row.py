@@ -23,9 +23,9 @@ from schemas.errors import JobError
 from schemas.records import Failure
 from schemas.tables import extra_as_map
 from scoring.answers import open_database
-from transforms.file_system import storage_errors
-from transforms.output_store import OutputStore, part_errors
-from transforms.part_footer import METADATA_KEY, Origin, PartFooter
+from transforms.output.footer import METADATA_KEY, Origin, PartFooter
+from transforms.output.store import OutputStore, part_errors
+from transforms.storage.file_system import storage_errors
 
 LOCAL_READS, REMOTE_READS = 4, 32  # parts at a time: those of a store wait for an answer, not for this machine
 MAX_NEAR = 3

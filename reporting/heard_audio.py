@@ -12,15 +12,15 @@ from schemas.errors import JobError, MachineError, RowError
 from schemas.manifest import ManifestShape
 from schemas.places import Place, TarPlace
 from schemas.records import SAMPLE_RATE_HZ, Recording
-from transforms.container_file import find_container
-from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
-from transforms.fetch_audio import row_error
-from transforms.find_manifests import TAR, manifest_format
-from transforms.output_store import OutputStore
-from transforms.parquet_rows import named_row, place_of_row
-from transforms.tar_index import looked_up_members
-from transforms.tar_members import read_members
-from transforms.unpack_containers import unpack_containers, unpack_requests
+from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from transforms.containers.container_file import find_container
+from transforms.containers.parquet_rows import named_row, place_of_row
+from transforms.containers.tar_index import looked_up_members
+from transforms.containers.tar_members import read_members
+from transforms.containers.unpack_containers import unpack_containers, unpack_requests
+from transforms.manifests.find import TAR, manifest_format
+from transforms.output.store import OutputStore
+from transforms.storage.fetch_audio import row_error
 
 MEMBER = re.compile(r"\w+://(?P<member>.+?)::(?P<container>.+)", re.DOTALL)  # as fsspec writes a chain
 TIMEOUT_S = 60.0  # to fetch a recording

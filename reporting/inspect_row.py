@@ -31,8 +31,8 @@ from scoring.normalizers import normalizer_for
 from scoring.options import EvaluateOptions
 from scoring.references import find_column, language_expression, own_references
 from scoring.word_errors import Edits, edits_of
-from transforms.job_file import read_job
-from transforms.output_store import OutputStore
+from transforms.output.job_file import read_job
+from transforms.output.store import OutputStore
 
 
 @dataclass(frozen=True, slots=True)

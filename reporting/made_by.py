@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from schemas.errors import JobError
 from schemas.job_description import AskedTask, JobDescription
-from transforms.job_file import read_job
-from transforms.output_store import OutputStore
+from transforms.output.job_file import read_job
+from transforms.output.store import OutputStore
 
 RUNS = "_earmark/runs"
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from schemas.records import PartReport
-from transforms.output_store import REQUESTS, OutputStore
+from transforms.output.store import REQUESTS, OutputStore
 
 
 def part_tables(

@@ -20,7 +20,7 @@ from scoring.answers import AnsweredTask, Output, open_output
 from scoring.evaluate import evaluate
 from scoring.options import EvaluateOptions
 from scoring.scores import Evaluation
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 WORST = 20  # alignments of each task
 

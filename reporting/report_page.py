@@ -22,8 +22,8 @@ from reporting.report_options import NAME, ReportOptions
 from reporting.report_plots import draw_distribution, draw_shares
 from schemas.errors import JobError
 from scoring.figures import NAMES, POINTS
-from transforms.file_system import storage_errors
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
+from transforms.storage.file_system import storage_errors
 
 if TYPE_CHECKING:
     from reporting.report import Report

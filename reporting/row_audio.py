@@ -11,10 +11,10 @@ from schemas.errors import MachineError, RowError
 from schemas.job import JobOptions
 from schemas.manifest import ManifestShape
 from schemas.records import Recording, Shard
+from transforms.audio.isolation import child_processes
+from transforms.containers.parquet_rows import named_row, place_of_row
 from transforms.decode_shard import decode_shard
-from transforms.fetch_audio import row_error
-from transforms.isolation import child_processes
-from transforms.parquet_rows import named_row, place_of_row
+from transforms.storage.fetch_audio import row_error
 
 TIMEOUT_S = 60.0  # a recording; a page must not wait for a store that is gone
 AT_ONCE = 8  # recordings; half a minute at 16 kHz is 2 MB, and they stay in memory

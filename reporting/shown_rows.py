@@ -10,7 +10,7 @@ from reporting.part_tables import part_tables
 from scoring.answers import FACTS, AnsweredTask
 from scoring.normalizers import normalizer_for
 from scoring.word_errors import edits_of
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 MAX_CHARACTERS = 20_000  # of one text on the page
 

@@ -14,8 +14,8 @@ from schemas.tables import failures_table
 from schemas.tasks import BUILT_IN, AnswerKind
 from scoring.pairs import Kind
 from scoring.scores import Ids
-from transforms.job_file import read_job
-from transforms.output_store import OutputStore
+from transforms.output.job_file import read_job
+from transforms.output.store import OutputStore
 
 FACTS = ["id", "uri", "offset_s", "channel", "reference", "extra", "audio"]
 # What is read of an answer; segments and the scores of other labels are most of it.

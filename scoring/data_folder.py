@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from model.checkpoints.retry import again
 from schemas.errors import JobError
-from transforms.file_system import files_below, first_answer, storage_errors, what_is_at
+from transforms.storage.file_system import files_below, first_answer, storage_errors, what_is_at
 
 
 @dataclass(frozen=True)

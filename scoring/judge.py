@@ -11,7 +11,7 @@ from typing import Protocol
 
 from schemas.errors import RowError
 from schemas.records import stable_hash
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 log = logging.getLogger("earmark")
 FOLDER = "judge"

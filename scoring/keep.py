@@ -18,7 +18,7 @@ from scoring.conditions import PASSES, Condition
 from scoring.normalizers import Normalizer, find_normalizer, normalizer_for
 from scoring.options import EvaluateOptions
 from scoring.word_errors import edits_of
-from transforms.file_system import storage_errors, what_is_at
+from transforms.storage.file_system import storage_errors, what_is_at
 
 ROWS_AT_ONCE = 4096
 

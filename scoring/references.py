@@ -12,8 +12,8 @@ from schemas.manifest import ManifestRow, ManifestShape, parse_row
 from schemas.records import Failure, Recording
 from scoring.answers import AnsweredTask, Output, insert, named, quoted
 from scoring.options import EvaluateOptions
-from transforms.find_manifests import find_manifests
-from transforms.manifest_files import manifest_rows, shape_for
+from transforms.manifests.files import manifest_rows, shape_for
+from transforms.manifests.find import find_manifests
 
 ROWS_AT_ONCE = 10_000
 SCHEMA = pa.schema(

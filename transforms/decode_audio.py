@@ -14,10 +14,10 @@ import psutil
 from schemas.errors import MachineError
 from schemas.job import JobOptions
 from schemas.records import DecodedShard, Shard
+from transforms.audio.decode_recordings import decode_requests
+from transforms.audio.isolation import child_processes
 from transforms.counters import Counters
-from transforms.decode_recordings import decode_requests
 from transforms.decode_shard import Decode, decode_shard
-from transforms.isolation import child_processes
 from transforms.stays_on_worker import StaysOnWorker
 
 

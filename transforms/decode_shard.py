@@ -8,9 +8,9 @@ from pebble import ProcessPool
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.records import Clip, DecodedShard, Failure, Shard
-from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
-from transforms.isolation import call_isolated
-from transforms.unpack_containers import unpack_containers, unpack_requests
+from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from transforms.audio.isolation import call_isolated
+from transforms.containers.unpack_containers import unpack_containers, unpack_requests
 
 STAGE = "DecodeAudio"
 CHUNK_RECORDINGS = 8  # fetched side by side, and decoded by one child, at a time; a hang holds all of them up

@@ -11,8 +11,8 @@ from schemas.manifest import ManifestShape, parse_row
 from schemas.records import Failure, Recording
 from transforms.counters import Counters
 from transforms.failure_limit import check_failures
-from transforms.manifest_files import manifest_rows, shape_for
-from transforms.output_store import OutputStore
+from transforms.manifests.files import manifest_rows, shape_for
+from transforms.output.store import OutputStore
 
 
 def read_manifests(

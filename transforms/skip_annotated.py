@@ -10,7 +10,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from schemas.records import Failure, Recording, partition_of, winner
 from transforms.counters import Counters
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 # Ids are compared within partitions of the corpus: a hundred million ids are 25 thousand a partition.
 PARTITIONS = 4096

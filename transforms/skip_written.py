@@ -8,7 +8,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from schemas.records import PartReport, Shard
 from transforms.counters import Counters
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 
 def find_written(store: OutputStore, shard: Shard) -> PartReport | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from schemas.records import Failure, PartReport, Recording
 from schemas.tables import failures_table
-from transforms.output_store import FAILURES_PATH, OutputStore, encode_table
+from transforms.output.store import FAILURES_PATH, OutputStore, encode_table
 from transforms.skip_annotated import MAX_DOUBLED_IDS, Done
 
 

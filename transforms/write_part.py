@@ -11,8 +11,8 @@ from schemas.tables import annotations_table
 from schemas.tasks import Task
 from transforms.counters import Counters
 from transforms.failure_limit import check_failures
-from transforms.lease import check_lease
-from transforms.output_store import OutputStore, encode_part
+from transforms.output.lease import check_lease
+from transforms.output.store import OutputStore, encode_part
 
 
 def write_part(

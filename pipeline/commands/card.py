@@ -25,7 +25,7 @@ def add_card_command(commands: Any) -> None:
 def _card(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from reporting.dataset_card import CARD_PATH, LICENSE, write_card
     from schemas.errors import JobError
-    from transforms.output_store import OutputStore
+    from transforms.output.store import OutputStore
 
     if known.license and not LICENSE.fullmatch(known.license):
         raise JobError(f"--license={known.license} does not work: name it as the Hub does, such as cc-by-4.0 or other")
@@ -44,7 +44,7 @@ def leave_card(place: str) -> None:
     """The card at the end of a run or a compaction: what keeps it from being written is told, and fails neither."""
     from reporting.dataset_card import CARD_PATH, write_card
     from schemas.errors import JobError
-    from transforms.output_store import OutputStore
+    from transforms.output.store import OutputStore
 
     store = OutputStore.at(place)
     try:

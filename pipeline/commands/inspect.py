@@ -57,7 +57,7 @@ def _play(found: "Inspection") -> str:
     from reporting.heard_audio import heard_wav
     from reporting.players import PLAYERS, find_player
     from schemas.errors import JobError, MachineError, RowError
-    from transforms.output_store import OutputStore
+    from transforms.output.store import OutputStore
 
     row = found.annotation
     if row is None:

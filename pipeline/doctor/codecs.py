@@ -12,7 +12,7 @@ import soundfile
 from pipeline.doctor.report import Check
 from schemas.errors import RowError
 from schemas.records import SAMPLE_RATE_HZ, Recording
-from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
 
 TONE_HZ = 440.0
 TONE_S = 1.0

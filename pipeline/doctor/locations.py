@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pipeline.doctor.report import Check
 from schemas.errors import JobError
-from transforms.file_system import first_answer
-from transforms.output_store import JOB_PATH, OutputStore
+from transforms.output.store import JOB_PATH, OutputStore
+from transforms.storage.file_system import first_answer
 
 GIB = 2**30
 LOW_GIB = 2.0  # a scratch folder holds 512 MiB of a shard, for each of some workers

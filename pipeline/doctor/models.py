@@ -26,7 +26,7 @@ from pipeline.doctor.report import Check
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.tasks import BUILT_IN
-from transforms.file_system import StorageError, first_answer, storage_errors
+from transforms.storage.file_system import StorageError, first_answer, storage_errors
 
 GB = 1e9
 HUB_S = 8.0

@@ -15,10 +15,10 @@ from schemas.records import AnnotatedShard, Clip, Recording, Shard
 from schemas.tables import annotations_table
 from schemas.tasks import Task
 from transforms.annotate import annotate_shard
+from transforms.audio.isolation import child_processes
+from transforms.audio.measure_bandwidth import measure_bandwidth
 from transforms.decode_audio import scratch_folder
 from transforms.decode_shard import decode_shard
-from transforms.isolation import child_processes
-from transforms.measure_bandwidth import measure_bandwidth
 from transforms.segment_speech import segment_clip
 
 

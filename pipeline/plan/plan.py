@@ -14,8 +14,8 @@ from pipeline.plan.sample import Reservoir
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.records import Failure, Recording
-from transforms.find_manifests import AUDIO_SUFFIXES, find_manifests
-from transforms.output_store import OutputStore
+from transforms.manifests.find import AUDIO_SUFFIXES, find_manifests
+from transforms.output.store import OutputStore
 from transforms.pack_shards import MAX_SHARD_S, bucket_of, count_buckets, fill_rows, pack_bucket
 from transforms.read_manifest import read_manifests
 from transforms.skip_annotated import skip_annotated

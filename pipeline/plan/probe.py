@@ -11,10 +11,10 @@ from pebble import ProcessPool
 from model.segments.speech_detector import SpeechDetector
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Shard
+from transforms.audio.decode_recordings import decode_requests
+from transforms.audio.isolation import child_processes
 from transforms.decode_audio import scratch_folder
-from transforms.decode_recordings import decode_requests
 from transforms.decode_shard import Decode, decode_shard
-from transforms.isolation import child_processes
 from transforms.segment_speech import segment_clip
 
 LIMIT_S = 60.0  # for all of them; what is at hand then is finished

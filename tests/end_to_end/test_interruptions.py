@@ -30,8 +30,8 @@ from tests.support.jobs import (
     write_tones,
 )
 from transforms.counters import Counters
-from transforms.lease import take_lease
-from transforms.output_store import OutputStore
+from transforms.output.lease import take_lease
+from transforms.output.store import OutputStore
 from transforms.write_part import write_part
 
 TASKS = JobOptions().tasks()

@@ -18,8 +18,8 @@ from tests.support.jobs import (
     same,
     write_manifest,
 )
-from transforms.lease import take_lease
-from transforms.output_store import OutputStore
+from transforms.output.lease import take_lease
+from transforms.output.store import OutputStore
 
 RECORDINGS = 200
 WHISPER = ("--model", "whisper-tiny.en", "--beam_size", "1")

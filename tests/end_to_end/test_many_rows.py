@@ -8,7 +8,7 @@ from pipeline.runner import embedded_options, new_pipeline
 from schemas.manifest import ManifestShape
 from tests.support.jobs import write_manifest
 from transforms.counters import Counters
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 from transforms.read_manifest import ReadManifest
 from transforms.skip_annotated import SkipAnnotated
 

@@ -31,8 +31,8 @@ from tests.support.jobs import (
     write_tones,
 )
 from transforms.annotate import Assignment
-from transforms.lease import take_lease
-from transforms.output_store import OutputStore
+from transforms.output.lease import take_lease
+from transforms.output.store import OutputStore
 from transforms.stop_request import StopRequest
 from transforms.summarize import Summary
 

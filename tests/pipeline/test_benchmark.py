@@ -23,7 +23,7 @@ from tests.scoring.test_layouts import chat
 from tests.support.audio import miniature_sets as miniature
 from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, manifest_lines, run_command
 from tests.support.servers.judge_server import judging
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 QUICK = ["--direct_num_workers=1"]
 

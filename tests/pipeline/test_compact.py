@@ -20,8 +20,8 @@ from schemas.records import PartReport
 from tests.support.audio import odd_decoders
 from tests.support.jobs import annotations, failures, run_here, transcripts, write_manifest, write_tone, write_tones
 from tests.transforms.output.test_store import FAILURE, part
-from transforms.lease import take_lease
-from transforms.output_store import JOB_PATH, MERGED_FOLDER, OutputStore, encode_part
+from transforms.output.lease import take_lease
+from transforms.output.store import JOB_PATH, MERGED_FOLDER, OutputStore, encode_part
 
 LARGE = 2**20
 KEYS = [f"{number:02x}aa" for number in range(0, 240, 20)]  # of twelve parts, in as many folders
@@ -221,7 +221,7 @@ PEAK = """
 import sys
 from pathlib import Path
 from pipeline import compact
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 compact.LISTING_S = 0.0
 done = compact.compact_store(OutputStore(sys.argv[1]), 4 * 2**20)
 (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]

@@ -18,8 +18,8 @@ from tests.pipeline.test_compact import KEYS, LARGE, all_of, fill, held, three_p
 from tests.support.audio import odd_decoders
 from tests.support.jobs import annotations, command_line, run_here, write_manifest, write_tones
 from tests.transforms.output.test_store import part
-from transforms.lease import take_lease
-from transforms.output_store import JOB_PATH, OutputStore
+from transforms.output.lease import take_lease
+from transforms.output.store import JOB_PATH, OutputStore
 
 DEADLINE_S = 120
 
@@ -63,7 +63,7 @@ def cut_at(monkeypatch, moment, after):
 @pytest.mark.parametrize("after", [False, True])
 def test_cut_at_any_change_no_row_is_lost_or_doubled_and_the_next_one_ends_it(tmp_path, monkeypatch, after):
     moment, cut = 0, True
-    monkeypatch.setattr("transforms.output_store.REQUESTS", 1)
+    monkeypatch.setattr("transforms.output.store.REQUESTS", 1)
     while cut:
         moment += 1
         store = OutputStore(str(tmp_path / f"out{moment}"))

@@ -10,7 +10,7 @@ from fsspec.registry import known_implementations
 from pipeline.launch import JOB_PATH, Place, launched_run
 from schemas.errors import JobError
 from schemas.job import JobOptions
-from transforms.lease import FOLDER as LEASES
+from transforms.output.lease import FOLDER as LEASES
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.shutdown import end_in_order, interrupt_if_asked
-from transforms.lease import new_run_id
+from transforms.output.lease import new_run_id
 from transforms.stop_request import StopRequest
 
 

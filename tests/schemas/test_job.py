@@ -12,7 +12,7 @@ from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.tasks import Task
 from tests.transforms.output.test_store import part
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from schemas.job import JobOptions
 from schemas.records import Annotation, AudioFacts, PartReport, Recording, Transcript, VectorAnswer
 from schemas.tables import annotations_schema, annotations_table, answer_type
 from schemas.tasks import Task
-from transforms.merge_parts import merge_parts, read_small
-from transforms.output_store import encode_part
+from transforms.output.merge import merge_parts, read_small
+from transforms.output.store import encode_part
 
 FACTS = AudioFacts(1.5, 8000, 2, "flac", -20.0, -3.0, 0.0)
 WIDTH = 3

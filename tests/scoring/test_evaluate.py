@@ -19,7 +19,7 @@ from scoring.normalizers import find_normalizer
 from scoring.options import EvaluateOptions
 from tests.support.jobs import annotations, run_here, write_manifest, write_tones
 from tests.support.outputs.made_outputs import Row, write_output
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 QUICK = EvaluateOptions(bootstrap=0)
 

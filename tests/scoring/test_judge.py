@@ -9,7 +9,7 @@ import pytest
 from schemas.errors import RowError
 from scoring.judge import Case, Judged, Verdict, judge_all, kept_verdicts
 from scoring.judge_scores import judge_scores
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 CASE = Case("a", "A dog barks {twice}.", "What is heard?", "A dog.", "Two cats.")
 

@@ -11,12 +11,12 @@ import pytest
 from model.checkpoints.copy_from_store import copy_checkpoint
 from schemas.errors import JobError, RowError
 from tests.support.servers.faulty_proxy import faulty_proxy
-from transforms import file_system
-from transforms.fetch_audio import fetch_audio
-from transforms.file_system import StorageError
-from transforms.find_manifests import find_manifests
-from transforms.lease import check_lease, take_lease
-from transforms.output_store import OutputStore
+from transforms.manifests.find import find_manifests
+from transforms.output.lease import check_lease, take_lease
+from transforms.output.store import OutputStore
+from transforms.storage import file_system
+from transforms.storage.fetch_audio import fetch_audio
+from transforms.storage.file_system import StorageError
 
 pytestmark = pytest.mark.object_store
 WRITERS = 16

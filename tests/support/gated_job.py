@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from schemas.errors import RowError
-from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
 
 LOG = "log"
 MODEL = "gated"

@@ -22,7 +22,7 @@ from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, 
 from schemas.tasks import Task
 from tests.support.paths import ROOT
 from transforms.annotate import Assignment
-from transforms.decode_recordings import decode_requests
+from transforms.audio.decode_recordings import decode_requests
 from transforms.decode_shard import Decode
 from transforms.summarize import Summary
 

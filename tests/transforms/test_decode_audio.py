@@ -12,9 +12,9 @@ from schemas.errors import MachineError
 from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Recording, Shard
 from tests.support.jobs import write_tone
+from transforms.audio.decode_recordings import decode_requests
 from transforms.counters import Counters
 from transforms.decode_audio import _DecodeShard, scratch_folder
-from transforms.decode_recordings import decode_requests
 
 
 def leave_files_and_fail(requests):

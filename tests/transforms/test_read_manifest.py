@@ -10,8 +10,8 @@ import pytest
 from schemas.errors import JobError
 from schemas.manifest import ManifestShape
 from schemas.records import Failure, Recording
-from transforms.find_manifests import find_manifests
-from transforms.manifest_files import MAX_LINE_BYTES
+from transforms.manifests.files import MAX_LINE_BYTES
+from transforms.manifests.find import find_manifests
 from transforms.read_manifest import read_manifests
 
 

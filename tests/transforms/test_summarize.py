@@ -2,7 +2,7 @@ import dataclasses
 import json
 
 from schemas.records import Failure, PartReport, Recording
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 from transforms.skip_annotated import Done
 from transforms.summarize import duplicates_table, foreign_parts, summarize
 

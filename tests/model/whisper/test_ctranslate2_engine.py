@@ -18,7 +18,7 @@ from schemas.job import JobOptions
 from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
 from tests.support.audio.clips import clip_of
 from tests.support.jobs import PHONE_PROMPTS, manifest_lines
-from transforms.audio_file import Levels, mono_blocks, open_source
+from transforms.audio.audio_file import Levels, mono_blocks, open_source
 
 FOLDER = find_checkpoint("whisper-tiny.en").folder
 

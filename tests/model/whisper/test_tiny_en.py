@@ -17,8 +17,8 @@ from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 from tests.support.checkpoints.whisper_conversion import write_whisper_tiny_en
 from tests.support.jobs import PHONE_PROMPTS
-from transforms.audio_file import Levels, mono_blocks
-from transforms.audio_file import open_source as open_audio
+from transforms.audio.audio_file import Levels, mono_blocks
+from transforms.audio.audio_file import open_source as open_audio
 
 BEAM = 5
 TASKS = JobOptions().tasks()

@@ -17,7 +17,7 @@ from tests.support.bare_home import live_in
 from tests.support.jobs import TINY
 from tests.support.servers.json_server import JsonRequests, serving
 from tests.support.servers.misbehaving_server import MODEL, misbehaving_server
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 
 @pytest.fixture(autouse=True)

@@ -21,8 +21,8 @@ from tests.support.audio.players import only_on_path, put_player
 from tests.support.bare_home import SECRETS, live_in
 from tests.support.jobs import TINY
 from tests.support.outputs.made_outputs import Row, write_output
-from transforms.decode_recordings import DecodedAudio
-from transforms.output_store import OutputStore
+from transforms.audio.decode_recordings import DecodedAudio
+from transforms.output.store import OutputStore
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from schemas.job import JobOptions
 from schemas.records import Failure, Recording
 from tests.support.jobs import write_manifest
 from tests.transforms.output.test_store import part
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 
 def test_a_plan_of_many_rows_counts_every_one_of_them_once(tmp_path):

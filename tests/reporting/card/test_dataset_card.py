@@ -23,7 +23,7 @@ from schemas.tasks import Task
 from tests.support.jobs import annotations, listening, write_manifest, write_tones
 from tests.support.outputs.answered_output import HOSTILE, NAMES, hostile_rows, write_answered
 from transforms.annotate import Assignment
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 LOAD = """
 import json, os, sys

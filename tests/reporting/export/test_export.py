@@ -15,7 +15,7 @@ from reporting.export import export
 from reporting.export_options import FORMATS, ExportOptions
 from tests.support.jobs import annotations, manifest_lines, run_here, write_manifest
 from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, hostile_rows, write_answered, write_sound
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 SUFFIX = {"nemo": ".jsonl", "csv": ".csv"}
 

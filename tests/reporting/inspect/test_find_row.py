@@ -16,7 +16,7 @@ from schemas.job_description import JobDescription
 from schemas.records import Failure, PartReport
 from schemas.tables import annotations_table
 from tests.support.outputs.made_outputs import Row, write_output
-from transforms.output_store import JOB_PATH, OutputStore, encode_part
+from transforms.output.store import JOB_PATH, OutputStore, encode_part
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from schemas.records import Recording
 from tests.support.audio.containers import write_container
 from tests.support.audio.players import only_on_path, put_player
 from tests.support.jobs import run_here, write_manifest, write_tone, write_tones
-from transforms.decode_recordings import DecodeRequest, decode_requests
-from transforms.output_store import OutputStore
+from transforms.audio.decode_recordings import DecodeRequest, decode_requests
+from transforms.output.store import OutputStore
 
 RATE_HZ = 44_100
 

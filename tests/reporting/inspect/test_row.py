@@ -31,7 +31,7 @@ from schemas.tasks import BUILT_IN
 from tests.support.jobs import annotations, run_here, write_manifest, write_tones
 from tests.support.outputs.answered_output import write_sound
 from tests.support.outputs.made_outputs import Row, write_output
-from transforms.output_store import JOB_PATH, OutputStore, encode_part
+from transforms.output.store import JOB_PATH, OutputStore, encode_part
 
 
 @pytest.fixture(scope="module")

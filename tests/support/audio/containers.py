@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from schemas.manifest import ManifestShape
 from schemas.records import Failure, Recording
-from transforms.find_manifests import find_manifests
-from transforms.output_store import OutputStore
+from transforms.manifests.find import find_manifests
+from transforms.output.store import OutputStore
 from transforms.read_manifest import read_manifests
 
 HF_AUDIO = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

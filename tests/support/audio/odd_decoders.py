@@ -6,8 +6,8 @@ import threading
 from collections.abc import Sequence
 
 from schemas.errors import RowError
-from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
-from transforms.unpack_containers import UnpackRequest, unpack_containers
+from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from transforms.containers.unpack_containers import UnpackRequest, unpack_containers
 
 
 def crash_or_hang(requests: Sequence[DecodeRequest]) -> list[DecodedAudio | RowError]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.engine import Engine
 from schemas.errors import RowError
-from transforms.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
 
 
 def hold(log: Path) -> Path:

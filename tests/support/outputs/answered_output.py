@@ -28,7 +28,7 @@ from schemas.records import (
 )
 from schemas.tables import annotations_table, failures_table
 from schemas.tasks import BUILT_IN, MELD_EMOTIONS, Task
-from transforms.output_store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table
+from transforms.output.store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table
 
 NAMES = ("transcribe", "caption", "emotion", "embed")
 TASKS = tuple(task for task in BUILT_IN if task.name in NAMES)

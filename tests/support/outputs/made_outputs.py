@@ -21,7 +21,7 @@ from schemas.records import (
 )
 from schemas.tables import annotations_table, failures_table
 from schemas.tasks import Task
-from transforms.output_store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table
+from transforms.output.store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import soundfile
 
 from schemas.errors import RowError
 from schemas.records import SAMPLE_RATE_HZ
-from transforms import audio_source
-from transforms.audio_file import CLIPPED, Levels, mono_blocks, open_source
+from transforms.audio import open_audio as audio_source
+from transforms.audio.audio_file import CLIPPED, Levels, mono_blocks, open_source
 
 TONE_HZ = 440
 

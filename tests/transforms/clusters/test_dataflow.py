@@ -3,8 +3,8 @@
 import pytest
 
 from tests.support.clusters.fake_dataflow import FakeDataflow, fake_dataflow
-from transforms.cluster_job import ClusterJob
-from transforms.dataflow_jobs import jobs_address
+from transforms.clusters.cluster_job import ClusterJob
+from transforms.clusters.dataflow import jobs_address
 
 
 def job_of(dataflow: FakeDataflow, name: str = "earmark-1") -> ClusterJob:

@@ -11,11 +11,11 @@ import pytest
 from pipeline.launch import Place
 from pipeline.runner import embedded_options, find_place
 from schemas.errors import JobError
-from transforms import cluster_job
-from transforms.cluster_job import ClusterJob
-from transforms.flink_jobs import check_restarts, count_slots
-from transforms.lease import FOLDER, Lease, check_lease, take_lease
-from transforms.output_store import OutputStore
+from transforms.clusters import cluster_job
+from transforms.clusters.cluster_job import ClusterJob
+from transforms.clusters.flink import check_restarts, count_slots
+from transforms.output.lease import FOLDER, Lease, check_lease, take_lease
+from transforms.output.store import OutputStore
 
 JOB_ID = "6c1ab0e6d0b4e5a4a6ea2c5f3b9a0d11"
 

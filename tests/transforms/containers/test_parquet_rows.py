@@ -10,7 +10,7 @@ import pytest
 from schemas.manifest import ManifestShape
 from schemas.records import Failure, Recording
 from tests.support.audio.containers import HF_AUDIO, Counted, read_rows
-from transforms import parquet_rows
+from transforms.containers import parquet_rows
 
 AUDIO = b"a" * 1000
 

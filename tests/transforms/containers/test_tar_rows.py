@@ -12,7 +12,7 @@ from schemas.manifest import ManifestShape
 from schemas.places import TarPlace
 from schemas.records import Failure, Recording, winner
 from tests.support.audio.containers import add_member, read_rows, write_tar
-from transforms.tar_members import MAX_TEXT_BYTES
+from transforms.containers.tar_members import MAX_TEXT_BYTES
 
 AUDIO = b"a" * 1000
 WHOLE = [("1.wav", AUDIO), ("1.json", b"{}"), ("2.wav", AUDIO), ("2.txt", b"two"), ("3.wav", AUDIO)]

@@ -6,7 +6,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from schemas.errors import JobError
 from tests.transforms.test_read_manifest import read, written
-from transforms.find_manifests import find_manifests
+from transforms.manifests.find import find_manifests
 
 
 def test_files_that_are_left_out_of_a_folder_are_counted_once(tmp_path, caplog):

@@ -15,9 +15,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from schemas.errors import JobError, MachineError
-from transforms import lease
-from transforms.lease import EXPIRY_S, FOLDER, Lease, check_lease, take_lease
-from transforms.output_store import OutputStore
+from transforms.output import lease
+from transforms.output.lease import EXPIRY_S, FOLDER, Lease, check_lease, take_lease
+from transforms.output.store import OutputStore
 
 
 @pytest.fixture

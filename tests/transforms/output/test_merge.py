@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from schemas.errors import JobError
 from schemas.records import PartReport
 from tests.transforms.output.test_store import FAILURE, part
-from transforms import merge_parts
-from transforms.merge_parts import SmallPart, group_parts, read_small
-from transforms.output_store import OutputStore, encode_part, encode_table
-from transforms.part_footer import Origin, PartFooter
+from transforms.output import merge as merge_parts
+from transforms.output.footer import Origin, PartFooter
+from transforms.output.merge import SmallPart, group_parts, read_small
+from transforms.output.store import OutputStore, encode_part, encode_table
 
 NO_FOOTER = PartFooter("run", "key", "f", ())
 SIZES = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)))

@@ -5,7 +5,7 @@ import uuid
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.transforms.output.test_store import part
-from transforms.output_store import OutputStore
+from transforms.output.store import OutputStore
 
 
 def raises_first(errors, really):

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from schemas.errors import MachineError, RowError
-from transforms.fetch_audio import fetch_audio
+from transforms.storage.fetch_audio import fetch_audio
 
 CONTENT = b"sound" * 1000
 TIMEOUT_S = 3.0

@@ -12,9 +12,9 @@ import numpy as np
 
 from schemas.errors import MachineError, RowError
 from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Recording
-from transforms.audio_file import Levels, mono_blocks, open_source, to_dbfs
-from transforms.fetch_audio import fetch_audio, row_error
-from transforms.scratch_file import no_scratch, write
+from transforms.audio.audio_file import Levels, mono_blocks, open_source, to_dbfs
+from transforms.storage.fetch_audio import fetch_audio, row_error
+from transforms.storage.scratch_file import no_scratch, write
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import urllib.request
 from typing import Any
 
 from schemas.errors import JobError
-from transforms.file_system import StorageError
+from transforms.storage.file_system import StorageError
 
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
 NO_RESTARTS = frozenset({"none", "off", "disable"})

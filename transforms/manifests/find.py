@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from model.checkpoints.retry import again
 from schemas.errors import JobError
 from schemas.manifest import ManifestRow
-from transforms.file_system import files_below, first_answer, storage_errors, what_is_at
+from transforms.storage.file_system import files_below, first_answer, storage_errors, what_is_at
 
 log = logging.getLogger("earmark")
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from schemas.errors import JobError
 from schemas.records import stable_hash
-from transforms.container_file import ContainerFile
-from transforms.output_store import OutputStore, encode_table
-from transforms.tar_members import Member, read_members
+from transforms.containers.container_file import ContainerFile
+from transforms.containers.tar_members import Member, read_members
+from transforms.output.store import OutputStore, encode_table
 
 FOLDER = "_earmark/containers"
 FORMAT = "1"  # of the index and of what counts as a member; another number, and all tars are read again

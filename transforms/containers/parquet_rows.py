@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from schemas.manifest import COLUMNS, ManifestRow, ManifestShape, resolve_uri
 from schemas.places import ParquetPlace
-from transforms.container_file import find_container
-from transforms.file_system import storage_errors
-from transforms.find_manifests import AUDIO_SUFFIXES
+from transforms.containers.container_file import find_container
+from transforms.manifests.find import AUDIO_SUFFIXES
+from transforms.storage.file_system import storage_errors
 
 _ROW = re.compile(r"(?P<container>.+\.(?i:parquet))#row=(?P<row>\d+)", re.DOTALL)
 

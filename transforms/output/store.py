@@ -19,8 +19,8 @@ from model.checkpoints.retry import again
 from schemas.errors import JobError
 from schemas.records import PartReport
 from schemas.tables import FAILURES, extra_as_map
-from transforms.file_system import StorageError, files_below, storage_errors, what_is_at
-from transforms.part_footer import PartFooter
+from transforms.output.footer import PartFooter
+from transforms.storage.file_system import StorageError, files_below, storage_errors, what_is_at
 
 JOB_PATH = "_earmark/job.json"
 FAILURES_PATH = "failures/failures.parquet"

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 from model.checkpoints.retry import again
 from schemas.errors import MachineError, RowError
 from schemas.places import ParquetPlace
-from transforms.container_file import ContainerFile
-from transforms.fetch_audio import row_error
-from transforms.parquet_rows import bytes_of, open_slowly
-from transforms.scratch_file import write
+from transforms.containers.container_file import ContainerFile
+from transforms.containers.parquet_rows import bytes_of, open_slowly
+from transforms.storage.fetch_audio import row_error
+from transforms.storage.scratch_file import write
 
 BATCH_BYTES = 64 * 2**20  # of audio in memory at a time, by the mean of the row group
 

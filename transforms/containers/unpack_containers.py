@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from schemas.errors import MachineError, RowError
 from schemas.places import ParquetPlace, Place, TarPlace
 from schemas.records import Recording
-from transforms.container_file import find_container
-from transforms.fetch_audio import row_error
-from transforms.scratch_file import no_scratch
-from transforms.unpack_parquet import unpack_parquet
-from transforms.unpack_tar import unpack_tar
+from transforms.containers.container_file import find_container
+from transforms.containers.unpack_parquet import unpack_parquet
+from transforms.containers.unpack_tar import unpack_tar
+from transforms.storage.fetch_audio import row_error
+from transforms.storage.scratch_file import no_scratch
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from model.checkpoints.retry import again
 from schemas.errors import RowError
 from schemas.places import TarPlace
-from transforms.container_file import ContainerFile
-from transforms.fetch_audio import row_error
-from transforms.scratch_file import write
+from transforms.containers.container_file import ContainerFile
+from transforms.storage.fetch_audio import row_error
+from transforms.storage.scratch_file import write
 
 # In memory at a time are so many blocks of so many bytes; a file system that can fetches them side by side.
 BLOCK_BYTES = 16 * 2**20

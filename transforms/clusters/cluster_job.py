@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from schemas.errors import JobError
-from transforms import dataflow_jobs, flink_jobs
+from transforms.clusters import dataflow as dataflow_jobs
+from transforms.clusters import flink as flink_jobs
 
 Runner = Literal["flink", "dataflow"]
 POLL_S = 1.0

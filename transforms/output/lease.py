@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 
 from schemas.errors import JobError, MachineError
-from transforms.cluster_job import ClusterJob
-from transforms.output_store import OutputStore
+from transforms.clusters.cluster_job import ClusterJob
+from transforms.output.store import OutputStore
 
 log = logging.getLogger("earmark")
 

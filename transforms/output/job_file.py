@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.errors import JobError
 from schemas.job_description import AskedTask, JobDescription, check_schema_version
-from transforms.output_store import JOB_PATH, OutputStore
+from transforms.output.store import JOB_PATH, OutputStore
 
 
 def read_job(store: OutputStore) -> JobDescription:

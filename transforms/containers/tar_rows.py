@@ -12,11 +12,11 @@ from typing import Any
 from schemas.errors import JobError
 from schemas.manifest import ManifestRow, ManifestShape, json_object
 from schemas.places import TarPlace
-from transforms.container_file import ContainerFile, find_container
-from transforms.file_system import storage_errors
-from transforms.output_store import OutputStore
-from transforms.tar_index import kept_members
-from transforms.tar_members import TEXT_SUFFIXES, Member, is_audio_member, is_text_member, read_members
+from transforms.containers.container_file import ContainerFile, find_container
+from transforms.containers.tar_index import kept_members
+from transforms.containers.tar_members import TEXT_SUFFIXES, Member, is_audio_member, is_text_member, read_members
+from transforms.output.store import OutputStore
+from transforms.storage.file_system import storage_errors
 
 log = logging.getLogger("earmark")
 

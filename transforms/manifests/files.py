@@ -14,11 +14,11 @@ import fsspec
 
 from schemas.errors import JobError
 from schemas.manifest import ManifestRow, ManifestShape, json_object
-from transforms.file_system import storage_errors
-from transforms.find_manifests import TAR, audio_files, manifest_format
-from transforms.output_store import OutputStore
-from transforms.parquet_rows import parquet_rows
-from transforms.tar_rows import tar_rows
+from transforms.containers.parquet_rows import parquet_rows
+from transforms.containers.tar_rows import tar_rows
+from transforms.manifests.find import TAR, audio_files, manifest_format
+from transforms.output.store import OutputStore
+from transforms.storage.file_system import storage_errors
 
 MAX_LINE_BYTES = 2**20
 
