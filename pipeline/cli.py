@@ -24,7 +24,7 @@ from pipeline.commands.tasks import add_tasks_command
 from pipeline.console.completion import add_completion_command, answer_shell
 from pipeline.console.job_flags import FLAGS
 from pipeline.console.parser import CommandParser, options_of, with_underscores
-from reporting.plain_text import visible
+from reporting.text.plain_text import visible
 from schemas.errors import JobError, MachineError
 from schemas.suggest import suggest
 

@@ -23,7 +23,7 @@ def add_card_command(commands: Any) -> None:
 
 
 def _card(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from reporting.dataset_card import CARD_PATH, LICENSE, write_card
+    from reporting.card.dataset_card import CARD_PATH, LICENSE, write_card
     from schemas.errors import JobError
     from transforms.output.store import OutputStore
 
@@ -42,7 +42,7 @@ def _card(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def leave_card(place: str) -> None:
     """The card at the end of a run or a compaction: what keeps it from being written is told, and fails neither."""
-    from reporting.dataset_card import CARD_PATH, write_card
+    from reporting.card.dataset_card import CARD_PATH, write_card
     from schemas.errors import JobError
     from transforms.output.store import OutputStore
 

@@ -51,7 +51,7 @@ def _printed(checks: Iterable["Check"]) -> Iterator["Check"]:
     from rich.text import Text
 
     from pipeline.console.console import console
-    from reporting.plain_text import visible
+    from reporting.text.plain_text import visible
 
     topic = ""
     for check in checks:

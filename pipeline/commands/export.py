@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.console.job_file import split_names
 from pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
-from reporting.export_options import FORMATS, ExportOptions
+from reporting.export.options import FORMATS, ExportOptions
 
 if TYPE_CHECKING:
-    from reporting.export_options import Exported
+    from reporting.export.options import Exported
 
 
 def add_export_command(commands: Any) -> None:
@@ -46,7 +46,7 @@ def add_export_command(commands: Any) -> None:
 
 def _export(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from pipeline.commands.scoring import print_json
-    from reporting.export import export
+    from reporting.export.export import export
 
     set_up_logging(known.verbose)
     stop_on_sigterm()

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from pipeline.commands.scoring import Commands, print_json
-from reporting.report_options import AUDIO, ReportOptions
+from reporting.report.options import AUDIO, ReportOptions
 
 
 def add_report_command(commands: Commands) -> None:
@@ -39,7 +39,7 @@ def add_report_command(commands: Commands) -> None:
 
 def _report(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from pipeline.console.logging_setup import set_up_logging
-    from reporting.report import write_report
+    from reporting.report.report import write_report
 
     set_up_logging(known.verbose)
     written = write_report(known.output, ReportOptions(known.to, known.rows, known.clips, known.audio))

@@ -14,7 +14,7 @@ import soundfile
 from packaging.requirements import Requirement
 
 from pipeline.doctor.report import Check
-from reporting.players import PLAYERS, find_player
+from reporting.inspect.players import PLAYERS, find_player
 
 DISTRIBUTION = "earmark"
 # Told with their versions; of all others only what is absent or too old.

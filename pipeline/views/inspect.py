@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.console.console import console
-from reporting.heard_audio import AudioSource
-from reporting.inspect_row import Alignment, InspectedAnswer, InspectedFailure, InspectedRow, Inspection, MadeBy
-from reporting.plain_text import visible
+from reporting.clip_audio import AudioSource
+from reporting.inspect.row import Alignment, InspectedAnswer, InspectedFailure, InspectedRow, Inspection, MadeBy
+from reporting.text.plain_text import visible
 from schemas.records import AudioFacts, LabelAnswer, LabelScore, TextSegment, VectorAnswer
 from scoring.alignment import aligned
 

@@ -15,9 +15,9 @@ import yaml
 from pipeline.annotate import annotate
 from pipeline.cli import main
 from pipeline.compact import compact_store
-from reporting.dataset_card import MARK, license_of, write_card
-from reporting.markdown import as_text
+from reporting.card.dataset_card import MARK, license_of, write_card
 from reporting.part_figures import KEPT_PATH
+from reporting.text.markdown import as_text
 from schemas.job import JobOptions
 from schemas.tasks import Task
 from tests.support.jobs import annotations, listening, write_manifest, write_tones

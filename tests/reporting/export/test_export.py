@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.compact import compact_store
-from reporting.export import export
-from reporting.export_options import FORMATS, ExportOptions
+from reporting.export.export import export
+from reporting.export.options import FORMATS, ExportOptions
 from tests.support.jobs import annotations, manifest_lines, run_here, write_manifest
 from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, hostile_rows, write_answered, write_sound
 from transforms.output.store import OutputStore

@@ -8,8 +8,8 @@ import pytest
 from pipeline import compact
 from pipeline.cli import main
 from pipeline.compact import compact_store
-from reporting.find_row import find_row, near_ids
-from reporting.inspect_row import inspect_row
+from reporting.inspect.find_row import find_row, near_ids
+from reporting.inspect.row import inspect_row
 from schemas.errors import JobError
 from schemas.job import JobOptions
 from schemas.job_description import JobDescription

@@ -9,9 +9,9 @@ import soundfile
 import soxr
 
 from pipeline.cli import main
-from reporting.heard_audio import AudioSource, heard_wav
-from reporting.inspect_row import inspect_row
-from reporting.players import PLAYERS, find_player
+from reporting.clip_audio import AudioSource, heard_wav
+from reporting.inspect.players import PLAYERS, find_player
+from reporting.inspect.row import inspect_row
 from schemas.errors import RowError
 from schemas.manifest import ManifestShape
 from schemas.records import Recording

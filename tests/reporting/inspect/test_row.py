@@ -11,8 +11,8 @@ from rich.console import Console
 
 import pipeline.views.inspect
 from pipeline.cli import main
-from reporting.inspect_row import inspect_row
-from reporting.plain_text import visible
+from reporting.inspect.row import inspect_row
+from reporting.text.plain_text import visible
 from schemas.job import JobOptions
 from schemas.job_description import JobDescription
 from schemas.records import (

@@ -13,12 +13,12 @@ import soundfile
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from reporting.report import make_report
-from reporting.report_audio import Clip, make_clip, read_clips
-from reporting.report_links import audio_links
-from reporting.report_options import ReportOptions
-from reporting.row_audio import read_audio
-from reporting.shown_rows import ShownRow
+from reporting.report.audio import Clip, make_clip, read_clips
+from reporting.report.links import audio_links
+from reporting.report.options import ReportOptions
+from reporting.report.report import make_report
+from reporting.report.row_audio import read_audio
+from reporting.report.sample_rows import ShownRow
 from schemas.errors import RowError
 from schemas.records import SAMPLE_RATE_HZ
 from scoring.answers import open_output
@@ -138,7 +138,7 @@ def test_clips_stop_at_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     rows = [replace(ROW, uri=str(write_tone(tmp_path / f"{n}.wav"))) for n in range(6)]
     clip = read_clips(rows[:1], 1)[0]
     size_bytes = len(clip.audio) + len(clip.spectrogram) + len(clip.waveform)
-    monkeypatch.setattr("reporting.report_audio.BUDGET_BYTES", 3.5 * size_bytes)
+    monkeypatch.setattr("reporting.report.audio.BUDGET_BYTES", 3.5 * size_bytes)
     assert len(read_clips(rows, 6)) == 3
 
 

@@ -9,11 +9,11 @@ import pandas
 import pytest
 
 from pipeline.cli import main
-from reporting.choose_rows import RowChooser
 from reporting.part_tables import part_tables
-from reporting.report import Report, make_report, write_report
-from reporting.report_figures import Distribution, columns_of
-from reporting.report_options import ReportOptions
+from reporting.report.choose_rows import RowChooser
+from reporting.report.figures import Distribution, columns_of
+from reporting.report.options import ReportOptions
+from reporting.report.report import Report, make_report, write_report
 from schemas.errors import JobError
 from scoring.answers import open_output
 from scoring.evaluate import evaluate

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reporting.choose_rows import ChosenRow
 from reporting.part_tables import part_tables
+from reporting.report.choose_rows import ChosenRow
 from scoring.answers import FACTS, AnsweredTask
 from scoring.normalizers import normalizer_for
 from scoring.word_errors import edits_of

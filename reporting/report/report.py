@@ -6,14 +6,14 @@ Figures are of all rows, part by part; the page's table shows a choice of them.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reporting.choose_rows import RowChooser
-from reporting.made_by import read_made_by
 from reporting.part_tables import part_tables
-from reporting.report_failures import StandingFailures
-from reporting.report_figures import FailureCause, FigureCounter, Figures, columns_of
-from reporting.report_options import ReportOptions
-from reporting.report_page import write_page
-from reporting.shown_rows import ShownRow, read_rows
+from reporting.provenance import read_made_by
+from reporting.report.choose_rows import RowChooser
+from reporting.report.failures import StandingFailures
+from reporting.report.figures import FailureCause, FigureCounter, Figures, columns_of
+from reporting.report.options import ReportOptions
+from reporting.report.page import write_page
+from reporting.report.sample_rows import ShownRow, read_rows
 from schemas.errors import JobError
 from schemas.records import Failure
 from scoring.answers import AnsweredTask, Output, open_output

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from reporting.shown_rows import ShownRow
+from reporting.report.sample_rows import ShownRow
 from schemas.errors import MachineError, RowError
 from schemas.job import JobOptions
 from schemas.manifest import ManifestShape

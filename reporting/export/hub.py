@@ -10,14 +10,14 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reporting.card_facts import CardFacts, is_speech
-from reporting.dataset_card import CARD_PATH, card, kept_license
-from reporting.export_audio import AudioFile, AudioRequest, audio_files
-from reporting.export_captions import file_name
-from reporting.export_rows import Counts, Row, extra_of
-from reporting.hub_features import AUDIO_FILE, parquet_metadata
-from reporting.made_by import MadeBy
+from reporting.card.dataset_card import CARD_PATH, card, kept_license
+from reporting.card.facts import CardFacts, is_speech
+from reporting.card.hub_features import AUDIO_FILE, parquet_metadata
+from reporting.export.audio import AudioFile, AudioRequest, audio_files
+from reporting.export.captions import file_name
+from reporting.export.rows import Counts, Row, extra_of
 from reporting.part_figures import Totals
+from reporting.provenance import MadeBy
 from schemas.errors import RowError
 from schemas.job import JobOptions
 from schemas.job_description import AskedTask

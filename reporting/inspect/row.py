@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from reporting.find_row import FoundRow, find_row, near_ids
-from reporting.heard_audio import AudioSource
-from reporting.plain_text import visible
+from reporting.clip_audio import AudioSource
+from reporting.inspect.find_row import FoundRow, find_row, near_ids
+from reporting.text.plain_text import visible
 from schemas.errors import JobError
 from schemas.job_description import AskedTask, JobDescription
 from schemas.manifest import ManifestShape

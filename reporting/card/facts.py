@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reporting.made_by import MadeBy, read_made_by
 from reporting.part_figures import Totals, count_parts
+from reporting.provenance import MadeBy, read_made_by
 from schemas.job_description import AskedTask
 from transforms.output.store import OutputStore
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from reporting.export_rows import Counts, Row
-from reporting.one_line import one_line
+from reporting.export.rows import Counts, Row
+from reporting.text.one_line import one_line
 from schemas.job_description import AskedTask
 from schemas.records import stable_hash
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from reporting.export_rows import Counts, Row, extra_of, finite, flat_answers, language_of, text_task
+from reporting.export.rows import Counts, Row, extra_of, finite, flat_answers, language_of, text_task
 from schemas.job_description import AskedTask
 
 

@@ -18,7 +18,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from model.checkpoints.retry import again
-from reporting.plain_text import visible
+from reporting.text.plain_text import visible
 from schemas.errors import JobError
 from schemas.records import Failure
 from schemas.tables import extra_as_map

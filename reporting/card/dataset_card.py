@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from reporting.card_facts import CardFacts, read_facts
-from reporting.hub_features import AUDIO_FILE, card_features
-from reporting.markdown import as_text, table
+from reporting.card.facts import CardFacts, read_facts
+from reporting.card.hub_features import AUDIO_FILE, card_features
+from reporting.text.markdown import as_text, table
 from schemas.job_description import AskedTask
 from schemas.tables import FAILURES
 from schemas.tasks import LANGUAGE_NAMES

@@ -15,18 +15,18 @@ import fsspec
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from reporting.report_audio import Clip, read_clips
-from reporting.report_figures import Distribution, Shares
-from reporting.report_links import AudioLink, audio_links
-from reporting.report_options import NAME, ReportOptions
-from reporting.report_plots import draw_distribution, draw_shares
+from reporting.report.audio import Clip, read_clips
+from reporting.report.figures import Distribution, Shares
+from reporting.report.links import AudioLink, audio_links
+from reporting.report.options import NAME, ReportOptions
+from reporting.report.plots import draw_distribution, draw_shares
 from schemas.errors import JobError
 from scoring.figures import NAMES, POINTS
 from transforms.output.store import OutputStore
 from transforms.storage.file_system import storage_errors
 
 if TYPE_CHECKING:
-    from reporting.report import Report
+    from reporting.report.report import Report
 
 FILES = Path(__file__).parent
 TABLE_ROWS = 200  # of the values below a plot

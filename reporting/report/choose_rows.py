@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from reporting.report_figures import flags_of, least_confidences
+from reporting.report.figures import flags_of, least_confidences
 from schemas.records import stable_hash
 from scoring.answers import AnsweredTask
 

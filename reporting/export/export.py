@@ -13,14 +13,14 @@ import pyarrow as pa
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from reporting.export_captions import INDEX, caption_files
-from reporting.export_csv import csv_lines
-from reporting.export_hub import write_hub_folder
-from reporting.export_lhotse import lhotse_lines
-from reporting.export_manifest import nemo_lines
-from reporting.export_options import Exported, ExportOptions
-from reporting.export_rows import Counts, check_condition, passing_tables, text_task
-from reporting.made_by import MadeBy, read_made_by
+from reporting.export.captions import INDEX, caption_files
+from reporting.export.csv import csv_lines
+from reporting.export.hub import write_hub_folder
+from reporting.export.lhotse import lhotse_lines
+from reporting.export.manifest import nemo_lines
+from reporting.export.options import Exported, ExportOptions
+from reporting.export.rows import Counts, check_condition, passing_tables, text_task
+from reporting.provenance import MadeBy, read_made_by
 from schemas.errors import JobError
 from schemas.job_description import AskedTask
 from schemas.suggest import suggest

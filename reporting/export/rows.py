@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from reporting.export_options import LeftOut
+from reporting.export.options import LeftOut
 from schemas.errors import JobError
 from schemas.job_description import AskedTask
 from scoring.answers import open_database

@@ -12,9 +12,9 @@ import soundfile
 from markupsafe import Markup
 from PIL import Image
 
-from reporting.report_plots import draw_waveform
-from reporting.row_audio import read_audio
-from reporting.shown_rows import ShownRow
+from reporting.report.plots import draw_waveform
+from reporting.report.row_audio import read_audio
+from reporting.report.sample_rows import ShownRow
 from schemas.errors import RowError
 from schemas.records import SAMPLE_RATE_HZ
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from reporting.report_figures import FailureCause
+from reporting.report.figures import FailureCause
 from schemas.records import Failure
 
 EXAMPLES = 5
