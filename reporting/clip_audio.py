@@ -9,8 +9,8 @@ import numpy as np
 
 from model.served.wav import wav_of
 from schemas.errors import JobError, MachineError, RowError
+from schemas.locations import Place, TarPlace
 from schemas.manifest import ManifestShape
-from schemas.places import Place, TarPlace
 from schemas.records import SAMPLE_RATE_HZ, Recording
 from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
 from transforms.containers.container_file import find_container

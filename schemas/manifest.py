@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.errors import RowError
-from schemas.places import Place
+from schemas.locations import Place
 from schemas.records import Failure, Recording
 
 # The first of these that a row has is taken; the rest are carried along in `extra`.

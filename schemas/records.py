@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from schemas.errors import RowError
-from schemas.places import Place, TarPlace
+from schemas.locations import Place, TarPlace
 
 SAMPLE_RATE_HZ = 16_000  # what every engine of earmark listens at; positions in audio count these samples
 MESSAGE_CHARACTERS = 500  # a failure is read by a person; a library's longer message is cut here

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from schemas.places import ParquetPlace
+from schemas.locations import ParquetPlace
 from schemas.records import Recording, Shard, partition_of, stable_hash
 from transforms.counters import Counters
 

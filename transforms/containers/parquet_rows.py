@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.locations import ParquetPlace
 from schemas.manifest import COLUMNS, ManifestRow, ManifestShape, resolve_uri
-from schemas.places import ParquetPlace
 from transforms.containers.container_file import find_container
 from transforms.manifests.find import AUDIO_SUFFIXES
 from transforms.storage.file_system import storage_errors

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.errors import JobError
+from schemas.locations import TarPlace
 from schemas.manifest import ManifestRow, ManifestShape, json_object
-from schemas.places import TarPlace
 from transforms.containers.container_file import ContainerFile, find_container
 from transforms.containers.tar_index import kept_members
 from transforms.containers.tar_members import TEXT_SUFFIXES, Member, is_audio_member, is_text_member, read_members

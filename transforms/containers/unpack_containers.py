@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemas.errors import MachineError, RowError
-from schemas.places import ParquetPlace, Place, TarPlace
+from schemas.locations import ParquetPlace, Place, TarPlace
 from schemas.records import Recording
 from transforms.containers.container_file import find_container
 from transforms.containers.unpack_parquet import unpack_parquet

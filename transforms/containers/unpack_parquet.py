@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from model.checkpoints.retry import again
 from schemas.errors import MachineError, RowError
-from schemas.places import ParquetPlace
+from schemas.locations import ParquetPlace
 from transforms.containers.container_file import ContainerFile
 from transforms.containers.parquet_rows import bytes_of, open_slowly
 from transforms.storage.fetch_audio import row_error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from model.checkpoints.retry import again
 from schemas.errors import RowError
-from schemas.places import TarPlace
+from schemas.locations import TarPlace
 from transforms.containers.container_file import ContainerFile
 from transforms.storage.fetch_audio import row_error
 from transforms.storage.scratch_file import write

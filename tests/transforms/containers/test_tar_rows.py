@@ -8,8 +8,8 @@ import fsspec
 import pytest
 
 from schemas.errors import JobError
+from schemas.locations import TarPlace
 from schemas.manifest import ManifestShape
-from schemas.places import TarPlace
 from schemas.records import Failure, Recording, winner
 from tests.support.audio.containers import add_member, read_rows, write_tar
 from transforms.containers.tar_members import MAX_TEXT_BYTES
