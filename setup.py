@@ -10,8 +10,8 @@ setup(
     python_requires=">=3.11",
     packages=["schemas", "model", "transforms", "scoring", "reporting", "pipeline"],
     package_data={
-        "pipeline": ["prices.yaml", "speeds.yaml"],
-        "reporting": ["report.html.j2", "report.css", "report.js"],
+        "pipeline.plan": ["prices.yaml", "speeds.yaml"],
+        "reporting.report": ["report.html.j2", "report.css", "report.js"],
         "scoring": ["benchmarks.yaml", "published-results.csv"],
     },
     entry_points={"console_scripts": ["earmark = pipeline.cli:main"]},

@@ -46,7 +46,7 @@ class Place:
 
     Attributes:
         workers: threads or processes that work on shards at a time, as far as is known.
-        runner, address: of the cluster (transforms/clusters/cluster_job.py); None and "" where the job ends with this process.
+        runner, address: those of the cluster; None and "" where the job ends with this process.
         job_name: what jobs are called, before what tells one run from another.
         starts_later: the job starts when this process has ended, under `job_name` and nothing else: a Flex Template.
     """
