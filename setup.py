@@ -1,6 +1,6 @@
 """earmark's distribution; also what Beam ships to workers (--setup_file)."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="earmark",
@@ -8,13 +8,15 @@ setup(
     description="A distributed batch pipeline that labels audio",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["schemas", "model", "transforms", "scoring", "reporting", "pipeline"],
+    # earmark/ links to the folders beside it, so that all of them are installed inside one package: `model`, `schemas`
+    # and `pipeline` are names that users have too.
+    packages=find_packages(include=["earmark", "earmark.*"]),
     package_data={
-        "pipeline.plan": ["prices.yaml", "speeds.yaml"],
-        "reporting.report": ["report.html.j2", "report.css", "report.js"],
-        "scoring": ["benchmarks.yaml", "published-results.csv"],
+        "earmark.pipeline.plan": ["prices.yaml", "speeds.yaml"],
+        "earmark.reporting.report": ["report.html.j2", "report.css", "report.js"],
+        "earmark.scoring": ["benchmarks.yaml", "published-results.csv"],
     },
-    entry_points={"console_scripts": ["earmark = pipeline.cli:main"]},
+    entry_points={"console_scripts": ["earmark = earmark.pipeline.cli:main"]},
     install_requires=[
         "apache-beam[gcp]>=2.77,<3",  # the pipeline, its runners, Dataflow
         "argcomplete>=3.7",  # completes words in bash, zsh and fish

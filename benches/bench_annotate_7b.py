@@ -20,11 +20,11 @@ import torch
 from transformers import AutoProcessor
 
 from benches.bench_qwen2_audio import make_clips, make_model
-from model.source import find_source, open_source
-from pipeline.annotate import assign
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip
-from schemas.tasks import new_task
+from earmark.model.source import find_source, open_source
+from earmark.pipeline.annotate import assign
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip
+from earmark.schemas.tasks import new_task
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
 from tests.support.jobs import command_line
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from schemas.records import SAMPLE_RATE_HZ, Recording
+from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
+from earmark.transforms.audio.decode_recordings import DecodeRequest, decode_requests
+from earmark.transforms.containers.unpack_containers import unpack_containers, unpack_requests
 from tests.support.audio.containers import read_rows, samples_of, write_audio_parquet, write_tar
 from tests.support.jobs import write_manifest
-from transforms.audio.decode_recordings import DecodeRequest, decode_requests
-from transforms.containers.unpack_containers import unpack_containers, unpack_requests
 
 ROUNDS = 7
 RECORDINGS = 256  # a shard

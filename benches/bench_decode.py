@@ -21,8 +21,8 @@ import librosa
 import numpy as np
 import soundfile
 
-from schemas.records import SAMPLE_RATE_HZ
-from transforms.audio.audio_file import Levels, mono_blocks, open_source
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source
 
 RATE_HZ = 44_100
 SECONDS = 10

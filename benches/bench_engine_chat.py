@@ -19,10 +19,10 @@ from typing import Any
 import torch
 
 from benches.bench_qwen2_audio import make_clips
-from model.audio_chat.engine import AudioChat
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip
-from schemas.tasks import Task
+from earmark.model.audio_chat.engine import AudioChat
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip
+from earmark.schemas.tasks import Task
 from tests.support.checkpoints import small_audio_models as small
 from tests.support.checkpoints.audio_chat_reference import HEAD, OMNI, SOUND, TAIL, VOXTRAL_AUDIO, ChatReference
 from tests.support.checkpoints.qwen2_audio_reference import answered, limited

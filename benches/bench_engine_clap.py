@@ -20,12 +20,12 @@ import soxr
 import torch
 from transformers import ClapModel, ClapProcessor, pipeline
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.clap.check import check_clap_job, label_texts
-from model.clap.engine import Clap
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.clap.check import check_clap_job, label_texts
+from earmark.model.clap.engine import Clap
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.tasks import Task
 from tests.model.clap.test_engine import clip_of, sound
 from tests.support.checkpoints.small_clap import write_clap
 

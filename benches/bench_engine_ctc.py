@@ -24,12 +24,12 @@ import torch
 from transformers import pipeline
 from transformers.utils import logging as transformers_logging
 
-from model.encoders.classifier import AudioClassifier
-from model.encoders.ctc import Ctc
-from model.engine import Engine
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip
-from schemas.tasks import Task
+from earmark.model.encoders.classifier import AudioClassifier
+from earmark.model.encoders.ctc import Ctc
+from earmark.model.engine import Engine
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip
+from earmark.schemas.tasks import Task
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.qwen2_audio_reference import TASKS, answered
 from tests.support.checkpoints.small_encoders import write_classifier, write_ctc

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import sherpa_onnx
 
-from model.checkpoints.checkpoint import find_checkpoint
-from model.sherpa_onnx.engine import SherpaOnnx
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.sherpa_onnx.engine import SherpaOnnx
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.small_onnx_models import write_paraformer
 

@@ -20,12 +20,12 @@ import numpy as np
 import openai
 import soundfile
 
-from model.served.endpoint import find_endpoint
-from model.source import open_source
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip
-from schemas.tasks import BUILT_IN
+from earmark.model.served.endpoint import find_endpoint
+from earmark.model.source import open_source
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip
+from earmark.schemas.tasks import BUILT_IN
 from tests.support.audio.clips import clip_of
 from tests.support.servers.misbehaving_server import MODEL, misbehaving_server
 

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from transformers import AutoProcessor, WhisperForConditionalGeneration, pipeline
 
-from model.whisper.transformers_engine import WhisperTransformers
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip
+from earmark.model.whisper.transformers_engine import WhisperTransformers
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip
+from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.whisper_conversion import write_whisper_tiny_en
 from tests.support.jobs import PHONE_PROMPTS
-from transforms.audio.audio_file import Levels, mono_blocks, open_source
 
 BATCH_SIZES = (1, 4, 8, 16)
 TASKS = JobOptions().tasks()

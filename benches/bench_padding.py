@@ -15,7 +15,7 @@ from pathlib import Path
 import soundfile
 
 from benches.bench_qwen2_audio import make_clips
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.records import SAMPLE_RATE_HZ
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
 from tests.support.jobs import command_line
 

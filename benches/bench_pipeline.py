@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from model.segments.speech_detector import SpeechDetector
-    from schemas.records import Clip, Recording
+    from earmark.model.segments.speech_detector import SpeechDetector
+    from earmark.schemas.records import Clip, Recording
 
 MODEL = "whisper-tiny.en"
 PHONE_PROMPTS = Path(__file__).parent.parent / "examples" / "phone-prompts" / "manifest.jsonl"
@@ -38,12 +38,12 @@ def make_manifest(path: Path, seconds: float) -> Path:
 
 def time_command(manifest: str, output: str) -> dict[str, float]:
     started = time.perf_counter()
-    import model.source
-    import pipeline.annotate as command
+    import earmark.model.source
+    import earmark.pipeline.annotate as command
 
     import_s = time.perf_counter() - started
     loads: list[float] = []
-    real = model.source.open_source
+    real = earmark.model.source.open_source
 
     @functools.wraps(real)
     def timed(*arguments):  # type: ignore[no-untyped-def]
@@ -52,7 +52,7 @@ def time_command(manifest: str, output: str) -> dict[str, float]:
         loads.append(time.perf_counter() - began)
         return engine
 
-    model.source.open_source = command.open_source = timed  # both, so that it is pickled by its name
+    earmark.model.source.open_source = command.open_source = timed  # both, so that it is pickled by its name
     began = time.perf_counter()
     assert command.annotate(manifest, output, command.JobOptions(model=(MODEL,)), []) == 0
     elapsed = time.perf_counter() - began
@@ -62,9 +62,9 @@ def time_command(manifest: str, output: str) -> dict[str, float]:
 
 def decode_clips(recordings: "list[Recording]", detector: "SpeechDetector", scratch: str) -> "list[Clip]":
     """Clips with their segments, made in this process."""
-    from schemas.records import Clip
-    from transforms.audio.decode_recordings import DecodeRequest, decode_requests
-    from transforms.segment_speech import segment_clip
+    from earmark.schemas.records import Clip
+    from earmark.transforms.audio.decode_recordings import DecodeRequest, decode_requests
+    from earmark.transforms.segment_speech import segment_clip
 
     decoded = decode_requests([DecodeRequest(recording, 1e4, 1e3, 2**30, scratch) for recording in recordings])
     return [
@@ -74,11 +74,11 @@ def decode_clips(recordings: "list[Recording]", detector: "SpeechDetector", scra
 
 
 def time_engine(manifest: str, output: str) -> dict[str, float]:
-    from model.segments.speech_detector import SpeechDetector
-    from model.source import find_source, open_source
-    from schemas.job import JobOptions
-    from schemas.manifest import ManifestShape
-    from transforms.read_manifest import read_manifests
+    from earmark.model.segments.speech_detector import SpeechDetector
+    from earmark.model.source import find_source, open_source
+    from earmark.schemas.job import JobOptions
+    from earmark.schemas.manifest import ManifestShape
+    from earmark.transforms.read_manifest import read_manifests
 
     engine, detector = open_source(find_source(MODEL), JobOptions()), SpeechDetector()
     clips = decode_clips(list(read_manifests([manifest], ManifestShape())), detector, output)

@@ -31,21 +31,21 @@ def write_rows(path: Path, rows: int) -> None:
 
 
 def plan(manifest: Path, folder: Path) -> int:
-    from pipeline.plan.plan import make_plan
-    from schemas.job import JobOptions
+    from earmark.pipeline.plan.plan import make_plan
+    from earmark.schemas.job import JobOptions
 
     return make_plan(str(manifest), str(folder / "none"), JobOptions(), 2, sample_rows=50).recordings
 
 
 def annotate(manifest: Path, folder: Path) -> int:
     """The stages of a run up to its shards, on the embedded runner."""
-    from pipeline.annotate import embedded_options, new_pipeline
-    from schemas.manifest import ManifestShape
-    from transforms.counters import Counters
-    from transforms.output.store import OutputStore
-    from transforms.pack_shards import PackShards
-    from transforms.read_manifest import ReadManifest
-    from transforms.skip_annotated import SkipAnnotated
+    from earmark.pipeline.annotate import embedded_options, new_pipeline
+    from earmark.schemas.manifest import ManifestShape
+    from earmark.transforms.counters import Counters
+    from earmark.transforms.output.store import OutputStore
+    from earmark.transforms.pack_shards import PackShards
+    from earmark.transforms.read_manifest import ReadManifest
+    from earmark.transforms.skip_annotated import SkipAnnotated
 
     store, counters = OutputStore(str(folder)), Counters("bench")
     store.create("parts.txt", b"")

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from transformers import AutoProcessor, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 
-import model.qwen2_audio.engine
-from model.qwen2_audio.network import Qwen2AudioModel
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip
+import earmark.model.qwen2_audio.engine
+from earmark.model.qwen2_audio.network import Qwen2AudioModel
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.qwen2_audio_reference import CHAT_HEAD, CHAT_TAIL, TASKS, answered, limited
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
@@ -73,8 +73,8 @@ def main(count: int, rounds: int, size: str) -> None:
         processor = AutoProcessor.from_pretrained(write_checkpoint(folder))
         network = make_model(processor, size)
         copies = [Qwen2AudioModel(network.eval(), processor.feature_extractor)]
-        model.qwen2_audio.load_models = lambda *_: copies
-        engine = model.qwen2_audio.Qwen2Audio(folder, JobOptions())
+        earmark.model.qwen2_audio.engine.load_models = lambda *_: copies
+        engine = earmark.model.qwen2_audio.engine.Qwen2Audio(folder, JobOptions())
     clips = make_clips(count)
     audio_s = sum(len(clip.samples) for clip in clips) / SAMPLE_RATE_HZ
     tasks = [limited("transcribe", TOKENS["transcribe"]), limited("caption", TOKENS["caption"]), TASKS["emotion"]]

@@ -49,7 +49,7 @@ def write_rows(folder: Path, count: int, references: bool) -> None:
 def write_page(folder: Path) -> dict[str, float]:
     """In a process of its own, whose peak memory it tells."""
     code = (
-        "import resource, sys; from pipeline.cli import main; main(sys.argv[1:]);"
+        "import resource, sys; from earmark.pipeline.cli import main; main(sys.argv[1:]);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
     )
     started = time.perf_counter()

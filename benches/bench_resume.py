@@ -8,7 +8,7 @@ from pathlib import Path
 
 import fsspec
 
-from transforms.output.store import OutputStore
+from earmark.transforms.output.store import OutputStore
 
 ROUNDS = 3
 

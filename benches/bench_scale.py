@@ -20,15 +20,15 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"  # of all workers, which inherit it
 
 from benches.bench_pipeline import MODEL, decode_clips, make_manifest
-from model.segments.speech_detector import SpeechDetector
-from pipeline.annotate import assign
-from pipeline.graph import build_graph
-from pipeline.launch import launched_run
-from pipeline.runner import embedded_options, find_place, new_pipeline
-from schemas.job import JobOptions
-from schemas.manifest import ManifestShape
+from earmark.model.segments.speech_detector import SpeechDetector
+from earmark.pipeline.annotate import assign
+from earmark.pipeline.graph import build_graph
+from earmark.pipeline.launch import launched_run
+from earmark.pipeline.runner import embedded_options, find_place, new_pipeline
+from earmark.schemas.job import JobOptions
+from earmark.schemas.manifest import ManifestShape
+from earmark.transforms.read_manifest import read_manifests
 from tests.support.clusters.flink_cluster import flink_cluster
-from transforms.read_manifest import read_manifests
 
 SHARD_ROWS = 16
 OPTIONS = JobOptions(model=(MODEL,), beam_size=1, shard_rows=SHARD_ROWS, decode_processes=1, model_threads=1)

@@ -12,7 +12,7 @@ import jiwer
 from faster_whisper import WhisperModel
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
-from model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.checkpoints.checkpoint import find_checkpoint
 from tests.support.jobs import PHONE_PROMPTS, annotations, manifest_lines, run_command
 
 COMPUTE_TYPES = ("float32", "int8")

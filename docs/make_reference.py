@@ -11,13 +11,13 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from docs.read_sources import environment_variables, launch_settings, row_errors
-from pipeline.cli import build_parser
-from schemas.job import JobOptions
-from schemas.records import Failure, LabelAnswer, TextAnswer, TextSegment, Transcript, VectorAnswer
-from schemas.tables import FAILURES, annotations_schema, answer_type
-from schemas.tasks import BUILT_IN, Task
-from scoring.benchmarks import benchmarks
-from scoring.published import published_for
+from earmark.pipeline.cli import build_parser
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Failure, LabelAnswer, TextAnswer, TextSegment, Transcript, VectorAnswer
+from earmark.schemas.tables import FAILURES, annotations_schema, answer_type
+from earmark.schemas.tasks import BUILT_IN, Task
+from earmark.scoring.benchmarks import benchmarks
+from earmark.scoring.published import published_for
 
 JOB_DEFAULTS = {field.name: field.default for field in dataclasses.fields(JobOptions)}
 TYPES = {int: "whole number", float: "number", str: "text", None: "text"}

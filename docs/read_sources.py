@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transforms import annotate, decode_shard
+from earmark.transforms import annotate, decode_shard
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("schemas", "model", "transforms", "scoring", "reporting", "pipeline")

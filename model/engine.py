@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import Answers, Clip
-from schemas.tasks import Task
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Answers, Clip
+from earmark.schemas.tasks import Task
 
 
 class Engine(Protocol):

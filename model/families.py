@@ -5,62 +5,62 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.json_files import json_object
-from model.engine import EngineModule
-from schemas.errors import JobError
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.json_files import json_object
+from earmark.model.engine import EngineModule
+from earmark.schemas.errors import JobError
 
 
 def _whisper_ctranslate2() -> EngineModule:
-    from model.whisper import ctranslate2_engine as whisper_ctranslate2
+    from earmark.model.whisper import ctranslate2_engine as whisper_ctranslate2
 
     return whisper_ctranslate2
 
 
 def _whisper_transformers() -> EngineModule:
-    from model.whisper import transformers_engine as whisper_transformers
+    from earmark.model.whisper import transformers_engine as whisper_transformers
 
     return whisper_transformers
 
 
 def _speecht5() -> EngineModule:
-    from model.speecht5 import engine as speecht5
+    from earmark.model.speecht5 import engine as speecht5
 
     return speecht5
 
 
 def _qwen2_audio() -> EngineModule:
-    from model.qwen2_audio import engine as qwen2_audio
+    from earmark.model.qwen2_audio import engine as qwen2_audio
 
     return qwen2_audio
 
 
 def _sherpa_onnx() -> EngineModule:
-    from model.sherpa_onnx import engine as sherpa_onnx_engine
+    from earmark.model.sherpa_onnx import engine as sherpa_onnx_engine
 
     return sherpa_onnx_engine
 
 
 def _clap() -> EngineModule:
-    from model.clap import engine as clap
+    from earmark.model.clap import engine as clap
 
     return clap
 
 
 def _audio_chat() -> EngineModule:
-    from model.audio_chat import engine as audio_chat
+    from earmark.model.audio_chat import engine as audio_chat
 
     return audio_chat
 
 
 def _ctc() -> EngineModule:
-    from model.encoders import ctc
+    from earmark.model.encoders import ctc
 
     return ctc
 
 
 def _audio_classifier() -> EngineModule:
-    from model.encoders import classifier as audio_classifier
+    from earmark.model.encoders import classifier as audio_classifier
 
     return audio_classifier
 

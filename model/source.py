@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from model.checkpoints.checkpoint import Checkpoint, find_checkpoint, local_checkpoint
-from model.engine import Engine, EngineModule
-from model.families import family_of
-from model.plugins.entry_points import OwnEngine, find_own_engine, is_own_engine
-from model.served.endpoint import Endpoint, find_endpoint, names_endpoint
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint, find_checkpoint, local_checkpoint
+from earmark.model.engine import Engine, EngineModule
+from earmark.model.families import family_of
+from earmark.model.plugins.entry_points import OwnEngine, find_own_engine, is_own_engine
+from earmark.model.served.endpoint import Endpoint, find_endpoint, names_endpoint
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
 
 Source: TypeAlias = Checkpoint | Endpoint | OwnEngine
 # Options that not every engine has a use for: whether one is set, and what it means.
@@ -83,12 +83,12 @@ def _used_options(source: Source) -> frozenset[str]:
 
 
 def _served() -> EngineModule:
-    from model.served import engine as served
+    from earmark.model.served import engine as served
 
     return served
 
 
 def _run_own_engine() -> EngineModule:
-    from model.plugins import engine as run_own_engine
+    from earmark.model.plugins import engine as run_own_engine
 
     return run_own_engine

@@ -8,21 +8,21 @@ from collections.abc import Callable, Sequence
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from model.source import check_options, check_source, find_source, open_source
-from pipeline.commands.card import leave_card
-from pipeline.graph import build_graph
-from pipeline.launch import Run, check_places, launched_run
-from pipeline.progress import print_summary, show_progress, tell_cancelled
-from pipeline.runner import embedded_options, find_place, is_embedded, new_pipeline
-from pipeline.shutdown import end_in_order, interrupt_if_asked
-from schemas.errors import JobError, MachineError
-from schemas.job import JobOptions
-from schemas.tasks import Task
-from transforms.annotate import Assignment
-from transforms.audio.decode_recordings import decode_requests
-from transforms.decode_shard import Decode
-from transforms.stop_request import StopRequest
-from transforms.summarize import Summary
+from earmark.model.source import check_options, check_source, find_source, open_source
+from earmark.pipeline.graph import build_graph
+from earmark.pipeline.launch import Run, check_places, launched_run
+from earmark.pipeline.progress import print_summary, show_progress, tell_cancelled
+from earmark.pipeline.runner import embedded_options, find_place, is_embedded, new_pipeline
+from earmark.pipeline.shutdown import end_in_order, interrupt_if_asked
+from earmark.reporting.card.write_card_after_run import write_card_after_run
+from earmark.schemas.errors import JobError, MachineError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
+from earmark.transforms.annotate import Assignment
+from earmark.transforms.audio.decode_recordings import decode_requests
+from earmark.transforms.decode_shard import Decode
+from earmark.transforms.stop_request import StopRequest
+from earmark.transforms.summarize import Summary
 
 STAGE = re.compile(r" \[while running .*$")  # what Beam adds to an error's words
 
@@ -56,7 +56,7 @@ def annotate(
         with end_in_order(stop, "shards") if is_embedded(pipeline_options) else contextlib.nullcontext():
             summary = run_job(run, assignments, pipeline_options)
     show(summary, run)
-    leave_card(run.output)
+    write_card_after_run(run.output)
     interrupt_if_asked(stop)
     return 0 if summary.adds_up else 1
 

@@ -1,6 +1,6 @@
 """`earmark annotate` for who can pass flags only, such as Dataflow's Flex Templates and Airflow's Beam operator:
 
-    python -m pipeline.annotate_from_flags --manifest=gs://… --output=gs://… --keep_failures=true --runner=…
+    python -m earmark.pipeline.annotate_from_flags --manifest=gs://… --output=gs://… --keep_failures=true --runner=…
 
 What the command takes as words comes as --manifest and --output, and a switch may have a value.
 """
@@ -9,8 +9,8 @@ import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 
-from pipeline.cli import main
-from schemas.job import JobOptions
+from earmark.pipeline.cli import main
+from earmark.schemas.job import JobOptions
 
 WORDS = ("manifest", "output")
 SWITCHES = {field.name for field in dataclasses.fields(JobOptions) if field.type is bool}

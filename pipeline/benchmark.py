@@ -4,18 +4,17 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from model.served.endpoint import names_endpoint
-from pipeline.annotate import annotate, check_models_are_named
-from pipeline.commands.benchmark import DECIDED
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from scoring.benchmark_scores import JUDGED, BenchmarkScores, Resampling, score_answers, score_by_judge
-from scoring.benchmarks import Benchmark, find_benchmark
-from scoring.data_folder import DataFolder
-from scoring.endpoint_judge import find_judge
-from scoring.layouts import Entry, entries
-from transforms.output.store import OutputStore
-from transforms.storage.file_system import first_answer
+from earmark.model.served.endpoint import names_endpoint
+from earmark.pipeline.annotate import annotate, check_models_are_named
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.scoring.benchmark_scores import JUDGED, BenchmarkScores, Resampling, score_answers, score_by_judge
+from earmark.scoring.benchmarks import FIXED_OPTIONS, Benchmark, find_benchmark
+from earmark.scoring.data_folder import DataFolder
+from earmark.scoring.endpoint_judge import find_judge
+from earmark.scoring.layouts import Entry, entries
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.storage.file_system import first_answer
 
 MANIFEST = "manifest.jsonl"
 RESULT = "benchmark.json"
@@ -81,7 +80,7 @@ def decided(benchmark: Benchmark, options: JobOptions, data: str) -> JobOptions:
         "translate_to": benchmark.translate_to or JobOptions().translate_to,
         "audio_root": DataFolder(data).root,
     }
-    for name in DECIDED:
+    for name in FIXED_OPTIONS:
         default = getattr(JobOptions(), name)
         if getattr(options, name) not in (default, ours.get(name, default)):
             raise JobError(f"--{name} does not work: {benchmark.name} decides it; leave it out")

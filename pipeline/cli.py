@@ -10,23 +10,23 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.commands.annotate import DESCRIPTION, add_annotate_command
-from pipeline.commands.benchmark import add_benchmark_command
-from pipeline.commands.card import add_card_command
-from pipeline.commands.compact import add_compact_commands
-from pipeline.commands.doctor import add_doctor_command
-from pipeline.commands.export import add_export_command
-from pipeline.commands.inspect import add_inspect_command
-from pipeline.commands.plan import add_plan_command
-from pipeline.commands.report import add_report_command
-from pipeline.commands.scoring import add_scoring_commands
-from pipeline.commands.tasks import add_tasks_command
-from pipeline.console.completion import add_completion_command, answer_shell
-from pipeline.console.job_flags import FLAGS
-from pipeline.console.parser import CommandParser, options_of, with_underscores
-from reporting.text.plain_text import visible
-from schemas.errors import JobError, MachineError
-from schemas.suggest import suggest
+from earmark.pipeline.commands.annotate import DESCRIPTION, add_annotate_command
+from earmark.pipeline.commands.benchmark import add_benchmark_command
+from earmark.pipeline.commands.card import add_card_command
+from earmark.pipeline.commands.compact import add_compact_commands
+from earmark.pipeline.commands.doctor import add_doctor_command
+from earmark.pipeline.commands.export import add_export_command
+from earmark.pipeline.commands.inspect import add_inspect_command
+from earmark.pipeline.commands.plan import add_plan_command
+from earmark.pipeline.commands.report import add_report_command
+from earmark.pipeline.commands.scoring import add_scoring_commands
+from earmark.pipeline.commands.tasks import add_tasks_command
+from earmark.pipeline.console.completion import add_completion_command, answer_shell
+from earmark.pipeline.console.job_flags import FLAGS
+from earmark.pipeline.console.parser import CommandParser, options_of, with_underscores
+from earmark.reporting.text.plain_text import visible
+from earmark.schemas.errors import JobError, MachineError
+from earmark.schemas.suggest import suggest
 
 EXAMPLES = """\
 examples:

@@ -15,13 +15,13 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from pipeline.console.console import console, errors, is_terminal
-from pipeline.shutdown import end_in_order
-from schemas.errors import JobError
-from transforms.output.lease import check_lease, new_run_id, take_lease
-from transforms.output.merge import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
-from transforms.output.store import JOB_PATH, OutputStore
-from transforms.stop_request import StopRequest
+from earmark.pipeline.console.console import console, errors, is_terminal
+from earmark.pipeline.shutdown import end_in_order
+from earmark.schemas.errors import JobError
+from earmark.transforms.output.lease import check_lease, new_run_id, take_lease
+from earmark.transforms.output.merge import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
+from earmark.transforms.output.store import JOB_PATH, OutputStore
+from earmark.transforms.stop_request import StopRequest
 
 # A reader that lists folder by folder may be past the merged parts when one comes; by the time that what it stands for
 # goes, that reader has seen it all. Listing 100,000 parts takes 0.3 s (BENCHMARKS.md).

@@ -4,22 +4,22 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
-from pipeline.launch import Run
-from transforms.annotate import Annotate, Assignment
-from transforms.audio.decode_recordings import decode_requests
-from transforms.audio.measure_bandwidth import MeasureBandwidth
-from transforms.counters import Counters
-from transforms.decode_audio import DecodeAudio
-from transforms.decode_shard import Decode
-from transforms.pack_shards import PackShards
-from transforms.read_manifest import ReadManifest
-from transforms.segment_speech import SegmentSpeech
-from transforms.skip_annotated import SkipAnnotated
-from transforms.skip_written import SkipWritten
-from transforms.stop_gate import TakeInHand
-from transforms.stop_request import StopRequest
-from transforms.summarize import Summarize
-from transforms.write_part import WritePart
+from earmark.pipeline.launch import Run
+from earmark.transforms.annotate import Annotate, Assignment
+from earmark.transforms.audio.decode_recordings import decode_requests
+from earmark.transforms.audio.measure_bandwidth import MeasureBandwidth
+from earmark.transforms.counters import Counters
+from earmark.transforms.decode_audio import DecodeAudio
+from earmark.transforms.decode_shard import Decode
+from earmark.transforms.pack_shards import PackShards
+from earmark.transforms.read_manifest import ReadManifest
+from earmark.transforms.segment_speech import SegmentSpeech
+from earmark.transforms.skip_annotated import SkipAnnotated
+from earmark.transforms.skip_written import SkipWritten
+from earmark.transforms.stop_gate import TakeInHand
+from earmark.transforms.stop_request import StopRequest
+from earmark.transforms.summarize import Summarize
+from earmark.transforms.write_part import WritePart
 
 
 def build_graph(

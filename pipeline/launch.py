@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.job_description import JobDescription, check_schema_version
-from schemas.tasks import Task
-from transforms.clusters.cluster_job import ClusterJob, Runner
-from transforms.manifests.find import find_manifests
-from transforms.output.lease import new_run_id, take_lease
-from transforms.output.store import JOB_PATH, OutputStore
-from transforms.segment_speech import SEGMENTATION
-from transforms.storage.file_system import first_answer
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.job_description import JobDescription, check_schema_version
+from earmark.schemas.tasks import Task
+from earmark.transforms.clusters.cluster_job import ClusterJob, Runner
+from earmark.transforms.manifests.find import find_manifests
+from earmark.transforms.output.lease import new_run_id, take_lease
+from earmark.transforms.output.store import JOB_PATH, OutputStore
+from earmark.transforms.segment_speech import SEGMENTATION
+from earmark.transforms.storage.file_system import first_answer
 
 LIBRARIES = (
     "earmark",

@@ -19,14 +19,14 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from pipeline.commands.scoring import print_json
-from pipeline.console.console import console, errors, is_terminal
-from pipeline.launch import Run
-from transforms.clusters.cluster_job import ClusterJob
-from transforms.counters import Counters
-from transforms.output.store import FAILURES_PATH
-from transforms.stop_request import StopRequest
-from transforms.summarize import Summary
+from earmark.pipeline.console.console import console, errors, is_terminal
+from earmark.pipeline.console.json_output import print_json
+from earmark.pipeline.launch import Run
+from earmark.transforms.clusters.cluster_job import ClusterJob
+from earmark.transforms.counters import Counters
+from earmark.transforms.output.store import FAILURES_PATH
+from earmark.transforms.stop_request import StopRequest
+from earmark.transforms.summarize import Summary
 
 REFRESH_S = 0.25
 

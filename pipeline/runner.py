@@ -17,10 +17,10 @@ from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES, Flink
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment
 
-from pipeline.launch import Place
-from schemas.errors import JobError
-from transforms.clusters.dataflow import jobs_address
-from transforms.clusters.flink import check_restarts, count_slots
+from earmark.pipeline.launch import Place
+from earmark.schemas.errors import JobError
+from earmark.transforms.clusters.dataflow import jobs_address
+from earmark.transforms.clusters.flink import check_restarts, count_slots
 
 NO_TIMED_FLUSH = -1
 EMBEDDED_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"

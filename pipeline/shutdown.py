@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from types import FrameType
 
-from transforms.stop_request import StopRequest
+from earmark.transforms.stop_request import StopRequest
 
 
 @contextlib.contextmanager

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.served.wav import wav_of
-from schemas.errors import JobError, MachineError, RowError
-from schemas.locations import Place, TarPlace
-from schemas.manifest import ManifestShape
-from schemas.records import SAMPLE_RATE_HZ, Recording
-from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
-from transforms.containers.container_file import find_container
-from transforms.containers.parquet_rows import named_row, place_of_row
-from transforms.containers.tar_index import looked_up_members
-from transforms.containers.tar_members import read_members
-from transforms.containers.unpack_containers import unpack_containers, unpack_requests
-from transforms.manifests.find import TAR, manifest_format
-from transforms.output.store import OutputStore
-from transforms.storage.fetch_audio import row_error
+from earmark.model.served.wav import wav_of
+from earmark.schemas.errors import JobError, MachineError, RowError
+from earmark.schemas.locations import Place, TarPlace
+from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
+from earmark.transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from earmark.transforms.containers.container_file import find_container
+from earmark.transforms.containers.parquet_rows import named_row, place_of_row
+from earmark.transforms.containers.tar_index import looked_up_members
+from earmark.transforms.containers.tar_members import read_members
+from earmark.transforms.containers.unpack_containers import unpack_containers, unpack_requests
+from earmark.transforms.manifests.find import TAR, manifest_format
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.storage.fetch_audio import row_error
 
 MEMBER = re.compile(r"\w+://(?P<member>.+?)::(?P<container>.+)", re.DOTALL)  # as fsspec writes a chain
 TIMEOUT_S = 60.0  # to fetch a recording

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.output.store import REQUESTS, OutputStore, encode_table
+from earmark.transforms.output.store import REQUESTS, OutputStore, encode_table
 
 KEPT_PATH = "_earmark/part-figures.parquet"  # may be removed at any time
 SCHEMA = pa.schema([("path", pa.string()), ("rows", pa.int64()), ("audio_s", pa.float64()), ("languages", pa.string())])

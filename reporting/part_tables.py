@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
-from schemas.records import PartReport
-from transforms.output.store import REQUESTS, OutputStore
+from earmark.schemas.records import PartReport
+from earmark.transforms.output.store import REQUESTS, OutputStore
 
 
 def part_tables(

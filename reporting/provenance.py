@@ -4,10 +4,10 @@ import json
 import os
 from dataclasses import dataclass
 
-from schemas.errors import JobError
-from schemas.job_description import AskedTask, JobDescription
-from transforms.output.job_file import read_job
-from transforms.output.store import OutputStore
+from earmark.schemas.errors import JobError
+from earmark.schemas.job_description import AskedTask, JobDescription
+from earmark.transforms.output.job_file import read_job
+from earmark.transforms.output.store import OutputStore
 
 RUNS = "_earmark/runs"
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.errors import JobError
-from schemas.manifest import COLUMNS, ManifestShape
-from schemas.suggest import suggest
-from schemas.tasks import BUILT_IN, LANGUAGE_NAMES, Task
+from earmark.schemas.errors import JobError
+from earmark.schemas.manifest import COLUMNS, ManifestShape
+from earmark.schemas.suggest import suggest
+from earmark.schemas.tasks import BUILT_IN, LANGUAGE_NAMES, Task
 
 DEVICES = ("auto", "cpu", "cuda")
 COMPUTE_TYPES = ("default", "float32", "float16", "bfloat16", "int8", "int8_float32", "int8_float16", "int8_bfloat16")

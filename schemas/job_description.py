@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import AnswerKind, Task
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import AnswerKind, Task
 
 SCHEMA_VERSION = 4  # of descriptions and of the Parquet that goes with them
 

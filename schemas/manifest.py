@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import RowError
-from schemas.locations import Place
-from schemas.records import Failure, Recording
+from earmark.schemas.errors import RowError
+from earmark.schemas.locations import Place
+from earmark.schemas.records import Failure, Recording
 
 # The first of these that a row has is taken; the rest are carried along in `extra`.
 COLUMNS: Mapping[str, tuple[str, ...]] = {

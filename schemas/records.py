@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from schemas.errors import RowError
-from schemas.locations import Place, TarPlace
+from earmark.schemas.errors import RowError
+from earmark.schemas.locations import Place, TarPlace
 
 SAMPLE_RATE_HZ = 16_000  # what every engine of earmark listens at; positions in audio count these samples
 MESSAGE_CHARACTERS = 500  # a failure is read by a person; a library's longer message is cut here

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.records import Annotation, Answer, Failure, VectorAnswer
-from schemas.tasks import Task
+from earmark.schemas.records import Annotation, Answer, Failure, VectorAnswer
+from earmark.schemas.tasks import Task
 
 TEXT_SEGMENT = pa.struct(
     [("start_s", pa.float64()), ("end_s", pa.float64()), ("text", pa.string()), ("avg_logprob", pa.float32())]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 
 AnswerKind = Literal["transcript", "text", "label", "vector"]
 

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from scoring.word_errors import alignments
+from earmark.scoring.word_errors import alignments
 
 MISSING = "·"  # stands where one of the two has no word
 

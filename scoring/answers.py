@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from schemas.errors import JobError
-from schemas.job_description import AskedTask
-from schemas.records import Failure
-from schemas.suggest import suggest
-from schemas.tables import failures_table
-from schemas.tasks import BUILT_IN, AnswerKind
-from scoring.pairs import Kind
-from scoring.scores import Ids
-from transforms.output.job_file import read_job
-from transforms.output.store import OutputStore
+from earmark.schemas.errors import JobError
+from earmark.schemas.job_description import AskedTask
+from earmark.schemas.records import Failure
+from earmark.schemas.suggest import suggest
+from earmark.schemas.tables import failures_table
+from earmark.schemas.tasks import BUILT_IN, AnswerKind
+from earmark.scoring.pairs import Kind
+from earmark.scoring.scores import Ids
+from earmark.transforms.output.job_file import read_job
+from earmark.transforms.output.store import OutputStore
 
 FACTS = ["id", "uri", "offset_s", "channel", "reference", "extra", "audio"]
 # What is read of an answer; segments and the scores of other labels are most of it.

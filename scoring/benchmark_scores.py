@@ -5,16 +5,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scoring.answers import load_answers, open_database, open_output
-from scoring.benchmarks import Benchmark
-from scoring.evaluate import evaluate
-from scoring.judge import Case, Judge, judge_all
-from scoring.judge_scores import JudgeScores, judge_scores
-from scoring.layouts import Entry
-from scoring.options import EvaluateOptions
-from scoring.pairs import Figure
-from scoring.published import Published, published_for
-from scoring.scores import TaskScores
+from earmark.scoring.answers import load_answers, open_database, open_output
+from earmark.scoring.benchmarks import Benchmark
+from earmark.scoring.evaluate import evaluate
+from earmark.scoring.judge import Case, Judge, judge_all
+from earmark.scoring.judge_scores import JudgeScores, judge_scores
+from earmark.scoring.layouts import Entry
+from earmark.scoring.options import EvaluateOptions
+from earmark.scoring.pairs import Figure
+from earmark.scoring.published import Published, published_for
+from earmark.scoring.scores import TaskScores
 
 # The figure that the published table calls so, and the table's unit: rates of errors stand there in percent.
 FIGURES: Mapping[str, tuple[str, float]] = {"WER": ("wer", 100.0), "BLEU": ("bleu", 1.0), "ACC": ("accuracy", 1.0)}

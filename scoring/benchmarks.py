@@ -8,7 +8,10 @@ from importlib import resources
 
 import yaml
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
+
+# Options of a job that the benchmark fixes.
+FIXED_OPTIONS = ("task", "translate_to", "columns", "audio_root", "language", "prompt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Benchmark:
 @functools.cache
 def benchmarks() -> Mapping[str, Benchmark]:
     """All of them by name, in the order of the published table."""
-    sets = yaml.safe_load(resources.files("scoring").joinpath("benchmarks.yaml").read_text(encoding="utf-8"))
+    sets = yaml.safe_load(resources.files("earmark.scoring").joinpath("benchmarks.yaml").read_text(encoding="utf-8"))
     found = [
         _benchmark(f"{name}-{split}".lower(), split, {**common, **of_split})
         for name, common in sets.items()

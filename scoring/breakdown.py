@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from schemas.errors import JobError
-from schemas.tables import AUDIO
-from scoring.answers import quoted
+from earmark.schemas.errors import JobError
+from earmark.schemas.tables import AUDIO
+from earmark.scoring.answers import quoted
 
 # Bounds between the groups of a number; each group holds its lower bound.
 BOUNDS: Mapping[str, tuple[float, ...]] = {

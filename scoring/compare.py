@@ -9,18 +9,18 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from schemas.errors import JobError
-from scoring.answers import AnsweredTask, Output, ids_of, load_answers, open_database, open_output
-from scoring.comparison import Agreement, Comparison, Difference, DifferentRow, System
-from scoring.figures import figures_of, finite, measure_for
-from scoring.intervals import intervals
-from scoring.keep import KeepOptions, keep
-from scoring.labels import LabelMatches
-from scoring.normalizers import find_normalizer
-from scoring.options import EvaluateOptions
-from scoring.pairs import Figure, Kind, Pair
-from scoring.references import ReferenceColumn, find_column, language_expression, load_given
-from scoring.scores import Ids
+from earmark.schemas.errors import JobError
+from earmark.scoring.answers import AnsweredTask, Output, ids_of, load_answers, open_database, open_output
+from earmark.scoring.comparison import Agreement, Comparison, Difference, DifferentRow, System
+from earmark.scoring.figures import figures_of, finite, measure_for
+from earmark.scoring.intervals import intervals
+from earmark.scoring.keep import KeepOptions, keep
+from earmark.scoring.labels import LabelMatches
+from earmark.scoring.normalizers import find_normalizer
+from earmark.scoring.options import EvaluateOptions
+from earmark.scoring.pairs import Figure, Kind, Pair
+from earmark.scoring.references import ReferenceColumn, find_column, language_expression, load_given
+from earmark.scoring.scores import Ids
 
 ROWS_AT_ONCE = 4096
 LETTERS = string.ascii_uppercase

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scoring.pairs import Figure, Kind
-from scoring.scores import Ids
+from earmark.scoring.pairs import Figure, Kind
+from earmark.scoring.scores import Ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import duckdb
 from duckdb.sqltypes import BOOLEAN
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 
 PASSES = "passes_the_condition"
 

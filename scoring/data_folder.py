@@ -14,9 +14,9 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from model.checkpoints.retry import again
-from schemas.errors import JobError
-from transforms.storage.file_system import files_below, first_answer, storage_errors, what_is_at
+from earmark.model.checkpoints.retry import again
+from earmark.schemas.errors import JobError
+from earmark.transforms.storage.file_system import files_below, first_answer, storage_errors, what_is_at
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """A judge that is served: any endpoint that speaks OpenAI's chat completions."""
 
-from model.served.client import EndpointClient
-from model.served.endpoint import Endpoint, find_endpoint
-from schemas.errors import JobError
-from scoring.judge import ASKED_AT_A_TIME
+from earmark.model.served.client import EndpointClient
+from earmark.model.served.endpoint import Endpoint, find_endpoint
+from earmark.schemas.errors import JobError
+from earmark.scoring.judge import ASKED_AT_A_TIME
 
 # What the published protocol lets the judge say (score_chat.py). It samples, at temperatures of 1 and 2; here the judge
 # answers greedily, so that who asks again hears the same.

@@ -7,19 +7,19 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from schemas.errors import JobError
-from scoring.alignment import aligned
-from scoring.answers import AnsweredTask, Output, ids_of, load_answers, open_database, open_output, quoted
-from scoring.breakdown import Breakdown, GroupedBy, grouped_by
-from scoring.figures import figures_of, finite, measure_for
-from scoring.labels import LabelMatches
-from scoring.normalizers import Normalizer, find_normalizer, normalizer_for
-from scoring.options import EvaluateOptions
-from scoring.pairs import Kind, Pair
-from scoring.references import ReferenceColumn, find_column, language_expression, load_given
-from scoring.scores import Evaluation, Group, Ids, TaskScores, WorstRow
-from scoring.text_overlap import TextOverlap
-from scoring.word_errors import WordErrors
+from earmark.schemas.errors import JobError
+from earmark.scoring.alignment import aligned
+from earmark.scoring.answers import AnsweredTask, Output, ids_of, load_answers, open_database, open_output, quoted
+from earmark.scoring.breakdown import Breakdown, GroupedBy, grouped_by
+from earmark.scoring.figures import figures_of, finite, measure_for
+from earmark.scoring.labels import LabelMatches
+from earmark.scoring.normalizers import Normalizer, find_normalizer, normalizer_for
+from earmark.scoring.options import EvaluateOptions
+from earmark.scoring.pairs import Kind, Pair
+from earmark.scoring.references import ReferenceColumn, find_column, language_expression, load_given
+from earmark.scoring.scores import Evaluation, Group, Ids, TaskScores, WorstRow
+from earmark.scoring.text_overlap import TextOverlap
+from earmark.scoring.word_errors import WordErrors
 
 ROWS_AT_ONCE = 4096
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scoring.intervals import Interval, intervals
-from scoring.labels import LabelMatches
-from scoring.normalizers import Normalizer
-from scoring.pairs import Figure, Kind, Measure
-from scoring.text_overlap import TextOverlap
-from scoring.word_errors import WordErrors
+from earmark.scoring.intervals import Interval, intervals
+from earmark.scoring.labels import LabelMatches
+from earmark.scoring.normalizers import Normalizer
+from earmark.scoring.pairs import Figure, Kind, Measure
+from earmark.scoring.text_overlap import TextOverlap
+from earmark.scoring.word_errors import WordErrors
 
 # What figures are called; all but POINTS are shown as percent.
 NAMES = {

@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from schemas.errors import RowError
-from schemas.records import stable_hash
-from transforms.output.store import OutputStore
+from earmark.schemas.errors import RowError
+from earmark.schemas.records import stable_hash
+from earmark.transforms.output.store import OutputStore
 
 log = logging.getLogger("earmark")
 FOLDER = "judge"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scoring.intervals import intervals
-from scoring.judge import Judged
-from scoring.pairs import Figure
+from earmark.scoring.intervals import intervals
+from earmark.scoring.judge import Judged
+from earmark.scoring.pairs import Figure
 
 FAILED_SCORE = 1.0  # of a recording without an answer: the lowest that the judge is asked for
 

@@ -12,13 +12,13 @@ from typing import Any
 import duckdb
 import fsspec
 
-from schemas.errors import JobError
-from scoring.comparison import Kept
-from scoring.conditions import PASSES, Condition
-from scoring.normalizers import Normalizer, find_normalizer, normalizer_for
-from scoring.options import EvaluateOptions
-from scoring.word_errors import edits_of
-from transforms.storage.file_system import storage_errors, what_is_at
+from earmark.schemas.errors import JobError
+from earmark.scoring.comparison import Kept
+from earmark.scoring.conditions import PASSES, Condition
+from earmark.scoring.normalizers import Normalizer, find_normalizer, normalizer_for
+from earmark.scoring.options import EvaluateOptions
+from earmark.scoring.word_errors import edits_of
+from earmark.transforms.storage.file_system import storage_errors, what_is_at
 
 ROWS_AT_ONCE = 4096
 

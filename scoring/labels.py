@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
-from scoring.pairs import Pair
+from earmark.scoring.pairs import Pair
 
 FAILED = "(failed)"  # what a recording without an answer counts as: no label, so a wrong one
 BINS = 15  # of equal width, as Guo et al. (2017), "On Calibration of Modern Neural Networks"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import JobError
-from scoring.benchmarks import Benchmark
-from scoring.data_folder import DataFolder
+from earmark.schemas.errors import JobError
+from earmark.scoring.benchmarks import Benchmark
+from earmark.scoring.data_folder import DataFolder
 
 log = logging.getLogger("earmark")
 

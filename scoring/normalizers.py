@@ -14,8 +14,8 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from schemas.errors import JobError
-from schemas.suggest import suggest
+from earmark.schemas.errors import JobError
+from earmark.schemas.suggest import suggest
 
 TAG = re.compile(r"<\|.*?\|>")
 BEFORE_PUNCTUATION = re.compile(r" ?([!,.?;:])")

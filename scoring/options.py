@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import get_args
 
-from schemas.errors import JobError
-from schemas.manifest import ManifestShape
-from schemas.suggest import suggest
-from scoring.normalizers import find_normalizer
-from scoring.pairs import Kind
+from earmark.schemas.errors import JobError
+from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.suggest import suggest
+from earmark.scoring.normalizers import find_normalizer
+from earmark.scoring.pairs import Kind
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

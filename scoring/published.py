@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from importlib import resources
 
-from scoring.benchmarks import Benchmark
+from earmark.scoring.benchmarks import Benchmark
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Published:
 @functools.cache
 def published() -> tuple[Published, ...]:
     """All figures, in the order of the table."""
-    text = resources.files("scoring").joinpath("published-results.csv").read_text(encoding="utf-8")
+    text = resources.files("earmark.scoring").joinpath("published-results.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(io.StringIO(text))
     return tuple(
         Published(

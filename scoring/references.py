@@ -7,13 +7,13 @@ from itertools import islice
 import duckdb
 import pyarrow as pa
 
-from schemas.errors import JobError
-from schemas.manifest import ManifestRow, ManifestShape, parse_row
-from schemas.records import Failure, Recording
-from scoring.answers import AnsweredTask, Output, insert, named, quoted
-from scoring.options import EvaluateOptions
-from transforms.manifests.files import manifest_rows, shape_for
-from transforms.manifests.find import find_manifests
+from earmark.schemas.errors import JobError
+from earmark.schemas.manifest import ManifestRow, ManifestShape, parse_row
+from earmark.schemas.records import Failure, Recording
+from earmark.scoring.answers import AnsweredTask, Output, insert, named, quoted
+from earmark.scoring.options import EvaluateOptions
+from earmark.transforms.manifests.files import manifest_rows, shape_for
+from earmark.transforms.manifests.find import find_manifests
 
 ROWS_AT_ONCE = 10_000
 SCHEMA = pa.schema(

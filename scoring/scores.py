@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scoring.labels import Calibration, Confusion
-from scoring.pairs import Figure, Kind
-from scoring.word_errors import Edits
+from earmark.scoring.labels import Calibration, Confusion
+from earmark.scoring.pairs import Figure, Kind
+from earmark.scoring.word_errors import Edits
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from schemas.errors import JobError
-from scoring.normalizers import base_language
-from scoring.pairs import Pair
+from earmark.schemas.errors import JobError
+from earmark.scoring.normalizers import base_language
+from earmark.scoring.pairs import Pair
 
 # sacrebleu's tokenizers as the published evaluation (eval_audio/evaluate_st.py) chooses them; all others by 13a.
 TOKENIZERS = {"zh": "zh", "cmn": "zh", "ja": "ja-mecab"}

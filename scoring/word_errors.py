@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import jiwer
 import numpy as np
 
-from scoring.normalizers import Normalizer, normalizer_for
-from scoring.pairs import Pair
+from earmark.scoring.normalizers import Normalizer, normalizer_for
+from earmark.scoring.pairs import Pair
 
 COUNTED = 8  # numbers a row: hits, substitutions, deletions, insertions, of words and of characters
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
-from model.engine import Engine
-from schemas.errors import RowError
-from schemas.records import AnnotatedShard, Annotation, Answer, Clip, DecodedShard, Failure
-from schemas.tasks import Task
-from transforms.counters import Counters
-from transforms.stop_request import StopRequest
+from earmark.model.engine import Engine
+from earmark.schemas.errors import RowError
+from earmark.schemas.records import AnnotatedShard, Annotation, Answer, Clip, DecodedShard, Failure
+from earmark.schemas.tasks import Task
+from earmark.transforms.counters import Counters
+from earmark.transforms.stop_request import StopRequest
 
 STAGE = "Annotate"
 OpenEngine = Callable[[], Engine]

@@ -11,14 +11,14 @@ from pathlib import Path
 import apache_beam as beam
 import psutil
 
-from schemas.errors import MachineError
-from schemas.job import JobOptions
-from schemas.records import DecodedShard, Shard
-from transforms.audio.decode_recordings import decode_requests
-from transforms.audio.isolation import child_processes
-from transforms.counters import Counters
-from transforms.decode_shard import Decode, decode_shard
-from transforms.stays_on_worker import StaysOnWorker
+from earmark.schemas.errors import MachineError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import DecodedShard, Shard
+from earmark.transforms.audio.decode_recordings import decode_requests
+from earmark.transforms.audio.isolation import child_processes
+from earmark.transforms.counters import Counters
+from earmark.transforms.decode_shard import Decode, decode_shard
+from earmark.transforms.stays_on_worker import StaysOnWorker
 
 
 @beam.typehints.with_input_types(Shard)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from pebble import ProcessPool
 
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import Clip, DecodedShard, Failure, Shard
-from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
-from transforms.audio.isolation import call_isolated
-from transforms.containers.unpack_containers import unpack_containers, unpack_requests
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Clip, DecodedShard, Failure, Shard
+from earmark.transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from earmark.transforms.audio.isolation import call_isolated
+from earmark.transforms.containers.unpack_containers import unpack_containers, unpack_requests
 
 STAGE = "DecodeAudio"
 CHUNK_RECORDINGS = 8  # fetched side by side, and decoded by one child, at a time; a hang holds all of them up

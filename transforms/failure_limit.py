@@ -1,6 +1,6 @@
 """When so much fails that going on would only burn money."""
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 
 FIRST_LOOK_ROWS = 1000  # the share of failures is looked at from then on
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from schemas.locations import ParquetPlace
-from schemas.records import Recording, Shard, partition_of, stable_hash
-from transforms.counters import Counters
+from earmark.schemas.locations import ParquetPlace
+from earmark.schemas.records import Recording, Shard, partition_of, stable_hash
+from earmark.transforms.counters import Counters
 
 MAX_SHARD_S = 30 * 60.0  # of audio, where durations are known
 MAX_SHARD_BYTES = 512 * 2**20  # of audio in containers, which lies on a worker's disk until it is decoded

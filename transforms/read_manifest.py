@@ -7,12 +7,12 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from schemas.manifest import ManifestShape, parse_row
-from schemas.records import Failure, Recording
-from transforms.counters import Counters
-from transforms.failure_limit import check_failures
-from transforms.manifests.files import manifest_rows, shape_for
-from transforms.output.store import OutputStore
+from earmark.schemas.manifest import ManifestShape, parse_row
+from earmark.schemas.records import Failure, Recording
+from earmark.transforms.counters import Counters
+from earmark.transforms.failure_limit import check_failures
+from earmark.transforms.manifests.files import manifest_rows, shape_for
+from earmark.transforms.output.store import OutputStore
 
 
 def read_manifests(

@@ -8,10 +8,10 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.utils.shared import Shared
 
-from model.segments.speech_detector import FRAME_SAMPLES, SPEECH_PROBABILITY, SpeechDetector, speech_spans
-from schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard, Segment
-from transforms.audio.measure_noise import signal_to_noise_db
-from transforms.counters import Counters
+from earmark.model.segments.speech_detector import FRAME_SAMPLES, SPEECH_PROBABILITY, SpeechDetector, speech_spans
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard, Segment
+from earmark.transforms.audio.measure_noise import signal_to_noise_db
+from earmark.transforms.counters import Counters
 
 MAX_SEGMENT_SAMPLES = 30 * SAMPLE_RATE_HZ
 # A cut is looked for in the second part of a segment, so that no sliver comes before it.

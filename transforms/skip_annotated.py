@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from schemas.records import Failure, Recording, partition_of, winner
-from transforms.counters import Counters
-from transforms.output.store import OutputStore
+from earmark.schemas.records import Failure, Recording, partition_of, winner
+from earmark.transforms.counters import Counters
+from earmark.transforms.output.store import OutputStore
 
 # Ids are compared within partitions of the corpus: a hundred million ids are 25 thousand a partition.
 PARTITIONS = 4096

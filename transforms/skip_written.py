@@ -6,9 +6,9 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from schemas.records import PartReport, Shard
-from transforms.counters import Counters
-from transforms.output.store import OutputStore
+from earmark.schemas.records import PartReport, Shard
+from earmark.transforms.counters import Counters
+from earmark.transforms.output.store import OutputStore
 
 
 def find_written(store: OutputStore, shard: Shard) -> PartReport | None:

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from schemas.records import Shard
-from transforms.stop_request import StopRequest
+from earmark.schemas.records import Shard
+from earmark.transforms.stop_request import StopRequest
 
 
 @beam.typehints.with_input_types(Shard)

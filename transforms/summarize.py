@@ -10,10 +10,10 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from schemas.records import Failure, PartReport, Recording
-from schemas.tables import failures_table
-from transforms.output.store import FAILURES_PATH, OutputStore, encode_table
-from transforms.skip_annotated import MAX_DOUBLED_IDS, Done
+from earmark.schemas.records import Failure, PartReport, Recording
+from earmark.schemas.tables import failures_table
+from earmark.transforms.output.store import FAILURES_PATH, OutputStore, encode_table
+from earmark.transforms.skip_annotated import MAX_DOUBLED_IDS, Done
 
 
 @dataclass(frozen=True, slots=True)

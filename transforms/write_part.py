@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 
-from schemas.errors import MachineError
-from schemas.records import AnnotatedShard, PartReport
-from schemas.tables import annotations_table
-from schemas.tasks import Task
-from transforms.counters import Counters
-from transforms.failure_limit import check_failures
-from transforms.output.lease import check_lease
-from transforms.output.store import OutputStore, encode_part
+from earmark.schemas.errors import MachineError
+from earmark.schemas.records import AnnotatedShard, PartReport
+from earmark.schemas.tables import annotations_table
+from earmark.schemas.tasks import Task
+from earmark.transforms.counters import Counters
+from earmark.transforms.failure_limit import check_failures
+from earmark.transforms.output.lease import check_lease
+from earmark.transforms.output.store import OutputStore, encode_part
 
 
 def write_part(

@@ -42,7 +42,7 @@ with DAG(
         task_id="annotate",
         py_interpreter=f"{EARMARK}/python",
         py_options=["-m"],
-        py_file="pipeline.annotate_from_flags",
+        py_file="earmark.pipeline.annotate_from_flags",
         runner=f"{{{{ {JOB}['runner'] }}}}",
         default_pipeline_options={
             "manifest": f"{{{{ {JOB}['manifest'] }}}}",

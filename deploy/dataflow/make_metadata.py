@@ -9,7 +9,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from schemas.job import JobOptions
+from earmark.schemas.job import JobOptions
 
 PATH = Path(__file__).with_name("metadata.json")
 NUMBERS = {int: r"^[0-9]+$", float: r"^[0-9]+(\.[0-9]+)?$"}

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from schemas.errors import JobError, RowError
-from schemas.records import LabelAnswer, LabelScore, TextAnswer
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.records import LabelAnswer, LabelScore, TextAnswer
 
 
 class Loudness:

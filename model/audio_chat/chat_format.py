@@ -14,9 +14,9 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from model.segments.task_support import is_asked_in_words
-from schemas.records import SAMPLE_RATE_HZ
-from schemas.tasks import Task
+from earmark.model.segments.task_support import is_asked_in_words
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.tasks import Task
 
 SLOT = "{text of the user}"  # stands for the prompt while a template is rendered
 SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 10  # fewer make no audio token in some models: they get silence behind them

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import transformers
 
-from model.audio_chat.chat_format import Chat
-from model.audio_chat.kinds import CHATS
-from model.audio_chat.prompts import Questions
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.json_files import json_object
-from model.checkpoints.parts import read_config
-from model.checkpoints.weights import check_weights
-from model.runtime.replicas import check_torch_device
-from model.segments.task_support import check_tasks_fit
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.records import Recording
-from schemas.tasks import Task
+from earmark.model.audio_chat.chat_format import Chat
+from earmark.model.audio_chat.kinds import CHATS
+from earmark.model.audio_chat.prompts import Questions
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.json_files import json_object
+from earmark.model.checkpoints.parts import read_config
+from earmark.model.checkpoints.weights import check_weights
+from earmark.model.runtime.replicas import check_torch_device
+from earmark.model.segments.task_support import check_tasks_fit
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Recording
+from earmark.schemas.tasks import Task
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,23 +9,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.audio_chat.chat_format import SHORTEST_SAMPLES, Sound
-from model.audio_chat.check import check_audio_chat_job, open_chat
-from model.audio_chat.network import load_models
-from model.checkpoints.checkpoint import Checkpoint
-from model.decoding.greedy import Said
-from model.decoding.kv_cache import GROWTH_SLOTS
-from model.decoding.prefix_decoder import Weighed
-from model.decoding.prompt_tree import Question
-from model.runtime.replicas import Copies
-from model.segments.batching import cut_alike, plan_batches
-from model.segments.join import LabelPart, SpokenPart
-from model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment, label_weight
-from model.segments.text_flags import answer_flags
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
-from schemas.tasks import Task
+from earmark.model.audio_chat.chat_format import SHORTEST_SAMPLES, Sound
+from earmark.model.audio_chat.check import check_audio_chat_job, open_chat
+from earmark.model.audio_chat.network import load_models
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.decoding.greedy import Said
+from earmark.model.decoding.kv_cache import GROWTH_SLOTS
+from earmark.model.decoding.prefix_decoder import Weighed
+from earmark.model.decoding.prompt_tree import Question
+from earmark.model.runtime.replicas import Copies
+from earmark.model.segments.batching import cut_alike, plan_batches
+from earmark.model.segments.join import LabelPart, SpokenPart
+from earmark.model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment, label_weight
+from earmark.model.segments.text_flags import answer_flags
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 MAX_PADDING = 1.05  # padded over real audio of what the language model takes in at once

@@ -11,10 +11,10 @@ import transformers
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from transformers.models.qwen3_asr.processing_qwen3_asr import LANGUAGE_CODE_TO_NAME
 
-from model.audio_chat.chat_format import Chat, Reading, Sound, is_transcription
-from schemas.errors import RowError
-from schemas.records import SAMPLE_RATE_HZ
-from schemas.tasks import Task
+from earmark.model.audio_chat.chat_format import Chat, Reading, Sound, is_transcription
+from earmark.schemas.errors import RowError
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.tasks import Task
 
 WINDOW_SAMPLES = 30 * SAMPLE_RATE_HZ  # of Whisper's encoder
 TENSORS = {"sampling_rate": SAMPLE_RATE_HZ, "return_tensors": "pt"}

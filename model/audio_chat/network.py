@@ -9,13 +9,13 @@ import torch
 import transformers
 from torch.nn.utils.rnn import pad_sequence
 
-from model.audio_chat.chat_format import Chat, Sound
-from model.checkpoints.weights import load_whole
-from model.decoding.greedy import Said
-from model.decoding.prefix_decoder import Heard, PrefixSharer, Weighed
-from model.decoding.prompt_tree import Question
-from model.runtime.replicas import load_copies
-from schemas.job import JobOptions
+from earmark.model.audio_chat.chat_format import Chat, Sound
+from earmark.model.checkpoints.weights import load_whole
+from earmark.model.decoding.greedy import Said
+from earmark.model.decoding.prefix_decoder import Heard, PrefixSharer, Weighed
+from earmark.model.decoding.prompt_tree import Question
+from earmark.model.runtime.replicas import load_copies
+from earmark.schemas.job import JobOptions
 
 
 class AudioChatModel:

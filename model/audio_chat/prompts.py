@@ -4,13 +4,13 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from model.audio_chat.chat_format import Chat
-from model.decoding.prompt_tree import Question
-from model.segments.language_codes import language_code
-from model.segments.task_support import check_prompt
-from schemas.errors import RowError
-from schemas.records import Recording
-from schemas.tasks import Task
+from earmark.model.audio_chat.chat_format import Chat
+from earmark.model.decoding.prompt_tree import Question
+from earmark.model.segments.language_codes import language_code
+from earmark.model.segments.task_support import check_prompt
+from earmark.schemas.errors import RowError
+from earmark.schemas.records import Recording
+from earmark.schemas.tasks import Task
 
 LONGEST_AUDIO_TOKENS = 750  # of 30 s at 40 ms, which no kind has more of
 KEPT_PROMPTS = 1024  # tokens of so many texts are kept; most rows share theirs

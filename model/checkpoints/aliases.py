@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from schemas.suggest import suggest
+from earmark.schemas.suggest import suggest
 
 PACKAGED_NAMES = ("whisper-tiny.en",)
 HUB_IDS = (

@@ -8,9 +8,9 @@ import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.checkpoints.aliases import suggest_folder, suggest_model
-from model.checkpoints.files import FILES, folder_digest
-from schemas.errors import JobError, MachineError
+from earmark.model.checkpoints.aliases import suggest_folder, suggest_model
+from earmark.model.checkpoints.files import FILES, folder_digest
+from earmark.schemas.errors import JobError, MachineError
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
 
@@ -141,7 +141,7 @@ def _packaged(name: str, weights: PackagedWeights) -> Checkpoint:
 
 
 def _from_store(name: str) -> Checkpoint:
-    from model.checkpoints.copy_from_store import copy_checkpoint
+    from earmark.model.checkpoints.copy_from_store import copy_checkpoint
 
     folder, digest = copy_checkpoint(name)
     return Checkpoint(name, str(folder), f"sha256:{digest}")

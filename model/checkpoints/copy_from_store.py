@@ -19,10 +19,10 @@ import fsspec
 import google_crc32c
 from filelock import FileLock, Timeout
 
-from model.checkpoints.files import FILES, files_digest, is_read
-from model.checkpoints.retry import again
-from schemas.errors import JobError
-from schemas.records import stable_hash
+from earmark.model.checkpoints.files import FILES, files_digest, is_read
+from earmark.model.checkpoints.retry import again
+from earmark.schemas.errors import JobError
+from earmark.schemas.records import stable_hash
 
 log = logging.getLogger("earmark")
 RECORD = "copied.json"  # written last: what has it was copied to its end

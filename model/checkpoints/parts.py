@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.checkpoints.json_files import json_object, json_part
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.model.checkpoints.json_files import json_object, json_part
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from model.checkpoints.checkpoint import HUB_ID, PACKAGED
-from model.checkpoints.json_files import json_object
-from schemas.job import JobOptions
+from earmark.model.checkpoints.checkpoint import HUB_ID, PACKAGED
+from earmark.model.checkpoints.json_files import json_object
+from earmark.schemas.job import JobOptions
 
 WHISPER_CTRANSLATE2 = "whisper-ctranslate2"
 ONNX = "onnx"
@@ -88,7 +88,7 @@ def model_size(folder: Path) -> ModelSize:
         return ModelSize(WHISPER_CTRANSLATE2, parameters, (folder / "model.bin").stat().st_size)
     if not config and (onnx := list(folder.glob("*.onnx"))):
         return ModelSize(ONNX, 0, sum(path.stat().st_size for path in onnx))
-    from model.checkpoints.weights import weight_headers
+    from earmark.model.checkpoints.weights import weight_headers
 
     headers = weight_headers(folder)
     parameters = sum(math.prod(header.shape) for header in headers.values())

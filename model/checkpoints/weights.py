@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from model.checkpoints.headers import TensorHeader, read_header
-from model.checkpoints.json_files import json_object, json_part
+from earmark.model.checkpoints.headers import TensorHeader, read_header
+from earmark.model.checkpoints.json_files import json_object, json_part
 
 DTYPES = {"F32", "F16", "BF16"}  # others belong to quantized checkpoints, whose tensors mean something else
 REMEDY = "get the whole checkpoint, or name one that was trained for this"

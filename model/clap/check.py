@@ -8,15 +8,15 @@ from typing import Any
 
 from transformers import ClapConfig, ClapModel
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.parts import check_mel_bands, check_tokenizer_files, read_config, read_extractor
-from model.checkpoints.weights import check_weights
-from model.clap.network import load_extractor, load_tokenizer
-from model.runtime.replicas import check_torch_device
-from model.segments.task_support import check_tasks_fit
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.parts import check_mel_bands, check_tokenizer_files, read_config, read_extractor
+from earmark.model.checkpoints.weights import check_weights
+from earmark.model.clap.network import load_extractor, load_tokenizer
+from earmark.model.runtime.replicas import check_torch_device
+from earmark.model.segments.task_support import check_tasks_fit
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 LABEL = "{label}"

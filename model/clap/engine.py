@@ -14,17 +14,17 @@ from threading import Lock
 import numpy as np
 import soxr
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.clap.check import check_clap_job, label_texts
-from model.clap.network import load_clap
-from model.runtime.replicas import Copies
-from model.segments.batching import plan_batches
-from model.segments.join import LabelPart, VectorPart
-from model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.clap.check import check_clap_job, label_texts
+from earmark.model.clap.network import load_clap
+from earmark.model.runtime.replicas import Copies
+from earmark.model.segments.batching import plan_batches
+from earmark.model.segments.join import LabelPart, VectorPart
+from earmark.model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
+from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
-from model.checkpoints.weights import load_whole
-from model.clap.mels import ClapMels
-from model.runtime.replicas import load_copies
-from schemas.job import JobOptions
+from earmark.model.checkpoints.weights import load_whole
+from earmark.model.clap.mels import ClapMels
+from earmark.model.runtime.replicas import load_copies
+from earmark.schemas.job import JobOptions
 
 # Windows that go through the network together, by the device's type. On a CPU what a layer makes of more falls out of
 # the cache: 16 at once took 1.4 times as long as 4 (the network of laion/clap-htsat-unfused, one thread).

@@ -10,9 +10,9 @@ import threading
 import torch
 from transformers import PreTrainedModel
 
-from model.decoding.kv_cache import SlotCache
-from model.decoding.prompt_tree import HIDDEN, NOBODY, SHARED
-from model.decoding.steps import next_logits, visible_to
+from earmark.model.decoding.kv_cache import SlotCache
+from earmark.model.decoding.prompt_tree import HIDDEN, NOBODY, SHARED
+from earmark.model.decoding.steps import next_logits, visible_to
 
 CLIP_STEP, SLOT_STEP = 4, 128  # clips and slots are rounded up to a multiple, so that batches find a graph that suits
 WARM_UP_STEPS = 2  # before a capture, as torch's documentation of CUDA graphs asks

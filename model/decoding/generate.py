@@ -6,7 +6,7 @@ import torch
 from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from model.decoding.greedy import Said
+from earmark.model.decoding.greedy import Said
 
 
 class _Likelihoods(LogitsProcessor):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import torch
 
-from model.decoding.prompt_tree import NOBODY
+from earmark.model.decoding.prompt_tree import NOBODY
 
 
 class Steps(Protocol):

@@ -12,11 +12,11 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from model.decoding.cuda_graphs import GraphedSteps
-from model.decoding.greedy import Said, Steps, decode_greedily
-from model.decoding.kv_cache import SlotCache
-from model.decoding.prompt_tree import HIDDEN, TRUNK, Layout, Question, lay_out
-from model.decoding.steps import GrowingSteps, run_tokens, visible_to
+from earmark.model.decoding.cuda_graphs import GraphedSteps
+from earmark.model.decoding.greedy import Said, Steps, decode_greedily
+from earmark.model.decoding.kv_cache import SlotCache
+from earmark.model.decoding.prompt_tree import HIDDEN, TRUNK, Layout, Question, lay_out
+from earmark.model.decoding.steps import GrowingSteps, run_tokens, visible_to
 
 LOGIT_ROWS = 256  # positions whose logits over the whole vocabulary are held at a time
 

@@ -3,8 +3,8 @@
 import torch
 from transformers import PreTrainedModel
 
-from model.decoding.kv_cache import SlotCache
-from model.decoding.prompt_tree import SHARED
+from earmark.model.decoding.kv_cache import SlotCache
+from earmark.model.decoding.prompt_tree import SHARED
 
 
 def run_tokens(

@@ -8,15 +8,15 @@ from typing import Any
 
 from transformers import AutoModelForAudioClassification
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.json_files import json_object
-from model.encoders.check_encoder import architecture, check_encoder
-from model.runtime.replicas import check_torch_device
-from model.segments.label_matching import check_label_map, few, match_labels, task_labels
-from model.segments.task_support import check_tasks_fit
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.json_files import json_object
+from earmark.model.encoders.check_encoder import architecture, check_encoder
+from earmark.model.runtime.replicas import check_torch_device
+from earmark.model.segments.label_matching import check_label_map, few, match_labels, task_labels
+from earmark.model.segments.task_support import check_tasks_fit
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from transformers import AutoModelForCTC
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.encoders.check_encoder import architecture, check_encoder
-from model.encoders.ctc_text import VOCABULARY, Speller, adapter_languages, choose_language
-from model.runtime.replicas import check_torch_device
-from model.segments.task_support import check_tasks_fit
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.encoders.check_encoder import architecture, check_encoder
+from earmark.model.encoders.ctc_text import VOCABULARY, Speller, adapter_languages, choose_language
+from earmark.model.runtime.replicas import check_torch_device
+from earmark.model.segments.task_support import check_tasks_fit
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
 
 EXAMPLE = "facebook/wav2vec2-large-960h-lv60-self"
 

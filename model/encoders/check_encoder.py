@@ -5,12 +5,12 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.json_files import json_object
-from model.checkpoints.parts import check_files, check_rate, read_config, read_extractor
-from model.checkpoints.weights import check_weights
-from model.encoders.inputs import EncoderInputs
-from schemas.errors import JobError
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.json_files import json_object
+from earmark.model.checkpoints.parts import check_files, check_rate, read_config, read_extractor
+from earmark.model.checkpoints.weights import check_weights
+from earmark.model.encoders.inputs import EncoderInputs
+from earmark.schemas.errors import JobError
 
 
 def architecture(folder: Path) -> str:

@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from transformers import AutoModelForAudioClassification, BatchFeature
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.weights import load_whole
-from model.encoders.check_classifier import check_audio_classifier_job, own_labels
-from model.encoders.inputs import EncoderInputs
-from model.runtime.replicas import Copies, load_copies
-from model.segments.join import LabelPart
-from model.segments.label_matching import match_labels
-from model.segments.segment_engine import Parts, Piece, annotate_by_segment, label_weight
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import Answers, Clip, Recording
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.weights import load_whole
+from earmark.model.encoders.check_classifier import check_audio_classifier_job, own_labels
+from earmark.model.encoders.inputs import EncoderInputs
+from earmark.model.runtime.replicas import Copies, load_copies
+from earmark.model.segments.join import LabelPart
+from earmark.model.segments.label_matching import match_labels
+from earmark.model.segments.segment_engine import Parts, Piece, annotate_by_segment, label_weight
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Answers, Clip, Recording
+from earmark.schemas.tasks import Task
 
 
 class ClassifierNetwork:

@@ -14,20 +14,20 @@ import numpy as np
 import torch
 from transformers import AutoModelForCTC, BatchFeature
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.weights import load_whole
-from model.encoders.check_ctc import check_ctc_job
-from model.encoders.ctc_text import Speller, adapter_languages, choose_language
-from model.encoders.inputs import EncoderInputs
-from model.runtime.replicas import Copies, load_copies
-from model.segments.join import SpokenPart
-from model.segments.language_codes import short_code
-from model.segments.segment_engine import Parts, Piece, annotate_by_segment
-from model.segments.text_flags import spoken_flags
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import Answers, Clip, Recording, TextSegment
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.weights import load_whole
+from earmark.model.encoders.check_ctc import check_ctc_job
+from earmark.model.encoders.ctc_text import Speller, adapter_languages, choose_language
+from earmark.model.encoders.inputs import EncoderInputs
+from earmark.model.runtime.replicas import Copies, load_copies
+from earmark.model.segments.join import SpokenPart
+from earmark.model.segments.language_codes import short_code
+from earmark.model.segments.segment_engine import Parts, Piece, annotate_by_segment
+from earmark.model.segments.text_flags import spoken_flags
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Answers, Clip, Recording, TextSegment
+from earmark.schemas.tasks import Task
 
 
 class CtcNetwork:

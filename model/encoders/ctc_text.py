@@ -9,8 +9,8 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from model.segments.language_codes import all_codes
-from schemas.errors import RowError
+from earmark.model.segments.language_codes import all_codes
+from earmark.schemas.errors import RowError
 
 ADAPTER = "adapter.{}.safetensors"  # of a language
 VOCABULARY = "vocab.json"

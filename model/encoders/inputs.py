@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoFeatureExtractor, BatchFeature
 
-from model.runtime.devices import choose_device
-from model.segments.batching import cut_alike, plan_batches
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.model.runtime.devices import choose_device
+from earmark.model.segments.batching import cut_alike, plan_batches
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 # Encoders that mask what is behind a clip's end; each is tested.
 MASKING = frozenset({"wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "wav2vec2-bert", "parakeet_ctc"})

@@ -5,13 +5,13 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from model.engine import Engine
-from model.plugins.entry_points import OwnEngine, entry_point, find_own_engine
-from schemas.errors import JobError, MachineError, RowError
-from schemas.job import JobOptions
-from schemas.records import Annotation, Answer, Answers, Clip, LabelAnswer, TextAnswer, Transcript, VectorAnswer
-from schemas.tables import annotations_table
-from schemas.tasks import AnswerKind, Task
+from earmark.model.engine import Engine
+from earmark.model.plugins.entry_points import OwnEngine, entry_point, find_own_engine
+from earmark.schemas.errors import JobError, MachineError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Annotation, Answer, Answers, Clip, LabelAnswer, TextAnswer, Transcript, VectorAnswer
+from earmark.schemas.tables import annotations_table
+from earmark.schemas.tasks import AnswerKind, Task
 
 RECORDS: Mapping[AnswerKind, type[Answer]] = {
     "transcript": Transcript,
@@ -56,7 +56,7 @@ class CheckedEngine:
             answer = answers[task.name]
             if not isinstance(answer, RECORDS[task.answer]):
                 kind = RECORDS[task.answer].__name__
-                raise self._wrong(clip, f"{answer!r} to {task.name}; return a schemas.records.{kind}")
+                raise self._wrong(clip, f"{answer!r} to {task.name}; return an earmark.{kind}")
             if isinstance(answer, LabelAnswer) and answer.label not in task.labels:
                 raise self._wrong(clip, f"{answer.label!r} to {task.name}; choose from {', '.join(task.labels)}")
         try:
@@ -75,7 +75,7 @@ def check_job(source: OwnEngine, options: JobOptions, tasks: Sequence[Task], her
     if check := getattr(called, "check", None):
         filled = _call(
             f"model {source.name}: check of {_about(source)}",
-            "let it raise a schemas.errors.JobError that says what to do",
+            "let it raise an earmark.JobError that says what to do",
             lambda: tuple(check(source.argument, options, tuple(tasks))),
         )
     _check_tasks(source.name, tasks, filled)

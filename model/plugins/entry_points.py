@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 
 GROUP = "earmark.engines"
 # NAME:ARGUMENT; not the start of a URL (gs://, simplecache::), which is a checkpoint's.

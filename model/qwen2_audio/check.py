@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.qwen2_audio.files import check_qwen2_audio
-from model.qwen2_audio.network import load_prompts
-from model.runtime.replicas import check_torch_device
-from model.segments.task_support import check_tasks_fit, is_asked_in_words
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.records import Recording
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.qwen2_audio.files import check_qwen2_audio
+from earmark.model.qwen2_audio.network import load_prompts
+from earmark.model.runtime.replicas import check_torch_device
+from earmark.model.segments.task_support import check_tasks_fit, is_asked_in_words
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Recording
+from earmark.schemas.tasks import Task
 
 
 def check_qwen2_audio_job(

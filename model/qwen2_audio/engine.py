@@ -15,22 +15,22 @@ from typing import TypeAlias
 
 import numpy as np
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.decoding.greedy import Said
-from model.decoding.kv_cache import GROWTH_SLOTS
-from model.decoding.prefix_decoder import Weighed
-from model.decoding.prompt_tree import Question
-from model.qwen2_audio.check import check_qwen2_audio_job
-from model.qwen2_audio.encoder import SAMPLES_PER_TOKEN
-from model.qwen2_audio.network import AudioGroup, load_models, load_prompts
-from model.runtime.replicas import Copies
-from model.segments.batching import plan_batches, run_halving
-from model.segments.join import LabelPart, SpokenPart, join_labels, join_text, join_transcript
-from model.segments.text_flags import answer_flags
-from schemas.errors import MachineError, RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, Segment, TextSegment
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.decoding.greedy import Said
+from earmark.model.decoding.kv_cache import GROWTH_SLOTS
+from earmark.model.decoding.prefix_decoder import Weighed
+from earmark.model.decoding.prompt_tree import Question
+from earmark.model.qwen2_audio.check import check_qwen2_audio_job
+from earmark.model.qwen2_audio.encoder import SAMPLES_PER_TOKEN
+from earmark.model.qwen2_audio.network import AudioGroup, load_models, load_prompts
+from earmark.model.runtime.replicas import Copies
+from earmark.model.segments.batching import plan_batches, run_halving
+from earmark.model.segments.join import LabelPart, SpokenPart, join_labels, join_text, join_transcript
+from earmark.model.segments.text_flags import answer_flags
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, Segment, TextSegment
+from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 _Results: TypeAlias = list[Said | Weighed | None] | RowError  # of one segment, by task

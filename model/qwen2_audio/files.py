@@ -6,9 +6,9 @@ from typing import Any
 
 from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.json_files import json_object, json_part
-from model.checkpoints.parts import (
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.json_files import json_object, json_part
+from earmark.model.checkpoints.parts import (
     check_architecture,
     check_mel_bands,
     check_rate,
@@ -16,8 +16,8 @@ from model.checkpoints.parts import (
     read_config,
     read_extractor,
 )
-from model.checkpoints.weights import check_weights
-from schemas.errors import JobError
+from earmark.model.checkpoints.weights import check_weights
+from earmark.schemas.errors import JobError
 
 TOKENS = ("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_end|>", "<|endoftext|>")
 # What transformers' WhisperFeatureExtractor and Qwen2AudioEncoderConfig take where a file says nothing.

@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from transformers import AutoProcessor, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
 
-from model.checkpoints.weights import load_whole
-from model.decoding.greedy import Said
-from model.decoding.prefix_decoder import PrefixSharer, Weighed
-from model.decoding.prompt_tree import Question
-from model.features.log_mels import LogMels
-from model.qwen2_audio.encoder import SAMPLES_PER_TOKEN, encode_audio
-from model.qwen2_audio.files import reads_turns
-from model.qwen2_audio.prompts import Prompts
-from model.runtime.replicas import load_copies
-from model.segments.batching import cut_alike
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.model.checkpoints.weights import load_whole
+from earmark.model.decoding.greedy import Said
+from earmark.model.decoding.prefix_decoder import PrefixSharer, Weighed
+from earmark.model.decoding.prompt_tree import Question
+from earmark.model.features.log_mels import LogMels
+from earmark.model.qwen2_audio.encoder import SAMPLES_PER_TOKEN, encode_audio
+from earmark.model.qwen2_audio.files import reads_turns
+from earmark.model.qwen2_audio.prompts import Prompts
+from earmark.model.runtime.replicas import load_copies
+from earmark.model.segments.batching import cut_alike
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 MAX_PADDING = 1.05  # padded over real audio of what the encoder takes in at once
 MIN_FRAMES = 3  # of a spectrogram; fewer make no audio token, so what is shorter gets silence behind it

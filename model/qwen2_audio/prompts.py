@@ -5,12 +5,12 @@ from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase, Qwen2AudioProcessor
 
-from model.decoding.prompt_tree import Question
-from model.segments.language_codes import language_code
-from model.segments.task_support import check_prompt
-from schemas.errors import JobError, RowError
-from schemas.records import Recording
-from schemas.tasks import Task
+from earmark.model.decoding.prompt_tree import Question
+from earmark.model.segments.language_codes import language_code
+from earmark.model.segments.task_support import check_prompt
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.records import Recording
+from earmark.schemas.tasks import Task
 
 AUDIO, AUDIO_BEGIN, AUDIO_END = "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"
 END_OF_TURN, END_OF_TEXT = "<|im_end|>", "<|endoftext|>"

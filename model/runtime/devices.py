@@ -1,6 +1,6 @@
 """Where a model runs; never elsewhere than it was told to."""
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 
 
 def choose_device(wanted: str, cuda_devices: int) -> str:

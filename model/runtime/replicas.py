@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils.logging import disable_progress_bar
 
-from model.runtime.devices import check_compute_type, choose_device
-from schemas.errors import JobError
-from schemas.job import JobOptions
+from earmark.model.runtime.devices import check_compute_type, choose_device
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
 
 log = logging.getLogger("earmark")
 disable_progress_bar()  # of loading, in the middle of earmark's own

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from schemas.errors import MachineError, RowError
+from earmark.schemas.errors import MachineError, RowError
 
 T = TypeVar("T")
 R = TypeVar("R")

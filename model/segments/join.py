@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schemas.records import LabelAnswer, LabelScore, TextAnswer, TextSegment, Transcript, VectorAnswer
+from earmark.schemas.records import LabelAnswer, LabelScore, TextAnswer, TextSegment, Transcript, VectorAnswer
 
 # Written without spaces between words (whisper/tokenizer.py, split_to_word_tokens).
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from schemas.errors import JobError
-from schemas.tasks import Task
+from earmark.schemas.errors import JobError
+from earmark.schemas.tasks import Task
 
 
 def task_labels(task: Task, own: Sequence[str]) -> tuple[str, ...]:

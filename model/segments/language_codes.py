@@ -2,7 +2,7 @@
 
 import re
 
-from schemas.errors import RowError
+from earmark.schemas.errors import RowError
 
 # Every code of ISO 639-1 with its code in ISO 639-3. Where that is a macrolanguage, the language that CLDR takes it for
 # comes behind (common/supplemental, languageAlias), or Twi for Akan and Bokmål for Norwegian; MMS's Malay is zlm.

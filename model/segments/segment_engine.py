@@ -9,8 +9,8 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from model.segments.batching import run_halving
-from model.segments.join import (
+from earmark.model.segments.batching import run_halving
+from earmark.model.segments.join import (
     ChosenPart,
     LabelPart,
     SpokenPart,
@@ -21,9 +21,9 @@ from model.segments.join import (
     join_transcript,
     join_vectors,
 )
-from schemas.errors import RowError
-from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, Recording, Segment
-from schemas.tasks import Task
+from earmark.schemas.errors import RowError
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, Recording, Segment
+from earmark.schemas.tasks import Task
 
 Part: TypeAlias = SpokenPart | LabelPart | ChosenPart | VectorPart
 Parts: TypeAlias = Mapping[str, Part]  # by the names of a piece's tasks

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 FRAME_SAMPLES = 512  # what the detector judges at a time: 32 ms at 16 kHz
 SPEECH_PROBABILITY = 0.5  # the detector's own threshold

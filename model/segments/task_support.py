@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from schemas.errors import JobError, RowError
-from schemas.tasks import Task
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.tasks import Task
 
 
 def check_tasks_fit(name: str, about: str, tasks: Sequence[Task], fits: Callable[[Task], bool]) -> None:

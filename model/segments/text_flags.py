@@ -3,7 +3,7 @@
 import math
 import zlib
 
-from schemas.tasks import Task
+from earmark.schemas.tasks import Task
 
 # OpenAI's reference code treats text that gzip shortens by more than this as a loop (whisper/transcribe.py).
 MAX_COMPRESSION_RATIO = 2.4

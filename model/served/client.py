@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 import httpx2
 import openai
 
-from model.served.endpoint import Endpoint
-from model.served.replies import Reply, read_models, read_reply, read_transcription
-from model.served.server_text import shortened
-from schemas.errors import JobError, MachineError, RowError
+from earmark.model.served.endpoint import Endpoint
+from earmark.model.served.replies import Reply, read_models, read_reply, read_transcription
+from earmark.model.served.server_text import shortened
+from earmark.schemas.errors import JobError, MachineError, RowError
 
 log = logging.getLogger("earmark")
 KEY_VARIABLES = ("EARMARK_API_KEY", "OPENAI_API_KEY")  # the first that is set

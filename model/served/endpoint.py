@@ -4,7 +4,7 @@ import urllib.parse
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 
 Protocol: TypeAlias = Literal["chat", "transcriptions"]
 # The path says which protocol is spoken, the rest of the URL is what both have in common.

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.segments.join import ChosenPart, LabelPart, SpokenPart
-from model.segments.language_codes import language_code
-from model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment, label_weight
-from model.segments.task_support import check_prompt, check_tasks_fit, is_asked_in_words
-from model.segments.text_flags import answer_flags
-from model.served.client import EndpointClient
-from model.served.endpoint import Endpoint
-from model.served.parse_label import alike, label_logprobs, said_label
-from model.served.server_text import shortened
-from model.served.wav import wav_of
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
-from schemas.tasks import Task
+from earmark.model.segments.join import ChosenPart, LabelPart, SpokenPart
+from earmark.model.segments.language_codes import language_code
+from earmark.model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment, label_weight
+from earmark.model.segments.task_support import check_prompt, check_tasks_fit, is_asked_in_words
+from earmark.model.segments.text_flags import answer_flags
+from earmark.model.served.client import EndpointClient
+from earmark.model.served.endpoint import Endpoint
+from earmark.model.served.parse_label import alike, label_logprobs, said_label
+from earmark.model.served.server_text import shortened
+from earmark.model.served.wav import wav_of
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 TOP_LOGPROBS = 20  # the most that OpenAI's API, vLLM and Gemini tell

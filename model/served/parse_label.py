@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from model.served.replies import Token
+from earmark.model.served.replies import Token
 
 NOT_PLAIN = re.compile(r"[\W_]+")
 # Of a label that none of the likeliest tokens begins; OpenAI's API writes the same of a token that is none of them.

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from model.served.server_text import shortened
-from schemas.errors import MachineError, RowError
+from earmark.model.served.server_text import shortened
+from earmark.schemas.errors import MachineError, RowError
 
 
 @dataclass(frozen=True, slots=True)

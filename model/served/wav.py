@@ -5,7 +5,7 @@ import io
 import numpy as np
 import soundfile
 
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 
 def wav_of(samples: np.ndarray) -> bytes:

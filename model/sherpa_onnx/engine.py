@@ -12,18 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.runtime.devices import check_compute_type, choose_device
-from model.segments.join import UNSPACED_LANGUAGES, SpokenPart
-from model.segments.language_codes import primary_code
-from model.segments.segment_engine import Parts, Piece, annotate_by_segment
-from model.segments.task_support import check_tasks_fit
-from model.segments.text_flags import spoken_flags
-from model.sherpa_onnx.files import SUFFIXES, find_sherpa_model
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.runtime.devices import check_compute_type, choose_device
+from earmark.model.segments.join import UNSPACED_LANGUAGES, SpokenPart
+from earmark.model.segments.language_codes import primary_code
+from earmark.model.segments.segment_engine import Parts, Piece, annotate_by_segment
+from earmark.model.segments.task_support import check_tasks_fit
+from earmark.model.segments.text_flags import spoken_flags
+from earmark.model.sherpa_onnx.files import SUFFIXES, find_sherpa_model
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 PACKAGE = "sherpa_onnx"
@@ -37,7 +37,7 @@ class SherpaOnnx:
     """
 
     def __init__(self, checkpoint: Checkpoint, options: JobOptions):
-        from model.sherpa_onnx.recognizer import open_recognizer
+        from earmark.model.sherpa_onnx.recognizer import open_recognizer
 
         device = _choose_device(options)
         model = find_sherpa_model(checkpoint.name, Path(checkpoint.folder), options.compute_type)
@@ -65,7 +65,7 @@ class SherpaOnnx:
         return list(self._side_by_side.map(self._hear, pieces))
 
     def _hear(self, piece: Piece) -> Parts:
-        from model.sherpa_onnx.recognizer import decode_alone
+        from earmark.model.sherpa_onnx.recognizer import decode_alone
 
         result = decode_alone(self._recognizer, piece.samples)
         part = self._part(piece, result)
@@ -97,7 +97,7 @@ def check_job(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[Task]
     """As EngineModule.check_job."""
     if importlib.util.find_spec(PACKAGE) is None:
         raise JobError(f"model {checkpoint.name} runs on sherpa-onnx: pip install 'earmark[sherpa]'")
-    from model.sherpa_onnx.trial import check_sherpa_runs
+    from earmark.model.sherpa_onnx.trial import check_sherpa_runs
 
     check_compute_type(options.compute_type, set(SUFFIXES), "sherpa-onnx")
     folder = Path(checkpoint.folder)

@@ -14,7 +14,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
     RuntimeException,
 )
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 
 TOKENS = "tokens.txt"
 PUBLISHED = "https://k2-fsa.github.io/sherpa/onnx/pretrained_models"

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import sherpa_onnx
 
-from model.sherpa_onnx.files import SherpaModel
-from schemas.errors import JobError
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.model.sherpa_onnx.files import SherpaModel
+from earmark.schemas.errors import JobError
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 # Less has no frame of features at all, or none after the models' subsampling, which ends the process.
 MIN_SAMPLES = SAMPLE_RATE_HZ // 10

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from model.sherpa_onnx.files import find_sherpa_model
-from model.sherpa_onnx.recognizer import decode_alone, open_recognizer
-from schemas.errors import JobError
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.model.sherpa_onnx.files import find_sherpa_model
+from earmark.model.sherpa_onnx.recognizer import decode_alone, open_recognizer
+from earmark.schemas.errors import JobError
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 TIMEOUT_S = 600.0
 CAUGHT = "Caught exception"  # what it writes where it goes on with an empty answer
@@ -18,7 +18,7 @@ CAUGHT = "Caught exception"  # what it writes where it goes on with an empty ans
 
 def check_sherpa_runs(name: str, folder: Path, compute_type: str) -> None:
     """Raises JobError, in sherpa-onnx's words, where it cannot open the model or hear a second of noise with it."""
-    command = [sys.executable, "-m", "model.sherpa_onnx.trial", name, str(folder), compute_type]
+    command = [sys.executable, "-m", "earmark.model.sherpa_onnx.trial", name, str(folder), compute_type]
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     try:
         run = subprocess.run(

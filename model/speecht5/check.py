@@ -5,14 +5,14 @@ from pathlib import Path
 
 from transformers import SpeechT5Config, SpeechT5ForSpeechToText, SpeechT5Tokenizer
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.parts import check_architecture, check_files, check_rate, read_config, read_extractor
-from model.checkpoints.weights import check_weights
-from model.runtime.replicas import check_torch_device
-from model.segments.task_support import check_tasks_fit
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.parts import check_architecture, check_files, check_rate, read_config, read_extractor
+from earmark.model.checkpoints.weights import check_weights
+from earmark.model.runtime.replicas import check_torch_device
+from earmark.model.segments.task_support import check_tasks_fit
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
 
 
 def check_speecht5_job(

@@ -13,20 +13,20 @@ import numpy as np
 import torch
 from transformers import SpeechT5FeatureExtractor, SpeechT5ForSpeechToText, SpeechT5Tokenizer
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.weights import load_whole
-from model.decoding.generate import end_tokens, generate_tokens
-from model.decoding.greedy import Said
-from model.runtime.replicas import Copies, load_copies
-from model.segments.batching import plan_batches
-from model.segments.join import SpokenPart
-from model.segments.segment_engine import Parts, Piece, annotate_by_segment
-from model.segments.text_flags import spoken_flags
-from model.speecht5.check import check_speecht5_job, load_tokenizer
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.weights import load_whole
+from earmark.model.decoding.generate import end_tokens, generate_tokens
+from earmark.model.decoding.greedy import Said
+from earmark.model.runtime.replicas import Copies, load_copies
+from earmark.model.segments.batching import plan_batches
+from earmark.model.segments.join import SpokenPart
+from earmark.model.segments.segment_engine import Parts, Piece, annotate_by_segment
+from earmark.model.segments.text_flags import spoken_flags
+from earmark.model.speecht5.check import check_speecht5_job, load_tokenizer
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from earmark.schemas.tasks import Task
 
 
 class SpeechT5Network:

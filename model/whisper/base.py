@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 
-from model.decoding.greedy import Said
-from model.segments.batching import plan_batches, run_halving
-from model.segments.join import SpokenPart, VectorPart, join_transcript, join_vectors
-from model.segments.segment_engine import Piece
-from model.segments.text_flags import spoken_flags
-from model.whisper.languages import ENGLISH_ONLY, spoken_language
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, TextSegment
-from schemas.tasks import Task
+from earmark.model.decoding.greedy import Said
+from earmark.model.segments.batching import plan_batches, run_halving
+from earmark.model.segments.join import SpokenPart, VectorPart, join_transcript, join_vectors
+from earmark.model.segments.segment_engine import Piece
+from earmark.model.segments.text_flags import spoken_flags
+from earmark.model.whisper.languages import ENGLISH_ONLY, spoken_language
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, TextSegment
+from earmark.schemas.tasks import Task
 
 WINDOW_S = 30  # Whisper hears this much at a time
 TIMESTAMP_SAMPLES = SAMPLE_RATE_HZ // 50  # a timestamp token counts 20 ms

@@ -6,13 +6,13 @@ from pathlib import Path
 import ctranslate2
 from tokenizers import Tokenizer
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.runtime.devices import check_compute_type, choose_device
-from model.whisper.languages import whisper_languages
-from model.whisper.tasks import check_whisper_tasks
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.runtime.devices import check_compute_type, choose_device
+from earmark.model.whisper.languages import whisper_languages
+from earmark.model.whisper.tasks import check_whisper_tasks
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
 
 
 def check_whisper_job(

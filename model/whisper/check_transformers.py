@@ -6,9 +6,9 @@ from pathlib import Path
 
 from transformers import WhisperConfig, WhisperForConditionalGeneration, WhisperTokenizer
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.json_files import json_object
-from model.checkpoints.parts import (
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.json_files import json_object
+from earmark.model.checkpoints.parts import (
     check_architecture,
     check_mel_bands,
     check_rate,
@@ -16,13 +16,13 @@ from model.checkpoints.parts import (
     read_config,
     read_extractor,
 )
-from model.checkpoints.weights import check_weights
-from model.runtime.replicas import check_torch_device
-from model.whisper.languages import whisper_languages
-from model.whisper.tasks import check_whisper_tasks
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import Task
+from earmark.model.checkpoints.weights import check_weights
+from earmark.model.runtime.replicas import check_torch_device
+from earmark.model.whisper.languages import whisper_languages
+from earmark.model.whisper.tasks import check_whisper_tasks
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
 
 DEFAULT_MELS = 80  # of WhisperConfig and of WhisperFeatureExtractor
 DEFAULT_WIDTH = WhisperConfig().d_model

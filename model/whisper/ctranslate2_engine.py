@@ -10,16 +10,16 @@ import numpy as np
 from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.decoding.greedy import Said
-from model.runtime.devices import choose_device
-from model.whisper.base import WhisperEngine, Window, Written
-from model.whisper.check_ctranslate2 import check_whisper_job
-from model.whisper.languages import whisper_languages
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.decoding.greedy import Said
+from earmark.model.runtime.devices import choose_device
+from earmark.model.whisper.base import WhisperEngine, Window, Written
+from earmark.model.whisper.check_ctranslate2 import check_whisper_job
+from earmark.model.whisper.languages import whisper_languages
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 ctranslate2.set_log_level(logging.ERROR)  # it warns of the numbers it computes in, which the engine says itself

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 # The encoder makes one frame of two of the spectrogram, 10 ms apart (whisper/audio.py, N_SAMPLES_PER_TOKEN).
 FRAME_SAMPLES = SAMPLE_RATE_HZ // 50

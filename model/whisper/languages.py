@@ -5,8 +5,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from model.segments.language_codes import primary_code
-from schemas.errors import RowError
+from earmark.model.segments.language_codes import primary_code
+from earmark.schemas.errors import RowError
 
 # Tokens of a multilingual vocabulary; the English-only one is smaller (whisper/model.py, is_multilingual).
 MULTILINGUAL_TOKENS = 51_865

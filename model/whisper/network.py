@@ -7,9 +7,9 @@ import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTimeStampLogitsProcessor
 from transformers.modeling_outputs import BaseModelOutput
 
-from model.decoding.generate import end_tokens, generate_tokens
-from model.decoding.greedy import Said
-from model.features.log_mels import LogMels
+from earmark.model.decoding.generate import end_tokens, generate_tokens
+from earmark.model.decoding.greedy import Said
+from earmark.model.features.log_mels import LogMels
 
 # What the extractor makes of the least power that it tells from none, and how far below the loudest it cuts:
 # log10(1e-10) and 8, both as (x + 4) / 4 (WhisperFeatureExtractor._torch_extract_fbank_features).

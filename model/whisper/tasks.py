@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from model.segments.task_support import check_tasks_fit
-from model.whisper.languages import ENGLISH_ONLY, spoken_language
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.tasks import Task
+from earmark.model.segments.task_support import check_tasks_fit
+from earmark.model.whisper.languages import ENGLISH_ONLY, spoken_language
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
 
 
 def check_whisper_tasks(name: str, options: JobOptions, tasks: Sequence[Task], languages: frozenset[str]) -> None:

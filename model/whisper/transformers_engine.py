@@ -12,15 +12,15 @@ import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.weights import load_whole
-from model.decoding.greedy import Said
-from model.runtime.replicas import Copies, load_copies
-from model.whisper.base import NO_SPEECH_LOGPROB, WhisperEngine, Window, Written, spoken_tasks
-from model.whisper.check_transformers import check_whisper_transformers_job, load_languages, load_tokenizer
-from model.whisper.embedding import embed_encoded
-from model.whisper.network import WhisperNetwork
-from schemas.job import JobOptions
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.weights import load_whole
+from earmark.model.decoding.greedy import Said
+from earmark.model.runtime.replicas import Copies, load_copies
+from earmark.model.whisper.base import NO_SPEECH_LOGPROB, WhisperEngine, Window, Written, spoken_tasks
+from earmark.model.whisper.check_transformers import check_whisper_transformers_job, load_languages, load_tokenizer
+from earmark.model.whisper.embedding import embed_encoded
+from earmark.model.whisper.network import WhisperNetwork
+from earmark.schemas.job import JobOptions
 
 
 class WhisperTransformers(WhisperEngine):

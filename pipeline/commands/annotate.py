@@ -5,10 +5,10 @@ import contextlib
 import functools
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from pipeline.console.job_flags import add_config, add_job_flags, merge_options
-from pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
+from earmark.pipeline.console.job_flags import add_config, add_job_flags, merge_options
+from earmark.pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
+from earmark.pipeline.console.parser import Commands
 
 DESCRIPTION = "Labels recordings: a manifest in, Parquet out. Start it again to go on."
 EXAMPLES = """\
@@ -20,7 +20,7 @@ examples:
 Options of Beam's runners, such as --runner, are passed on to them."""
 
 
-def add_annotate_command(commands: Any) -> None:
+def add_annotate_command(commands: Commands) -> None:
     """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
     command = commands.add_parser(
         "annotate",
@@ -39,8 +39,8 @@ def add_annotate_command(commands: Any) -> None:
 def _annotate(known: argparse.Namespace, rest: Sequence[str]) -> int:
     options = merge_options(known)
     set_up_logging(known.verbose)
-    from pipeline.annotate import annotate
-    from pipeline.progress import print_summary_as_json
+    from earmark.pipeline.annotate import annotate
+    from earmark.pipeline.progress import print_summary_as_json
 
     stop_on_sigterm()
     if not known.json:

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.console.job_flags import add_config, add_job_flags, merge_options
-from pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
+from earmark.pipeline.console.job_flags import add_config, add_job_flags, merge_options
+from earmark.pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
+from earmark.pipeline.console.parser import Commands
+from earmark.scoring.benchmarks import FIXED_OPTIONS
 
-# Options of a job that the benchmark decides.
-DECIDED = ("task", "translate_to", "columns", "audio_root", "language", "prompt")
 
-
-def add_benchmark_command(commands: Any) -> None:
+def add_benchmark_command(commands: Commands) -> None:
     """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
     command = commands.add_parser(
         "benchmark",
@@ -42,15 +41,15 @@ def add_benchmark_command(commands: Any) -> None:
     command.add_argument("--seed", type=int, default=0, help="of the resamples")
     command.add_argument("--json", action="store_true", help="print JSON")
     add_config(command)
-    add_job_flags(command, without=DECIDED)
+    add_job_flags(command, without=FIXED_OPTIONS)
 
 
 class _List(argparse.Action):
     """Prints the list instead of running the command, as --help does."""
 
     def __call__(self, parser: argparse.ArgumentParser, *unused: Any) -> None:
-        from pipeline.views.benchmark import print_benchmarks
-        from scoring.benchmarks import benchmarks
+        from earmark.pipeline.views.benchmark import print_benchmarks
+        from earmark.scoring.benchmarks import benchmarks
 
         print_benchmarks(benchmarks().values())
         parser.exit()
@@ -59,9 +58,9 @@ class _List(argparse.Action):
 def _benchmark(known: argparse.Namespace, rest: Sequence[str]) -> int:
     options = merge_options(known)
     set_up_logging(known.verbose)
-    from pipeline.benchmark import ScoreOptions, benchmark
-    from pipeline.views.benchmark import print_scores
-    from scoring.benchmark_scores import Resampling
+    from earmark.pipeline.benchmark import ScoreOptions, benchmark
+    from earmark.pipeline.views.benchmark import print_scores
+    from earmark.scoring.benchmark_scores import Resampling
 
     stop_on_sigterm()
     scoring = ScoreOptions(known.judge, Resampling(known.bootstrap, known.seed))

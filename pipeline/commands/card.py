@@ -1,12 +1,12 @@
-"""The command `earmark card`, and the card that a run or a compaction leaves. Imports nothing heavy at its top."""
+"""The command `earmark card`. Imports nothing heavy at its top."""
 
 import argparse
-import sys
 from collections.abc import Sequence
-from typing import Any
+
+from earmark.pipeline.console.parser import Commands
 
 
-def add_card_command(commands: Any) -> None:
+def add_card_command(commands: Commands) -> None:
     """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
     command = commands.add_parser(
         "card",
@@ -23,9 +23,9 @@ def add_card_command(commands: Any) -> None:
 
 
 def _card(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from reporting.card.dataset_card import CARD_PATH, LICENSE, write_card
-    from schemas.errors import JobError
-    from transforms.output.store import OutputStore
+    from earmark.reporting.card.dataset_card import CARD_PATH, LICENSE, write_card
+    from earmark.schemas.errors import JobError
+    from earmark.transforms.output.store import OutputStore
 
     if known.license and not LICENSE.fullmatch(known.license):
         raise JobError(f"--license={known.license} does not work: name it as the Hub does, such as cc-by-4.0 or other")
@@ -38,17 +38,3 @@ def _card(known: argparse.Namespace, rest: Sequence[str]) -> int:
         raise JobError(f"{store.root}/{CARD_PATH} is not earmark's, and was left as it is; rename it for a card")
     print(f"{store.root}/{CARD_PATH}")
     return 0
-
-
-def leave_card(place: str) -> None:
-    """The card at the end of a run or a compaction: what keeps it from being written is told, and fails neither."""
-    from reporting.card.dataset_card import CARD_PATH, write_card
-    from schemas.errors import JobError
-    from transforms.output.store import OutputStore
-
-    store = OutputStore.at(place)
-    try:
-        if not write_card(store):
-            print(f"{store.root}/{CARD_PATH} is not earmark's, and was left as it is", file=sys.stderr)
-    except (JobError, OSError) as error:
-        print(f"no dataset card was written ({error}); `earmark card` does it", file=sys.stderr)

@@ -2,14 +2,14 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
-from pipeline.commands.card import leave_card
-from pipeline.commands.scoring import print_json
-from pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
+from earmark.pipeline.console.json_output import print_json
+from earmark.pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
+from earmark.pipeline.console.parser import Commands
+from earmark.reporting.card.write_card_after_run import write_card_after_run
 
 
-def add_compact_commands(commands: Any) -> None:
+def add_compact_commands(commands: Commands) -> None:
     """Adds the commands to those of `earmark`; `commands` is what add_subparsers() returned."""
     compact = commands.add_parser(
         "compact",
@@ -27,9 +27,9 @@ def add_compact_commands(commands: Any) -> None:
 
 
 def _compact(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.compact import compact, print_compaction
-    from pipeline.shutdown import interrupt_if_asked
-    from transforms.stop_request import StopRequest
+    from earmark.pipeline.compact import compact, print_compaction
+    from earmark.pipeline.shutdown import interrupt_if_asked
+    from earmark.transforms.stop_request import StopRequest
 
     set_up_logging(known.verbose)
     stop_on_sigterm()
@@ -38,13 +38,13 @@ def _compact(known: argparse.Namespace, rest: Sequence[str]) -> int:
         print_json(done)
     else:
         print_compaction(done)
-    leave_card(known.output)
+    write_card_after_run(known.output)
     interrupt_if_asked(StopRequest(done.run_id))
     return 0
 
 
 def _parts(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.compact import part_urls
+    from earmark.pipeline.compact import part_urls
 
     parts = part_urls(known.output)
     if known.json:

@@ -5,11 +5,12 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.commands.scoring import Commands, print_json
-from pipeline.console.job_file import split_names
+from earmark.pipeline.console.job_file import split_names
+from earmark.pipeline.console.json_output import print_json
+from earmark.pipeline.console.parser import Commands
 
 if TYPE_CHECKING:
-    from pipeline.doctor.report import Check
+    from earmark.pipeline.doctor.check import Check
 
 STYLES = {"ok": "green", "warning": "bold yellow", "problem": "bold red"}
 
@@ -34,7 +35,8 @@ def add_doctor_command(commands: Commands) -> None:
 
 
 def _doctor(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.doctor.report import Diagnosis, examine, without_secrets
+    from earmark.pipeline.doctor.check import Diagnosis
+    from earmark.pipeline.doctor.report import examine, without_secrets
 
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     found = (without_secrets(check) for check in examine(known.output, known.model, known.scratch_dir))
@@ -50,8 +52,8 @@ def _printed(checks: Iterable["Check"]) -> Iterator["Check"]:
     """The same checks, each printed when it is made: some take a moment."""
     from rich.text import Text
 
-    from pipeline.console.console import console
-    from reporting.text.plain_text import visible
+    from earmark.pipeline.console.console import console
+    from earmark.reporting.text.plain_text import visible
 
     topic = ""
     for check in checks:

@@ -2,17 +2,18 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipeline.console.job_file import split_names
-from pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
-from reporting.export.options import FORMATS, ExportOptions
+from earmark.pipeline.console.job_file import split_names
+from earmark.pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
+from earmark.reporting.export.options import FORMATS, ExportOptions
 
 if TYPE_CHECKING:
-    from reporting.export.options import Exported
+    from earmark.reporting.export.options import Exported
+from earmark.pipeline.console.parser import Commands
 
 
-def add_export_command(commands: Any) -> None:
+def add_export_command(commands: Commands) -> None:
     """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
     command = commands.add_parser(
         "export",
@@ -45,8 +46,8 @@ def add_export_command(commands: Any) -> None:
 
 
 def _export(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.commands.scoring import print_json
-    from reporting.export.export import export
+    from earmark.pipeline.console.json_output import print_json
+    from earmark.reporting.export.export import export
 
     set_up_logging(known.verbose)
     stop_on_sigterm()
@@ -63,7 +64,7 @@ def print_export(found: "Exported") -> None:
     """What was written, and what was not, and why."""
     from rich.table import Table
 
-    from pipeline.console.console import console, plain, say
+    from earmark.pipeline.console.console import console, plain, say
 
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_row("annotations", f"{found.of}")

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.commands.scoring import Commands, print_json
+from earmark.pipeline.console.json_output import print_json
+from earmark.pipeline.console.parser import Commands
 
 if TYPE_CHECKING:
-    from reporting.inspect.row import Inspection
+    from earmark.reporting.inspect.row import Inspection
 
 
 def add_inspect_command(commands: Commands) -> None:
@@ -34,8 +35,8 @@ def add_inspect_command(commands: Commands) -> None:
 
 def _inspect(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Status 0 for an annotation and for a failure; 1 where playing was asked for and cannot be done."""
-    from pipeline.views.inspect import print_inspection
-    from reporting.inspect.row import inspect_row
+    from earmark.pipeline.views.inspect import print_inspection
+    from earmark.reporting.inspect.row import inspect_row
 
     found = inspect_row(known.output, known.id)
     if known.json:
@@ -46,7 +47,7 @@ def _inspect(known: argparse.Namespace, rest: Sequence[str]) -> int:
     wanted = known.play if known.play is not None else sys.stdout.isatty() and not known.json
     problem = _play(found) if wanted else ""
     if problem:
-        from reporting.text.plain_text import visible
+        from earmark.reporting.text.plain_text import visible
 
         print(visible(f"not played: {problem}"), file=sys.stderr)
     return int(bool(problem and known.play))
@@ -54,10 +55,10 @@ def _inspect(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _play(found: "Inspection") -> str:
     """Plays what was heard of a recording; what came in the way, or ""."""
-    from reporting.clip_audio import heard_wav
-    from reporting.inspect.players import PLAYERS, find_player
-    from schemas.errors import JobError, MachineError, RowError
-    from transforms.output.store import OutputStore
+    from earmark.reporting.clip_audio import heard_wav
+    from earmark.reporting.inspect.players import PLAYERS, find_player
+    from earmark.schemas.errors import JobError, MachineError, RowError
+    from earmark.transforms.output.store import OutputStore
 
     row = found.annotation
     if row is None:

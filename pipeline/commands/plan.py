@@ -5,8 +5,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.console.job_flags import add_config, add_job_flags, merge_options
-from pipeline.console.logging_setup import set_up_logging
+from earmark.pipeline.console.job_flags import add_config, add_job_flags, merge_options
+from earmark.pipeline.console.logging_setup import set_up_logging
 
 Commands = Any  # argparse has no public name for what add_subparsers() returns
 
@@ -50,15 +50,15 @@ def add_plan_command(commands: Commands) -> None:
 def _plan(known: argparse.Namespace, rest: Sequence[str]) -> int:
     set_up_logging(known.verbose)
     began = time.perf_counter()
-    from pipeline.commands.scoring import print_json
-    from pipeline.plan.report import PlanOptions, report_plan
-    from pipeline.views.plan import print_plan
+    from earmark.pipeline.console.json_output import print_json
+    from earmark.pipeline.plan.report import PlanOptions, report_plan
+    from earmark.pipeline.views.plan import print_plan
 
     if known.measure:  # what a run imports is a part of its time, and would be imported unnoticed by the probe
         import silero_vad  # noqa: F401
         import transformers  # noqa: F401
 
-        import pipeline.plan.measure  # noqa: F401
+        import earmark.pipeline.plan.measure  # noqa: F401
 
     asked = PlanOptions(known.probe, known.measure, known.seed, known.speeds, known.prices)
     report = report_plan(known.manifest, known.output, merge_options(known), asked, time.perf_counter() - began)

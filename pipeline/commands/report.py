@@ -3,8 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from pipeline.commands.scoring import Commands, print_json
-from reporting.report.options import AUDIO, ReportOptions
+from earmark.pipeline.console.json_output import print_json
+from earmark.pipeline.console.parser import Commands
+from earmark.reporting.report.options import AUDIO, ReportOptions
 
 
 def add_report_command(commands: Commands) -> None:
@@ -38,8 +39,8 @@ def add_report_command(commands: Commands) -> None:
 
 
 def _report(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.console.logging_setup import set_up_logging
-    from reporting.report.report import write_report
+    from earmark.pipeline.console.logging_setup import set_up_logging
+    from earmark.reporting.report.report import write_report
 
     set_up_logging(known.verbose)
     written = write_report(known.output, ReportOptions(known.to, known.rows, known.clips, known.audio))

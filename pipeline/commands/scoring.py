@@ -2,21 +2,17 @@
 
 import argparse
 import dataclasses
-import json
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from pipeline.console.job_file import split_names
-from pipeline.console.parser import CommandParser
+from earmark.pipeline.console.job_file import split_names
+from earmark.pipeline.console.json_output import print_json
+from earmark.pipeline.console.parser import CommandParser, Commands
 
 if TYPE_CHECKING:
-    from scoring.options import EvaluateOptions
+    from earmark.scoring.options import EvaluateOptions
 
-# Controls beyond ASCII's, which JSON leaves as they are, and those that turn the direction of writing.
 SELDOM = ("columns", "audio_root", "language", "score_as", "bootstrap", "seed", "verbose")
-OBEYED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-Commands = Any  # argparse has no public name for what add_subparsers() returns
 
 
 def add_scoring_commands(commands: Commands) -> None:
@@ -97,8 +93,8 @@ def _add_names(command: argparse.ArgumentParser, name: str, help: str) -> None:
 
 
 def _evaluate(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.views.scores import print_evaluation
-    from scoring.evaluate import evaluate
+    from earmark.pipeline.views.scores import print_evaluation
+    from earmark.scoring.evaluate import evaluate
 
     found = evaluate(known.output, evaluate_options(known))
     if known.json:
@@ -109,10 +105,10 @@ def _evaluate(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _compare(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    from pipeline.views.comparison import print_comparison
-    from schemas.errors import JobError
-    from scoring.compare import compare
-    from scoring.keep import KeepOptions
+    from earmark.pipeline.views.comparison import print_comparison
+    from earmark.schemas.errors import JobError
+    from earmark.scoring.compare import compare
+    from earmark.scoring.keep import KeepOptions
 
     if known.to and not known.keep:
         raise JobError(f"--to={known.to} does not work alone: say what to write with --keep")
@@ -127,8 +123,8 @@ def _compare(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def evaluate_options(known: argparse.Namespace) -> "EvaluateOptions":
     """Raises JobError where --columns makes no sense."""
-    from schemas.job import JobOptions
-    from scoring.options import EvaluateOptions
+    from earmark.schemas.job import JobOptions
+    from earmark.scoring.options import EvaluateOptions
 
     job = JobOptions(columns=tuple(known.columns), audio_root=known.audio_root)
     job.check()
@@ -136,12 +132,3 @@ def evaluate_options(known: argparse.Namespace) -> "EvaluateOptions":
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return EvaluateOptions(**values, shape=job.shape())
-
-
-def print_json(found: Any, file: TextIO | None = None) -> None:
-    """A frozen dataclass, or a list or mapping of what JSON can say, as JSON whose last line ends.
-
-    What a terminal would obey is escaped in any text.
-    """
-    text = json.dumps(found, default=dataclasses.asdict, ensure_ascii=False, indent=2)
-    print(OBEYED.sub(lambda char: f"\\u{ord(char[0]):04x}", text), file=file)

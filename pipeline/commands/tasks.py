@@ -2,14 +2,14 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from pipeline.commands.scoring import print_json
-from pipeline.console.job_flags import add_config, merge_options
-from schemas.tasks import Task
+from earmark.pipeline.console.job_flags import add_config, merge_options
+from earmark.pipeline.console.json_output import print_json
+from earmark.pipeline.console.parser import Commands
+from earmark.schemas.tasks import Task
 
 
-def add_tasks_command(commands: Any) -> None:
+def add_tasks_command(commands: Commands) -> None:
     """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
     command = commands.add_parser("tasks", help="list what can be asked, and how it is asked")
     command.set_defaults(run=_tasks, for_beam=False)
@@ -31,7 +31,7 @@ def print_tasks(tasks: Iterable[Task]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from pipeline.console.console import console
+    from earmark.pipeline.console.console import console
 
     table = Table(show_header=False, box=None, padding=(0, 2, 1, 0))
     for task in tasks:

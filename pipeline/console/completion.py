@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.console.parser import commands_of
-from schemas.job import COMPUTE_TYPES, DEVICES
-from schemas.manifest import COLUMNS
-from schemas.tasks import BUILT_IN, LANGUAGE_NAMES
+from earmark.pipeline.console.parser import Commands, commands_of
+from earmark.schemas.job import COMPUTE_TYPES, DEVICES
+from earmark.schemas.manifest import COLUMNS
+from earmark.schemas.tasks import BUILT_IN, LANGUAGE_NAMES
 
 SHELLS = ("bash", "zsh", "fish")
 EXAMPLES = """\
@@ -22,7 +22,7 @@ zsh, in ~/.zshrc:         eval "$(earmark completion zsh)"     after compinit
 fish, once:               earmark completion fish > ~/.config/fish/completions/earmark.fish"""
 
 
-def add_completion_command(commands: Any) -> None:
+def add_completion_command(commands: Commands) -> None:
     """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
     command = commands.add_parser(
         "completion",
@@ -62,7 +62,7 @@ def _tasks(prefix: str, **unused: Any) -> list[str]:
 
 def _models(prefix: str, **unused: Any) -> list[str]:
     """Names and folders, for all tasks or behind TASK=."""
-    from model.checkpoints.aliases import KNOWN_MODELS
+    from earmark.model.checkpoints.aliases import KNOWN_MODELS
 
     entry = prefix.rpartition(",")[2]
     task, equals, name = entry.rpartition("=")
@@ -78,13 +78,13 @@ def _folders(begun: str) -> list[str]:
 
 
 def _benchmarks(**unused: Any) -> Iterable[str]:
-    from scoring.benchmarks import benchmarks
+    from earmark.scoring.benchmarks import benchmarks
 
     return benchmarks()
 
 
 def _normalizers(**unused: Any) -> Iterable[str]:
-    from scoring.normalizers import NORMALIZERS
+    from earmark.scoring.normalizers import NORMALIZERS
 
     return NORMALIZERS
 

@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.markup import escape
 
-from reporting.text.plain_text import visible
+from earmark.reporting.text.plain_text import visible
 
 PIPED_WIDTH = 10_000  # columns: no line is broken and no cell is cut that a program or a log reads
 

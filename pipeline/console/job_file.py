@@ -3,10 +3,10 @@
 import typing
 from typing import Any
 
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.suggest import suggest
-from schemas.tasks import new_task
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.suggest import suggest
+from earmark.schemas.tasks import new_task
 
 # What a job file has to give for an option of a type; YAML takes `language: no` for false.
 KINDS = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false"}

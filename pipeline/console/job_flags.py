@@ -6,9 +6,9 @@ import typing
 from collections.abc import Collection
 from typing import Any
 
-from pipeline.console.job_file import read_job_file, split_names
-from pipeline.console.parser import CommandParser
-from schemas.job import JobOptions
+from earmark.pipeline.console.job_file import read_job_file, split_names
+from earmark.pipeline.console.parser import CommandParser
+from earmark.schemas.job import JobOptions
 
 FLAGS = [field for field in dataclasses.fields(JobOptions) if field.metadata["flag"]]
 # How --help_all shows the options.

@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from schemas.suggest import suggest
+from earmark.schemas.suggest import suggest
 
 HELP_COLUMN = 24  # where explanations of options begin
 WIDEST = 100  # columns; longer lines are hard to read
+Commands = Any  # argparse has no public name for what add_subparsers() returns
 
 
 class CommandHelp(argparse.HelpFormatter):

@@ -9,10 +9,10 @@ import av
 import numpy as np
 import soundfile
 
-from pipeline.doctor.report import Check
-from schemas.errors import RowError
-from schemas.records import SAMPLE_RATE_HZ, Recording
-from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from earmark.pipeline.doctor.check import Check
+from earmark.schemas.errors import RowError
+from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
+from earmark.transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
 
 TONE_HZ = 440.0
 TONE_S = 1.0

@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.doctor.report import Check
-from schemas.errors import JobError
-from transforms.output.store import JOB_PATH, OutputStore
-from transforms.storage.file_system import first_answer
+from earmark.pipeline.doctor.check import Check
+from earmark.schemas.errors import JobError
+from earmark.transforms.output.store import JOB_PATH, OutputStore
+from earmark.transforms.storage.file_system import first_answer
 
 GIB = 2**30
 LOW_GIB = 2.0  # a scratch folder holds 512 MiB of a shard, for each of some workers
@@ -82,7 +82,7 @@ def _hub() -> Check:
 
 
 def _endpoint() -> Check:
-    from model.served.client import KEY_VARIABLES, find_key
+    from earmark.model.served.client import KEY_VARIABLES, find_key
 
     try:
         variable, _ = find_key()

@@ -13,8 +13,8 @@ import psutil
 import soundfile
 from packaging.requirements import Requirement
 
-from pipeline.doctor.report import Check
-from reporting.inspect.players import PLAYERS, find_player
+from earmark.pipeline.doctor.check import Check
+from earmark.reporting.inspect.players import PLAYERS, find_player
 
 DISTRIBUTION = "earmark"
 # Told with their versions; of all others only what is absent or too old.

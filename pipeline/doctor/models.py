@@ -12,21 +12,21 @@ from pathlib import Path
 
 from fsspec.core import url_to_fs
 
-from model.checkpoints.checkpoint import HUB_ID, PACKAGED, Checkpoint, find_checkpoint
-from model.checkpoints.copy_from_store import models_folder
-from model.checkpoints.files import FILES, is_read
-from model.checkpoints.headers import read_header
-from model.checkpoints.json_files import json_object, json_part
-from model.families import family_of
-from model.plugins.entry_points import NAMED, entry_point, is_own_engine
-from model.served.endpoint import Endpoint, find_endpoint, names_endpoint
-from pipeline.doctor.locations import without_user
-from pipeline.doctor.machine import model_memory
-from pipeline.doctor.report import Check
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import BUILT_IN
-from transforms.storage.file_system import StorageError, first_answer, storage_errors
+from earmark.model.checkpoints.checkpoint import HUB_ID, PACKAGED, Checkpoint, find_checkpoint
+from earmark.model.checkpoints.copy_from_store import models_folder
+from earmark.model.checkpoints.files import FILES, is_read
+from earmark.model.checkpoints.headers import read_header
+from earmark.model.checkpoints.json_files import json_object, json_part
+from earmark.model.families import family_of
+from earmark.model.plugins.entry_points import NAMED, entry_point, is_own_engine
+from earmark.model.served.endpoint import Endpoint, find_endpoint, names_endpoint
+from earmark.pipeline.doctor.check import Check
+from earmark.pipeline.doctor.locations import without_user
+from earmark.pipeline.doctor.machine import model_memory
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import BUILT_IN
+from earmark.transforms.storage.file_system import StorageError, first_answer, storage_errors
 
 GB = 1e9
 HUB_S = 8.0
@@ -97,7 +97,7 @@ def _without_task(entry: str) -> str:
 
 
 def _served(endpoint: Endpoint) -> Check:
-    from model.served.engine import check_job
+    from earmark.model.served.engine import check_job
 
     tasks = [task for task in BUILT_IN if task.name == "transcribe"]
     check_job(endpoint, JobOptions(endpoint_timeout_s=SERVER_S), tasks, here=True)

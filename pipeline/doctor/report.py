@@ -4,44 +4,11 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
-Status = Literal["ok", "warning", "problem"]
+from earmark.pipeline.doctor.check import Check
+
 SECRET_NAMES = re.compile(r"(KEY|KEY_ID|TOKEN|SECRET|PASSWORD|PASSWD)$", re.IGNORECASE)
 SHORTEST_SECRET = 6  # characters: a shorter value is in many words that are no secret
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding.
-
-    Attributes:
-        topic: what it is about, such as "codecs".
-        status: "ok"; a "warning" hinders some runs; a "problem" any that needs what was looked at.
-        remedy: what to do; "" where there is nothing to be done.
-    """
-
-    topic: str
-    name: str
-    status: Status
-    found: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """All findings, and how many are warnings and problems."""
-
-    checks: tuple[Check, ...]
-    warnings: int
-    problems: int
-
-    @classmethod
-    def of(cls, checks: Iterable[Check]) -> "Diagnosis":
-        listed = tuple(checks)
-        counts = {status: sum(check.status == status for check in listed) for status in ("warning", "problem")}
-        return cls(listed, counts["warning"], counts["problem"])
 
 
 def examine(output: str, models: Iterable[str], scratch_dir: str) -> Iterator[Check]:
@@ -52,10 +19,10 @@ def examine(output: str, models: Iterable[str], scratch_dir: str) -> Iterator[Ch
         models: as --model names them.
         scratch_dir: as --scratch_dir.
     """
-    from pipeline.doctor.codecs import codecs
-    from pipeline.doctor.locations import credentials, scratch, writing
-    from pipeline.doctor.machine import devices, extras, versions
-    from pipeline.doctor.models import caches, model
+    from earmark.pipeline.doctor.codecs import codecs
+    from earmark.pipeline.doctor.locations import credentials, scratch, writing
+    from earmark.pipeline.doctor.machine import devices, extras, versions
+    from earmark.pipeline.doctor.models import caches, model
 
     yield from versions()
     yield from devices()

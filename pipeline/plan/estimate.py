@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.checkpoints.size import computed_in
-from pipeline.plan.memory import MachineDevice
-from pipeline.plan.models import PlannedModel
-from pipeline.plan.tables import Device, Price, PriceTable, Speed, Tables
-from schemas.job import JobOptions
+from earmark.model.checkpoints.size import computed_in
+from earmark.pipeline.plan.memory import MachineDevice
+from earmark.pipeline.plan.models import PlannedModel
+from earmark.pipeline.plan.tables import Device, Price, PriceTable, Speed, Tables
+from earmark.schemas.job import JobOptions
 
 UNLIKE = 2.0  # times longer or shorter than the recordings that were measured: the figure says little
 

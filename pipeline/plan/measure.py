@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from model.engine import Engine
-from model.segments.speech_detector import SpeechDetector
-from pipeline.annotate import assign
-from schemas.job import JobOptions
-from schemas.records import AnnotatedShard, Clip, Recording, Shard
-from schemas.tables import annotations_table
-from schemas.tasks import Task
-from transforms.annotate import annotate_shard
-from transforms.audio.isolation import child_processes
-from transforms.audio.measure_bandwidth import measure_bandwidth
-from transforms.decode_audio import scratch_folder
-from transforms.decode_shard import decode_shard
-from transforms.segment_speech import segment_clip
+from earmark.model.engine import Engine
+from earmark.model.segments.speech_detector import SpeechDetector
+from earmark.pipeline.annotate import assign
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import AnnotatedShard, Clip, Recording, Shard
+from earmark.schemas.tables import annotations_table
+from earmark.schemas.tasks import Task
+from earmark.transforms.annotate import annotate_shard
+from earmark.transforms.audio.isolation import child_processes
+from earmark.transforms.audio.measure_bandwidth import measure_bandwidth
+from earmark.transforms.decode_audio import scratch_folder
+from earmark.transforms.decode_shard import decode_shard
+from earmark.transforms.segment_speech import segment_clip
 
 
 @dataclass(frozen=True, slots=True)

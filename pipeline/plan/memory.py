@@ -8,10 +8,10 @@ from typing import Literal
 
 import psutil
 
-from model.checkpoints.size import computed_in
-from pipeline.plan.models import PlannedModel
-from pipeline.plan.tables import Device
-from schemas.job import JobOptions
+from earmark.model.checkpoints.size import computed_in
+from earmark.pipeline.plan.models import PlannedModel
+from earmark.pipeline.plan.tables import Device
+from earmark.schemas.job import JobOptions
 
 GB = 1e9
 # A tenth of a device stays for its driver, the libraries' own buffers and what lies between blocks of memory.

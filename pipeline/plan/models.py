@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.checkpoints.aliases import suggest_model
-from model.checkpoints.size import ModelSize, folder_here, model_size
-from model.plugins.entry_points import is_own_engine
-from model.served.endpoint import names_endpoint
-from pipeline.plan.tables import KnownModel
-from schemas.job import JobOptions
+from earmark.model.checkpoints.aliases import suggest_model
+from earmark.model.checkpoints.size import ModelSize, folder_here, model_size
+from earmark.model.plugins.entry_points import is_own_engine
+from earmark.model.served.endpoint import names_endpoint
+from earmark.pipeline.plan.tables import KnownModel
+from earmark.schemas.job import JobOptions
 
 ALIKE = 0.02  # of the parameters: fine-tunes have a few more tokens
 

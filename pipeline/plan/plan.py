@@ -9,16 +9,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.plan.lengths import LengthClass, LengthCounter
-from pipeline.plan.sample import Reservoir
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.records import Failure, Recording
-from transforms.manifests.find import AUDIO_SUFFIXES, find_manifests
-from transforms.output.store import OutputStore
-from transforms.pack_shards import MAX_SHARD_S, bucket_of, count_buckets, fill_rows, pack_bucket
-from transforms.read_manifest import read_manifests
-from transforms.skip_annotated import skip_annotated
+from earmark.pipeline.plan.lengths import LengthClass, LengthCounter
+from earmark.pipeline.plan.sample import Reservoir
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Failure, Recording
+from earmark.transforms.manifests.find import find_manifests
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.pack_shards import MAX_SHARD_S, bucket_of, count_buckets, fill_rows, pack_bucket
+from earmark.transforms.read_manifest import read_manifests
+from earmark.transforms.skip_annotated import skip_annotated
+from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
 
 SUFFIX_CHARACTERS = 6  # with the dot; what is longer is a part of a name
 PARTITIONS = 256  # of the ids, compared one after the other: what a comparison needs is held of one

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from pebble import ProcessPool
 
-from model.segments.speech_detector import SpeechDetector
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Shard
-from transforms.audio.decode_recordings import decode_requests
-from transforms.audio.isolation import child_processes
-from transforms.decode_audio import scratch_folder
-from transforms.decode_shard import Decode, decode_shard
-from transforms.segment_speech import segment_clip
+from earmark.model.segments.speech_detector import SpeechDetector
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Shard
+from earmark.transforms.audio.decode_recordings import decode_requests
+from earmark.transforms.audio.isolation import child_processes
+from earmark.transforms.decode_audio import scratch_folder
+from earmark.transforms.decode_shard import Decode, decode_shard
+from earmark.transforms.segment_speech import segment_clip
 
 LIMIT_S = 60.0  # for all of them; what is at hand then is finished
 RECORDING_LIMIT_S = 15.0  # for one; a run gives it --recording_timeout_s

@@ -6,17 +6,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.plan.estimate import DeviceEstimate, estimate
-from pipeline.plan.lengths import Lengths, estimate_lengths
-from pipeline.plan.memory import MachineDevice, MemoryNeed, devices_here, memory_needs
-from pipeline.plan.models import PlannedModel, planned_models
-from pipeline.plan.plan import Plan, make_plan
-from pipeline.plan.probe import Probe, probe
-from pipeline.plan.tables import read_tables
-from pipeline.plan.warnings import Warned, warnings_of
-from pipeline.runner import default_workers
-from schemas.errors import JobError
-from schemas.job import JobOptions
+from earmark.pipeline.plan.estimate import DeviceEstimate, estimate
+from earmark.pipeline.plan.lengths import Lengths, estimate_lengths
+from earmark.pipeline.plan.memory import MachineDevice, MemoryNeed, devices_here, memory_needs
+from earmark.pipeline.plan.models import PlannedModel, planned_models
+from earmark.pipeline.plan.plan import Plan, make_plan
+from earmark.pipeline.plan.probe import Probe, probe
+from earmark.pipeline.plan.tables import read_tables
+from earmark.pipeline.plan.warnings import Warned, warnings_of
+from earmark.pipeline.runner import default_workers
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _measure(
 ) -> MeasuredHere:
     if not plan.sample:
         raise JobError("--measure has nothing to annotate: every recording of the manifest is accounted for")
-    from pipeline.plan.measure import measure
+    from earmark.pipeline.plan.measure import measure
 
     found = measure(plan.sample[:count], options, workers, math.ceil(plan.recordings / plan.shards))
     audio_s, start_s = lengths.audio_s, imports_s + found.start_s

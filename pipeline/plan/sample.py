@@ -4,7 +4,7 @@ import hashlib
 import heapq
 from collections.abc import Iterable
 
-from schemas.records import Recording
+from earmark.schemas.records import Recording
 
 DIGEST_BYTES = 8  # in which a hundred million ids hardly ever meet; equal ones are told apart by the id
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 
 T = TypeVar("T")
 STRICT = ConfigDict(extra="forbid")  # a misspelled name is said, not left out
@@ -117,7 +117,7 @@ def _names(entries: Sequence[Device] | Sequence[KnownModel]) -> set[str]:
 
 
 def _own(name: str) -> str:
-    return resources.files("pipeline.plan").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("earmark.pipeline.plan").joinpath(name).read_text(encoding="utf-8")
 
 
 def _read(path: str, option: str) -> str:

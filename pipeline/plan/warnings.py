@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.plan.plan import Plan
-from pipeline.plan.probe import Probe, Probed
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, AudioFacts
-from transforms.pack_shards import MAX_SHARD_S
+from earmark.pipeline.plan.plan import Plan
+from earmark.pipeline.plan.probe import Probe, Probed
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts
+from earmark.transforms.pack_shards import MAX_SHARD_S
 
 LITTLE_SPEECH = 0.1  # of the recording
 SILENT_DBFS = -60.0  # of the loudest sample: below the noise of any room

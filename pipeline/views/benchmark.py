@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.console.console import console
-from scoring.benchmark_scores import LOWER_IS_BETTER, BenchmarkScores
-from scoring.benchmarks import Benchmark
-from scoring.judge_scores import JudgeScores
-from scoring.pairs import Figure
-from scoring.published import Published
+from earmark.pipeline.console.console import console
+from earmark.scoring.benchmark_scores import LOWER_IS_BETTER, BenchmarkScores
+from earmark.scoring.benchmarks import Benchmark
+from earmark.scoring.judge_scores import JudgeScores
+from earmark.scoring.pairs import Figure
+from earmark.scoring.published import Published
 
 WEIGHTS = {"original": "published with the original weights", "huggingface": "with the weights on the hub"}
 

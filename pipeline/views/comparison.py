@@ -2,10 +2,10 @@
 
 from rich.table import Table
 
-from pipeline.console.console import console, say
-from pipeline.views.scores import NONE, about_ids, shown, shown_interval
-from scoring.comparison import Agreement, Comparison, DifferentRow, Kept
-from scoring.figures import NAMES
+from earmark.pipeline.console.console import console, say
+from earmark.pipeline.views.scores import NONE, about_ids, shown, shown_interval
+from earmark.scoring.comparison import Agreement, Comparison, DifferentRow, Kept
+from earmark.scoring.figures import NAMES
 
 PADDING = (0, 2, 0, 0)
 

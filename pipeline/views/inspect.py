@@ -12,12 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.console.console import console
-from reporting.clip_audio import AudioSource
-from reporting.inspect.row import Alignment, InspectedAnswer, InspectedFailure, InspectedRow, Inspection, MadeBy
-from reporting.text.plain_text import visible
-from schemas.records import AudioFacts, LabelAnswer, LabelScore, TextSegment, VectorAnswer
-from scoring.alignment import aligned
+from earmark.pipeline.console.console import console
+from earmark.reporting.clip_audio import AudioSource
+from earmark.reporting.inspect.row import Alignment, InspectedAnswer, InspectedFailure, InspectedRow, Inspection, MadeBy
+from earmark.reporting.text.plain_text import visible
+from earmark.schemas.records import AudioFacts, LabelAnswer, LabelScore, TextSegment, VectorAnswer
+from earmark.scoring.alignment import aligned
 
 BAR_COLUMNS = 24
 MAX_LABELS = 12  # scores that are shown; --json has all

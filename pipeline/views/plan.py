@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from pipeline.console.console import console, plain, say
-from pipeline.plan.estimate import DeviceEstimate
-from pipeline.plan.lengths import LengthClass, Lengths
-from pipeline.plan.memory import MemoryNeed
-from pipeline.plan.report import MeasuredHere, PlanReport
-from pipeline.plan.warnings import Warned
+from earmark.pipeline.console.console import console, plain, say
+from earmark.pipeline.plan.estimate import DeviceEstimate
+from earmark.pipeline.plan.lengths import LengthClass, Lengths
+from earmark.pipeline.plan.memory import MemoryNeed
+from earmark.pipeline.plan.report import MeasuredHere, PlanReport
+from earmark.pipeline.plan.warnings import Warned
 
 BROKEN_ROWS = 5  # that are shown
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
 
-from pipeline.console.console import console, plain, say
-from scoring.comparison import Difference
-from scoring.figures import NAMES, POINTS
-from scoring.labels import Calibration, Confusion
-from scoring.pairs import Figure
-from scoring.scores import Evaluation, Group, Ids, TaskScores, WorstRow
-from scoring.word_errors import Edits
+from earmark.pipeline.console.console import console, plain, say
+from earmark.scoring.comparison import Difference
+from earmark.scoring.figures import NAMES, POINTS
+from earmark.scoring.labels import Calibration, Confusion
+from earmark.scoring.pairs import Figure
+from earmark.scoring.scores import Evaluation, Group, Ids, TaskScores, WorstRow
+from earmark.scoring.word_errors import Edits
 
 NONE = "-"
 MAX_LABELS = 12  # of a table of confusions that fits a terminal

@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
-from reporting.card.facts import CardFacts, read_facts
-from reporting.card.hub_features import AUDIO_FILE, card_features
-from reporting.text.markdown import as_text, table
-from schemas.job_description import AskedTask
-from schemas.tables import FAILURES
-from schemas.tasks import LANGUAGE_NAMES
-from transforms.output.store import FAILURES_PATH, OutputStore
+from earmark.reporting.card.facts import CardFacts, read_facts
+from earmark.reporting.card.hub_features import AUDIO_FILE, card_features
+from earmark.reporting.text.markdown import as_text, table
+from earmark.schemas.job_description import AskedTask
+from earmark.schemas.tables import FAILURES
+from earmark.schemas.tasks import LANGUAGE_NAMES
+from earmark.transforms.output.store import FAILURES_PATH, OutputStore
 
 CARD_PATH = "README.md"
 MARK = "<!-- earmark writes this file anew after every run; remove this line, and it is yours and stays as it is. -->"

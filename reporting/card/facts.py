@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reporting.part_figures import Totals, count_parts
-from reporting.provenance import MadeBy, read_made_by
-from schemas.job_description import AskedTask
-from transforms.output.store import OutputStore
+from earmark.reporting.part_figures import Totals, count_parts
+from earmark.reporting.provenance import MadeBy, read_made_by
+from earmark.schemas.job_description import AskedTask
+from earmark.transforms.output.store import OutputStore
 
 
 @dataclass(frozen=True, slots=True)

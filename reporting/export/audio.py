@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from schemas.errors import MachineError, RowError
-from schemas.manifest import ManifestShape
-from transforms.audio.audio_file import open_source
-from transforms.audio.open_audio import Source, frames_in
-from transforms.containers.container_file import find_container
-from transforms.containers.parquet_rows import named_row, place_of_row
-from transforms.containers.unpack_parquet import unpack_parquet
-from transforms.storage.fetch_audio import fetch_audio, row_error
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.manifest import ManifestShape
+from earmark.transforms.audio.audio_file import open_source
+from earmark.transforms.audio.open_audio import Source, frames_in
+from earmark.transforms.containers.container_file import find_container
+from earmark.transforms.containers.parquet_rows import named_row, place_of_row
+from earmark.transforms.containers.unpack_parquet import unpack_parquet
+from earmark.transforms.storage.fetch_audio import fetch_audio, row_error
 
 WHOLE_S = 0.01  # what a file may be longer than what was heard of it: less than resampling and codecs leave over
 FLAC_CHANNELS = 8

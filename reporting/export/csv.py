@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from reporting.export.rows import Counts, Row, extra_of, finite
-from schemas.job_description import AskedTask
+from earmark.reporting.export.rows import Counts, Row, extra_of, finite
+from earmark.schemas.job_description import AskedTask
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # also in full width
 

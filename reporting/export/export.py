@@ -13,20 +13,20 @@ import pyarrow as pa
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from reporting.export.captions import INDEX, caption_files
-from reporting.export.csv import csv_lines
-from reporting.export.hub import write_hub_folder
-from reporting.export.lhotse import lhotse_lines
-from reporting.export.manifest import nemo_lines
-from reporting.export.options import Exported, ExportOptions
-from reporting.export.rows import Counts, check_condition, passing_tables, text_task
-from reporting.provenance import MadeBy, read_made_by
-from schemas.errors import JobError
-from schemas.job_description import AskedTask
-from schemas.suggest import suggest
-from schemas.tables import extra_as_map
-from transforms.output.store import OutputStore
-from transforms.storage.file_system import storage_errors, what_is_at
+from earmark.reporting.export.captions import INDEX, caption_files
+from earmark.reporting.export.csv import csv_lines
+from earmark.reporting.export.hub import write_hub_folder
+from earmark.reporting.export.lhotse import lhotse_lines
+from earmark.reporting.export.manifest import nemo_lines
+from earmark.reporting.export.options import Exported, ExportOptions
+from earmark.reporting.export.rows import Counts, check_condition, passing_tables, text_task
+from earmark.reporting.provenance import MadeBy, read_made_by
+from earmark.schemas.errors import JobError
+from earmark.schemas.job_description import AskedTask
+from earmark.schemas.suggest import suggest
+from earmark.schemas.tables import extra_as_map
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.storage.file_system import storage_errors, what_is_at
 
 PARTIAL = ".earmark-partial"  # the end of what an export is called on a disk until it is whole
 

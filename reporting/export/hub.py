@@ -10,21 +10,21 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reporting.card.dataset_card import CARD_PATH, card, kept_license
-from reporting.card.facts import CardFacts, is_speech
-from reporting.card.hub_features import AUDIO_FILE, parquet_metadata
-from reporting.export.audio import AudioFile, AudioRequest, audio_files
-from reporting.export.captions import file_name
-from reporting.export.rows import Counts, Row, extra_of
-from reporting.part_figures import Totals
-from reporting.provenance import MadeBy
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.job_description import AskedTask
-from schemas.manifest import ManifestShape
-from schemas.tables import EXTRA
-from transforms.audio.isolation import call_isolated, child_processes
-from transforms.output.store import OutputStore
+from earmark.reporting.card.dataset_card import CARD_PATH, card, kept_license
+from earmark.reporting.card.facts import CardFacts, is_speech
+from earmark.reporting.card.hub_features import AUDIO_FILE, parquet_metadata
+from earmark.reporting.export.audio import AudioFile, AudioRequest, audio_files
+from earmark.reporting.export.captions import file_name
+from earmark.reporting.export.rows import Counts, Row, extra_of
+from earmark.reporting.part_figures import Totals
+from earmark.reporting.provenance import MadeBy
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.job_description import AskedTask
+from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.tables import EXTRA
+from earmark.transforms.audio.isolation import call_isolated, child_processes
+from earmark.transforms.output.store import OutputStore
 
 GROUP_BYTES = 32 * 2**20  # of audio in a row group, which readers hold at once
 FILE_BYTES = 500 * 2**20  # of audio in a file, as datasets writes them

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from reporting.export.rows import Counts, Row, extra_of, finite, flat_answers, language_of, text_task
-from schemas.job_description import AskedTask
+from earmark.reporting.export.rows import Counts, Row, extra_of, finite, flat_answers, language_of, text_task
+from earmark.schemas.job_description import AskedTask
 
 
 def nemo_lines(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 
 FORMATS = ("nemo", "hf", "vtt", "srt", "lhotse", "csv")
 # Of a format that is one file; the others are folders.

@@ -8,12 +8,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from reporting.export.options import LeftOut
-from schemas.errors import JobError
-from schemas.job_description import AskedTask
-from scoring.answers import open_database
-from scoring.conditions import PASSES, Condition
-from transforms.output.store import OutputStore
+from earmark.reporting.export.options import LeftOut
+from earmark.schemas.errors import JobError
+from earmark.schemas.job_description import AskedTask
+from earmark.scoring.answers import open_database
+from earmark.scoring.conditions import PASSES, Condition
+from earmark.transforms.output.store import OutputStore
 
 BATCH_ROWS = 1024
 MAX_EXAMPLES = 10

@@ -17,15 +17,15 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from model.checkpoints.retry import again
-from reporting.text.plain_text import visible
-from schemas.errors import JobError
-from schemas.records import Failure
-from schemas.tables import extra_as_map
-from scoring.answers import open_database
-from transforms.output.footer import METADATA_KEY, Origin, PartFooter
-from transforms.output.store import OutputStore, part_errors
-from transforms.storage.file_system import storage_errors
+from earmark.model.checkpoints.retry import again
+from earmark.reporting.text.plain_text import visible
+from earmark.schemas.errors import JobError
+from earmark.schemas.records import Failure
+from earmark.schemas.tables import extra_as_map
+from earmark.scoring.answers import open_database
+from earmark.transforms.output.footer import METADATA_KEY, Origin, PartFooter
+from earmark.transforms.output.store import OutputStore, part_errors
+from earmark.transforms.storage.file_system import storage_errors
 
 LOCAL_READS, REMOTE_READS = 4, 32  # parts at a time: those of a store wait for an answer, not for this machine
 MAX_NEAR = 3

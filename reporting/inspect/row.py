@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from reporting.clip_audio import AudioSource
-from reporting.inspect.find_row import FoundRow, find_row, near_ids
-from reporting.text.plain_text import visible
-from schemas.errors import JobError
-from schemas.job_description import AskedTask, JobDescription
-from schemas.manifest import ManifestShape
-from schemas.records import (
+from earmark.reporting.clip_audio import AudioSource
+from earmark.reporting.inspect.find_row import FoundRow, find_row, near_ids
+from earmark.reporting.text.plain_text import visible
+from earmark.schemas.errors import JobError
+from earmark.schemas.job_description import AskedTask, JobDescription
+from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.records import (
     Answer,
     AudioFacts,
     Failure,
@@ -26,13 +26,13 @@ from schemas.records import (
     Transcript,
     VectorAnswer,
 )
-from scoring.answers import Output, insert, open_database, open_output
-from scoring.normalizers import normalizer_for
-from scoring.options import EvaluateOptions
-from scoring.references import find_column, language_expression, own_references
-from scoring.word_errors import Edits, edits_of
-from transforms.output.job_file import read_job
-from transforms.output.store import OutputStore
+from earmark.scoring.answers import Output, insert, open_database, open_output
+from earmark.scoring.normalizers import normalizer_for
+from earmark.scoring.options import EvaluateOptions
+from earmark.scoring.references import find_column, language_expression, own_references
+from earmark.scoring.word_errors import Edits, edits_of
+from earmark.transforms.output.job_file import read_job
+from earmark.transforms.output.store import OutputStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ import soundfile
 from markupsafe import Markup
 from PIL import Image
 
-from reporting.report.plots import draw_waveform
-from reporting.report.row_audio import read_audio
-from reporting.report.sample_rows import ShownRow
-from schemas.errors import RowError
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.reporting.report.plots import draw_waveform
+from earmark.reporting.report.row_audio import read_audio
+from earmark.reporting.report.sample_rows import ShownRow
+from earmark.schemas.errors import RowError
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 CLIP_S = 60.0  # of a longer recording the page has its beginning
 BUDGET_BYTES = 10 * 2**20  # of all clips of a page together, in base64; what comes after it is not embedded

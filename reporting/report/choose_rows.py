@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from reporting.report.figures import flags_of, least_confidences
-from schemas.records import stable_hash
-from scoring.answers import AnsweredTask
+from earmark.reporting.report.figures import flags_of, least_confidences
+from earmark.schemas.records import stable_hash
+from earmark.scoring.answers import AnsweredTask
 
 SEED = "earmark report"  # of the sample: the same rows of the same output, however its parts are cut
 Reason = Literal["far from its reference", "flagged", "least confident", "random"]

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from reporting.report.figures import FailureCause
-from schemas.records import Failure
+from earmark.reporting.report.figures import FailureCause
+from earmark.schemas.records import Failure
 
 EXAMPLES = 5
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.records import Failure
-from scoring.answers import FIELDS, AnsweredTask
+from earmark.schemas.records import Failure
+from earmark.scoring.answers import FIELDS, AnsweredTask
 
 FACTS = ("duration_s", "speech_ratio", "rms_dbfs", "snr_db", "bandwidth_hz")
 MAX_VALUES = 10_000  # that are told apart of languages and labels: a model that writes labels freely may write anything

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from fsspec.core import url_to_fs
 
-from reporting.report.sample_rows import ShownRow
+from earmark.reporting.report.sample_rows import ShownRow
 
 SIGNED_S = 7 * 24 * 3600  # the longest that Amazon's and Google's signatures are good for
 

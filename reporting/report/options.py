@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 
 Audio = Literal["embed", "link", "none"]
 AUDIO: tuple[Audio, ...] = get_args(Audio)

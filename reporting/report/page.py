@@ -9,24 +9,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import fsspec
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from reporting.report.audio import Clip, read_clips
-from reporting.report.figures import Distribution, Shares
-from reporting.report.links import AudioLink, audio_links
-from reporting.report.options import NAME, ReportOptions
-from reporting.report.plots import draw_distribution, draw_shares
-from schemas.errors import JobError
-from scoring.figures import NAMES, POINTS
-from transforms.output.store import OutputStore
-from transforms.storage.file_system import storage_errors
-
-if TYPE_CHECKING:
-    from reporting.report.report import Report
+from earmark.reporting.report.audio import Clip, read_clips
+from earmark.reporting.report.content import Report
+from earmark.reporting.report.figures import Distribution, Shares
+from earmark.reporting.report.links import AudioLink, audio_links
+from earmark.reporting.report.options import NAME, ReportOptions
+from earmark.reporting.report.plots import draw_distribution, draw_shares
+from earmark.schemas.errors import JobError
+from earmark.scoring.figures import NAMES, POINTS
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.storage.file_system import storage_errors
 
 FILES = Path(__file__).parent
 TABLE_ROWS = 200  # of the values below a plot
@@ -58,7 +55,7 @@ class PageTask:
     closed: bool
 
 
-def write_page(report: "Report", options: ReportOptions) -> WrittenPage:
+def write_page(report: Report, options: ReportOptions) -> WrittenPage:
     """Renders the page and writes it.
 
     Raises:
@@ -80,7 +77,7 @@ def write_page(report: "Report", options: ReportOptions) -> WrittenPage:
     return WrittenPage(path, sum(bool(clip.audio) for clip in clips.values()), len(content))
 
 
-def render(report: "Report", clips: dict[int, Clip], links: Sequence[AudioLink]) -> str:
+def render(report: Report, clips: dict[int, Clip], links: Sequence[AudioLink]) -> str:
     """The page.
 
     Args:

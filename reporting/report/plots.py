@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from reporting.report.figures import Distribution, Shares
+from earmark.reporting.report.figures import Distribution, Shares
 
 # Colours that stand for a colour of the page; no plot has them by itself.
 INK, BAR = "#0a0b0c", "#0d0e0f"

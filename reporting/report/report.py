@@ -3,44 +3,27 @@
 Figures are of all rows, part by part; the page's table shows a choice of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reporting.part_tables import part_tables
-from reporting.provenance import read_made_by
-from reporting.report.choose_rows import RowChooser
-from reporting.report.failures import StandingFailures
-from reporting.report.figures import FailureCause, FigureCounter, Figures, columns_of
-from reporting.report.options import ReportOptions
-from reporting.report.page import write_page
-from reporting.report.sample_rows import ShownRow, read_rows
-from schemas.errors import JobError
-from schemas.records import Failure
-from scoring.answers import AnsweredTask, Output, open_output
-from scoring.evaluate import evaluate
-from scoring.options import EvaluateOptions
-from scoring.scores import Evaluation
-from transforms.output.store import OutputStore
+from earmark.reporting.part_tables import part_tables
+from earmark.reporting.provenance import read_made_by
+from earmark.reporting.report.choose_rows import RowChooser
+from earmark.reporting.report.content import Report
+from earmark.reporting.report.failures import StandingFailures
+from earmark.reporting.report.figures import FigureCounter, columns_of
+from earmark.reporting.report.options import ReportOptions
+from earmark.reporting.report.page import write_page
+from earmark.reporting.report.sample_rows import read_rows
+from earmark.schemas.errors import JobError
+from earmark.schemas.records import Failure
+from earmark.scoring.answers import AnsweredTask, Output, open_output
+from earmark.scoring.evaluate import evaluate
+from earmark.scoring.options import EvaluateOptions
+from earmark.scoring.scores import Evaluation
+from earmark.transforms.output.store import OutputStore
 
 WORST = 20  # alignments of each task
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a report is made of.
-
-    Attributes:
-        models: what a person calls the model of each task.
-        evaluation: None where no row has a reference, or why they cannot be scored as a sentence.
-    """
-
-    place: str
-    tasks: Sequence[AnsweredTask]
-    models: Mapping[str, str]
-    figures: Figures
-    failures: Sequence[FailureCause]
-    evaluation: Evaluation | str | None
-    rows: Sequence[ShownRow]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from reporting.report.sample_rows import ShownRow
-from schemas.errors import MachineError, RowError
-from schemas.job import JobOptions
-from schemas.manifest import ManifestShape
-from schemas.records import Recording, Shard
-from transforms.audio.isolation import child_processes
-from transforms.containers.parquet_rows import named_row, place_of_row
-from transforms.decode_shard import decode_shard
-from transforms.storage.fetch_audio import row_error
+from earmark.reporting.report.sample_rows import ShownRow
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.records import Recording, Shard
+from earmark.transforms.audio.isolation import child_processes
+from earmark.transforms.containers.parquet_rows import named_row, place_of_row
+from earmark.transforms.decode_shard import decode_shard
+from earmark.transforms.storage.fetch_audio import row_error
 
 TIMEOUT_S = 60.0  # a recording; a page must not wait for a store that is gone
 AT_ONCE = 8  # recordings; half a minute at 16 kHz is 2 MB, and they stay in memory

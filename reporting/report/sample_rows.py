@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reporting.part_tables import part_tables
-from reporting.report.choose_rows import ChosenRow
-from scoring.answers import FACTS, AnsweredTask
-from scoring.normalizers import normalizer_for
-from scoring.word_errors import edits_of
-from transforms.output.store import OutputStore
+from earmark.reporting.part_tables import part_tables
+from earmark.reporting.report.choose_rows import ChosenRow
+from earmark.scoring.answers import FACTS, AnsweredTask
+from earmark.scoring.normalizers import normalizer_for
+from earmark.scoring.word_errors import edits_of
+from earmark.transforms.output.store import OutputStore
 
 MAX_CHARACTERS = 20_000  # of one text on the page
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reporting.report.options import ReportOptions
-from reporting.report.report import write_report
+from earmark.reporting.report.options import ReportOptions
+from earmark.reporting.report.report import write_report
 from tests.support.jobs import run_here, write_manifest, write_tone, write_tones
 from tests.support.outputs.made_outputs import Row, write_output
 from tests.support.outputs.reported_outputs import EMOTIONS, HOSTILE, TASKS, hostile_output

@@ -16,8 +16,8 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import translations
 
-from pipeline.runner import find_place
-from schemas.errors import JobError
+from earmark.pipeline.runner import find_place
+from earmark.schemas.errors import JobError
 from tests.support.clusters.fake_dataflow import fake_dataflow, staged_pipeline
 from tests.support.jobs import PHONE_PROMPTS, annotations, failures, write_manifest
 from tests.support.paths import ROOT

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.annotate_from_flags import command_of
-from pipeline.cli import build_parser
+from earmark.pipeline.annotate_from_flags import command_of
+from earmark.pipeline.cli import build_parser
 from tests.support.jobs import PHONE_PROMPTS, transcripts, write_manifest
 from tests.support.paths import ROOT
 
@@ -107,7 +107,7 @@ def test_the_variable_decides_what_runs_where(airflow_home: Path, tmp_path: Path
     ended = run_once(airflow_home, tmp_path, settings, stand_in(tmp_path))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     module, name, *flags = (tmp_path / "python.txt").read_text().splitlines()
-    assert (module, name) == ("-m", "pipeline.annotate_from_flags")
+    assert (module, name) == ("-m", "earmark.pipeline.annotate_from_flags")
     known, rest = build_parser().parse_known_args(command_of(flags))
     assert (known.manifest, known.output) == (settings["manifest"], settings["output"])
     assert known.model == [settings["options"]["model"]]

@@ -15,10 +15,10 @@ import yaml
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from deploy.dataflow.make_metadata import PATH, metadata
-from pipeline.annotate_from_flags import command_of
-from pipeline.cli import build_parser
-from pipeline.console.job_flags import merge_options
-from schemas.job import JobOptions
+from earmark.pipeline.annotate_from_flags import command_of
+from earmark.pipeline.cli import build_parser
+from earmark.pipeline.console.job_flags import merge_options
+from earmark.schemas.job import JobOptions
 from tests.support.paths import ROOT
 
 DOCKERFILE = (ROOT / "deploy/dataflow/Dockerfile").read_text()
@@ -76,7 +76,7 @@ def test_flags_become_the_command_that_a_person_would_type() -> None:
 def test_flags_that_say_too_little_or_nonsense_are_refused_as_the_command_refuses_them(
     flags: list[str], told: str
 ) -> None:
-    command = [sys.executable, "-m", "pipeline.annotate_from_flags", *flags]
+    command = [sys.executable, "-m", "earmark.pipeline.annotate_from_flags", *flags]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
     assert told in ended.stderr

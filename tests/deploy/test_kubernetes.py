@@ -11,7 +11,7 @@ import pytest
 import yaml
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.cli import build_parser
+from earmark.pipeline.cli import build_parser
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "deploy/kubernetes"

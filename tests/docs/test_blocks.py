@@ -19,10 +19,10 @@ import duckdb
 import pytest
 import yaml
 
-from pipeline.cli import build_parser, main
-from pipeline.console.job_file import read_job_file
-from pipeline.console.job_flags import merge_options
-from schemas.job import JobOptions
+from earmark.pipeline.cli import build_parser, main
+from earmark.pipeline.console.job_file import read_job_file
+from earmark.pipeline.console.job_flags import merge_options
+from earmark.schemas.job import JobOptions
 from tests.docs.test_deploy_pages import beam_parser
 from tests.support.audio import miniature_sets as miniature
 from tests.support.doc_blocks import PAGES, ROOT, Block, blocks, shell_lines
@@ -69,7 +69,7 @@ OTHER_YAML = {
 }
 # A page that shows a piece of something: what is around it.
 AROUND = {
-    "examples/own-engine/README.md": "from schemas.records import TextAnswer, Transcript\n"
+    "examples/own-engine/README.md": "from earmark.schemas.records import TextAnswer, Transcript\n"
     "load_their_model = lambda argument: None\n",
 }
 HERE = ["--direct_num_workers=1", "--decode_processes=1"]  # a few recordings are labelled fastest so

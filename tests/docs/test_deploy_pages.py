@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.annotate_from_flags import command_of
-from pipeline.cli import build_parser
-from pipeline.plan.estimate import estimate
-from pipeline.plan.models import planned_models
-from pipeline.plan.tables import read_tables
-from schemas.job import JobOptions
+from earmark.pipeline.annotate_from_flags import command_of
+from earmark.pipeline.cli import build_parser
+from earmark.pipeline.plan.estimate import estimate
+from earmark.pipeline.plan.models import planned_models
+from earmark.pipeline.plan.tables import read_tables
+from earmark.schemas.job import JobOptions
 from tests.support.paths import ROOT
 
 PAGES = [ROOT / "docs/deploy.md", ROOT / "docs/nightly.md"]

@@ -14,10 +14,10 @@ import yaml
 
 from docs.make_reference import reference_pages
 from docs.read_sources import environment_variables, row_errors
-from pipeline.cli import build_parser
-from schemas.job import JobOptions
-from schemas.tasks import BUILT_IN
-from scoring.benchmarks import benchmarks
+from earmark.pipeline.cli import build_parser
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import BUILT_IN
+from earmark.scoring.benchmarks import benchmarks
 from tests.support.doc_blocks import PAGES, ROOT
 
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)")

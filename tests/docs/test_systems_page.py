@@ -5,7 +5,7 @@ import csv
 import re
 from collections import Counter
 
-from model.families import FAMILIES
+from earmark.model.families import FAMILIES
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "systems.md").read_text()

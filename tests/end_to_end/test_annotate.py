@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 from tests.support.audio import odd_decoders
 from tests.support.audio.hostile_files import make_hostile_files
 from tests.support.jobs import annotations, failures, run_here, transcripts, write_manifest, write_tone, write_tones

@@ -11,18 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from model.clap.engine import Clap
+from earmark.model.clap.engine import Clap
+from earmark.pipeline.annotate import assign, run_job
+from earmark.pipeline.compact import compact, part_urls
+from earmark.pipeline.launch import Place, launched_run
+from earmark.pipeline.runner import embedded_options
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import VectorAnswer
+from earmark.transforms.summarize import Summary
 from pipeline import compact as compaction
-from pipeline.annotate import assign, run_job
-from pipeline.compact import compact, part_urls
-from pipeline.launch import Place, launched_run
-from pipeline.runner import embedded_options
-from schemas.job import JobOptions
-from schemas.records import VectorAnswer
 from tests.model.clap.test_engine import clip_of
 from tests.support.checkpoints.small_clap import write_clap
 from tests.support.jobs import annotations, run_command, write_manifest, write_tones
-from transforms.summarize import Summary
 
 DIMENSIONS = 16
 COUNT = 12

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from earmark.transforms import decode_shard
 from tests.end_to_end.test_kill_and_resume import annotate, many_prompts, start
 from tests.support.audio import odd_decoders
 from tests.support.audio.containers import samples_of, write_audio_parquet, write_container, write_tar
@@ -21,7 +22,6 @@ from tests.support.jobs import (
     write_manifest,
     write_tones,
 )
-from transforms import decode_shard
 
 
 def heard(output: Path) -> list[dict[str, object]]:

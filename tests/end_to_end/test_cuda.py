@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.annotate import assign
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import Answers, Clip
-from schemas.tasks import new_task
+from earmark.pipeline.annotate import assign
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Answers, Clip
+from earmark.schemas.tasks import new_task
 from tests.model.speecht5.test_engine import write_small_speecht5
 from tests.support.audio.clips import clips_of
 from tests.support.checkpoints.small_audio_models import WRITERS, write_small

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.annotate import assign, run_job
-from pipeline.cli import build_parser
-from pipeline.console.job_flags import merge_options
-from pipeline.launch import Place, launched_run
-from pipeline.runner import embedded_options
-from schemas.job import JobOptions
-from schemas.job_description import JobDescription
+from earmark.pipeline.annotate import assign, run_job
+from earmark.pipeline.cli import build_parser
+from earmark.pipeline.console.job_flags import merge_options
+from earmark.pipeline.launch import Place, launched_run
+from earmark.pipeline.runner import embedded_options
+from earmark.schemas.job import JobOptions
+from earmark.schemas.job_description import JobDescription
+from earmark.transforms.summarize import Summary
 from tests.support.audio.clips import make_samples
 from tests.support.checkpoints.small_encoders import write_classifier, write_mms
 from tests.support.jobs import PHONE_PROMPTS, annotations, failures, write_manifest
-from transforms.summarize import Summary
 
 JOB = """
 task: [transcribe, emotion, mood]

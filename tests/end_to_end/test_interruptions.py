@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
-from pipeline.annotate import run_job
-from pipeline.launch import Run
-from pipeline.runner import embedded_options
-from schemas.errors import JobError, MachineError, RowError
-from schemas.job import JobOptions
-from schemas.records import AnnotatedShard, Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
+from earmark.pipeline.annotate import run_job
+from earmark.pipeline.launch import Run
+from earmark.pipeline.runner import embedded_options
+from earmark.schemas.errors import JobError, MachineError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import AnnotatedShard, Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
+from earmark.transforms.counters import Counters
+from earmark.transforms.output.lease import take_lease
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.write_part import write_part
 from tests.support.audio import odd_decoders
 from tests.support.jobs import (
     annotations,
@@ -29,10 +33,6 @@ from tests.support.jobs import (
     write_tone,
     write_tones,
 )
-from transforms.counters import Counters
-from transforms.output.lease import take_lease
-from transforms.output.store import OutputStore
-from transforms.write_part import write_part
 
 TASKS = JobOptions().tasks()
 FACTS = AudioFacts(1.0, 16_000, 1, "pcm_16", -20.0, -10.0, 0.0)

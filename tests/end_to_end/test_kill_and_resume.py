@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from earmark.transforms.output.lease import take_lease
+from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import (
     PHONE_PROMPTS,
     TINY,
@@ -18,8 +20,6 @@ from tests.support.jobs import (
     same,
     write_manifest,
 )
-from transforms.output.lease import take_lease
-from transforms.output.store import OutputStore
 
 RECORDINGS = 200
 WHISPER = ("--model", "whisper-tiny.en", "--beam_size", "1")

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runner import embedded_options, new_pipeline
-from schemas.manifest import ManifestShape
+from earmark.pipeline.runner import embedded_options, new_pipeline
+from earmark.schemas.manifest import ManifestShape
+from earmark.transforms.counters import Counters
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.read_manifest import ReadManifest
+from earmark.transforms.skip_annotated import SkipAnnotated
 from tests.support.jobs import write_manifest
-from transforms.counters import Counters
-from transforms.output.store import OutputStore
-from transforms.read_manifest import ReadManifest
-from transforms.skip_annotated import SkipAnnotated
 
 ROWS = 100_000
 

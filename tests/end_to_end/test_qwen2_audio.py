@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import soundfile
 
-from pipeline.annotate import assign, run_job
-from pipeline.launch import Place, launched_run
-from pipeline.runner import embedded_options
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.pipeline.annotate import assign, run_job
+from earmark.pipeline.launch import Place, launched_run
+from earmark.pipeline.runner import embedded_options
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.transforms.summarize import Summary
 from tests.support.audio.hostile_files import make_hostile_files
 from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, failures, manifest_lines, same, write_manifest
-from transforms.summarize import Summary
 
 SCENES = TINY.parent / "scenes" / "manifest.jsonl"
 TASKS = ("transcribe", "caption", "emotion")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
-from schemas.errors import JobError
+from earmark.pipeline.cli import main
+from earmark.schemas.errors import JobError
 from tests.support.jobs import annotations, failures, run_command, write_manifest, write_tones
 from tests.support.servers.misbehaving_server import (
     KEY,

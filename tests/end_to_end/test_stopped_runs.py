@@ -13,12 +13,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.annotate import run_job
-from pipeline.runner import embedded_options
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import Answers, Clip
-from schemas.tasks import Task
+from earmark.pipeline.annotate import run_job
+from earmark.pipeline.runner import embedded_options
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Answers, Clip
+from earmark.schemas.tasks import Task
+from earmark.transforms.annotate import Assignment
+from earmark.transforms.output.lease import take_lease
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.stop_request import StopRequest
+from earmark.transforms.summarize import Summary
 from tests.support import gated_job
 from tests.support.gated_job import LOG, MODEL, gated_command
 from tests.support.jobs import (
@@ -30,11 +35,6 @@ from tests.support.jobs import (
     write_manifest,
     write_tones,
 )
-from transforms.annotate import Assignment
-from transforms.output.lease import take_lease
-from transforms.output.store import OutputStore
-from transforms.stop_request import StopRequest
-from transforms.summarize import Summary
 
 MANIFEST = "m.jsonl"
 ROWS = 40

@@ -7,7 +7,7 @@ from typing import Any
 import jiwer
 import pytest
 
-from scoring.normalizers import find_normalizer
+from earmark.scoring.normalizers import find_normalizer
 from tests.support.checkpoints.small_encoders import write_ctc
 from tests.support.checkpoints.whisper_conversion import write_whisper_tiny_en
 from tests.support.jobs import PHONE_PROMPTS, annotations, run_command, transcripts

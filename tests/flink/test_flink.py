@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from earmark.transforms.output.lease import FOLDER, Lease
+from earmark.transforms.output.store import OutputStore
 from tests.support.clusters.flink_cluster import FlinkCluster, flink_cluster
 from tests.support.clusters.flink_job import SHARD_ROWS
 from tests.support.clusters.flink_log import logged
 from tests.support.clusters.flink_runs import Job, assert_rows, many_scenes, rows_of_one_process, start, wait_until
 from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, run_command
-from transforms.output.lease import FOLDER, Lease
-from transforms.output.store import OutputStore
 
 pytestmark = [pytest.mark.flink, pytest.mark.slow]
 RECORDINGS = 200

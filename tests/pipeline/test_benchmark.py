@@ -12,18 +12,18 @@ import sacrebleu
 from whisper_normalizer.basic import BasicTextNormalizer
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from pipeline.benchmark import ScoreOptions, benchmark
-from pipeline.cli import main
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from scoring.benchmark_scores import BenchmarkScores, Resampling
-from scoring.judge_scores import JudgeScores
-from scoring.scores import TaskScores
+from earmark.pipeline.benchmark import ScoreOptions, benchmark
+from earmark.pipeline.cli import main
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.scoring.benchmark_scores import BenchmarkScores, Resampling
+from earmark.scoring.judge_scores import JudgeScores
+from earmark.scoring.scores import TaskScores
+from earmark.transforms.output.store import OutputStore
 from tests.scoring.test_layouts import chat
 from tests.support.audio import miniature_sets as miniature
 from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, manifest_lines, run_command
 from tests.support.servers.judge_server import judging
-from transforms.output.store import OutputStore
 
 QUICK = ["--direct_num_workers=1"]
 

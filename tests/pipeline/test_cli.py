@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import build_parser, main
-from pipeline.console.console import say
-from pipeline.console.job_flags import EVERYDAY, FLAGS, GROUPS
-from pipeline.console.parser import commands_of, options_of
-from scoring.benchmarks import benchmarks
+from earmark.pipeline.cli import build_parser, main
+from earmark.pipeline.console.console import say
+from earmark.pipeline.console.job_flags import EVERYDAY, FLAGS, GROUPS
+from earmark.pipeline.console.parser import commands_of, options_of
+from earmark.scoring.benchmarks import benchmarks
 from tests.support.jobs import command_line, run_command, write_manifest, write_tone
 from tests.support.outputs.made_outputs import Row, write_output
 
@@ -149,7 +149,7 @@ def test_in_a_pipe_a_run_says_nothing_but_its_figures(
     ],
 )
 def test_colours_are_for_terminals_and_who_asks(variables: dict[str, str], expected: str) -> None:
-    code = "from pipeline.console.console import console; console.print('[red]red[/]')"
+    code = "from earmark.pipeline.console.console import console; console.print('[red]red[/]')"
     ended = subprocess.run(
         [sys.executable, "-c", code], env={**PLAIN, **variables}, capture_output=True, text=True, check=True, timeout=60
     )
@@ -173,7 +173,7 @@ def test_a_piped_table_loses_nothing() -> None:
 def test_what_is_logged_goes_above_the_bar() -> None:
     code = """if True:
         import logging, rich.progress, rich.console
-        from pipeline.console.logging_setup import set_up_logging
+        from earmark.pipeline.console.logging_setup import set_up_logging
         set_up_logging(False)
         console = rich.console.Console(stderr=True, force_terminal=True, width=60)
         with rich.progress.Progress(console=console, auto_refresh=False) as bar:
@@ -215,8 +215,8 @@ def test_an_output_that_takes_nothing_is_said_in_one_line(command: str, tmp_path
 @pytest.mark.parametrize("arguments", [["--help"], ["annotate", "--help_all"], ["--version"], ["completion", "bash"]])
 def test_what_answers_at_once_loads_nothing_heavy(arguments: list[str]) -> None:
     code = f"""if True:
-        import sys, pipeline.cli
-        try: pipeline.cli.main({arguments})
+        import sys, earmark.pipeline.cli
+        try: earmark.pipeline.cli.main({arguments})
         except SystemExit: pass
         print('heavy:', {HEAVY} & set(sys.modules))"""
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from earmark.pipeline.cli import main
+from earmark.pipeline.compact import compact_store, part_urls
+from earmark.schemas.errors import JobError
+from earmark.schemas.records import PartReport
+from earmark.transforms.output.lease import take_lease
+from earmark.transforms.output.store import JOB_PATH, MERGED_FOLDER, OutputStore, encode_part
 from pipeline import compact as module
-from pipeline.cli import main
-from pipeline.compact import compact_store, part_urls
-from schemas.errors import JobError
-from schemas.records import PartReport
 from tests.support.audio import odd_decoders
 from tests.support.jobs import annotations, failures, run_here, transcripts, write_manifest, write_tone, write_tones
 from tests.transforms.output.test_store import FAILURE, part
-from transforms.output.lease import take_lease
-from transforms.output.store import JOB_PATH, MERGED_FOLDER, OutputStore, encode_part
 
 LARGE = 2**20
 KEYS = [f"{number:02x}aa" for number in range(0, 240, 20)]  # of twelve parts, in as many folders
@@ -199,7 +199,8 @@ def test_a_file_among_the_parts_that_is_none_stops_it_by_name(store):
 
 
 def test_neither_command_loads_what_is_heavy():
-    code = "import sys, pipeline.compact; print({'apache_beam', 'torch', 'librosa', 'pandas'} & set(sys.modules))"
+    heavy = "{'apache_beam', 'torch', 'librosa', 'pandas'}"
+    code = f"import sys, earmark.pipeline.compact; print({heavy} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
@@ -221,7 +222,7 @@ PEAK = """
 import sys
 from pathlib import Path
 from pipeline import compact
-from transforms.output.store import OutputStore
+from earmark.transforms.output.store import OutputStore
 compact.LISTING_S = 0.0
 done = compact.compact_store(OutputStore(sys.argv[1]), 4 * 2**20)
 (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]

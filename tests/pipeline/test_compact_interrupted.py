@@ -10,16 +10,16 @@ from collections import Counter
 import duckdb
 import pytest
 
+from earmark.pipeline.cli import main
+from earmark.pipeline.compact import compact_store
+from earmark.schemas.errors import MachineError
+from earmark.transforms.output.lease import take_lease
+from earmark.transforms.output.store import JOB_PATH, OutputStore
 from pipeline import compact as module
-from pipeline.cli import main
-from pipeline.compact import compact_store
-from schemas.errors import MachineError
 from tests.pipeline.test_compact import KEYS, LARGE, all_of, fill, held, three_parts_large
 from tests.support.audio import odd_decoders
 from tests.support.jobs import annotations, command_line, run_here, write_manifest, write_tones
 from tests.transforms.output.test_store import part
-from transforms.output.lease import take_lease
-from transforms.output.store import JOB_PATH, OutputStore
 
 DEADLINE_S = 120
 
@@ -63,7 +63,7 @@ def cut_at(monkeypatch, moment, after):
 @pytest.mark.parametrize("after", [False, True])
 def test_cut_at_any_change_no_row_is_lost_or_doubled_and_the_next_one_ends_it(tmp_path, monkeypatch, after):
     moment, cut = 0, True
-    monkeypatch.setattr("transforms.output.store.REQUESTS", 1)
+    monkeypatch.setattr("earmark.transforms.output.store.REQUESTS", 1)
     while cut:
         moment += 1
         store = OutputStore(str(tmp_path / f"out{moment}"))

@@ -7,10 +7,10 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 
-from pipeline.launch import JOB_PATH, Place, launched_run
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from transforms.output.lease import FOLDER as LEASES
+from earmark.pipeline.launch import JOB_PATH, Place, launched_run
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.transforms.output.lease import FOLDER as LEASES
 
 
 @pytest.fixture

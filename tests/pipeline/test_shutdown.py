@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.shutdown import end_in_order, interrupt_if_asked
-from transforms.output.lease import new_run_id
-from transforms.stop_request import StopRequest
+from earmark.pipeline.shutdown import end_in_order, interrupt_if_asked
+from earmark.transforms.output.lease import new_run_id
+from earmark.transforms.stop_request import StopRequest
 
 
 @pytest.fixture

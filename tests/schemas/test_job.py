@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from pipeline.cli import build_parser, main
-from pipeline.console.job_flags import merge_options
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import Task
+from earmark.pipeline.cli import build_parser, main
+from earmark.pipeline.console.job_flags import merge_options
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
+from earmark.transforms.output.store import OutputStore
 from tests.transforms.output.test_store import part
-from transforms.output.store import OutputStore
 
 
 @pytest.fixture
@@ -250,8 +250,8 @@ def test_verbose_shows_where_a_mistake_was_noticed():
 
 def test_help_does_not_load_what_is_heavy():
     code = (
-        "import sys, pipeline.cli\n"
-        "try: pipeline.cli.main(['--help'])\n"
+        "import sys, earmark.pipeline.cli\n"
+        "try: earmark.pipeline.cli.main(['--help'])\n"
         "except SystemExit as end: print('heavy:', {'apache_beam', 'torch', 'librosa'} & set(sys.modules), end.code)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from schemas.job import JobOptions
-from schemas.job_description import SCHEMA_VERSION, JobDescription
-from schemas.tasks import new_task
+from earmark.schemas.job import JobOptions
+from earmark.schemas.job_description import SCHEMA_VERSION, JobDescription
+from earmark.schemas.tasks import new_task
 
 EVERY_TASK = ("transcribe", "translate", "caption", "emotion", "analyze", "noise")
 NOISE = new_task("noise", {"prompt": "Is there noise?", "labels": ["yes", "no"]})

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.manifest import COLUMNS, ManifestRow, ManifestShape, parse_row, resolve_uri
-from schemas.records import Failure, Recording
-from schemas.tables import failures_table
+from earmark.schemas.manifest import COLUMNS, ManifestRow, ManifestShape, parse_row, resolve_uri
+from earmark.schemas.records import Failure, Recording
+from earmark.schemas.tables import failures_table
 
 PLAIN = ManifestShape()
 KNOWN_COLUMNS = [column for columns in COLUMNS.values() for column in columns]

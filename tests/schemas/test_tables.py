@@ -2,8 +2,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from schemas.job import JobOptions
-from schemas.records import (
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import (
     Annotation,
     AudioFacts,
     LabelAnswer,
@@ -13,7 +13,7 @@ from schemas.records import (
     TextSegment,
     Transcript,
 )
-from schemas.tables import annotations_schema, annotations_table, extra_as_map
+from earmark.schemas.tables import annotations_schema, annotations_table, extra_as_map
 
 FACTS = AudioFacts(1.5, 8000, 2, "flac", -20.0, -3.0, 0.0)
 SEGMENT = TextSegment(0.5, 1.25, "hello", -0.25)

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import BUILT_IN, LANGUAGE_NAMES, MAX_NEW_TOKENS, RESERVED, new_task
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import BUILT_IN, LANGUAGE_NAMES, MAX_NEW_TOKENS, RESERVED, new_task
 
 MELD = "neutral, joy, sadness, anger, surprise, fear, disgust"
 VOCAL_SOUND = "Laughter, Sigh, Cough, Throat clearing, Sneeze, Sniff"

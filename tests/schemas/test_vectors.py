@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from model.segments.join import VectorPart, join_vectors
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.records import Annotation, AudioFacts, PartReport, Recording, Transcript, VectorAnswer
-from schemas.tables import annotations_schema, annotations_table, answer_type
-from schemas.tasks import Task
-from transforms.output.merge import merge_parts, read_small
-from transforms.output.store import encode_part
+from earmark.model.segments.join import VectorPart, join_vectors
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Annotation, AudioFacts, PartReport, Recording, Transcript, VectorAnswer
+from earmark.schemas.tables import annotations_schema, annotations_table, answer_type
+from earmark.schemas.tasks import Task
+from earmark.transforms.output.merge import merge_parts, read_small
+from earmark.transforms.output.store import encode_part
 
 FACTS = AudioFacts(1.5, 8000, 2, "flac", -20.0, -3.0, 0.0)
 WIDTH = 3

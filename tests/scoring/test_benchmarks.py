@@ -6,12 +6,12 @@ from collections import Counter
 
 import pytest
 
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import MELD_EMOTIONS, VOCAL_SOUNDS
-from scoring import layouts
-from scoring.benchmarks import Benchmark, benchmarks, find_benchmark
-from scoring.published import published, published_for
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import MELD_EMOTIONS, VOCAL_SOUNDS
+from earmark.scoring import layouts
+from earmark.scoring.benchmarks import Benchmark, benchmarks, find_benchmark
+from earmark.scoring.published import published, published_for
 from tests.support.paths import ROOT
 
 TABLE = ROOT / "scoring" / "published-results.csv"

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 from sklearn.metrics import cohen_kappa_score
 
-import pipeline.views.scores
-from pipeline.cli import main
-from schemas.errors import JobError
-from scoring.compare import compare
-from scoring.evaluate import evaluate
-from scoring.keep import KeepOptions
-from scoring.options import EvaluateOptions
+import earmark.pipeline.views.scores
+from earmark.pipeline.cli import main
+from earmark.schemas.errors import JobError
+from earmark.scoring.compare import compare
+from earmark.scoring.evaluate import evaluate
+from earmark.scoring.keep import KeepOptions
+from earmark.scoring.options import EvaluateOptions
 from tests.support.jobs import annotations, manifest_lines, run_here, transcripts, write_manifest, write_tones
 from tests.support.outputs.made_outputs import Row, write_output
 
@@ -115,8 +115,8 @@ def test_labels_have_agreement_and_kappa(tmp_path):
 
 
 def test_rows_that_differ_most_come_first_and_markup_stays_text(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pipeline.views.scores, "console", Console(width=200))
-    monkeypatch.setattr("pipeline.views.comparison.console", pipeline.views.scores.console)
+    monkeypatch.setattr(earmark.pipeline.views.scores, "console", Console(width=200))
+    monkeypatch.setattr("earmark.pipeline.views.comparison.console", earmark.pipeline.views.scores.console)
     write_output(tmp_path / "a", [Row(f"[i]{n}[/i]", {"transcribe": "[b]one two[/b]"}) for n in range(3)])
     write_output(
         tmp_path / "b", [Row(f"[i]{n}[/i]", {"transcribe": ("x", "[b]one two[/b]", "one")[n]}) for n in range(3)]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import JobError
-from scoring.benchmarks import benchmarks
+from earmark.schemas.errors import JobError
+from earmark.scoring.benchmarks import benchmarks
 from tests.scoring.test_layouts import chat, read
 from tests.support.audio import miniature_sets as miniature
 

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import pipeline.views.scores
-from pipeline.cli import main
-from pipeline.compact import compact_store
-from schemas.errors import JobError
-from schemas.job_description import SCHEMA_VERSION
-from scoring.evaluate import evaluate
-from scoring.normalizers import find_normalizer
-from scoring.options import EvaluateOptions
+import earmark.pipeline.views.scores
+from earmark.pipeline.cli import main
+from earmark.pipeline.compact import compact_store
+from earmark.schemas.errors import JobError
+from earmark.schemas.job_description import SCHEMA_VERSION
+from earmark.scoring.evaluate import evaluate
+from earmark.scoring.normalizers import find_normalizer
+from earmark.scoring.options import EvaluateOptions
+from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import annotations, run_here, write_manifest, write_tones
 from tests.support.outputs.made_outputs import Row, write_output
-from transforms.output.store import OutputStore
 
 QUICK = EvaluateOptions(bootstrap=0)
 
@@ -41,7 +41,7 @@ def listened(tmp_path_factory):
 
 @pytest.fixture
 def wide(monkeypatch):
-    monkeypatch.setattr(pipeline.views.scores, "console", Console(width=200))
+    monkeypatch.setattr(earmark.pipeline.views.scores, "console", Console(width=200))
 
 
 def wer(references, hypotheses):
@@ -85,7 +85,7 @@ def test_without_the_manifest_failures_are_told_with_the_remedy(listened, wide, 
 
 
 def test_merged_parts_are_read_once_and_give_the_same(listened, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.compact.LISTING_S", 0.0)
+    monkeypatch.setattr("earmark.pipeline.compact.LISTING_S", 0.0)
     rows = [Row(f"r{number}", {"transcribe": "a b c"}, "a b d" if number % 3 else "a") for number in range(20)]
     store = write_output(tmp_path / "out", rows, rows_a_part=3)
     options = EvaluateOptions(bootstrap=50)
@@ -96,7 +96,7 @@ def test_merged_parts_are_read_once_and_give_the_same(listened, tmp_path, monkey
 
 
 def test_what_a_cut_compaction_left_over_is_not_counted_twice(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.compact.LISTING_S", 0.0)
+    monkeypatch.setattr("earmark.pipeline.compact.LISTING_S", 0.0)
     rows = [Row(f"r{number}", {"transcribe": "a"}, "a") for number in range(6)]
     store = write_output(tmp_path / "out", rows, rows_a_part=3)
     kept = dict(store.read_all(store.parts()))
@@ -257,8 +257,8 @@ def test_evaluating_loads_neither_beam_nor_torch(tmp_path):
     write_output(tmp_path / "out", [Row("a", {"transcribe": "x"}, "x")])
     (tmp_path / "r.jsonl").write_text('{"id": "a", "text": "x"}\n')
     code = (
-        "import sys, pipeline.cli\n"
-        "pipeline.cli.main(sys.argv[1:])\n"
+        "import sys, earmark.pipeline.cli\n"
+        "earmark.pipeline.cli.main(sys.argv[1:])\n"
         "print('heavy:', {'apache_beam', 'torch', 'transformers', 'librosa'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code, "evaluate", str(tmp_path / "out"), "--references", str(tmp_path / "r.jsonl")]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import RowError
-from scoring.judge import Case, Judged, Verdict, judge_all, kept_verdicts
-from scoring.judge_scores import judge_scores
-from transforms.output.store import OutputStore
+from earmark.schemas.errors import RowError
+from earmark.scoring.judge import Case, Judged, Verdict, judge_all, kept_verdicts
+from earmark.scoring.judge_scores import judge_scores
+from earmark.transforms.output.store import OutputStore
 
 CASE = Case("a", "A dog barks {twice}.", "What is heard?", "A dog.", "Two cats.")
 

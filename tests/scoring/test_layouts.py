@@ -6,9 +6,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from scoring.benchmarks import benchmarks, find_benchmark
-from scoring.data_folder import DataFolder
-from scoring.layouts import LAYOUTS, Entry, entries
+from earmark.scoring.benchmarks import benchmarks, find_benchmark
+from earmark.scoring.data_folder import DataFolder
+from earmark.scoring.layouts import LAYOUTS, Entry, entries
 from tests.support.audio import miniature_sets as miniature
 
 

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from schemas.errors import JobError
-from scoring.alignment import aligned
-from scoring.intervals import intervals
-from scoring.labels import LabelMatches
-from scoring.normalizers import NORMALIZERS, find_normalizer, normalizer_for
-from scoring.pairs import Pair
-from scoring.text_overlap import TextOverlap
-from scoring.word_errors import WordErrors, edits_of
+from earmark.schemas.errors import JobError
+from earmark.scoring.alignment import aligned
+from earmark.scoring.intervals import intervals
+from earmark.scoring.labels import LabelMatches
+from earmark.scoring.normalizers import NORMALIZERS, find_normalizer, normalizer_for
+from earmark.scoring.pairs import Pair
+from earmark.scoring.text_overlap import TextOverlap
+from earmark.scoring.word_errors import WordErrors, edits_of
 
 TOKENS = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=9)
 LABELS = st.sampled_from(["joy", "anger", "fear"])
@@ -151,7 +151,7 @@ def test_figures_are_drawn_together_however_many_there_are_at_once(monkeypatch):
 
     whole = intervals(two, 50, 100, seed=7)
     assert whole["twice"] == pytest.approx([2 * bound for bound in whole["one"]])
-    monkeypatch.setattr("scoring.intervals.DRAWN_AT_ONCE", 1)
+    monkeypatch.setattr("earmark.scoring.intervals.DRAWN_AT_ONCE", 1)
     assert set(intervals(two, 50, 100, seed=7)) == {"one", "twice"}
 
 

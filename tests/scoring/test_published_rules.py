@@ -11,8 +11,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from whisper_normalizer.basic import BasicTextNormalizer
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from scoring.evaluate import evaluate
-from scoring.options import EvaluateOptions
+from earmark.scoring.evaluate import evaluate
+from earmark.scoring.options import EvaluateOptions
 from tests.support.awkward_pairs import EACH, AwkwardPair, awkward_pairs
 from tests.support.outputs.made_outputs import Row, write_output
 

@@ -3,11 +3,11 @@
 import pytest
 from rich.console import Console
 
-import pipeline.views.scores
-from pipeline.cli import main
-from schemas.errors import JobError
-from scoring.evaluate import evaluate
-from scoring.options import EvaluateOptions
+import earmark.pipeline.views.scores
+from earmark.pipeline.cli import main
+from earmark.schemas.errors import JobError
+from earmark.scoring.evaluate import evaluate
+from earmark.scoring.options import EvaluateOptions
 from tests.support.outputs.made_outputs import Row, write_output
 
 QUICK = EvaluateOptions(bootstrap=0)
@@ -25,7 +25,7 @@ def test_missing_and_empty_references_are_counted_and_named(tmp_path, monkeypatc
     assert (found.rows, found.empty_references, found.insertions_in_empty) == (3, 2, 3)
     assert (found.missing.count, found.missing.first) == (1, ("c",))
     assert found.figure("wer").value == pytest.approx(3 / 2)
-    monkeypatch.setattr(pipeline.views.scores, "console", Console(width=200))
+    monkeypatch.setattr(earmark.pipeline.views.scores, "console", Console(width=200))
     main(["evaluate", str(tmp_path / "out")])
     said = capsys.readouterr().out
     assert "2 references are empty, with 3 inserted words" in said

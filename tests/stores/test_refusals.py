@@ -9,9 +9,9 @@ import uuid
 import fsspec
 import pytest
 
-from pipeline.annotate import annotate
-from schemas.errors import JobError
-from schemas.job import JobOptions
+from earmark.pipeline.annotate import annotate
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
 from tests.support.jobs import TINY, command_line, write_tone
 from tests.support.servers.faulty_proxy import faulty_proxy
 

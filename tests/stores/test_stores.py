@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoints.copy_from_store import copy_checkpoint
-from schemas.errors import JobError, RowError
+from earmark.model.checkpoints.copy_from_store import copy_checkpoint
+from earmark.schemas.errors import JobError, RowError
+from earmark.transforms.manifests.find import find_manifests
+from earmark.transforms.output.lease import check_lease, take_lease
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.storage import file_system
+from earmark.transforms.storage.fetch_audio import fetch_audio
+from earmark.transforms.storage.file_system import StorageError
 from tests.support.servers.faulty_proxy import faulty_proxy
-from transforms.manifests.find import find_manifests
-from transforms.output.lease import check_lease, take_lease
-from transforms.output.store import OutputStore
-from transforms.storage import file_system
-from transforms.storage.fetch_audio import fetch_audio
-from transforms.storage.file_system import StorageError
 
 pytestmark = pytest.mark.object_store
 WRITERS = 16

@@ -12,8 +12,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from schemas.errors import RowError
-from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from earmark.schemas.errors import RowError
+from earmark.transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
 
 LOG = "log"
 MODEL = "gated"
@@ -26,12 +26,12 @@ def gated_command(folder: Path, *arguments: object) -> list[str]:
 
 
 def main(folder: str, *arguments: str) -> int:
+    from earmark.schemas.job import JobOptions
+    from earmark.schemas.tasks import Task
+    from earmark.transforms import read_manifest
+    from earmark.transforms.annotate import Assignment
     from pipeline import annotate, cli
-    from schemas.job import JobOptions
-    from schemas.tasks import Task
     from tests.support.jobs import ListeningEngine
-    from transforms import read_manifest
-    from transforms.annotate import Assignment
 
     calls, read_manifests = itertools.count(1), read_manifest.read_manifests
 

@@ -13,18 +13,27 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from pipeline.annotate import run_job
-from pipeline.launch import Place, Run, launched_run
-from pipeline.runner import embedded_options
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, LabelScore, TextAnswer, Transcript
-from schemas.tasks import Task
+from earmark.pipeline.annotate import run_job
+from earmark.pipeline.launch import Place, Run, launched_run
+from earmark.pipeline.runner import embedded_options
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import (
+    SAMPLE_RATE_HZ,
+    Answer,
+    Answers,
+    Clip,
+    LabelAnswer,
+    LabelScore,
+    TextAnswer,
+    Transcript,
+)
+from earmark.schemas.tasks import Task
+from earmark.transforms.annotate import Assignment
+from earmark.transforms.audio.decode_recordings import decode_requests
+from earmark.transforms.decode_shard import Decode
+from earmark.transforms.summarize import Summary
 from tests.support.paths import ROOT
-from transforms.annotate import Assignment
-from transforms.audio.decode_recordings import decode_requests
-from transforms.decode_shard import Decode
-from transforms.summarize import Summary
 
 EXAMPLES = ROOT / "examples"
 PHONE_PROMPTS = EXAMPLES / "phone-prompts" / "manifest.jsonl"
@@ -80,7 +89,7 @@ def run_command(*arguments: object, timeout_s: float = 600) -> subprocess.Comple
 
 
 def command_line(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "pipeline.cli", *(str(argument) for argument in arguments)]
+    return [sys.executable, "-m", "earmark.pipeline.cli", *(str(argument) for argument in arguments)]
 
 
 def write_tone(path: Path, seconds: float = 0.5, amplitude: float = 0.5, hz: float = 440.0) -> Path:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, DecodedShard, Failure, Recording
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, DecodedShard, Failure, Recording
+from earmark.transforms.annotate import annotate_shard
 from tests.support.jobs import ListeningEngine, heard
-from transforms.annotate import annotate_shard
 
 FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 TRANSCRIBE, CAPTION, EMOTION = ((task,) for task in JobOptions(task=("transcribe", "caption", "emotion")).tasks())

@@ -5,12 +5,12 @@ from pathlib import Path
 import apache_beam as beam
 from rich.progress import Progress
 
-from pipeline.graph import build_graph
-from pipeline.progress import update_bar
-from pipeline.runner import embedded_options
-from schemas.job import JobOptions
+from earmark.pipeline.graph import build_graph
+from earmark.pipeline.progress import update_bar
+from earmark.pipeline.runner import embedded_options
+from earmark.schemas.job import JobOptions
+from earmark.transforms.counters import NAMESPACE, Counters
 from tests.support.jobs import annotations, launched_here, listening, write_manifest, write_tones
-from transforms.counters import NAMESPACE, Counters
 
 
 def test_beam_s_metrics_and_the_tally_say_what_the_output_holds(tmp_path: Path) -> None:

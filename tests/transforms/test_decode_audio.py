@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from schemas.errors import MachineError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Recording, Shard
+from earmark.schemas.errors import MachineError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Recording, Shard
+from earmark.transforms.audio.decode_recordings import decode_requests
+from earmark.transforms.counters import Counters
+from earmark.transforms.decode_audio import _DecodeShard, scratch_folder
 from tests.support.jobs import write_tone
-from transforms.audio.decode_recordings import decode_requests
-from transforms.counters import Counters
-from transforms.decode_audio import _DecodeShard, scratch_folder
 
 
 def leave_files_and_fail(requests):

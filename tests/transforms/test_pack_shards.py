@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.records import Recording, partition_of
-from transforms.pack_shards import MAX_SHARD_S, count_buckets, pack_bucket
+from earmark.schemas.records import Recording, partition_of
+from earmark.transforms.pack_shards import MAX_SHARD_S, count_buckets, pack_bucket
 
 DURATIONS = st.none() | st.floats(0.1, 2 * MAX_SHARD_S)
 BUCKETS = st.dictionaries(st.text(max_size=3), DURATIONS, max_size=40).map(

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.locations import TAR_PIECE_BYTES, ParquetPlace, TarPlace
-from schemas.records import Recording
-from transforms.pack_shards import MAX_SHARD_BYTES, MAX_SHARD_S, bucket_of, count_buckets, fill_rows, pack_bucket
+from earmark.schemas.locations import TAR_PIECE_BYTES, ParquetPlace, TarPlace
+from earmark.schemas.records import Recording
+from earmark.transforms.pack_shards import (
+    MAX_SHARD_BYTES,
+    MAX_SHARD_S,
+    bucket_of,
+    count_buckets,
+    fill_rows,
+    pack_bucket,
+)
 
 SHARD_ROWS = 256
 WORKERS = 4

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.errors import JobError
-from schemas.manifest import ManifestShape
-from schemas.records import Failure, Recording
-from transforms.manifests.files import MAX_LINE_BYTES
-from transforms.manifests.find import find_manifests
-from transforms.read_manifest import read_manifests
+from earmark.schemas.errors import JobError
+from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.records import Failure, Recording
+from earmark.transforms.manifests.files import MAX_LINE_BYTES
+from earmark.transforms.manifests.find import find_manifests
+from earmark.transforms.read_manifest import read_manifests
 
 
 def read(path, shape=None, limit=0):

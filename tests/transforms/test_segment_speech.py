@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.segments.speech_detector import FRAME_SAMPLES, SpeechDetector
-from schemas.records import SAMPLE_RATE_HZ
-from transforms.segment_speech import MAX_SEGMENT_SAMPLES, cut_points, segment_clip
+from earmark.model.segments.speech_detector import FRAME_SAMPLES, SpeechDetector
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.transforms.segment_speech import MAX_SEGMENT_SAMPLES, cut_points, segment_clip
 
 SECOND = SAMPLE_RATE_HZ
 LENGTHS = st.integers(1, 200 * SECOND)

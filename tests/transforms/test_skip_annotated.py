@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.records import Failure, Recording
-from transforms.skip_annotated import skip_annotated
+from earmark.schemas.records import Failure, Recording
+from earmark.transforms.skip_annotated import skip_annotated
 
 IDS = st.sampled_from("abcde")
 ROWS = st.lists(st.builds(Recording, id=IDS, uri=st.sampled_from(["u", "v"]), offset_s=st.sampled_from([0.0, 1.5])))

@@ -1,10 +1,10 @@
 import dataclasses
 import json
 
-from schemas.records import Failure, PartReport, Recording
-from transforms.output.store import OutputStore
-from transforms.skip_annotated import Done
-from transforms.summarize import duplicates_table, foreign_parts, summarize
+from earmark.schemas.records import Failure, PartReport, Recording
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.skip_annotated import Done
+from earmark.transforms.summarize import duplicates_table, foreign_parts, summarize
 
 
 def failure(id, error="not_found"):

@@ -15,11 +15,11 @@ import numpy as np
 import soundfile
 import soxr
 
-from schemas.errors import RowError
-from schemas.records import SAMPLE_RATE_HZ
-from transforms.audio.open_audio import Source, frames_in
-from transforms.audio.read_ffmpeg import open_ffmpeg
-from transforms.audio.read_libsndfile import check_wav_is_whole, is_for_libsndfile, open_libsndfile
+from earmark.schemas.errors import RowError
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.transforms.audio.open_audio import Source, frames_in
+from earmark.transforms.audio.read_ffmpeg import open_ffmpeg
+from earmark.transforms.audio.read_libsndfile import check_wav_is_whole, is_for_libsndfile, open_libsndfile
 
 FLOOR_DBFS = -144.0  # the step of 24-bit audio; digital silence is written as this
 CLIPPED = 0.999  # of full scale

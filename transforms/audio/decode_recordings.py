@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from schemas.errors import MachineError, RowError
-from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Recording
-from transforms.audio.audio_file import Levels, mono_blocks, open_source, to_dbfs
-from transforms.storage.fetch_audio import fetch_audio, row_error
-from transforms.storage.scratch_file import no_scratch, write
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Recording
+from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source, to_dbfs
+from earmark.transforms.storage.fetch_audio import fetch_audio, row_error
+from earmark.transforms.storage.scratch_file import no_scratch, write
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from schemas.errors import MachineError, RowError
+from earmark.schemas.errors import MachineError, RowError
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -6,7 +6,7 @@ import apache_beam as beam
 import librosa
 import numpy as np
 
-from schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard
 
 FFT_SAMPLES = 1024
 BLOCK_SAMPLES = 1024 * FFT_SAMPLES  # 65 s at a time: a long recording's spectrogram would not fit into memory

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 MIN_SAMPLES = SAMPLE_RATE_HZ // 10  # of speech and of the rest; less says nothing about the recording
 BLOCK_SAMPLES = 60 * SAMPLE_RATE_HZ  # squared at a time: a recording may be hours long

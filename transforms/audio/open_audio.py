@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schemas.errors import RowError
+from earmark.schemas.errors import RowError
 
 BLOCK_VALUES = 2**16  # samples times channels in one block: 256 KB stay in a core's cache and need no fresh pages
 BLOCK_S = 10.0  # the most in one block: at the 1 Hz that a header may claim, 2**16 samples grow to 4 GB when resampled

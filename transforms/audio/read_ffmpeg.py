@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import av
 import numpy as np
 
-from schemas.errors import RowError
-from transforms.audio.open_audio import Source, block_frames, frames_in, past_end
+from earmark.schemas.errors import RowError
+from earmark.transforms.audio.open_audio import Source, block_frames, frames_in, past_end
 
 # Demuxers of recordings. Playlists and the like, which make FFmpeg open other files and hosts, are not among them.
 FFMPEG_FORMATS = "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,caf,flac,g722,gsm,matroska,webm,mov,mp4,mp3,ogg,wav,w64,wv"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from schemas.errors import RowError
-from transforms.audio.open_audio import Source, block_frames, frames_in, past_end
+from earmark.schemas.errors import RowError
+from earmark.transforms.audio.open_audio import Source, block_frames, frames_in, past_end
 
 PLACEHOLDER_BYTES = 0x7FFFF000  # writers that cannot seek back leave a length at or above this in a wav header
 ID3V1_BYTES = 128  # of the tag that may stand at the end of an mp3

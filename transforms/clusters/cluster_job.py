@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from schemas.errors import JobError
-from transforms.clusters import dataflow as dataflow_jobs
-from transforms.clusters import flink as flink_jobs
+from earmark.schemas.errors import JobError
+from earmark.transforms.clusters import dataflow as dataflow_jobs
+from earmark.transforms.clusters import flink as flink_jobs
 
 Runner = Literal["flink", "dataflow"]
 POLL_S = 1.0

@@ -11,7 +11,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 
-from transforms.storage.file_system import StorageError
+from earmark.transforms.storage.file_system import StorageError
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 ENDED = frozenset(f"JOB_STATE_{state}" for state in ("STOPPED", "DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"))

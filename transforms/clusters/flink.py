@@ -7,8 +7,8 @@ import json
 import urllib.request
 from typing import Any
 
-from schemas.errors import JobError
-from transforms.storage.file_system import StorageError
+from earmark.schemas.errors import JobError
+from earmark.transforms.storage.file_system import StorageError
 
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
 NO_RESTARTS = frozenset({"none", "off", "disable"})

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import fsspec
 from fsspec.core import url_to_fs
 
-from model.checkpoints.copy_from_store import VERSIONS
-from model.checkpoints.retry import again
+from earmark.model.checkpoints.copy_from_store import VERSIONS
+from earmark.model.checkpoints.retry import again
 
 
 @dataclass(frozen=True, slots=True)

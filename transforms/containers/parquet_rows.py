@@ -10,11 +10,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.locations import ParquetPlace
-from schemas.manifest import COLUMNS, ManifestRow, ManifestShape, resolve_uri
-from transforms.containers.container_file import find_container
-from transforms.manifests.find import AUDIO_SUFFIXES
-from transforms.storage.file_system import storage_errors
+from earmark.schemas.locations import ParquetPlace
+from earmark.schemas.manifest import COLUMNS, ManifestRow, ManifestShape, resolve_uri
+from earmark.transforms.containers.container_file import find_container
+from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
+from earmark.transforms.storage.file_system import storage_errors
 
 _ROW = re.compile(r"(?P<container>.+\.(?i:parquet))#row=(?P<row>\d+)", re.DOTALL)
 

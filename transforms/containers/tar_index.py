@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import JobError
-from schemas.records import stable_hash
-from transforms.containers.container_file import ContainerFile
-from transforms.containers.tar_members import Member, read_members
-from transforms.output.store import OutputStore, encode_table
+from earmark.schemas.errors import JobError
+from earmark.schemas.records import stable_hash
+from earmark.transforms.containers.container_file import ContainerFile
+from earmark.transforms.containers.tar_members import Member, read_members
+from earmark.transforms.output.store import OutputStore, encode_table
 
 FOLDER = "_earmark/containers"
 FORMAT = "1"  # of the index and of what counts as a member; another number, and all tars are read again

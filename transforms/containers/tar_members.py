@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from model.checkpoints.retry import again
-from schemas.errors import JobError
-from transforms.containers.container_file import ContainerFile
-from transforms.manifests.find import AUDIO_SUFFIXES
-from transforms.storage.file_system import storage_errors
+from earmark.model.checkpoints.retry import again
+from earmark.schemas.errors import JobError
+from earmark.transforms.containers.container_file import ContainerFile
+from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
+from earmark.transforms.storage.file_system import storage_errors
 
 MAX_TEXT_BYTES = 2**20  # of a JSON object or a text, as of a line of a manifest, and of a header that names a member
 # What is read at once on a remote file system: a request takes as long as the transfer of one to three MB there.

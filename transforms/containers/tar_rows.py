@@ -9,14 +9,20 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from schemas.errors import JobError
-from schemas.locations import TarPlace
-from schemas.manifest import ManifestRow, ManifestShape, json_object
-from transforms.containers.container_file import ContainerFile, find_container
-from transforms.containers.tar_index import kept_members
-from transforms.containers.tar_members import TEXT_SUFFIXES, Member, is_audio_member, is_text_member, read_members
-from transforms.output.store import OutputStore
-from transforms.storage.file_system import storage_errors
+from earmark.schemas.errors import JobError
+from earmark.schemas.locations import TarPlace
+from earmark.schemas.manifest import ManifestRow, ManifestShape, json_object
+from earmark.transforms.containers.container_file import ContainerFile, find_container
+from earmark.transforms.containers.tar_index import kept_members
+from earmark.transforms.containers.tar_members import (
+    TEXT_SUFFIXES,
+    Member,
+    is_audio_member,
+    is_text_member,
+    read_members,
+)
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.storage.file_system import storage_errors
 
 log = logging.getLogger("earmark")
 

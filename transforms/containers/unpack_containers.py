@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.errors import MachineError, RowError
-from schemas.locations import ParquetPlace, Place, TarPlace
-from schemas.records import Recording
-from transforms.containers.container_file import find_container
-from transforms.containers.unpack_parquet import unpack_parquet
-from transforms.containers.unpack_tar import unpack_tar
-from transforms.storage.fetch_audio import row_error
-from transforms.storage.scratch_file import no_scratch
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.locations import ParquetPlace, Place, TarPlace
+from earmark.schemas.records import Recording
+from earmark.transforms.containers.container_file import find_container
+from earmark.transforms.containers.unpack_parquet import unpack_parquet
+from earmark.transforms.containers.unpack_tar import unpack_tar
+from earmark.transforms.storage.fetch_audio import row_error
+from earmark.transforms.storage.scratch_file import no_scratch
 
 
 @dataclass(frozen=True, slots=True)

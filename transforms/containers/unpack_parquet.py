@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.checkpoints.retry import again
-from schemas.errors import MachineError, RowError
-from schemas.locations import ParquetPlace
-from transforms.containers.container_file import ContainerFile
-from transforms.containers.parquet_rows import bytes_of, open_slowly
-from transforms.storage.fetch_audio import row_error
-from transforms.storage.scratch_file import write
+from earmark.model.checkpoints.retry import again
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.locations import ParquetPlace
+from earmark.transforms.containers.container_file import ContainerFile
+from earmark.transforms.containers.parquet_rows import bytes_of, open_slowly
+from earmark.transforms.storage.fetch_audio import row_error
+from earmark.transforms.storage.scratch_file import write
 
 BATCH_BYTES = 64 * 2**20  # of audio in memory at a time, by the mean of the row group
 

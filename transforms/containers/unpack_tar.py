@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.checkpoints.retry import again
-from schemas.errors import RowError
-from schemas.locations import TarPlace
-from transforms.containers.container_file import ContainerFile
-from transforms.storage.fetch_audio import row_error
-from transforms.storage.scratch_file import write
+from earmark.model.checkpoints.retry import again
+from earmark.schemas.errors import RowError
+from earmark.schemas.locations import TarPlace
+from earmark.transforms.containers.container_file import ContainerFile
+from earmark.transforms.storage.fetch_audio import row_error
+from earmark.transforms.storage.scratch_file import write
 
 # In memory at a time are so many blocks of so many bytes; a file system that can fetches them side by side.
 BLOCK_BYTES = 16 * 2**20

@@ -12,13 +12,13 @@ from typing import Any, BinaryIO
 
 import fsspec
 
-from schemas.errors import JobError
-from schemas.manifest import ManifestRow, ManifestShape, json_object
-from transforms.containers.parquet_rows import parquet_rows
-from transforms.containers.tar_rows import tar_rows
-from transforms.manifests.find import TAR, audio_files, manifest_format
-from transforms.output.store import OutputStore
-from transforms.storage.file_system import storage_errors
+from earmark.schemas.errors import JobError
+from earmark.schemas.manifest import ManifestRow, ManifestShape, json_object
+from earmark.transforms.containers.parquet_rows import parquet_rows
+from earmark.transforms.containers.tar_rows import tar_rows
+from earmark.transforms.manifests.find import TAR, audio_files, manifest_format
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.storage.file_system import storage_errors
 
 MAX_LINE_BYTES = 2**20
 

@@ -10,18 +10,17 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from model.checkpoints.retry import again
-from schemas.errors import JobError
-from schemas.manifest import ManifestRow
-from transforms.storage.file_system import files_below, first_answer, storage_errors, what_is_at
+from earmark.model.checkpoints.retry import again
+from earmark.schemas.errors import JobError
+from earmark.schemas.manifest import ManifestRow
+from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
+from earmark.transforms.storage.file_system import files_below, first_answer, storage_errors, what_is_at
 
 log = logging.getLogger("earmark")
 
 TAR = "tar"
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet", TAR)
 COMPRESSIONS = ("gz", "bz2", "xz", "zst")
-AUDIO_NAMES = "wav flac mp3 ogg oga opus m4a mp4 aac webm mka mkv amr gsm g722 aif aiff au wma wv caf"
-AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
 
 
 def manifest_format(path: str) -> str:

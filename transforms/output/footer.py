@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from schemas.records import Failure, PartReport
+from earmark.schemas.records import Failure, PartReport
 
 METADATA_KEY = b"earmark"  # of the footer: a JSON object with the fields of PartFooter
 

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from schemas.errors import JobError
-from schemas.job_description import AskedTask, JobDescription, check_schema_version
-from transforms.output.store import JOB_PATH, OutputStore
+from earmark.schemas.errors import JobError
+from earmark.schemas.job_description import AskedTask, JobDescription, check_schema_version
+from earmark.transforms.output.store import JOB_PATH, OutputStore
 
 
 def read_job(store: OutputStore) -> JobDescription:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import psutil
 
-from schemas.errors import JobError, MachineError
-from transforms.clusters.cluster_job import ClusterJob
-from transforms.output.store import OutputStore
+from earmark.schemas.errors import JobError, MachineError
+from earmark.transforms.clusters.cluster_job import ClusterJob
+from earmark.transforms.output.store import OutputStore
 
 log = logging.getLogger("earmark")
 

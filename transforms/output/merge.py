@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import JobError
-from schemas.records import stable_hash
-from transforms.output.footer import PartFooter
-from transforms.output.store import MERGED_FOLDER, part_errors
+from earmark.schemas.errors import JobError
+from earmark.schemas.records import stable_hash
+from earmark.transforms.output.footer import PartFooter
+from earmark.transforms.output.store import MERGED_FOLDER, part_errors
 
 MAX_ENTRIES = 250_000  # rows and failures of a merged part: a reader of ids, or of the footer, holds them all
 ROW_GROUP_BYTES = 64 * 2**20  # in memory, uncompressed; some ten thousand rows of transcripts

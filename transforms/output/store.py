@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from model.checkpoints.retry import again
-from schemas.errors import JobError
-from schemas.records import PartReport
-from schemas.tables import FAILURES, extra_as_map
-from transforms.output.footer import PartFooter
-from transforms.storage.file_system import StorageError, files_below, storage_errors, what_is_at
+from earmark.model.checkpoints.retry import again
+from earmark.schemas.errors import JobError
+from earmark.schemas.records import PartReport
+from earmark.schemas.tables import FAILURES, extra_as_map
+from earmark.transforms.output.footer import PartFooter
+from earmark.transforms.storage.file_system import StorageError, files_below, storage_errors, what_is_at
 
 JOB_PATH = "_earmark/job.json"
 FAILURES_PATH = "failures/failures.parquet"

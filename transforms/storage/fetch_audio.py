@@ -12,8 +12,8 @@ import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.core import url_to_fs
 
-from model.checkpoints.retry import again, is_about_credentials, is_forbidden, is_from_store
-from schemas.errors import MachineError, RowError
+from earmark.model.checkpoints.retry import again, is_about_credentials, is_forbidden, is_from_store
+from earmark.schemas.errors import MachineError, RowError
 
 # Of the machine, not of a row: no space, no memory, no file handles, a broken disk.
 MACHINE_ERRNOS = frozenset(

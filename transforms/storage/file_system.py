@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from model.checkpoints.retry import is_forbidden
-from schemas.errors import JobError
+from earmark.model.checkpoints.retry import is_forbidden
+from earmark.schemas.errors import JobError
 
 ANSWER_S = 20.0  # clients look for a network and for credentials for a minute and more where there are none
 T = TypeVar("T")

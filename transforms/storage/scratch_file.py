@@ -4,7 +4,7 @@ import os.path
 from pathlib import Path
 from typing import Any, Literal
 
-from schemas.errors import MachineError
+from earmark.schemas.errors import MachineError
 
 
 def write(path: str | Path, content: Any, mode: Literal["wb", "ab"]) -> None:

@@ -68,7 +68,16 @@ def annotate(manifest: Path, output: Path, checkpoint: Path, tasks: Sequence[str
     Raises:
         subprocess.CalledProcessError: the command failed; it has said why.
     """
-    command = [sys.executable, "-m", "pipeline.cli", "annotate", str(manifest), str(output), "--model", str(checkpoint)]
+    command = [
+        sys.executable,
+        "-m",
+        "earmark.pipeline.cli",
+        "annotate",
+        str(manifest),
+        str(output),
+        "--model",
+        str(checkpoint),
+    ]
     subprocess.run([*command, *options], cwd=REPOSITORY, check=True, stdout=sys.stderr)
     fields = [(tasks[0], "text"), (tasks[1], "text"), (tasks[2], "label")]
     columns = {"id": pyarrow.dataset.field("id")}

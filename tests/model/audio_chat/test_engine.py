@@ -14,21 +14,21 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from model.audio_chat.engine import AudioChat
-from model.audio_chat.kinds import CHATS
-from model.checkpoints.checkpoint import find_checkpoint
-from model.decoding.prefix_decoder import Said, Weighed
-from model.decoding.prompt_tree import Question
-from model.families import AUDIO_CHATS
-from model.segments.segment_engine import Part, Piece
-from model.source import check_options, check_source
-from pipeline.annotate import assign, run_job
-from pipeline.launch import Place, launched_run
-from pipeline.runner import embedded_options
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.records import Answers, Clip, LabelAnswer, Transcript
-from schemas.tasks import Task, new_task
+from earmark.model.audio_chat.engine import AudioChat
+from earmark.model.audio_chat.kinds import CHATS
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.decoding.prefix_decoder import Said, Weighed
+from earmark.model.decoding.prompt_tree import Question
+from earmark.model.families import AUDIO_CHATS
+from earmark.model.segments.segment_engine import Part, Piece
+from earmark.model.source import check_options, check_source
+from earmark.pipeline.annotate import assign, run_job
+from earmark.pipeline.launch import Place, launched_run
+from earmark.pipeline.runner import embedded_options
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Answers, Clip, LabelAnswer, Transcript
+from earmark.schemas.tasks import Task, new_task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.audio_chat_reference import ChatReference
 from tests.support.checkpoints.qwen2_audio_reference import TASKS, Generated, limited

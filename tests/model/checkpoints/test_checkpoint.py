@@ -10,10 +10,16 @@ import httpx
 import huggingface_hub
 import pytest
 
-from model.checkpoints.checkpoint import PACKAGED, Checkpoint, PackagedWeights, find_checkpoint, local_checkpoint
-from model.source import check_source
-from schemas.errors import JobError, MachineError
-from schemas.job import JobOptions
+from earmark.model.checkpoints.checkpoint import (
+    PACKAGED,
+    Checkpoint,
+    PackagedWeights,
+    find_checkpoint,
+    local_checkpoint,
+)
+from earmark.model.source import check_source
+from earmark.schemas.errors import JobError, MachineError
+from earmark.schemas.job import JobOptions
 
 WHISPER_FILES = {
     "model.bin": b"weights",
@@ -164,7 +170,7 @@ def elsewhere(checkpoint):
 
 def test_the_machine_that_found_a_checkpoint_reads_nothing_again(tmp_path, monkeypatch):
     checkpoint = find_checkpoint(str(make_model(tmp_path / "m")))
-    monkeypatch.setattr("model.checkpoints.checkpoint.find_checkpoint", None)
+    monkeypatch.setattr("earmark.model.checkpoints.checkpoint.find_checkpoint", None)
     assert local_checkpoint(checkpoint) is checkpoint
 
 

@@ -10,9 +10,9 @@ from collections import namedtuple
 
 import pytest
 
-from model.checkpoints import copy_from_store as module
-from model.checkpoints.copy_from_store import copy_checkpoint
-from model.checkpoints.files import folder_digest
+from earmark.model.checkpoints import copy_from_store as module
+from earmark.model.checkpoints.copy_from_store import copy_checkpoint
+from earmark.model.checkpoints.files import folder_digest
 from tests.support.disk_store import FILES, DiskStore, list_as, make_store, reads
 
 

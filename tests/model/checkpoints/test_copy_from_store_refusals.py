@@ -11,10 +11,10 @@ import fsspec
 import google_crc32c
 import pytest
 
-from model.checkpoints import copy_from_store as module
-from model.checkpoints.copy_from_store import copy_checkpoint
-from model.checkpoints.files import folder_digest
-from schemas.errors import JobError
+from earmark.model.checkpoints import copy_from_store as module
+from earmark.model.checkpoints.copy_from_store import copy_checkpoint
+from earmark.model.checkpoints.files import folder_digest
+from earmark.schemas.errors import JobError
 from tests.support.disk_store import FILES, DiskStore, list_as, make_store, reads
 
 

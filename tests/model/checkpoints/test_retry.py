@@ -12,7 +12,14 @@ import tenacity
 from gcsfs.retry import HttpError
 from s3fs.errors import translate_boto_error
 
-from model.checkpoints.retry import ATTEMPTS, again, is_about_credentials, is_forbidden, is_from_store, is_transient
+from earmark.model.checkpoints.retry import (
+    ATTEMPTS,
+    again,
+    is_about_credentials,
+    is_forbidden,
+    is_from_store,
+    is_transient,
+)
 
 
 def from_s3(code, status):

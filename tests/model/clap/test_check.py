@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.clap.engine import Clap, check_job
-from model.families import family_of
-from model.source import check_options
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import Task, new_task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.clap.engine import Clap, check_job
+from earmark.model.families import family_of
+from earmark.model.source import check_options
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task, new_task
 from tests.support.checkpoints.small_clap import write_clap
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 

@@ -12,12 +12,21 @@ import soxr
 import torch
 from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor, pipeline
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.clap.engine import Clap, check_job
-from model.clap.mels import ClapMels
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, AudioFacts, Clip, LabelAnswer, Recording, Segment, VectorAnswer
-from schemas.tasks import Task, new_task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.clap.engine import Clap, check_job
+from earmark.model.clap.mels import ClapMels
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import (
+    SAMPLE_RATE_HZ,
+    Answers,
+    AudioFacts,
+    Clip,
+    LabelAnswer,
+    Recording,
+    Segment,
+    VectorAnswer,
+)
+from earmark.schemas.tasks import Task, new_task
 from tests.support.checkpoints.small_clap import write_clap
 
 FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "wav", -20.0, -3.0, 0.0)

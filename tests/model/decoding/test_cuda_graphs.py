@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import Qwen2AudioForConditionalGeneration
 
-import model.decoding.cuda_graphs
-from model.decoding.cuda_graphs import GraphedSteps, StaticSteps
-from model.decoding.greedy import Said, Steps, decode_greedily
-from model.decoding.prefix_decoder import Heard, PrefixSharer
-from model.decoding.prompt_tree import Question
-from model.decoding.steps import GrowingSteps
+import earmark.model.decoding.cuda_graphs
+from earmark.model.decoding.cuda_graphs import GraphedSteps, StaticSteps
+from earmark.model.decoding.greedy import Said, Steps, decode_greedily
+from earmark.model.decoding.prefix_decoder import Heard, PrefixSharer
+from earmark.model.decoding.prompt_tree import Question
+from earmark.model.decoding.steps import GrowingSteps
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
 
 STOPS = tuple(range(0, 512, 9))  # so many that answers end at different lengths
@@ -60,7 +60,7 @@ def assert_same(found: list[list[Said]], wanted: list[list[Said]], tolerance: fl
 def test_fixed_shapes_give_the_same_answers(
     language_model: Qwen2AudioForConditionalGeneration, slot_step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model.decoding.cuda_graphs, "SLOT_STEP", slot_step)
+    monkeypatch.setattr(earmark.model.decoding.cuda_graphs, "SLOT_STEP", slot_step)
     wanted = growing(language_model)
     lengths = {len(said.tokens) for clip in wanted for said in clip}
     assert len(lengths) > 8, "answers of one length show nothing of those that leave"

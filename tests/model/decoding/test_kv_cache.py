@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.decoding.kv_cache import GROWTH_SLOTS, SlotCache
+from earmark.model.decoding.kv_cache import GROWTH_SLOTS, SlotCache
 
 LAYERS, HEADS, SIZE = 2, 3, 4
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.decoding.prompt_tree import HIDDEN, SHARED, TRUNK, Layout, Question, lay_out
+from earmark.model.decoding.prompt_tree import HIDDEN, SHARED, TRUNK, Layout, Question, lay_out
 
 AUDIO = -7  # stands for a token of the audio, which a layout leaves open
 TOKEN = st.integers(1, 99)

@@ -10,13 +10,13 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from model.checkpoints.checkpoint import Checkpoint, find_checkpoint
-from model.families import family_of
-from model.segments.label_matching import match_labels
-from model.source import check_options, check_source, open_source
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import Task, new_task
+from earmark.model.checkpoints.checkpoint import Checkpoint, find_checkpoint
+from earmark.model.families import family_of
+from earmark.model.segments.label_matching import match_labels
+from earmark.model.source import check_options, check_source, open_source
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task, new_task
 from tests.support.checkpoints.small_encoders import SMALL, write_classifier, write_ctc, write_mms
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from transformers import AudioClassificationPipeline, AutoFeatureExtractor, AutoModelForAudioClassification
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.encoders import inputs as encoder_inputs
-from model.encoders.classifier import AudioClassifier, check_job, log_mean, log_sum
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import Clip, LabelAnswer
-from schemas.tasks import Task
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.encoders import inputs as encoder_inputs
+from earmark.model.encoders.classifier import AudioClassifier, check_job, log_mean, log_sum
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Clip, LabelAnswer
+from earmark.schemas.tasks import Task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS
 from tests.support.checkpoints.small_encoders import write_classifier

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor
 
-from model.features.log_mels import MARGIN_FRAMES, LogMels
+from earmark.model.features.log_mels import MARGIN_FRAMES, LogMels
 
 EXTRACTOR = WhisperFeatureExtractor(feature_size=128)
 RATE, HOP = EXTRACTOR.sampling_rate, EXTRACTOR.hop_length

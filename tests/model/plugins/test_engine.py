@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from model.checkpoints.checkpoint import find_checkpoint
-from model.plugins.engine import CheckedEngine
-from model.plugins.entry_points import OwnEngine, find_own_engine
-from model.source import check_options, check_source, find_source, open_source
-from schemas.errors import JobError, MachineError, RowError
-from schemas.job import JobOptions
-from schemas.records import (
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.plugins.engine import CheckedEngine
+from earmark.model.plugins.entry_points import OwnEngine, find_own_engine
+from earmark.model.source import check_options, check_source, find_source, open_source
+from earmark.schemas.errors import JobError, MachineError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import (
     SAMPLE_RATE_HZ,
     Answers,
     AudioFacts,
@@ -31,7 +31,7 @@ from schemas.records import (
     Transcript,
     VectorAnswer,
 )
-from schemas.tasks import Task, new_task
+from earmark.schemas.tasks import Task, new_task
 from tests.support.jobs import EXAMPLES, annotations, command_line, failures, write_manifest, write_tone
 
 OWN = EXAMPLES / "own-engine"
@@ -139,7 +139,7 @@ def test_a_package_that_gets_it_wrong_is_named_before_the_run(
 def test_what_an_engine_itself_refuses_is_said_in_its_words(install: Any) -> None:
     install(
         """
-        from schemas.errors import JobError
+        from earmark.schemas.errors import JobError
         def Engine(argument, options):
             raise JobError("use --device=cuda")
         """
@@ -215,8 +215,8 @@ SAID = TextAnswer("a dog", "What is it?", None)
         (CAPTION, {}, "answered recording a with 'answers to nothing'; return a RowError or answers to caption"),
         (CAPTION, {"captions": SAID}, "'answers to captions'; return a RowError or answers to caption"),
         (CAPTION, "a dog", "with 'a dog'; return a RowError or answers to caption"),
-        (CAPTION, {"caption": "a dog"}, "with 'a dog' to caption; return a schemas.records.TextAnswer"),
-        (CAPTION, {"caption": Transcript("a dog", "en", None)}, "to caption; return a schemas.records.TextAnswer"),
+        (CAPTION, {"caption": "a dog"}, "with 'a dog' to caption; return an earmark.TextAnswer"),
+        (CAPTION, {"caption": Transcript("a dog", "en", None)}, "to caption; return an earmark.TextAnswer"),
         (CAPTION, {"caption": dataclasses.replace(SAID, text=7)}, "with what cannot be written: .*int"),
         (CAPTION, {"caption": dataclasses.replace(SAID, segments=("dog",))}, "with what cannot be written"),
         (NOISE, {"noise": LabelAnswer("maybe", 1.0, (), None)}, "with 'maybe' to noise; choose from yes, no"),
@@ -283,7 +283,7 @@ def test_a_worker_must_have_the_same(install: Any, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("name", ["gs://bucket/model", "file:///model", "simplecache::s3://bucket/model"])
 def test_urls_stay_urls(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("model.source.find_checkpoint", asked.append)
+    monkeypatch.setattr("earmark.model.source.find_checkpoint", asked.append)
     find_source(name)
     assert asked == [name]
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from model.checkpoints.checkpoint import Checkpoint, find_checkpoint
-from model.qwen2_audio.check import check_qwen2_audio_job
-from pipeline.annotate import assign
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tasks import new_task
+from earmark.model.checkpoints.checkpoint import Checkpoint, find_checkpoint
+from earmark.model.qwen2_audio.check import check_qwen2_audio_job
+from earmark.pipeline.annotate import assign
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import new_task
 from tests.support.checkpoints.small_qwen2_audio import CHAT_TEMPLATE, edit_json, write_checkpoint
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model.decoding.prefix_decoder import Said, Weighed
-from schemas.records import Answer, Clip, LabelAnswer
-from schemas.tasks import Task, new_task
+from earmark.model.decoding.prefix_decoder import Said, Weighed
+from earmark.schemas.records import Answer, Clip, LabelAnswer
+from earmark.schemas.tasks import Task, new_task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import Generated, NotingEngine, Reference, answered, limited
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint

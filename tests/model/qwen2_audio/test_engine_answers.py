@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from model.decoding.prompt_tree import Question
-from model.qwen2_audio.engine import Qwen2Audio
-from model.qwen2_audio.network import Qwen2AudioModel
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, LabelAnswer, Segment, TextAnswer, Transcript
+from earmark.model.decoding.prompt_tree import Question
+from earmark.model.qwen2_audio.engine import Qwen2Audio
+from earmark.model.qwen2_audio.network import Qwen2AudioModel
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, LabelAnswer, Segment, TextAnswer, Transcript
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS, Reference, answered, limited, open_cpu, saying
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-import model.qwen2_audio.network
-from model.qwen2_audio.engine import Qwen2Audio
-from schemas.errors import MachineError, RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip, LabelAnswer, TextAnswer, Transcript
+import earmark.model.qwen2_audio.network
+from earmark.model.qwen2_audio.engine import Qwen2Audio
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, LabelAnswer, TextAnswer, Transcript
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS, answered, limited, open_cpu, saying
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
@@ -98,7 +98,7 @@ def test_an_answer_that_ends_at_its_limit_is_not_truncated(engine: Qwen2Audio) -
 
 def out_of_memory(monkeypatch: pytest.MonkeyPatch, when: object, error: Exception) -> list[int]:
     """Lets the encoder fail; returns where the clips of each call are counted."""
-    real, calls = model.qwen2_audio.network.encode_audio, []
+    real, calls = earmark.model.qwen2_audio.network.encode_audio, []
 
     def encode(network, mels, frames):  # type: ignore[no-untyped-def]
         calls.append(len(frames))
@@ -106,7 +106,7 @@ def out_of_memory(monkeypatch: pytest.MonkeyPatch, when: object, error: Exceptio
             raise error
         return real(network, mels, frames)
 
-    monkeypatch.setattr(model.qwen2_audio.network, "encode_audio", encode)
+    monkeypatch.setattr(earmark.model.qwen2_audio.network, "encode_audio", encode)
     return calls
 
 
@@ -144,7 +144,7 @@ def test_threads_get_the_answers_of_one(engine: Qwen2Audio, monkeypatch: pytest.
     shards = [clips_of([1.0, 2.0, 0.7, 1.0]), clips_of([3.0, 0.5, 2.0])]
     alone = [answered(engine, clips, ALL) for clips in shards]
     both, busy = threading.Barrier(2, timeout=60), threading.Lock()
-    real = model.qwen2_audio.network.encode_audio
+    real = earmark.model.qwen2_audio.network.encode_audio
 
     def encode(*arguments: object) -> object:
         assert busy.acquire(blocking=False), "two threads use one copy of the model"
@@ -157,7 +157,7 @@ def test_threads_get_the_answers_of_one(engine: Qwen2Audio, monkeypatch: pytest.
         both.wait()
         return answered(engine, clips, ALL)
 
-    monkeypatch.setattr(model.qwen2_audio.network, "encode_audio", encode)
+    monkeypatch.setattr(earmark.model.qwen2_audio.network, "encode_audio", encode)
     with ThreadPoolExecutor(2) as threads:
         for _ in range(3):
             for found, expected in zip(threads.map(annotate, shards), alone, strict=True):

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2AudioForConditionalGeneration
 
-from model.checkpoints.checkpoint import Checkpoint
-from model.qwen2_audio.files import check_qwen2_audio
-from schemas.errors import JobError
+from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.qwen2_audio.files import check_qwen2_audio
+from earmark.schemas.errors import JobError
 from tests.support.checkpoints.small_qwen2_audio import edit_json, write_checkpoint
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from transformers import AutoProcessor
 
-from model.qwen2_audio.files import reads_turns
-from schemas.errors import JobError
+from earmark.model.qwen2_audio.files import reads_turns
+from earmark.schemas.errors import JobError
 from tests.support.checkpoints.small_qwen2_audio import CHAT_TEMPLATE, edit_json, write_checkpoint
 
 

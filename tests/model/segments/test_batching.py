@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.segments.batching import cut_alike, plan_batches, run_halving
-from schemas.errors import MachineError, RowError
+from earmark.model.segments.batching import cut_alike, plan_batches, run_halving
+from earmark.schemas.errors import MachineError, RowError
 
 LENGTHS = st.lists(st.integers(1, 50))
 BUDGETS = st.integers(1, 200)

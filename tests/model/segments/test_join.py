@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.segments.join import (
+from earmark.model.segments.join import (
     ChosenPart,
     LabelPart,
     SpokenPart,
@@ -13,7 +13,7 @@ from model.segments.join import (
     join_text,
     join_transcript,
 )
-from schemas.records import LabelAnswer, LabelScore, TextAnswer, TextSegment, Transcript
+from earmark.schemas.records import LabelAnswer, LabelScore, TextAnswer, TextSegment, Transcript
 
 LABELS = ("joy", "fear", "anger")
 NOTHING = SpokenPart((), 0.0, 0, frozenset({"no_speech"}))

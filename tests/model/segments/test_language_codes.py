@@ -1,7 +1,7 @@
 import pytest
 
-from model.segments.language_codes import THREE_LETTERS, TWO_LETTERS, all_codes, language_code, short_code
-from schemas.errors import RowError
+from earmark.model.segments.language_codes import THREE_LETTERS, TWO_LETTERS, all_codes, language_code, short_code
+from earmark.schemas.errors import RowError
 
 
 @pytest.mark.parametrize(

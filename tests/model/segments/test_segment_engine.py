@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.segments.batching import plan_batches
-from model.segments.join import LabelPart, SpokenPart, VectorPart
-from model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment, label_weight
-from schemas.errors import MachineError, RowError
-from schemas.job import JobOptions
-from schemas.records import (
+from earmark.model.segments.batching import plan_batches
+from earmark.model.segments.join import LabelPart, SpokenPart, VectorPart
+from earmark.model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment, label_weight
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import (
     SAMPLE_RATE_HZ,
     AudioFacts,
     Clip,
@@ -25,7 +25,7 @@ from schemas.records import (
     Transcript,
     VectorAnswer,
 )
-from schemas.tasks import Task
+from earmark.schemas.tasks import Task
 
 TASKS = JobOptions(task=("transcribe", "caption", "emotion", "embed")).tasks()
 FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "wav", -20.0, -3.0, 0.0)

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.segments.text_flags import answer_flags, is_repetitive, is_too_fast, spoken_flags
-from schemas.job import JobOptions
+from earmark.model.segments.text_flags import answer_flags, is_repetitive, is_too_fast, spoken_flags
+from earmark.schemas.job import JobOptions
 
 PROSE = "Four score and seven years ago our fathers brought forth on this continent a new nation, conceived in liberty."
 

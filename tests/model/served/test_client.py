@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from model.served.client import EndpointClient
-from model.served.endpoint import find_endpoint
-from model.served.wav import wav_of
-from schemas.errors import MachineError, RowError
+from earmark.model.served.client import EndpointClient
+from earmark.model.served.endpoint import find_endpoint
+from earmark.model.served.wav import wav_of
+from earmark.schemas.errors import MachineError, RowError
 from tests.support.audio.clips import make_samples
 from tests.support.servers.endpoint_clients import (
     HEARD,

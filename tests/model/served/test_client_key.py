@@ -5,7 +5,7 @@ import traceback
 
 import pytest
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 from tests.support.servers.endpoint_clients import WAV, checked, client_of, refusal, server_without_key
 from tests.support.servers.misbehaving_server import KEY, refused
 

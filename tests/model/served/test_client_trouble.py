@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from model.served.client import EndpointClient
-from model.served.endpoint import find_endpoint
-from schemas.errors import JobError, MachineError, RowError
+from earmark.model.served.client import EndpointClient
+from earmark.model.served.endpoint import find_endpoint
+from earmark.schemas.errors import JobError, MachineError, RowError
 from tests.support.servers.endpoint_clients import HEARD, WAV, client_of, refusal, server_without_key
 from tests.support.servers.misbehaving_server import CUT, STALL, Answer, in_turn, refused
 

@@ -1,8 +1,8 @@
 import pytest
 
-from model.served.endpoint import find_endpoint, names_endpoint
-from model.source import find_source
-from schemas.errors import JobError
+from earmark.model.served.endpoint import find_endpoint, names_endpoint
+from earmark.model.source import find_source
+from earmark.schemas.errors import JobError
 
 CHAT = "https://host:8000/some/v1/chat/completions#Qwen/Qwen2-Audio-7B-Instruct"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 from tests.support.servers.endpoint_clients import checked, server_without_key
 from tests.support.servers.misbehaving_server import STALL, Answer, page, refused, well
 

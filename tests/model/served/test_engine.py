@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from model.served.endpoint import find_endpoint
-from model.served.wav import wav_of
-from model.source import check_options, check_source, find_source, open_source
-from schemas.errors import JobError, MachineError, RowError
-from schemas.job import JobOptions
-from schemas.records import Clip, LabelAnswer, TextAnswer, Transcript
-from schemas.tasks import BUILT_IN, MELD_EMOTIONS, Task, new_task
+from earmark.model.served.endpoint import find_endpoint
+from earmark.model.served.wav import wav_of
+from earmark.model.source import check_options, check_source, find_source, open_source
+from earmark.schemas.errors import JobError, MachineError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Clip, LabelAnswer, TextAnswer, Transcript
+from earmark.schemas.tasks import BUILT_IN, MELD_EMOTIONS, Task, new_task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.jobs import heard
 from tests.support.servers.misbehaving_server import (

@@ -2,9 +2,9 @@ import math
 
 import pytest
 
-from model.served.parse_label import UNLIKELY_LOGPROB, alike, label_logprobs, said_label
-from model.served.replies import Candidate, Token
-from schemas.tasks import MELD_EMOTIONS, VOCAL_SOUNDS
+from earmark.model.served.parse_label import UNLIKELY_LOGPROB, alike, label_logprobs, said_label
+from earmark.model.served.replies import Candidate, Token
+from earmark.schemas.tasks import MELD_EMOTIONS, VOCAL_SOUNDS
 
 
 def place(*shares):

@@ -12,12 +12,12 @@ import sherpa_onnx
 import soundfile
 import soxr
 
-from model.checkpoints.checkpoint import find_checkpoint
-from model.sherpa_onnx.engine import SherpaOnnx, time_words
-from model.source import open_source
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip, Segment, Transcript
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.sherpa_onnx.engine import SherpaOnnx, time_words
+from earmark.model.source import open_source
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Segment, Transcript
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.small_onnx_models import LETTERS, WRITERS, write_models
 from tests.support.jobs import PHONE_PROMPTS, annotations, manifest_lines, run_command, write_manifest

@@ -12,12 +12,12 @@ import onnx
 import pytest
 import torch
 
-from model.checkpoints.checkpoint import find_checkpoint
-from model.sherpa_onnx.engine import _choose_device
-from model.source import check_options, check_source, open_source
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.sherpa_onnx.engine import _choose_device
+from earmark.model.source import check_options, check_source, open_source
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
 from tests.support.checkpoints.small_onnx_models import write_models
 
 

@@ -18,12 +18,12 @@ from transformers import (
     SpeechT5Tokenizer,
 )
 
-from model.checkpoints.checkpoint import find_checkpoint
-from model.source import open_source
-from model.speecht5.engine import SpeechT5, least_samples
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.source import open_source
+from earmark.model.speecht5.engine import SpeechT5, least_samples
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
 from tests.support.audio.clips import clip_of, clips_of, make_samples
 from tests.support.checkpoints.checked_models import check_model
 from tests.support.checkpoints.small_qwen2_audio import edit_json

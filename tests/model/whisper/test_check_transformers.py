@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
 from tests.support.checkpoints.checked_models import check_model
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 from tests.support.checkpoints.small_whisper import write_small_whisper

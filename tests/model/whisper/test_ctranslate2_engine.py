@@ -9,16 +9,16 @@ import pytest
 from faster_whisper import WhisperModel
 from faster_whisper.feature_extractor import FeatureExtractor
 
-from model.checkpoints.checkpoint import find_checkpoint
-from model.runtime.devices import choose_device
-from model.source import check_source
-from model.whisper.ctranslate2_engine import MAX_NEW_TOKENS, WhisperCTranslate2
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.runtime.devices import choose_device
+from earmark.model.source import check_source
+from earmark.model.whisper.ctranslate2_engine import MAX_NEW_TOKENS, WhisperCTranslate2
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source
 from tests.support.audio.clips import clip_of
 from tests.support.jobs import PHONE_PROMPTS, manifest_lines
-from transforms.audio.audio_file import Levels, mono_blocks, open_source
 
 FOLDER = find_checkpoint("whisper-tiny.en").folder
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-from model.whisper.embedding import embed_encoded
-from model.whisper.network import WhisperNetwork
-from model.whisper.transformers_engine import WhisperTransformers
-from pipeline.annotate import assign
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.model.whisper.embedding import embed_encoded
+from earmark.model.whisper.network import WhisperNetwork
+from earmark.model.whisper.transformers_engine import WhisperTransformers
+from earmark.pipeline.annotate import assign
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ
 from tests.model.clap.test_engine import clip_of, near, sound, vector
 from tests.support.checkpoints.small_whisper import write_small_whisper
 

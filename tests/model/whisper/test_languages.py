@@ -7,11 +7,11 @@ import ctranslate2
 import numpy as np
 import pytest
 
-from model.checkpoints.checkpoint import find_checkpoint
-from model.whisper.ctranslate2_engine import WhisperCTranslate2
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.whisper.ctranslate2_engine import WhisperCTranslate2
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
 
 FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 WINDOW = 30 * SAMPLE_RATE_HZ

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.whisper.base import split_at_timestamps
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.model.whisper.base import split_at_timestamps
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 ZERO = 100
 LENGTH = 30 * SAMPLE_RATE_HZ

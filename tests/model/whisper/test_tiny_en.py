@@ -7,18 +7,18 @@ import pytest
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from model.checkpoints.checkpoint import find_checkpoint
-from model.source import check_source, open_source
-from model.whisper.ctranslate2_engine import MAX_NEW_TOKENS
-from schemas.errors import JobError, RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.source import check_source, open_source
+from earmark.model.whisper.ctranslate2_engine import MAX_NEW_TOKENS
+from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from earmark.transforms.audio.audio_file import Levels, mono_blocks
+from earmark.transforms.audio.audio_file import open_source as open_audio
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 from tests.support.checkpoints.whisper_conversion import write_whisper_tiny_en
 from tests.support.jobs import PHONE_PROMPTS
-from transforms.audio.audio_file import Levels, mono_blocks
-from transforms.audio.audio_file import open_source as open_audio
 
 BEAM = 5
 TASKS = JobOptions().tasks()

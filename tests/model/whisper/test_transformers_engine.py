@@ -10,15 +10,15 @@ import pytest
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from model.checkpoints.checkpoint import find_checkpoint
-from model.decoding.greedy import Said
-from model.segments.segment_engine import Piece
-from model.source import open_source
-from model.whisper.base import Written
-from model.whisper.transformers_engine import WhisperTransformers
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.decoding.greedy import Said
+from earmark.model.segments.segment_engine import Piece
+from earmark.model.source import open_source
+from earmark.model.whisper.base import Written
+from earmark.model.whisper.transformers_engine import WhisperTransformers
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
 from tests.support.audio.clips import clip_of, clips_of, make_samples
 from tests.support.checkpoints.checked_models import check_model
 from tests.support.checkpoints.small_qwen2_audio import edit_json
@@ -196,7 +196,7 @@ def test_doubtful_text_is_told_from_silence(folder: Path, clips: list[Clip], ref
 
 
 def engine_window(piece: Piece) -> Any:
-    from model.whisper.base import Window
+    from earmark.model.whisper.base import Window
 
     return Window(piece, "en")
 

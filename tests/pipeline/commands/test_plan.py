@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.cli import main
+from earmark.pipeline.cli import main
 from tests.support.jobs import PHONE_PROMPTS, TINY, run_command, write_manifest, write_tone
 
 SCENES = PHONE_PROMPTS.parent.parent / "scenes" / "manifest.jsonl"

@@ -4,14 +4,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.annotate import assign, run_job
-from pipeline.cli import build_parser, main
-from pipeline.console.job_flags import merge_options
-from pipeline.runner import embedded_options
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.tables import LABEL, TEXT, TRANSCRIPT
-from schemas.tasks import BUILT_IN, new_task
+from earmark.pipeline.annotate import assign, run_job
+from earmark.pipeline.cli import build_parser, main
+from earmark.pipeline.console.job_flags import merge_options
+from earmark.pipeline.runner import embedded_options
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tables import LABEL, TEXT, TRANSCRIPT
+from earmark.schemas.tasks import BUILT_IN, new_task
 from tests.support.jobs import annotations, launched_here, listening, run_here, write_manifest, write_tones
 
 JOB_FILE = """

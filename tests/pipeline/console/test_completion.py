@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoints.aliases import HUB_IDS, PACKAGED_NAMES
-from model.checkpoints.checkpoint import HUB_ID, PACKAGED
-from model.families import FAMILIES
-from schemas.tasks import BUILT_IN
-from scoring.normalizers import NORMALIZERS
+from earmark.model.checkpoints.aliases import HUB_IDS, PACKAGED_NAMES
+from earmark.model.checkpoints.checkpoint import HUB_ID, PACKAGED
+from earmark.model.families import FAMILIES
+from earmark.schemas.tasks import BUILT_IN
+from earmark.scoring.normalizers import NORMALIZERS
 from tests.support.paths import ROOT
 
 ANSWER_S = 60  # a TAB starts a Python, on a busy machine
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with files to complete; its bin/ has the command as the shells are to find it."""
     earmark = tmp_path / "bin" / "earmark"
     earmark.parent.mkdir()
-    earmark.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m pipeline.cli "$@"\n')
+    earmark.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m earmark.pipeline.cli "$@"\n')
     earmark.chmod(0o755)
     (tmp_path / "calls.jsonl").touch()
     (tmp_path / "models" / "tiny").mkdir(parents=True)

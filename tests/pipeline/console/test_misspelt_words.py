@@ -7,11 +7,11 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from model.checkpoints.checkpoint import find_checkpoint
-from pipeline.cli import main
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from scoring.normalizers import find_normalizer
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.pipeline.cli import main
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.scoring.normalizers import find_normalizer
 
 
 @pytest.mark.parametrize(

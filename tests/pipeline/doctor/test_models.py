@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.doctor import models as doctor_models
-from pipeline.doctor.machine import Memory
-from pipeline.doctor.models import caches, model
+from earmark.pipeline.doctor import models as doctor_models
+from earmark.pipeline.doctor.machine import Memory
+from earmark.pipeline.doctor.models import caches, model
+from earmark.transforms.output.store import OutputStore
 from tests.support.bare_home import live_in
 from tests.support.jobs import TINY
 from tests.support.servers.json_server import JsonRequests, serving
 from tests.support.servers.misbehaving_server import MODEL, misbehaving_server
-from transforms.output.store import OutputStore
 
 
 @pytest.fixture(autouse=True)

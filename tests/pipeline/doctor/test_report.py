@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from pipeline.cli import main
-from pipeline.doctor import codecs as doctor_codecs
-from pipeline.doctor import machine as doctor_machine
-from pipeline.doctor.locations import credentials, scratch, without_user, writing
-from pipeline.doctor.report import Check, without_secrets
-from schemas.records import AudioFacts
+from earmark.pipeline.cli import main
+from earmark.pipeline.doctor import codecs as doctor_codecs
+from earmark.pipeline.doctor import machine as doctor_machine
+from earmark.pipeline.doctor.check import Check
+from earmark.pipeline.doctor.locations import credentials, scratch, without_user, writing
+from earmark.pipeline.doctor.report import without_secrets
+from earmark.schemas.records import AudioFacts
+from earmark.transforms.audio.decode_recordings import DecodedAudio
+from earmark.transforms.output.store import OutputStore
 from tests.support.audio.players import only_on_path, put_player
 from tests.support.bare_home import SECRETS, live_in
 from tests.support.jobs import TINY
 from tests.support.outputs.made_outputs import Row, write_output
-from transforms.audio.decode_recordings import DecodedAudio
-from transforms.output.store import OutputStore
 
 
 @pytest.fixture(autouse=True)

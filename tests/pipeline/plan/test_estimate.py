@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from model.checkpoints.size import ModelSize
-from pipeline.plan.estimate import estimate
-from pipeline.plan.memory import MachineDevice
-from pipeline.plan.models import PlannedModel, planned_models
-from pipeline.plan.tables import Device, KnownModel, Price, PriceTable, Speed, SpeedTable, Tables, read_tables
-from schemas.errors import JobError
-from schemas.job import JobOptions
+from earmark.model.checkpoints.size import ModelSize
+from earmark.pipeline.plan.estimate import estimate
+from earmark.pipeline.plan.memory import MachineDevice
+from earmark.pipeline.plan.models import PlannedModel, planned_models
+from earmark.pipeline.plan.tables import Device, KnownModel, Price, PriceTable, Speed, SpeedTable, Tables, read_tables
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
 from tests.support.paths import ROOT
 
 DAY = datetime.date(2026, 11, 1)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.plan.lengths import count_lengths, estimate_lengths
+from earmark.pipeline.plan.lengths import count_lengths, estimate_lengths
 
 seconds = st.floats(0.01, 1e5)
 

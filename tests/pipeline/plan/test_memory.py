@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from model.checkpoints.size import ModelSize, computed_in, model_size
-from pipeline.plan.memory import MachineDevice, memory_needs
-from pipeline.plan.models import PlannedModel
-from pipeline.plan.tables import Device, read_tables
-from schemas.job import JobOptions
+from earmark.model.checkpoints.size import ModelSize, computed_in, model_size
+from earmark.pipeline.plan.memory import MachineDevice, memory_needs
+from earmark.pipeline.plan.models import PlannedModel
+from earmark.pipeline.plan.tables import Device, read_tables
+from earmark.schemas.job import JobOptions
 from tests.support.jobs import TINY
 
 # 8.4 billion parameters, half a megabyte of keys and values a token in 16 bits (README.md, Models).

@@ -1,12 +1,12 @@
 import dataclasses
 import pickle
 
-from pipeline.plan.plan import make_plan
-from schemas.job import JobOptions
-from schemas.records import Failure, Recording
+from earmark.pipeline.plan.plan import make_plan
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Failure, Recording
+from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import write_manifest
 from tests.transforms.output.test_store import part
-from transforms.output.store import OutputStore
 
 
 def test_a_plan_of_many_rows_counts_every_one_of_them_once(tmp_path):

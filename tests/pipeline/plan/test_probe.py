@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.plan.plan import make_plan
-from pipeline.plan.probe import Probe, Probed, probe
-from pipeline.plan.warnings import Warned, warnings_of
-from schemas.job import JobOptions
-from schemas.records import Recording
+from earmark.pipeline.plan.plan import make_plan
+from earmark.pipeline.plan.probe import Probe, Probed, probe
+from earmark.pipeline.plan.warnings import Warned, warnings_of
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Recording
 from tests.end_to_end.test_containers import write_containers
 from tests.support.audio.odd_decoders import crash_or_hang
 from tests.support.jobs import PHONE_PROMPTS, failures, run_here, write_manifest, write_tone, write_tones
@@ -156,7 +156,7 @@ def test_a_probe_ends_when_its_time_is_over(tmp_path):
 
 def test_a_file_that_takes_long_is_not_called_broken(tmp_path, monkeypatch):
     """A run gives it more time than a probe."""
-    monkeypatch.setattr("pipeline.plan.probe.RECORDING_LIMIT_S", 1.5)
+    monkeypatch.setattr("earmark.pipeline.plan.probe.RECORDING_LIMIT_S", 1.5)
     sample = [*sample_of(write_tone(tmp_path / "hang.wav"), 1), *sample_of(write_tone(tmp_path / "segfault.wav"), 1)]
     found = probe(sample, JobOptions(decode_processes=2), decode=crash_or_hang)
     assert (found.asked, [one.error for one in found.found]) == (2, ["crashed"])

@@ -3,8 +3,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.plan.sample import Reservoir
-from schemas.records import Recording
+from earmark.pipeline.plan.sample import Reservoir
+from earmark.schemas.records import Recording
 
 
 def sampled(ids: list[str], size: int, seed: int = 0) -> list[str]:

@@ -12,18 +12,18 @@ import pandas
 import pytest
 import yaml
 
-from pipeline.annotate import annotate
-from pipeline.cli import main
-from pipeline.compact import compact_store
-from reporting.card.dataset_card import MARK, license_of, write_card
-from reporting.part_figures import KEPT_PATH
-from reporting.text.markdown import as_text
-from schemas.job import JobOptions
-from schemas.tasks import Task
+from earmark.pipeline.annotate import annotate
+from earmark.pipeline.cli import main
+from earmark.pipeline.compact import compact_store
+from earmark.reporting.card.dataset_card import MARK, license_of, write_card
+from earmark.reporting.part_figures import KEPT_PATH
+from earmark.reporting.text.markdown import as_text
+from earmark.schemas.job import JobOptions
+from earmark.schemas.tasks import Task
+from earmark.transforms.annotate import Assignment
+from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import annotations, listening, write_manifest, write_tones
 from tests.support.outputs.answered_output import HOSTILE, NAMES, hostile_rows, write_answered
-from transforms.annotate import Assignment
-from transforms.output.store import OutputStore
 
 LOAD = """
 import json, os, sys
@@ -152,12 +152,12 @@ def test_a_hostile_job_stays_text_in_head_and_body(tmp_path: Path) -> None:
 
 
 def listened(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[Task, str]]:
-    """As pipeline.annotate.assign, with an engine that needs no weights."""
+    """As earmark.pipeline.annotate.assign, with an engine that needs no weights."""
     return listening(options), dict.fromkeys(options.tasks(), "listening")
 
 
 def test_a_run_leaves_a_card_and_later_ones_write_it_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.annotate.assign", listened)
+    monkeypatch.setattr("earmark.pipeline.annotate.assign", listened)
     options, path = JobOptions(model=("any",)), tmp_path / "labels" / "README.md"
     rows = write_tones(tmp_path / "audio", 4)
     manifest = write_manifest(tmp_path / "m.jsonl", [*rows[:2], {"audio_filepath": "gone.wav"}])

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from reporting.export.captions import file_name
-from reporting.export.export import export
-from reporting.export.options import ExportOptions
+from earmark.reporting.export.captions import file_name
+from earmark.reporting.export.export import export
+from earmark.reporting.export.options import ExportOptions
 from tests.reporting.card.test_dataset_card import blocks, head_of, run_offline
 from tests.support.jobs import annotations, run_here
 from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from reporting.export.captions import file_name
-from reporting.export.export import export
-from reporting.export.options import ExportOptions
+from earmark.reporting.export.captions import file_name
+from earmark.reporting.export.export import export
+from earmark.reporting.export.options import ExportOptions
 from tests.support.jobs import manifest_lines
 from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound
 

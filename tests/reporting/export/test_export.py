@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli import main
-from pipeline.compact import compact_store
-from reporting.export.export import export
-from reporting.export.options import FORMATS, ExportOptions
+from earmark.pipeline.cli import main
+from earmark.pipeline.compact import compact_store
+from earmark.reporting.export.export import export
+from earmark.reporting.export.options import FORMATS, ExportOptions
+from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import annotations, manifest_lines, run_here, write_manifest
 from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, hostile_rows, write_answered, write_sound
-from transforms.output.store import OutputStore
 
 SUFFIX = {"nemo": ".jsonl", "csv": ".csv"}
 

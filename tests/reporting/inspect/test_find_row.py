@@ -5,18 +5,18 @@ import uuid
 import pyarrow.parquet as pq
 import pytest
 
+from earmark.pipeline.cli import main
+from earmark.pipeline.compact import compact_store
+from earmark.reporting.inspect.find_row import find_row, near_ids
+from earmark.reporting.inspect.row import inspect_row
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.job_description import JobDescription
+from earmark.schemas.records import Failure, PartReport
+from earmark.schemas.tables import annotations_table
+from earmark.transforms.output.store import JOB_PATH, OutputStore, encode_part
 from pipeline import compact
-from pipeline.cli import main
-from pipeline.compact import compact_store
-from reporting.inspect.find_row import find_row, near_ids
-from reporting.inspect.row import inspect_row
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.job_description import JobDescription
-from schemas.records import Failure, PartReport
-from schemas.tables import annotations_table
 from tests.support.outputs.made_outputs import Row, write_output
-from transforms.output.store import JOB_PATH, OutputStore, encode_part
 
 
 @pytest.fixture(autouse=True)

@@ -8,18 +8,18 @@ import pytest
 import soundfile
 import soxr
 
-from pipeline.cli import main
-from reporting.clip_audio import AudioSource, heard_wav
-from reporting.inspect.players import PLAYERS, find_player
-from reporting.inspect.row import inspect_row
-from schemas.errors import RowError
-from schemas.manifest import ManifestShape
-from schemas.records import Recording
+from earmark.pipeline.cli import main
+from earmark.reporting.clip_audio import AudioSource, heard_wav
+from earmark.reporting.inspect.players import PLAYERS, find_player
+from earmark.reporting.inspect.row import inspect_row
+from earmark.schemas.errors import RowError
+from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.records import Recording
+from earmark.transforms.audio.decode_recordings import DecodeRequest, decode_requests
+from earmark.transforms.output.store import OutputStore
 from tests.support.audio.containers import write_container
 from tests.support.audio.players import only_on_path, put_player
 from tests.support.jobs import run_here, write_manifest, write_tone, write_tones
-from transforms.audio.decode_recordings import DecodeRequest, decode_requests
-from transforms.output.store import OutputStore
 
 RATE_HZ = 44_100
 

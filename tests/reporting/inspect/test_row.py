@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import pipeline.views.inspect
-from pipeline.cli import main
-from reporting.inspect.row import inspect_row
-from reporting.text.plain_text import visible
-from schemas.job import JobOptions
-from schemas.job_description import JobDescription
-from schemas.records import (
+import earmark.pipeline.views.inspect
+from earmark.pipeline.cli import main
+from earmark.reporting.inspect.row import inspect_row
+from earmark.reporting.text.plain_text import visible
+from earmark.schemas.job import JobOptions
+from earmark.schemas.job_description import JobDescription
+from earmark.schemas.records import (
     Annotation,
     AudioFacts,
     LabelAnswer,
@@ -26,12 +26,12 @@ from schemas.records import (
     Transcript,
     VectorAnswer,
 )
-from schemas.tables import annotations_table
-from schemas.tasks import BUILT_IN
+from earmark.schemas.tables import annotations_table
+from earmark.schemas.tasks import BUILT_IN
+from earmark.transforms.output.store import JOB_PATH, OutputStore, encode_part
 from tests.support.jobs import annotations, run_here, write_manifest, write_tones
 from tests.support.outputs.answered_output import write_sound
 from tests.support.outputs.made_outputs import Row, write_output
-from transforms.output.store import JOB_PATH, OutputStore, encode_part
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def listened(tmp_path_factory):
 
 @pytest.fixture
 def wide(monkeypatch):
-    monkeypatch.setattr(pipeline.views.inspect, "console", Console(width=200))
+    monkeypatch.setattr(earmark.pipeline.views.inspect, "console", Console(width=200))
 
 
 def shown(capsys, *arguments):
@@ -124,7 +124,7 @@ SPELLED = r"\x1b]0;title\x07\x1b[31mred\x9b2J\u202e[bold]x[/bold]\r\nnext"
 
 
 def test_what_would_steer_a_terminal_is_spelled_out(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pipeline.views.inspect, "console", Console(width=400, force_terminal=True))
+    monkeypatch.setattr(earmark.pipeline.views.inspect, "console", Console(width=400, force_terminal=True))
     harmful = [f"{HARMFUL} {word}" for word in ("id", "answer", "reference", "extra", "uri")]
     id, answer, reference, extra, uri = harmful
     rows = [Row(id, {"transcribe": answer}, reference, extra={extra: extra}, uri=uri), Row(f"{id} failed", None)]
@@ -208,8 +208,8 @@ def test_segments_come_with_their_times_long_lists_of_labels_are_cut_and_vectors
 def test_inspecting_loads_neither_beam_nor_torch(tmp_path):
     write_output(tmp_path / "out", [Row("a", {"transcribe": "x"}, "x")])
     code = (
-        "import sys, pipeline.cli\n"
-        "pipeline.cli.main(sys.argv[1:])\n"
+        "import sys, earmark.pipeline.cli\n"
+        "earmark.pipeline.cli.main(sys.argv[1:])\n"
         "print('heavy:', {'apache_beam', 'torch', 'transformers', 'librosa'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code, "inspect", str(tmp_path / "out"), "a"]

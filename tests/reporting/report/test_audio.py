@@ -13,15 +13,15 @@ import soundfile
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from reporting.report.audio import Clip, make_clip, read_clips
-from reporting.report.links import audio_links
-from reporting.report.options import ReportOptions
-from reporting.report.report import make_report
-from reporting.report.row_audio import read_audio
-from reporting.report.sample_rows import ShownRow
-from schemas.errors import RowError
-from schemas.records import SAMPLE_RATE_HZ
-from scoring.answers import open_output
+from earmark.reporting.report.audio import Clip, make_clip, read_clips
+from earmark.reporting.report.links import audio_links
+from earmark.reporting.report.options import ReportOptions
+from earmark.reporting.report.report import make_report
+from earmark.reporting.report.row_audio import read_audio
+from earmark.reporting.report.sample_rows import ShownRow
+from earmark.schemas.errors import RowError
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.scoring.answers import open_output
 from tests.support.audio.containers import write_audio_parquet, write_container
 from tests.support.jobs import run_here, write_manifest, write_tone, write_tones
 
@@ -138,7 +138,7 @@ def test_clips_stop_at_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     rows = [replace(ROW, uri=str(write_tone(tmp_path / f"{n}.wav"))) for n in range(6)]
     clip = read_clips(rows[:1], 1)[0]
     size_bytes = len(clip.audio) + len(clip.spectrogram) + len(clip.waveform)
-    monkeypatch.setattr("reporting.report.audio.BUDGET_BYTES", 3.5 * size_bytes)
+    monkeypatch.setattr("earmark.reporting.report.audio.BUDGET_BYTES", 3.5 * size_bytes)
     assert len(read_clips(rows, 6)) == 3
 
 

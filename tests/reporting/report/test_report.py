@@ -8,16 +8,17 @@ import numpy as np
 import pandas
 import pytest
 
-from pipeline.cli import main
-from reporting.part_tables import part_tables
-from reporting.report.choose_rows import RowChooser
-from reporting.report.figures import Distribution, columns_of
-from reporting.report.options import ReportOptions
-from reporting.report.report import Report, make_report, write_report
-from schemas.errors import JobError
-from scoring.answers import open_output
-from scoring.evaluate import evaluate
-from scoring.options import EvaluateOptions
+from earmark.pipeline.cli import main
+from earmark.reporting.part_tables import part_tables
+from earmark.reporting.report.choose_rows import RowChooser
+from earmark.reporting.report.content import Report
+from earmark.reporting.report.figures import Distribution, columns_of
+from earmark.reporting.report.options import ReportOptions
+from earmark.reporting.report.report import make_report, write_report
+from earmark.schemas.errors import JobError
+from earmark.scoring.answers import open_output
+from earmark.scoring.evaluate import evaluate
+from earmark.scoring.options import EvaluateOptions
 from tests.support.outputs.made_outputs import Row, write_output
 from tests.support.outputs.reported_outputs import HOSTILE, TASKS, hostile_output, made_rows
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
 
 FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 

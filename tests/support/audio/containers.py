@@ -13,11 +13,11 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.manifest import ManifestShape
-from schemas.records import Failure, Recording
-from transforms.manifests.find import find_manifests
-from transforms.output.store import OutputStore
-from transforms.read_manifest import read_manifests
+from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.records import Failure, Recording
+from earmark.transforms.manifests.find import find_manifests
+from earmark.transforms.output.store import OutputStore
+from earmark.transforms.read_manifest import read_manifests
 
 HF_AUDIO = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import soundfile
 
-from schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"

@@ -5,9 +5,9 @@ import signal
 import threading
 from collections.abc import Sequence
 
-from schemas.errors import RowError
-from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
-from transforms.containers.unpack_containers import UnpackRequest, unpack_containers
+from earmark.schemas.errors import RowError
+from earmark.transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from earmark.transforms.containers.unpack_containers import UnpackRequest, unpack_containers
 
 
 def crash_or_hang(requests: Sequence[DecodeRequest]) -> list[DecodedAudio | RowError]:

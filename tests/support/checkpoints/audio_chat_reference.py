@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import transformers
 
-from schemas.records import SAMPLE_RATE_HZ, Clip
+from earmark.schemas.records import SAMPLE_RATE_HZ, Clip
 from tests.support.checkpoints.qwen2_audio_reference import Generated
 
 NETWORKS = {

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from model.checkpoints.checkpoint import find_checkpoint
-from model.source import check_options, check_source
-from schemas.job import JobOptions
+from earmark.model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.source import check_options, check_source
+from earmark.schemas.job import JobOptions
 
 
 def check_model(folder: Path, **options: Any) -> None:

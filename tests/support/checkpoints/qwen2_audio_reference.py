@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
-from model.decoding.prefix_decoder import Said, Weighed
-from model.qwen2_audio.engine import Qwen2Audio
-from schemas.errors import RowError
-from schemas.job import JobOptions
-from schemas.records import SAMPLE_RATE_HZ, Answers, Clip
-from schemas.tasks import BUILT_IN, Task
+from earmark.model.decoding.prefix_decoder import Said, Weighed
+from earmark.model.qwen2_audio.engine import Qwen2Audio
+from earmark.schemas.errors import RowError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip
+from earmark.schemas.tasks import BUILT_IN, Task
 
 TASKS = {task.name: task for task in BUILT_IN}
 AUDIO = "<|audio_bos|><|AUDIO|><|audio_eos|>"

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-from model.checkpoints.checkpoint import find_checkpoint
+from earmark.model.checkpoints.checkpoint import find_checkpoint
 
 DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}  # CTranslate2's numbers for them
 # CTranslate2 stacks projections of the same input; what is in each, by the place of the layer.

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.annotate import assign, run_job
-from pipeline.launch import launched_run
-from pipeline.runner import embedded_options, find_place
-from schemas.job import JobOptions
+from earmark.pipeline.annotate import assign, run_job
+from earmark.pipeline.launch import launched_run
+from earmark.pipeline.runner import embedded_options, find_place
+from earmark.schemas.job import JobOptions
+from earmark.transforms.annotate import Assignment
 from tests.support.clusters.flink_log import decode_and_log, open_and_log
 from tests.support.jobs import TINY
-from transforms.annotate import Assignment
 
 SHARD_ROWS = 8
 

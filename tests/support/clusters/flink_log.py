@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from model.engine import Engine
-from schemas.errors import RowError
-from transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
+from earmark.model.engine import Engine
+from earmark.schemas.errors import RowError
+from earmark.transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
 
 
 def hold(log: Path) -> Path:

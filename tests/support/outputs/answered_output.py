@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from schemas.job import JobOptions
-from schemas.job_description import JobDescription
-from schemas.records import (
+from earmark.schemas.job import JobOptions
+from earmark.schemas.job_description import JobDescription
+from earmark.schemas.records import (
     Annotation,
     AudioFacts,
     Failure,
@@ -26,9 +26,9 @@ from schemas.records import (
     VectorAnswer,
     stable_hash,
 )
-from schemas.tables import annotations_table, failures_table
-from schemas.tasks import BUILT_IN, MELD_EMOTIONS, Task
-from transforms.output.store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table
+from earmark.schemas.tables import annotations_table, failures_table
+from earmark.schemas.tasks import BUILT_IN, MELD_EMOTIONS, Task
+from earmark.transforms.output.store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table
 
 NAMES = ("transcribe", "caption", "emotion", "embed")
 TASKS = tuple(task for task in BUILT_IN if task.name in NAMES)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from schemas.job import JobOptions
-from schemas.job_description import JobDescription
-from schemas.records import (
+from earmark.schemas.job import JobOptions
+from earmark.schemas.job_description import JobDescription
+from earmark.schemas.records import (
     Annotation,
     Answer,
     AudioFacts,
@@ -19,9 +19,9 @@ from schemas.records import (
     Transcript,
     stable_hash,
 )
-from schemas.tables import annotations_table, failures_table
-from schemas.tasks import Task
-from transforms.output.store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table
+from earmark.schemas.tables import annotations_table, failures_table
+from earmark.schemas.tasks import Task
+from earmark.transforms.output.store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from model.served.client import KEY_VARIABLES, EndpointClient
-from model.served.endpoint import find_endpoint
-from model.served.replies import Reply
-from model.served.wav import wav_of
+from earmark.model.served.client import KEY_VARIABLES, EndpointClient
+from earmark.model.served.endpoint import find_endpoint
+from earmark.model.served.replies import Reply
+from earmark.model.served.wav import wav_of
 from tests.support.audio.clips import make_samples
 from tests.support.servers.misbehaving_server import Answer, Server, in_turn, misbehaving_server
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from schemas.errors import RowError
-from schemas.records import SAMPLE_RATE_HZ
-from transforms.audio import open_audio as audio_source
-from transforms.audio.audio_file import CLIPPED, Levels, mono_blocks, open_source
+from earmark.schemas.errors import RowError
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.transforms.audio import open_audio as audio_source
+from earmark.transforms.audio.audio_file import CLIPPED, Levels, mono_blocks, open_source
 
 TONE_HZ = 440
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from schemas.errors import MachineError, RowError
-from schemas.records import SAMPLE_RATE_HZ, Recording
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
+from earmark.transforms.audio import decode_recordings
+from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source
+from earmark.transforms.audio.decode_recordings import DecodeRequest, decode_requests
 from tests.support.audio.hostile_files import HostileFile, make_hostile_files, write_flac_bomb
-from transforms.audio import decode_recordings
-from transforms.audio.audio_file import Levels, mono_blocks, open_source
-from transforms.audio.decode_recordings import DecodeRequest, decode_requests
 
 
 def request(uri, scratch, max_duration_s=3600.0):

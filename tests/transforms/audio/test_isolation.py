@@ -16,17 +16,17 @@ import psutil
 import pytest
 from pebble import ProcessPool
 
-from schemas.errors import MachineError, RowError
+from earmark.schemas.errors import MachineError, RowError
+from earmark.transforms.audio import isolation
+from earmark.transforms.audio.isolation import call_isolated, child_processes
 from tests.support.paths import ROOT
-from transforms.audio import isolation
-from transforms.audio.isolation import call_isolated, child_processes
 
 GENEROUS_S = 60.0
 PARENT = """
 import sys
 sys.path.insert(0, {root!r})
 from tests.transforms.audio.test_isolation import hang_after_saying_who
-from transforms.audio.isolation import call_isolated, child_processes
+from earmark.transforms.audio.isolation import call_isolated, child_processes
 
 if __name__ == "__main__":
     list(call_isolated(child_processes(1), hang_after_saying_who, [[{note!r}]], 600.0))
@@ -60,7 +60,7 @@ def test_children_do_not_import_what_their_parent_was_started_as(tmp_path):
     script = tmp_path / "heavy.py"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); print('imported', __name__)\n"
-        "from transforms.audio.isolation import call_isolated, child_processes\n"
+        "from earmark.transforms.audio.isolation import call_isolated, child_processes\n"
         "from tests.transforms.audio.test_isolation import shout\n"
         "if __name__ == '__main__':\n"
         "    print(*call_isolated(child_processes(1), shout, [['a']], 60.0))\n"

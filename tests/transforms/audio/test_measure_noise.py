@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from schemas.records import SAMPLE_RATE_HZ
-from transforms.audio import measure_noise
-from transforms.audio.measure_noise import signal_to_noise_db
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.transforms.audio import measure_noise
+from earmark.transforms.audio.measure_noise import signal_to_noise_db
 
 SPANS = [(SAMPLE_RATE_HZ, 3 * SAMPLE_RATE_HZ), (4 * SAMPLE_RATE_HZ, 5 * SAMPLE_RATE_HZ)]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from schemas.records import SAMPLE_RATE_HZ
-from transforms.audio.audio_file import Levels, mono_blocks, open_source
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source
 
 RATE_HZ = 44_100
 KBPS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # of MPEG 1, layer III, by its code

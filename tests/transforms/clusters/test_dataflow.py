@@ -2,9 +2,9 @@
 
 import pytest
 
+from earmark.transforms.clusters.cluster_job import ClusterJob
+from earmark.transforms.clusters.dataflow import jobs_address
 from tests.support.clusters.fake_dataflow import FakeDataflow, fake_dataflow
-from transforms.clusters.cluster_job import ClusterJob
-from transforms.clusters.dataflow import jobs_address
 
 
 def job_of(dataflow: FakeDataflow, name: str = "earmark-1") -> ClusterJob:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.launch import Place
-from pipeline.runner import embedded_options, find_place
-from schemas.errors import JobError
-from transforms.clusters import cluster_job
-from transforms.clusters.cluster_job import ClusterJob
-from transforms.clusters.flink import check_restarts, count_slots
-from transforms.output.lease import FOLDER, Lease, check_lease, take_lease
-from transforms.output.store import OutputStore
+from earmark.pipeline.launch import Place
+from earmark.pipeline.runner import embedded_options, find_place
+from earmark.schemas.errors import JobError
+from earmark.transforms.clusters import cluster_job
+from earmark.transforms.clusters.cluster_job import ClusterJob
+from earmark.transforms.clusters.flink import check_restarts, count_slots
+from earmark.transforms.output.lease import FOLDER, Lease, check_lease, take_lease
+from earmark.transforms.output.store import OutputStore
 
 JOB_ID = "6c1ab0e6d0b4e5a4a6ea2c5f3b9a0d11"
 

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.manifest import ManifestShape
-from schemas.records import Failure, Recording
+from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.records import Failure, Recording
+from earmark.transforms.containers import parquet_rows
 from tests.support.audio.containers import HF_AUDIO, Counted, read_rows
-from transforms.containers import parquet_rows
 
 AUDIO = b"a" * 1000
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
+from earmark.transforms.output.store import OutputStore
 from tests.support.audio.containers import Counted, read_rows, write_tar
 from tests.transforms.containers.test_tar_rows import WHOLE, outline
-from transforms.output.store import OutputStore
 
 
 def test_a_tar_is_read_once_by_its_headers_and_then_from_what_the_output_keeps(tmp_path):

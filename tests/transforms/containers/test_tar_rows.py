@@ -7,12 +7,12 @@ import tarfile
 import fsspec
 import pytest
 
-from schemas.errors import JobError
-from schemas.locations import TarPlace
-from schemas.manifest import ManifestShape
-from schemas.records import Failure, Recording, winner
+from earmark.schemas.errors import JobError
+from earmark.schemas.locations import TarPlace
+from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.records import Failure, Recording, winner
+from earmark.transforms.containers.tar_members import MAX_TEXT_BYTES
 from tests.support.audio.containers import add_member, read_rows, write_tar
-from transforms.containers.tar_members import MAX_TEXT_BYTES
 
 AUDIO = b"a" * 1000
 WHOLE = [("1.wav", AUDIO), ("1.json", b"{}"), ("2.wav", AUDIO), ("2.txt", b"two"), ("3.wav", AUDIO)]

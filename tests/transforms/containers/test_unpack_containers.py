@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import MachineError, RowError
-from schemas.records import Recording
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.records import Recording
+from earmark.transforms.containers import parquet_rows, unpack_parquet, unpack_tar
+from earmark.transforms.containers.unpack_containers import unpack_containers, unpack_requests
+from earmark.transforms.storage import scratch_file
 from tests.support.audio.containers import HF_AUDIO, Counted, read_rows, write_tar
-from transforms.containers import parquet_rows, unpack_parquet, unpack_tar
-from transforms.containers.unpack_containers import unpack_containers, unpack_requests
-from transforms.storage import scratch_file
 
 SIZES = [0, 1, 511, 512, 513, 5000, 100, 0, 40_000, 3]
 

@@ -4,9 +4,9 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from schemas.errors import JobError
+from earmark.schemas.errors import JobError
+from earmark.transforms.manifests.find import find_manifests
 from tests.transforms.test_read_manifest import read, written
-from transforms.manifests.find import find_manifests
 
 
 def test_files_that_are_left_out_of_a_folder_are_counted_once(tmp_path, caplog):

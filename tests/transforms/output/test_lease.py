@@ -14,10 +14,10 @@ import psutil
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from schemas.errors import JobError, MachineError
-from transforms.output import lease
-from transforms.output.lease import EXPIRY_S, FOLDER, Lease, check_lease, take_lease
-from transforms.output.store import OutputStore
+from earmark.schemas.errors import JobError, MachineError
+from earmark.transforms.output import lease
+from earmark.transforms.output.lease import EXPIRY_S, FOLDER, Lease, check_lease, take_lease
+from earmark.transforms.output.store import OutputStore
 
 
 @pytest.fixture

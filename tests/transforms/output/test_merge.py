@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import JobError
-from schemas.records import PartReport
+from earmark.schemas.errors import JobError
+from earmark.schemas.records import PartReport
+from earmark.transforms.output import merge as merge_parts
+from earmark.transforms.output.footer import Origin, PartFooter
+from earmark.transforms.output.merge import SmallPart, group_parts, read_small
+from earmark.transforms.output.store import OutputStore, encode_part, encode_table
 from tests.transforms.output.test_store import FAILURE, part
-from transforms.output import merge as merge_parts
-from transforms.output.footer import Origin, PartFooter
-from transforms.output.merge import SmallPart, group_parts, read_small
-from transforms.output.store import OutputStore, encode_part, encode_table
 
 NO_FOOTER = PartFooter("run", "key", "f", ())
 SIZES = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)))

@@ -13,12 +13,12 @@ import pytest
 from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from schemas.errors import JobError
-from schemas.job import JobOptions
-from schemas.records import Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
-from schemas.tables import annotations_table
-from transforms.output.store import OutputStore, encode_part, encode_table
-from transforms.storage.file_system import StorageError
+from earmark.schemas.errors import JobError
+from earmark.schemas.job import JobOptions
+from earmark.schemas.records import Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
+from earmark.schemas.tables import annotations_table
+from earmark.transforms.output.store import OutputStore, encode_part, encode_table
+from earmark.transforms.storage.file_system import StorageError
 
 FACTS = AudioFacts(1.5, 8000, 2, "flac", -20.0, -3.0, 0.0)
 FAILURE = Failure("x", "x.wav", "DecodeAudio", "not_found", 'there is no "x.wav" 😀', "run1")

@@ -4,8 +4,8 @@ import uuid
 
 from fsspec.implementations.memory import MemoryFileSystem
 
+from earmark.transforms.output.store import OutputStore
 from tests.transforms.output.test_store import part
-from transforms.output.store import OutputStore
 
 
 def raises_first(errors, really):

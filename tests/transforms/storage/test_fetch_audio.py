@@ -8,8 +8,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from schemas.errors import MachineError, RowError
-from transforms.storage.fetch_audio import fetch_audio
+from earmark.schemas.errors import MachineError, RowError
+from earmark.transforms.storage.fetch_audio import fetch_audio
 
 CONTENT = b"sound" * 1000
 TIMEOUT_S = 3.0
