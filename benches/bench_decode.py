@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 
 from earmark.schemas.records import SAMPLE_RATE_HZ
-from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source
+from earmark.transforms.audio.audio_file import Levels, open_source, resampled_blocks
 
 RATE_HZ = 44_100
 SECONDS = 10
@@ -67,7 +67,7 @@ def _write_opus(path: Path, samples: np.ndarray) -> None:
 
 def decode(path: Path) -> np.ndarray:
     with open_source(str(path), 0.0) as source:
-        return np.concatenate(list(mono_blocks(source, None, None, 3600.0, Levels())))
+        return np.concatenate(list(resampled_blocks(source, None, None, 3600.0, Levels())))
 
 
 def elapsed_ms(call: Callable[[], object]) -> float:

@@ -39,8 +39,8 @@ def texts(kind: str, tasks: Sequence[Task]) -> dict[str, str]:
         return {**asked, "transcribe": f"{VOXTRAL_AUDIO}[/INST][TRANSCRIBE]"}
     if kind == "qwen3_asr":
         return {"transcribe": f"<|im_start|>system\n<|im_end|>\n<|im_start|>user\n{small.ASR_AUDIO}{TAIL}"}
-    mark = "".join(OMNI[kind][1:]) if kind in OMNI else "<sound>"
-    return {task.name: f"{HEAD}{mark}{task.chat_prompt}{TAIL}" for task in tasks}
+    audio_token = "".join(OMNI[kind][1:]) if kind in OMNI else "<sound>"
+    return {task.name: f"{HEAD}{audio_token}{task.chat_prompt}{TAIL}" for task in tasks}
 
 
 def inputs(reference: ChatReference, text: str, clips: Sequence[Clip]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from earmark.model.whisper.transformers_engine import WhisperTransformers
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ, Clip
-from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source
+from earmark.transforms.audio.audio_file import Levels, open_source, resampled_blocks
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.whisper_conversion import write_whisper_tiny_en
 from tests.support.jobs import PHONE_PROMPTS
@@ -39,7 +39,7 @@ def bench(count: int = 12, rounds: int = 3) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         write_whisper_tiny_en(Path(folder))
         engine = WhisperTransformers(folder, JobOptions())
-        with engine._copies.one() as copy:
+        with engine._copies.acquire() as copy:
             about = {"device": str(copy._network.device), "dtype": str(copy._network.dtype)}
         network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=copy._network.dtype).to(about["device"])
         processor = AutoProcessor.from_pretrained(folder)
@@ -68,7 +68,7 @@ def read_clips(count: int) -> list[Clip]:
     paths = sorted(PHONE_PROMPTS.parent.glob("**/*.flac"))
     for index in range(count):
         with open_source(str(paths[index % len(paths)]), 0.0) as source:
-            clips.append(clip_of(np.concatenate(list(mono_blocks(source, None, None, 60.0, Levels())))))
+            clips.append(clip_of(np.concatenate(list(resampled_blocks(source, None, None, 60.0, Levels())))))
     return clips
 
 

@@ -24,7 +24,7 @@ from earmark.model.segments.speech_detector import SpeechDetector
 from earmark.pipeline.annotate import assign
 from earmark.pipeline.graph import build_graph
 from earmark.pipeline.launch import launched_run
-from earmark.pipeline.runner import embedded_options, find_place, new_pipeline
+from earmark.pipeline.runner import embedded_options, find_target, new_pipeline
 from earmark.schemas.job import JobOptions
 from earmark.schemas.manifest import ManifestShape
 from earmark.transforms.read_manifest import read_manifests
@@ -62,7 +62,7 @@ def time_cluster(manifest: Path, folder: Path, workers: int) -> dict[str, Any]:
     with flink_cluster(folder / "cluster", task_managers=workers, slots=1) as cluster:
         beam_options = embedded_options(cluster.runner_flags(workers))
         assignments, models = assign(OPTIONS, here=False)
-        place = find_place(beam_options)
+        place = find_target(beam_options)
         with launched_run(str(manifest), str(folder / "out"), OPTIONS, models, place) as run:
             pipeline = new_pipeline(beam_options)
             build_graph(pipeline, run, assignments)

@@ -12,8 +12,8 @@ from earmark.model.source import check_options, check_source, find_source, open_
 from earmark.pipeline.graph import build_graph
 from earmark.pipeline.launch import Run, check_places, launched_run
 from earmark.pipeline.progress import print_summary, show_progress, tell_cancelled
-from earmark.pipeline.runner import embedded_options, find_place, is_embedded, new_pipeline
-from earmark.pipeline.shutdown import end_in_order, interrupt_if_asked
+from earmark.pipeline.runner import embedded_options, find_target, is_embedded, new_pipeline
+from earmark.pipeline.shutdown import graceful_shutdown, interrupt_if_asked
 from earmark.reporting.card.write_card_after_run import write_card_after_run
 from earmark.schemas.errors import JobError, MachineError
 from earmark.schemas.job import JobOptions
@@ -44,7 +44,7 @@ def annotate(
     pipeline_options = embedded_options(beam_flags)
     check_models_are_named(options)
     check_places(manifest, output)
-    place = find_place(pipeline_options)
+    place = find_target(pipeline_options)
     assignments, models = assign(options, is_embedded(pipeline_options))
     with launched_run(manifest, output, options, models, place) as run:
         if place.starts_later:
@@ -53,7 +53,7 @@ def annotate(
             return 0
         stop = StopRequest(run.run_id)
         # Elsewhere the shards are in the hands of others, who are not told: the job is cancelled.
-        with end_in_order(stop, "shards") if is_embedded(pipeline_options) else contextlib.nullcontext():
+        with graceful_shutdown(stop, "shards") if is_embedded(pipeline_options) else contextlib.nullcontext():
             summary = run_job(run, assignments, pipeline_options)
     show(summary, run)
     write_card_after_run(run.output)

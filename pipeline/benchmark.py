@@ -14,7 +14,7 @@ from earmark.scoring.data_folder import DataFolder
 from earmark.scoring.endpoint_judge import find_judge
 from earmark.scoring.layouts import Entry, entries
 from earmark.transforms.output.store import OutputStore
-from earmark.transforms.storage.file_system import first_answer
+from earmark.transforms.storage.file_system import call_with_timeout
 
 MANIFEST = "manifest.jsonl"
 RESULT = "benchmark.json"
@@ -115,7 +115,7 @@ def write_manifest(benchmark: Benchmark, of_set: Sequence[Entry], output: str) -
     content = "".join(entry.to_json(benchmark.language) + "\n" for entry in of_set).encode()
     store = OutputStore(output)
     try:
-        first_answer(lambda: store.names("_earmark"))
+        call_with_timeout(lambda: store.names("_earmark"))
         same = store.create(MANIFEST, content) or store.read(MANIFEST) == content
     except OSError as error:
         raise JobError(f"output {output} cannot be used: {error}") from error

@@ -16,7 +16,7 @@ from rich.progress import track
 from rich.table import Table
 
 from earmark.pipeline.console.console import console, errors, is_terminal
-from earmark.pipeline.shutdown import end_in_order
+from earmark.pipeline.shutdown import graceful_shutdown
 from earmark.schemas.errors import JobError
 from earmark.transforms.output.lease import check_lease, new_run_id, take_lease
 from earmark.transforms.output.merge import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
@@ -92,7 +92,7 @@ def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -
         store.read(JOB_PATH)
     except FileNotFoundError as error:
         raise JobError(f"{store.root} is not an output of earmark: it has no {JOB_PATH}") from error
-    with take_lease(store, run_id, take_over), end_in_order(stop, "groups of parts"):
+    with take_lease(store, run_id, take_over), graceful_shutdown(stop, "groups of parts"):
         store.clear_temporary()
         listing = store.listing()
         store.remove_all(listing.replaced)
@@ -100,10 +100,10 @@ def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -
         sizes = store.part_bytes()
         small = [part for part in listing.parts if sizes[part] < max_bytes / 2]
         for part in _merged(store, small, max_bytes, stop):
-            with stop.in_hand(part.path) as wanted:
+            with stop.in_flight(part.path) as wanted:
                 if not wanted:
                     break
-                stop.make_worth_waiting()
+                stop.mark_progress()
                 _put_in_place(store, part, run_id)
             replaced, merged = replaced + len(part.replaces), merged + 1
             replaced_bytes += sum(sizes[path] for path in part.replaces)

@@ -16,7 +16,7 @@ from earmark.transforms.read_manifest import ReadManifest
 from earmark.transforms.segment_speech import SegmentSpeech
 from earmark.transforms.skip_annotated import SkipAnnotated
 from earmark.transforms.skip_written import SkipWritten
-from earmark.transforms.stop_gate import TakeInHand
+from earmark.transforms.stop_gate import StopGate
 from earmark.transforms.stop_request import StopRequest
 from earmark.transforms.summarize import Summarize
 from earmark.transforms.write_part import WritePart
@@ -34,9 +34,9 @@ def build_graph(
         run.manifests, options.shape(), options.limit, store, options.max_failure_ratio, counters
     )
     left = manifest.recordings | SkipAnnotated(store, run.snapshot, options.keep_failures, counters)
-    packed = left.to_do | PackShards(options.shard_rows, run.place.workers, run.run_id, counters)
-    in_hand = packed | TakeInHand(stop)
-    planned = in_hand.shards | SkipWritten(store, counters)
+    packed = left.to_do | PackShards(options.shard_rows, run.target.workers, run.run_id, counters)
+    in_flight = packed | StopGate(stop)
+    planned = in_flight.shards | SkipWritten(store, counters)
     written = (
         planned.to_do
         | DecodeAudio(options, counters, decode)
@@ -52,6 +52,6 @@ def build_graph(
         "manifest": manifest.failures,
         "standing": left.failures,
         "retried": left.retried,
-        "left": in_hand.left,
+        "left": in_flight.left,
         "duplicates": left.duplicates,
     } | Summarize(store, run.snapshot, run.folder, run.run_id)

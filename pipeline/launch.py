@@ -20,7 +20,7 @@ from earmark.transforms.manifests.find import find_manifests
 from earmark.transforms.output.lease import new_run_id, take_lease
 from earmark.transforms.output.store import JOB_PATH, OutputStore
 from earmark.transforms.segment_speech import SEGMENTATION
-from earmark.transforms.storage.file_system import first_answer
+from earmark.transforms.storage.file_system import call_with_timeout
 
 LIBRARIES = (
     "earmark",
@@ -41,7 +41,7 @@ LIBRARIES = (
 
 
 @dataclass(frozen=True)
-class Place:
+class ExecutionTarget:
     """Where the work of a run is done.
 
     Attributes:
@@ -76,7 +76,7 @@ class Run:
     manifests: tuple[str, ...]
     output: str
     fingerprint: str
-    place: Place
+    target: ExecutionTarget
 
     @cached_property
     def store(self) -> OutputStore:
@@ -94,13 +94,13 @@ class Run:
     @property
     def job_name(self) -> str:
         """The runner's name for this run's job and no other; in the letters that all runners allow."""
-        return self.place.job_name if self.place.starts_later else f"{self.place.job_name}-{self.run_id.lower()}"
+        return self.target.job_name if self.target.starts_later else f"{self.target.job_name}-{self.run_id.lower()}"
 
     @property
     def job(self) -> ClusterJob | None:
         """The run's job where it does not end with this process."""
-        place = self.place
-        return ClusterJob(place.runner, place.address, self.job_name, place.starts_later) if place.runner else None
+        target = self.target
+        return ClusterJob(target.runner, target.address, self.job_name, target.starts_later) if target.runner else None
 
 
 def check_places(manifest: str, output: str) -> None:
@@ -111,14 +111,14 @@ def check_places(manifest: str, output: str) -> None:
     """
     find_manifests(manifest)
     try:
-        first_answer(lambda: OutputStore(output).names("_earmark"))
+        call_with_timeout(lambda: OutputStore(output).names("_earmark"))
     except OSError as error:
         raise JobError(f"output {output} cannot be reached: {error}") from error
 
 
 @contextlib.contextmanager
 def launched_run(
-    manifest: str, output: str, options: JobOptions, models: Mapping[Task, str], place: Place
+    manifest: str, output: str, options: JobOptions, models: Mapping[Task, str], target: ExecutionTarget
 ) -> Iterator[Run]:
     """A run that holds the output, for as long as the context lasts.
 
@@ -131,7 +131,7 @@ def launched_run(
     manifests = tuple(find_manifests(manifest))
     output = output if "://" in output else os.path.abspath(output)
     description = JobDescription.of(options, models, SEGMENTATION)
-    run = Run(new_run_id(), options, tuple(models), manifests, output, description.fingerprint, place)
+    run = Run(new_run_id(), options, tuple(models), manifests, output, description.fingerprint, target)
     with contextlib.ExitStack() as until_the_end:
         try:
             _claim(run, description, until_the_end)
@@ -177,7 +177,7 @@ def _about(run: Run) -> str:
         "fingerprint": run.fingerprint,
         "manifests": run.manifests,
         "options": dataclasses.asdict(run.options),
-        "workers": run.place.workers,
+        "workers": run.target.workers,
         "host": socket.gethostname(),
         "python": platform.python_version(),
         "libraries": dict(_versions()),

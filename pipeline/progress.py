@@ -68,7 +68,7 @@ def _watch(progress: Progress, counters: Counters, stop: StopRequest, ended: thr
         else:
             update_bar(progress, bar, counts, time.monotonic() - started)
         if stop.signal_number is not None:
-            progress.update(bar, description=f"stopping; shards in hand: {stop.count_in_hand()}")
+            progress.update(bar, description=f"stopping; shards in hand: {stop.count_in_flight()}")
 
 
 def update_bar(progress: Progress, bar: TaskID, counts: Mapping[str, int], elapsed_s: float) -> None:

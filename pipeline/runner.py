@@ -17,7 +17,7 @@ from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES, Flink
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment
 
-from earmark.pipeline.launch import Place
+from earmark.pipeline.launch import ExecutionTarget
 from earmark.schemas.errors import JobError
 from earmark.transforms.clusters.dataflow import jobs_address
 from earmark.transforms.clusters.flink import check_restarts, count_slots
@@ -50,30 +50,30 @@ def is_embedded(options: PipelineOptions) -> bool:
     return bool(options.view_as(StandardOptions).runner == EMBEDDED_RUNNER)
 
 
-def find_place(options: PipelineOptions) -> Place:
+def find_target(options: PipelineOptions) -> ExecutionTarget:
     """Where a job with these options runs; a Flink job that names no parallelism is given all slots of its cluster.
 
     Raises:
         JobError: the Flink cluster does not answer, or would give the job up with the first worker that is lost;
             Dataflow is not told what it needs.
     """
-    name = options.view_as(GoogleCloudOptions).job_name or Place.job_name
+    name = options.view_as(GoogleCloudOptions).job_name or ExecutionTarget.job_name
     if str(options.view_as(StandardOptions).runner).endswith("DataflowRunner"):
         return _dataflow(options, name)
     flink = options.view_as(FlinkRunnerOptions)
     if flink.flink_master in MAGIC_HOST_NAMES:
         workers = options.view_as(DirectOptions).direct_num_workers or default_workers()
-        return Place(workers, job_name=name)
+        return ExecutionTarget(workers, job_name=name)
     master = FlinkRunner.add_http_scheme(flink.flink_master).rstrip("/")
     check_restarts(master)
     if flink.parallelism <= 0:
         flink.parallelism = count_slots(master)
     if flink.parallelism <= 0:
         raise JobError(f"the Flink cluster at {master} has no task slots now: give --parallelism")
-    return Place(flink.parallelism, "flink", master, name)
+    return ExecutionTarget(flink.parallelism, "flink", master, name)
 
 
-def _dataflow(options: PipelineOptions, name: str) -> Place:
+def _dataflow(options: PipelineOptions, name: str) -> ExecutionTarget:
     google = options.view_as(GoogleCloudOptions)
     for needed in ("project", "region", "temp_location"):
         if not getattr(google, needed):
@@ -81,7 +81,7 @@ def _dataflow(options: PipelineOptions, name: str) -> Place:
     machines = options.view_as(WorkerOptions).max_num_workers or options.view_as(WorkerOptions).num_workers or 1
     threads = options.view_as(DebugOptions).number_of_worker_harness_threads or 1
     address = jobs_address(google.dataflow_endpoint, google.project, google.region)
-    return Place(machines * threads, "dataflow", address, name, starts_later=bool(google.template_location))
+    return ExecutionTarget(machines * threads, "dataflow", address, name, starts_later=bool(google.template_location))
 
 
 def new_pipeline(options: PipelineOptions) -> beam.Pipeline:

@@ -15,7 +15,7 @@ from earmark.transforms.stop_request import StopRequest
 
 
 @contextlib.contextmanager
-def end_in_order(stop: StopRequest, pieces: str) -> Iterator[None]:
+def graceful_shutdown(stop: StopRequest, pieces: str) -> Iterator[None]:
     """While the context lasts, the first signal asks for a stop, and says so; the next is a KeyboardInterrupt.
 
     So is the first one where there is nothing yet that is worth waiting for. Only for the main thread.
@@ -28,9 +28,9 @@ def end_in_order(stop: StopRequest, pieces: str) -> Iterator[None]:
     def ask(signal_number: int, frame: FrameType | None) -> None:
         asked_before = stop.signal_number is not None
         stop.ask(signal_number)
-        if asked_before or not stop.worth_waiting:
+        if asked_before or not stop.has_progress:
             raise KeyboardInterrupt(signal_number)
-        counts.put(stop.count_in_hand())
+        counts.put(stop.count_in_flight())
 
     def say() -> None:  # in a thread, as the signal may have cut in where something else was being printed
         while (count := counts.get()) is not None:

@@ -9,12 +9,12 @@ import numpy as np
 
 from earmark.model.served.wav import wav_of
 from earmark.schemas.errors import JobError, MachineError, RowError
-from earmark.schemas.locations import Place, TarPlace
+from earmark.schemas.locations import AudioLocation, TarLocation
 from earmark.schemas.manifest import ManifestShape
 from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
 from earmark.transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
 from earmark.transforms.containers.container_file import find_container
-from earmark.transforms.containers.parquet_rows import named_row, place_of_row
+from earmark.transforms.containers.parquet_rows import location_of_row, named_row
 from earmark.transforms.containers.tar_index import looked_up_members
 from earmark.transforms.containers.tar_members import read_members
 from earmark.transforms.containers.unpack_containers import unpack_containers, unpack_requests
@@ -72,7 +72,12 @@ def heard_wav(source: AudioSource, duration_s: float, columns: ManifestShape, st
     """
     with tempfile.TemporaryDirectory(prefix="earmark-heard-") as scratch:
         recording = Recording(
-            "", source.uri, source.offset_s, duration_s + SLACK_S, source.channel, place=_place(source, columns, store)
+            "",
+            source.uri,
+            source.offset_s,
+            duration_s + SLACK_S,
+            source.channel,
+            location=_location(source, columns, store),
         )
         unpacked = _unpacked(recording, scratch)
         request = DecodeRequest(recording, duration_s + 1, TIMEOUT_S, MEMORY_SAMPLES, scratch, unpacked)
@@ -82,13 +87,13 @@ def heard_wav(source: AudioSource, duration_s: float, columns: ManifestShape, st
         return wav_of(_samples(decoded)[: round(duration_s * SAMPLE_RATE_HZ)])
 
 
-def _place(source: AudioSource, columns: ManifestShape, store: OutputStore) -> Place | None:
+def _location(source: AudioSource, columns: ManifestShape, store: OutputStore) -> AudioLocation | None:
     """Where in its container the audio is; None where fsspec can fetch it by its uri."""
     try:
         if source.row is not None:
-            return place_of_row(source.container, source.row, columns)
+            return location_of_row(source.container, source.row, columns)
         if source.member and manifest_format(source.container) == TAR:
-            return _place_in_tar(source, store)
+            return _location_in_tar(source, store)
     except (JobError, MachineError):
         raise
     except Exception as error:  # file systems and pyarrow raise what they like; row_error sorts it
@@ -96,7 +101,7 @@ def _place(source: AudioSource, columns: ManifestShape, store: OutputStore) -> P
     return None
 
 
-def _place_in_tar(source: AudioSource, store: OutputStore) -> TarPlace | None:
+def _location_in_tar(source: AudioSource, store: OutputStore) -> TarLocation | None:
     container = find_container(source.container)
     members = looked_up_members(store, source.container, container)
     if members is None:
@@ -106,7 +111,7 @@ def _place_in_tar(source: AudioSource, store: OutputStore) -> TarPlace | None:
         return None
     last = named[-1]  # which has replaced the others of its name
     suffix = posixpath.splitext(last.name)[1].lower()
-    return TarPlace(source.container, container.version, last.start, last.size_bytes, suffix)
+    return TarLocation(source.container, container.version, last.start, last.size_bytes, suffix)
 
 
 def _unpacked(recording: Recording, scratch: str) -> str:

@@ -30,7 +30,7 @@ class LastRun:
 
 
 @dataclass(frozen=True, slots=True)
-class MadeBy:
+class Provenance:
     """`run`: None where no run has written down what it is."""
 
     job: JobDescription
@@ -48,7 +48,7 @@ class MadeBy:
         return os.path.basename(name.rstrip("/")) or task.model
 
 
-def read_made_by(store: OutputStore) -> MadeBy:
+def read_provenance(store: OutputStore) -> Provenance:
     """What made an output.
 
     Raises:
@@ -56,7 +56,7 @@ def read_made_by(store: OutputStore) -> MadeBy:
         OSError: it cannot be read.
     """
     runs = store.names(RUNS)
-    return MadeBy(read_job(store), _last_run(store, runs), len(runs))
+    return Provenance(read_job(store), _last_run(store, runs), len(runs))
 
 
 def _last_run(store: OutputStore, runs: list[str]) -> LastRun | None:

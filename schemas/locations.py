@@ -8,7 +8,7 @@ TAR_PIECE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class TarPlace:
+class TarLocation:
     """Where in a tar the bytes of a recording are.
 
     Attributes:
@@ -31,8 +31,8 @@ class TarPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetPlace:
-    """Where in a Parquet file the bytes of a recording are; `container`, `version` and `suffix` as of a TarPlace.
+class ParquetLocation:
+    """Where in a Parquet file the bytes of a recording are; `container`, `version` and `suffix` as of a TarLocation.
 
     Attributes:
         column: path of the column of bytes, such as "audio.bytes".
@@ -54,4 +54,4 @@ class ParquetPlace:
         return self.row_group, self.row
 
 
-Place: TypeAlias = TarPlace | ParquetPlace
+AudioLocation: TypeAlias = TarLocation | ParquetLocation

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from earmark.schemas.errors import RowError
-from earmark.schemas.locations import Place
+from earmark.schemas.locations import AudioLocation
 from earmark.schemas.records import Failure, Recording
 
 # The first of these that a row has is taken; the rest are carried along in `extra`.
@@ -67,7 +67,7 @@ class ManifestRow:
     values: Mapping[str, Any]
     problem: str = ""
     uri: str = ""
-    place: Place | None = None
+    location: AudioLocation | None = None
 
 
 def parse_row(row: ManifestRow, shape: ManifestShape) -> Recording | Failure:
@@ -80,11 +80,11 @@ def parse_row(row: ManifestRow, shape: ManifestShape) -> Recording | Failure:
             raise RowError("bad_manifest_row", row.problem)
         return _recording(row, shape)
     except RowError as error:
-        place = f"{row.manifest}:{row.line}"
+        line_name = f"{row.manifest}:{row.line}"
         called = _called(row.values, shape, "id")
         words = f"id {called[:80]!r}: {error.message}" if called else error.message
-        name = Recording(id=place, uri=row.uri or _called(row.values, shape, "audio"))
-        return Failure.of(name, "ReadManifest", RowError(error.error, f"{place}: {words}"))
+        name = Recording(id=line_name, uri=row.uri or _called(row.values, shape, "audio"))
+        return Failure.of(name, "ReadManifest", RowError(error.error, f"{line_name}: {words}"))
 
 
 def json_object(text: str, called: str) -> tuple[dict[str, Any], str]:
@@ -132,7 +132,7 @@ def _recording(row: ManifestRow, shape: ManifestShape) -> Recording:
         prompt=_text(found.get("prompt"), "prompt") or None,
         reference=None if found.get("reference") is None else _text(found["reference"], "reference"),
         extra=tuple(sorted(extra.items())),
-        place=row.place,
+        location=row.location,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from earmark.schemas.errors import RowError
-from earmark.schemas.locations import Place, TarPlace
+from earmark.schemas.locations import AudioLocation, TarLocation
 
 SAMPLE_RATE_HZ = 16_000  # what every engine of earmark listens at; positions in audio count these samples
 MESSAGE_CHARACTERS = 500  # a failure is read by a person; a library's longer message is cut here
@@ -32,7 +32,7 @@ class Recording:
     prompt: str | None = None
     reference: str | None = None
     extra: tuple[tuple[str, str], ...] = ()
-    place: Place | None = None
+    location: AudioLocation | None = None
 
     def __reduce__(self) -> tuple[type["Recording"], tuple[object, ...]]:
         """Runners pickle every recording several times; what dataclasses do for slots takes three times as long."""
@@ -61,7 +61,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Recordings that are fetched, annotated and written together, ordered by container and place, else by id."""
+    """Recordings that are fetched, annotated and written together, ordered by container and location, else by id."""
 
     key: str
     recordings: tuple[Recording, ...]
@@ -225,7 +225,7 @@ def partition_of(recording_id: str, partitions: int) -> int:
     return int(stable_hash(recording_id), 16) % partitions
 
 
-def winner(rows: Sequence[Recording]) -> Recording:
+def pick_canonical_row(rows: Sequence[Recording]) -> Recording:
     """The one of several manifest rows of one id that is annotated: it does not depend on their order.
 
     Of members of a tar that have one name the last is, which has replaced the others.
@@ -233,7 +233,7 @@ def winner(rows: Sequence[Recording]) -> Recording:
 
     def rank(row: Recording) -> tuple[str, float, int, int, str]:
         channel = -1 if row.channel is None else row.channel
-        start = row.place.start if isinstance(row.place, TarPlace) else 0
+        start = row.location.start if isinstance(row.location, TarLocation) else 0
         return (row.uri, row.offset_s, channel, -start, stable_hash(repr(dataclasses.astuple(row))))
 
     return rows[0] if len(rows) == 1 else min(rows, key=rank)  # nearly all are alone, and a rank is dear

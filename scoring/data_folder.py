@@ -14,9 +14,9 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from earmark.model.checkpoints.retry import again
+from earmark.model.checkpoints.retry import retry_transient
 from earmark.schemas.errors import JobError
-from earmark.transforms.storage.file_system import files_below, first_answer, storage_errors, what_is_at
+from earmark.transforms.storage.file_system import call_with_timeout, files_below, stat_or_none, wrap_storage_errors
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,25 @@ class DataFolder:
     def check(self) -> None:
         """Raises JobError where there is no such folder, or its store does not answer."""
         try:
-            with storage_errors():
-                found = first_answer(lambda: what_is_at(*self._place))
+            with wrap_storage_errors():
+                found = call_with_timeout(lambda: stat_or_none(*self._place))
         except OSError as error:
             raise JobError(f"{self.url} cannot be reached: {error}") from error
         if found is None or found["type"] != "directory":
             raise JobError(f"there is no folder {self.url}")
 
-    @again
+    @retry_transient
     def first(self, paths: Sequence[str]) -> str:
         """The first of `paths` that is there, "" for none."""
         file_system, root = self._place
-        with storage_errors():
-            return next((path for path in paths if what_is_at(file_system, f"{root}/{path}") is not None), "")
+        with wrap_storage_errors():
+            return next((path for path in paths if stat_or_none(file_system, f"{root}/{path}") is not None), "")
 
-    @again
+    @retry_transient
     def files(self, folder: str) -> list[str]:
         """All files below `folder`, sorted."""
         file_system, root = self._place
-        with storage_errors():
+        with wrap_storage_errors():
             below = len(root) + 1
             return sorted(path[below:] for path in files_below(file_system, posixpath.normpath(f"{root}/{folder}")))
 
@@ -73,10 +73,10 @@ class DataFolder:
         except UnicodeDecodeError as error:
             raise JobError(f"{self.url}/{path} is not UTF-8: {error}") from error
 
-    @again
+    @retry_transient
     def _read(self, path: str) -> bytes:
         file_system, root = self._place
-        with storage_errors():
+        with wrap_storage_errors():
             return bytes(file_system.cat_file(f"{root}/{path}"))
 
     def json(self, path: str) -> Any:

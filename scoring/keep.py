@@ -18,7 +18,7 @@ from earmark.scoring.conditions import PASSES, Condition
 from earmark.scoring.normalizers import Normalizer, find_normalizer, normalizer_for
 from earmark.scoring.options import EvaluateOptions
 from earmark.scoring.word_errors import edits_of
-from earmark.transforms.storage.file_system import storage_errors, what_is_at
+from earmark.transforms.storage.file_system import stat_or_none, wrap_storage_errors
 
 ROWS_AT_ONCE = 4096
 
@@ -37,8 +37,8 @@ class KeepOptions:
         if not self.to.endswith(".jsonl"):
             raise JobError(f"--to={self.to} does not work: what is written is JSONL, so name it .jsonl")
         try:
-            with storage_errors():
-                there = what_is_at(*fsspec.url_to_fs(self.to))
+            with wrap_storage_errors():
+                there = stat_or_none(*fsspec.url_to_fs(self.to))
         except OSError as error:
             raise JobError(f"--to={self.to} cannot be reached: {error}") from error
         if there is not None:
@@ -116,7 +116,7 @@ def _write(database: duckdb.DuckDBPyConnection, to: str) -> None:
     columns = ", ".join(f'"{name}"' for name in names)
     found = database.execute(f"SELECT {columns} FROM judged WHERE {PASSES} ORDER BY id")
     try:
-        with storage_errors(), fsspec.open(to, "w", encoding="utf-8") as file:
+        with wrap_storage_errors(), fsspec.open(to, "w", encoding="utf-8") as file:
             while rows := found.fetchmany(ROWS_AT_ONCE):
                 lines = (_line(dict(zip(names, row, strict=True))) for row in rows)
                 file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -38,7 +38,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BenchmarkFiles:
     """What a layout is read from.
 
     Attributes:
@@ -82,25 +82,25 @@ def entries(benchmark: Benchmark, data: DataFolder) -> list[Entry]:
             f"{data.url} has {table}, but no folder {' or '.join(places)} with the audio; give the folder of"
             f" {benchmark.source}"
         )
-    place = Place(data, table, audio, benchmark.part)
+    files = BenchmarkFiles(data, table, audio, benchmark.part)
     found: dict[str, Entry] = {}
     doubled = 0
-    for entry in LAYOUTS[benchmark.layout](place):
+    for entry in LAYOUTS[benchmark.layout](files):
         doubled += entry.id in found
         found.setdefault(entry.id, entry)
     if not found:
-        raise place.broken(f"names no recording of {benchmark.name}")
+        raise files.broken(f"names no recording of {benchmark.name}")
     if doubled:
         log.warning("%s/%s names %d recordings again; of each, the first row counts", data.url, table, doubled)
     return list(found.values())
 
 
-def _librispeech(place: Place) -> Iterator[Entry]:
+def _librispeech(files: BenchmarkFiles) -> Iterator[Entry]:
     """<speaker>/<chapter>/<speaker>-<chapter>.trans.txt, with "<speaker>-<chapter>-<number> TEXT" a line."""
-    for path in place.data.files(place.table):
+    for path in files.data.files(files.table):
         if not path.endswith(".trans.txt"):
             continue
-        for line in place.data.lines(path):
+        for line in files.data.lines(path):
             name, _, text = line.partition(" ")
             yield Entry(name, f"{posixpath.dirname(path)}/{name}.flac", text, about=_about(speaker=name.split("-")[0]))
 
@@ -109,63 +109,63 @@ def _librispeech(place: Place) -> Iterator[Entry]:
 COMMON_VOICE = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
 
 
-def _common_voice(place: Place) -> Iterator[Entry]:
-    for row in place.data.table(place.table, ("client_id", "path", "sentence"), COMMON_VOICE):
+def _common_voice(files: BenchmarkFiles) -> Iterator[Entry]:
+    for row in files.data.table(files.table, ("client_id", "path", "sentence"), COMMON_VOICE):
         about = _about(speaker=row["client_id"], accents=row.get("accents") or "", gender=row.get("gender") or "")
-        yield Entry(_stem(row["path"]), f"{place.audio}/{row['path']}", row["sentence"], about=about)
+        yield Entry(_stem(row["path"]), f"{files.audio}/{row['path']}", row["sentence"], about=about)
 
 
-def _fleurs(place: Place) -> Iterator[Entry]:
+def _fleurs(files: BenchmarkFiles) -> Iterator[Entry]:
     """No header: sentence, file, text as written, text normalised, its characters, samples, gender."""
-    for number, line in enumerate(place.data.lines(place.table), 1):
+    for number, line in enumerate(files.data.lines(files.table), 1):
         cells = line.split("\t")
         if len(cells) != 7:
-            raise place.broken(f"has {len(cells)} columns in row {number}, not the seven of Fleurs")
+            raise files.broken(f"has {len(cells)} columns in row {number}, not the seven of Fleurs")
         sentence, file, written, text, _, _, gender = cells
         about = _about(sentence_id=sentence, raw_transcription=written, gender=gender)
-        yield Entry(_stem(file), f"{place.audio}/{file}", text, about=about)
+        yield Entry(_stem(file), f"{files.audio}/{file}", text, about=about)
 
 
-def _aishell2(place: Place) -> Iterator[Entry]:
+def _aishell2(files: BenchmarkFiles) -> Iterator[Entry]:
     """trans.txt and wav.scp beside it: an id, then a text or a path."""
-    wavs = dict(_pair(line) for line in place.data.lines(f"{place.folder}/wav.scp"))
-    for name, text in map(_pair, place.data.lines(place.table)):
+    wavs = dict(_pair(line) for line in files.data.lines(f"{files.folder}/wav.scp"))
+    for name, text in map(_pair, files.data.lines(files.table)):
         if name not in wavs:
-            raise place.broken(f"has the text of {name}, which {place.folder}/wav.scp names no file for")
-        yield Entry(name, f"{place.folder}/{wavs[name]}", text)
+            raise files.broken(f"has the text of {name}, which {files.folder}/wav.scp names no file for")
+        yield Entry(name, f"{files.folder}/{wavs[name]}", text)
 
 
 # As CoVoST's get_covost_splits.py reads and writes its own tables and those of Common Voice.
 COVOST = {**COMMON_VOICE, "escapechar": "\\"}
 
 
-def _covost2(place: Place) -> Iterator[Entry]:
+def _covost2(files: BenchmarkFiles) -> Iterator[Entry]:
     """The test table that get_covost_splits.py has written; or the whole table, of which the same rows are taken:
     those of the split "test" that Common Voice's validated.tsv has, too."""
-    if place.table.endswith(".test.tsv"):
-        yield from map(_translated(place), place.data.table(place.table, ("path", "translation"), COVOST))
+    if files.table.endswith(".test.tsv"):
+        yield from map(_translated(files), files.data.table(files.table, ("path", "translation"), COVOST))
         return
-    validated = f"{posixpath.dirname(place.audio)}/validated.tsv".lstrip("/")
-    clips = {row["path"]: row["sentence"] for row in place.data.table(validated, ("path", "sentence"), COVOST)}
-    for row in place.data.table(place.table, ("path", "translation", "split"), COVOST):
+    validated = f"{posixpath.dirname(files.audio)}/validated.tsv".lstrip("/")
+    clips = {row["path"]: row["sentence"] for row in files.data.table(validated, ("path", "sentence"), COVOST)}
+    for row in files.data.table(files.table, ("path", "translation", "split"), COVOST):
         if row["split"] == "test" and row["path"] in clips:
-            yield _translated(place)({**row, "sentence": clips[row["path"]]})
+            yield _translated(files)({**row, "sentence": clips[row["path"]]})
 
 
-def _translated(place: Place) -> Callable[[Mapping[str, str]], Entry]:
+def _translated(files: BenchmarkFiles) -> Callable[[Mapping[str, str]], Entry]:
     def entry(row: Mapping[str, str]) -> Entry:
         about = _about(source_text=row.get("sentence") or "")
-        return Entry(_stem(row["path"]), f"{place.audio}/{row['path']}", row["translation"], about=about)
+        return Entry(_stem(row["path"]), f"{files.audio}/{row['path']}", row["translation"], about=about)
 
     return entry
 
 
-def _meld(place: Place) -> Iterator[Entry]:
+def _meld(files: BenchmarkFiles) -> Iterator[Entry]:
     columns = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
-    for row in place.data.table(place.table, columns, {}):
+    for row in files.data.table(files.table, columns, {}):
         name = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
         about = _about(speaker=row["Speaker"], utterance=row["Utterance"])
-        yield Entry(name, f"{place.audio}/{name}.mp4", row["Emotion"].lower(), about=about)
+        yield Entry(name, f"{files.audio}/{name}.mp4", row["Emotion"].lower(), about=about)
 
 
 # By the last part of a file's name.
@@ -179,39 +179,39 @@ VOCAL_SOUNDS = {
 }
 
 
-def _vocalsound(place: Place) -> Iterator[Entry]:
+def _vocalsound(files: BenchmarkFiles) -> Iterator[Entry]:
     """<speaker>_<collection>_<sound>.wav; those of the test set by name, or by the speakers of its meta table."""
-    if place.table.endswith(".json"):
-        rows = _objects(place, _field(place, place.data.json(place.table), "data"), ("wav",))
+    if files.table.endswith(".json"):
+        rows = _objects(files, _field(files, files.data.json(files.table), "data"), ("wav",))
         names = [posixpath.basename(row["wav"]) for row in rows]
     else:
-        speakers = {line.split(",")[0].strip().strip('"') for line in place.data.lines(place.table)}
-        there = map(posixpath.basename, place.data.files(place.audio))
+        speakers = {line.split(",")[0].strip().strip('"') for line in files.data.lines(files.table)}
+        there = map(posixpath.basename, files.data.files(files.audio))
         names = [name for name in there if name.endswith(".wav") and name.split("_")[0] in speakers]
     for name in names:
         speaker, _, sound = _stem(name).split("_") if _stem(name).count("_") == 2 else (name, "", "")
         if sound not in VOCAL_SOUNDS:
-            raise place.broken(f"names {name}, which is not <speaker>_<n>_<one of {', '.join(VOCAL_SOUNDS)}>.wav")
-        yield Entry(_stem(name), f"{place.audio}/{name}", VOCAL_SOUNDS[sound], about=_about(speaker=speaker))
+            raise files.broken(f"names {name}, which is not <speaker>_<n>_<one of {', '.join(VOCAL_SOUNDS)}>.wav")
+        yield Entry(_stem(name), f"{files.audio}/{name}", VOCAL_SOUNDS[sound], about=_about(speaker=speaker))
 
 
-def _air_bench(place: Place) -> Iterator[Entry]:
+def _air_bench(files: BenchmarkFiles) -> Iterator[Entry]:
     """A list of questions; the audio of each is <task_name>_<dataset_name>/<path>, beside the list."""
     columns = ("uniq_id", "task_name", "dataset_name", "path", "question", "answer_gt", "meta_info")
-    for row in _objects(place, place.data.json(place.table), columns):
-        if row["task_name"] not in place.part:
+    for row in _objects(files, files.data.json(files.table), columns):
+        if row["task_name"] not in files.part:
             continue
         folder = f"{row['task_name']}_{row['dataset_name']}"
         yield Entry(
             f"{folder}-{row['uniq_id']}",
-            posixpath.join(place.folder, folder, row["path"]),
+            posixpath.join(files.folder, folder, row["path"]),
             row["answer_gt"],
             prompt=row["question"],
             about=_about(task_name=row["task_name"], dataset_name=row["dataset_name"], meta_info=row["meta_info"]),
         )
 
 
-LAYOUTS: Mapping[str, Callable[[Place], Iterator[Entry]]] = {
+LAYOUTS: Mapping[str, Callable[[BenchmarkFiles], Iterator[Entry]]] = {
     "librispeech": _librispeech,
     "common_voice": _common_voice,
     "fleurs": _fleurs,
@@ -223,19 +223,19 @@ LAYOUTS: Mapping[str, Callable[[Place], Iterator[Entry]]] = {
 }
 
 
-def _field(place: Place, found: Any, name: str) -> Any:
+def _field(files: BenchmarkFiles, found: Any, name: str) -> Any:
     if not isinstance(found, dict) or name not in found:
-        raise place.broken(f"is not an object with a field {name!r}")
+        raise files.broken(f"is not an object with a field {name!r}")
     return found[name]
 
 
-def _objects(place: Place, found: Any, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+def _objects(files: BenchmarkFiles, found: Any, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
     """Objects of a list that must have all of `columns`, whose values come as text."""
     if not isinstance(found, list):
-        raise place.broken("does not hold a list of recordings")
+        raise files.broken("does not hold a list of recordings")
     for number, row in enumerate(found):
         if missing := [column for column in columns if not isinstance(row, dict) or row.get(column) is None]:
-            raise place.broken(f"has no {missing[0]!r} in entry {number}")
+            raise files.broken(f"has no {missing[0]!r} in entry {number}")
         yield {column: str(row[column]) for column in columns}
 
 

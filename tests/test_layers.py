@@ -1,8 +1,6 @@
 """Imports go one way: between the packages, and between the rooms (sub-packages and files) inside each of them."""
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -56,7 +54,7 @@ ROOMS = {
 SOURCES = sorted(path for layer in LAYERS for path in (ROOT / layer).glob("**/*.py"))
 
 
-def imported_modules(path: Path) -> Iterator[str]:
+def imported_modules(path):
     """Every module that a file imports, at its top or within its functions: `from a import b` is both a and a.b."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -67,18 +65,18 @@ def imported_modules(path: Path) -> Iterator[str]:
             yield node.module or ""
 
 
-def imported_packages(path: Path) -> set[str]:
+def imported_packages(path):
     """The top-level packages, and of earmark's own the layers."""
     parts = [module.split(".") for module in imported_modules(path)]
     return {names[1] if names[0] == "earmark" and len(names) > 1 else names[0] for names in parts}
 
 
-def imported_rooms(path: Path, layer: str) -> set[str]:
+def imported_rooms(path, layer):
     parts = [module.split(".") for module in imported_modules(path)]
     return {names[2] for names in parts if names[:2] == ["earmark", layer] and len(names) > 2}
 
 
-def room_of(path: Path, layer: str) -> str:
+def room_of(path, layer):
     return path.relative_to(ROOT / layer).with_suffix("").parts[0]
 
 

@@ -62,7 +62,7 @@ class _AnnotateShard(beam.DoFn):
         engines = [
             (engine, assignment.tasks) for engine, assignment in zip(self._engines, self._assignments, strict=True)
         ]
-        self._stop.make_worth_waiting()
+        self._stop.mark_progress()
         with self._counters.time("annotating_ms"):
             annotated = annotate_shard(shard, engines)
         audio_s = sum(annotation.facts.duration_s for annotation in annotated.annotations)

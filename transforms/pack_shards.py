@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from earmark.schemas.locations import ParquetPlace
+from earmark.schemas.locations import ParquetLocation
 from earmark.schemas.records import Recording, Shard, partition_of, stable_hash
 from earmark.transforms.counters import Counters
 
@@ -22,10 +22,10 @@ def count_buckets(rows: int, shard_rows: int, workers: int) -> int:
 
 def bucket_of(recording: Recording, buckets: int) -> tuple[bool, int]:
     """Recordings go to a bucket by their ids; those in a container with their neighbours, and apart from the others."""
-    if recording.place is None:
+    if recording.location is None:
         return False, partition_of(recording.id, buckets)
-    piece, _ = recording.place.position
-    return True, partition_of(f"{recording.place.container}#{piece}", buckets)
+    piece, _ = recording.location.position
+    return True, partition_of(f"{recording.location.container}#{piece}", buckets)
 
 
 def fill_rows(rows: int, shard_rows: int, workers: int) -> int:
@@ -77,7 +77,7 @@ class _Load:
         seconds, container_bytes = 0.0, 0
         for recording in recordings:
             seconds += recording.duration_s or 0.0
-            container_bytes += recording.place.size_bytes if recording.place else 0
+            container_bytes += recording.location.size_bytes if recording.location else 0
         return cls(len(recordings), seconds, container_bytes)
 
     def with_more(self, more: "_Load") -> "_Load":
@@ -88,14 +88,14 @@ class _Load:
 
 
 def _order(recording: Recording) -> tuple[str, tuple[int, int], str]:
-    place = recording.place
-    return (place.container, place.position, recording.id) if place else ("", (0, 0), recording.id)
+    location = recording.location
+    return (location.container, location.position, recording.id) if location else ("", (0, 0), recording.id)
 
 
 def _kept_together(recording: Recording) -> tuple[str, int] | str:
     """The row group that a recording belongs to; any other recording is on its own."""
-    place = recording.place
-    return (place.container, place.row_group) if isinstance(place, ParquetPlace) else recording.id
+    location = recording.location
+    return (location.container, location.row_group) if isinstance(location, ParquetLocation) else recording.id
 
 
 def _key(recordings: Sequence[Recording], salt: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from earmark.schemas.records import Failure, Recording, partition_of, winner
+from earmark.schemas.records import Failure, Recording, partition_of, pick_canonical_row
 from earmark.transforms.counters import Counters
 from earmark.transforms.output.store import OutputStore
 
@@ -76,7 +76,7 @@ def skip_annotated(
     by_id: dict[str, list[Recording]] = {}
     for row in rows:
         by_id.setdefault(row.id, []).append(row)
-    winners = {id: winner(group) for id, group in by_id.items()}
+    winners = {id: pick_canonical_row(group) for id, group in by_id.items()}
     kept = set(standing) & set(winners) if keep_failures else set[str]()
     to_do = [winners[id] for id in sorted(winners) if id not in annotations and id not in kept]
     tried = {recording.id for recording in to_do}

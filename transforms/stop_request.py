@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _asked: dict[str, int] = {}
-_in_hand: dict[str, set[str]] = {}
-_worth_waiting: set[str] = set()
+_in_flight: dict[str, set[str]] = {}
+_has_progress: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,22 @@ class StopRequest:
         return _asked.get(self.run_id)
 
     @contextlib.contextmanager
-    def in_hand(self, name: str) -> Iterator[bool]:
+    def in_flight(self, name: str) -> Iterator[bool]:
         """Counts a piece of work as in hand while the context lasts; False where it is not to be begun any more."""
-        pieces = _in_hand.setdefault(self.run_id, set())
+        pieces = _in_flight.setdefault(self.run_id, set())
         pieces.add(name)  # before the look: who asks then sees this piece, or this piece sees that somebody has asked
         try:
             yield self.signal_number is None
         finally:
             pieces.discard(name)
 
-    def count_in_hand(self) -> int:
-        return len(_in_hand.get(self.run_id, ()))
+    def count_in_flight(self) -> int:
+        return len(_in_flight.get(self.run_id, ()))
 
-    def make_worth_waiting(self) -> None:
+    def mark_progress(self) -> None:
         """Says that from now on there is work in hand whose loss would be dear."""
-        _worth_waiting.add(self.run_id)
+        _has_progress.add(self.run_id)
 
     @property
-    def worth_waiting(self) -> bool:
-        return self.run_id in _worth_waiting
+    def has_progress(self) -> bool:
+        return self.run_id in _has_progress

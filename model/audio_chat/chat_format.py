@@ -14,7 +14,7 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from earmark.model.segments.task_support import is_asked_in_words
+from earmark.model.segments.task_support import takes_text_prompt
 from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
 
@@ -23,7 +23,7 @@ SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 10  # fewer make no audio token in some mod
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sound:
+class AudioInputs:
     """A piece of audio as a model's encoder takes it in.
 
     Attributes:
@@ -36,14 +36,14 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedAnswer:
     """An answer as text, and its language where the model says it."""
 
     text: str
     language: str | None = None
 
 
-class Chat(ABC):
+class ChatFormat(ABC):
     """How one checkpoint is talked to. The audio comes first in the user's turn, so that all questions share it.
 
     Args:
@@ -59,8 +59,8 @@ class Chat(ABC):
     about: ClassVar[str]
     example: ClassVar[str]  # a published checkpoint
     network: ClassVar[str]  # transformers' class
-    mark: ClassVar[str]  # stands for the audio in a text
-    in_parts: ClassVar[bool] = False  # whether the network is the thinker of a model that also speaks
+    audio_token: ClassVar[str]  # stands for the audio in a text
+    thinker_only: ClassVar[bool] = False  # whether the network is the thinker of a model that also speaks
     capturable: ClassVar[bool] = True  # whether a step of its decoder can be captured as a CUDA graph
     least_tokens = 0  # of the language model, that the shortest audio takes
 
@@ -76,16 +76,16 @@ class Chat(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, folder: str) -> "Chat":
+    def load(cls, folder: str) -> "ChatFormat":
         """The chat of a checkpoint. Raises OSError or ValueError where its files do not serve."""
 
     @abstractmethod
-    def take_in(self, samples: np.ndarray) -> Sound:
+    def prefill(self, samples: np.ndarray) -> AudioInputs:
         """Audio, float32 at SAMPLE_RATE_HZ, at least SHORTEST_SAMPLES and at most 30 s, as if it were alone."""
 
     def fits(self, task: Task) -> bool:
         """Whether the model was made for such a task."""
-        return is_asked_in_words(task) and self._takes_text
+        return takes_text_prompt(task) and self._takes_text
 
     def tail(self, task: Task, prompt: str, language: str | None) -> str:
         """What follows the audio up to where the answer begins.
@@ -95,8 +95,8 @@ class Chat(ABC):
         """
         return f"{self._before_prompt}{prompt}{self._after_prompt}" if prompt else self._alone
 
-    def read(self, task: Task, tokens: tuple[int, ...]) -> Reading:
-        return Reading(self._decoded(tokens))
+    def read(self, task: Task, tokens: tuple[int, ...]) -> ParsedAnswer:
+        return ParsedAnswer(self._decoded(tokens))
 
     def end_tokens(self, folder: str) -> list[int]:
         """Tokens that end an answer; that which ends a turn, which labels are weighed with, is the first."""
@@ -119,8 +119,8 @@ class Chat(ABC):
                 turn, chat_template=self._template, add_generation_prompt=True, tokenize=False
             )
         )
-        before, found, after = whole.partition(self.mark)
-        if not found or self.mark in after or SLOT in before:
+        before, found, after = whole.partition(self.audio_token)
+        if not found or self.audio_token in after or SLOT in before:
             raise ValueError(f"its chat template does not put one audio before the question: {whole!r}")
         return before, after
 

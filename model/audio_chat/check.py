@@ -6,7 +6,7 @@ from pathlib import Path
 
 import transformers
 
-from earmark.model.audio_chat.chat_format import Chat
+from earmark.model.audio_chat.chat_format import ChatFormat
 from earmark.model.audio_chat.kinds import CHATS
 from earmark.model.audio_chat.prompts import Questions
 from earmark.model.checkpoints.checkpoint import Checkpoint
@@ -25,7 +25,7 @@ from earmark.schemas.tasks import Task
 class OpenedChat:
     """How a checkpoint is talked to, and the tokens that end its answers."""
 
-    chat: Chat
+    chat: ChatFormat
     questions: Questions
     stops: tuple[int, ...]
 
@@ -75,13 +75,13 @@ def open_chat(folder: str, language: str) -> OpenedChat:
         raise JobError(f"the processor in {folder} cannot be used: {' '.join(str(error).split())}") from error
 
 
-def _kind(folder: Path) -> type[Chat]:
+def _kind(folder: Path) -> type[ChatFormat]:
     return CHATS[json_object(folder / "config.json")["model_type"]]
 
 
-def _checked_config(folder: Path, kind: type[Chat]) -> transformers.PreTrainedConfig:
+def _checked_config(folder: Path, kind: type[ChatFormat]) -> transformers.PreTrainedConfig:
     content = read_config(folder)
-    if "thinker_config" in content and not kind.in_parts:
+    if "thinker_config" in content and not kind.thinker_only:
         raise ValueError(
             "config.json has a thinker_config: these are the files of its makers' own code; take the checkpoint in"
             f" transformers' format, such as {kind.example}"

@@ -11,7 +11,7 @@ import transformers
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from transformers.models.qwen3_asr.processing_qwen3_asr import LANGUAGE_CODE_TO_NAME
 
-from earmark.model.audio_chat.chat_format import Chat, Reading, Sound, is_transcription
+from earmark.model.audio_chat.chat_format import AudioInputs, ChatFormat, ParsedAnswer, is_transcription
 from earmark.schemas.errors import RowError
 from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
@@ -21,7 +21,7 @@ TENSORS = {"sampling_rate": SAMPLE_RATE_HZ, "return_tensors": "pt"}
 MASKED = {**TENSORS, "return_attention_mask": True}
 
 
-class ProcessorChat(Chat):
+class ProcessorChat(ChatFormat):
     """A chat whose checkpoint's own processor takes audio in."""
 
     inputs: tuple[str, ...] = ("input_features", "input_features_mask")  # what its encoder wants of the processor's
@@ -31,14 +31,14 @@ class ProcessorChat(Chat):
         self._processor = processor
 
     @classmethod
-    def load(cls, folder: str) -> Chat:
+    def load(cls, folder: str) -> ChatFormat:
         return cls(transformers.AutoProcessor.from_pretrained(folder, local_files_only=True))
 
-    def take_in(self, samples: np.ndarray) -> Sound:
+    def prefill(self, samples: np.ndarray) -> AudioInputs:
         # Another padding than last time would change the tokenizer, which other threads use.
-        given = self._processor(text=[self.mark], audio=[samples], text_kwargs={"padding": False}, **TENSORS)
+        given = self._processor(text=[self.audio_token], audio=[samples], text_kwargs={"padding": False}, **TENSORS)
         tokens = int((given["input_ids"] == self._processor.audio_token_id).sum())
-        return Sound({name: given[name] for name in self.inputs}, tokens)
+        return AudioInputs({name: given[name] for name in self.inputs}, tokens)
 
 
 class AudioFlamingo(ProcessorChat):
@@ -47,14 +47,14 @@ class AudioFlamingo(ProcessorChat):
     about = "Audio Flamingo 3"
     example = "nvidia/audio-flamingo-3-hf"
     network = "AudioFlamingo3ForConditionalGeneration"
-    mark = "<sound>"
+    audio_token = "<sound>"
 
     def tail(self, task: Task, prompt: str, language: str | None) -> str:
         if is_transcription(task):
             prompt = self._processor.default_transcription_prompt
         return super().tail(task, prompt, language)
 
-    def read(self, task: Task, tokens: tuple[int, ...]) -> Reading:
+    def read(self, task: Task, tokens: tuple[int, ...]) -> ParsedAnswer:
         """Transcripts without the sentence that the model was trained to put around them."""
         (text,) = self._processor.decode(
             [list(tokens)],
@@ -62,7 +62,7 @@ class AudioFlamingo(ProcessorChat):
             clean_up_tokenization_spaces=False,
             strip_prefix=is_transcription(task),
         )
-        return Reading(text.strip())
+        return ParsedAnswer(text.strip())
 
 
 class MusicFlamingo(ProcessorChat):
@@ -71,7 +71,7 @@ class MusicFlamingo(ProcessorChat):
     about = "Music Flamingo"
     example = "nvidia/music-flamingo-2601-hf"
     network = "MusicFlamingoForConditionalGeneration"
-    mark = "<sound>"
+    audio_token = "<sound>"
     inputs = ("input_features", "input_features_mask", "input_ids")  # it counts the clip's tokens in the text
 
     def __init__(self, processor: ProcessorMixin):
@@ -89,7 +89,7 @@ class Qwen3Asr(ProcessorChat):
     about = "Qwen3-ASR"
     example = "Qwen/Qwen3-ASR-1.7B-hf"
     network = "Qwen3ASRForConditionalGeneration"
-    mark = "<|audio_pad|>"
+    audio_token = "<|audio_pad|>"
 
     def fits(self, task: Task) -> bool:
         return is_transcription(task)
@@ -102,13 +102,13 @@ class Qwen3Asr(ProcessorChat):
             raise RowError("language", f"the model does not know the language {language!r}; it knows {known}")
         return f"{self._alone}language {LANGUAGE_CODE_TO_NAME[language]}<asr_text>"
 
-    def read(self, task: Task, tokens: tuple[int, ...]) -> Reading:
+    def read(self, task: Task, tokens: tuple[int, ...]) -> ParsedAnswer:
         parsed = self._processor.parse_output(self._decoded(tokens))
         codes = {name: code for code, name in LANGUAGE_CODE_TO_NAME.items()}
-        return Reading(parsed["transcription"], codes.get(parsed["language"] or ""))
+        return ParsedAnswer(parsed["transcription"], codes.get(parsed["language"] or ""))
 
 
-class Qwen25Omni(Chat):
+class Qwen25Omni(ChatFormat):
     """The thinker of Qwen2.5-Omni, which writes; what speaks is not loaded.
 
     Its processor is put together here without those of pictures and videos, which need torchvision.
@@ -117,8 +117,8 @@ class Qwen25Omni(Chat):
     about = "Qwen2.5-Omni"
     example = "Qwen/Qwen2.5-Omni-7B"
     network = "Qwen2_5OmniThinkerForConditionalGeneration"
-    in_parts = True
-    mark = "<|AUDIO|>"
+    thinker_only = True
+    audio_token = "<|AUDIO|>"
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Qwen25Omni(Chat):
         self._extractor = extractor
 
     @classmethod
-    def load(cls, folder: str) -> Chat:
+    def load(cls, folder: str) -> ChatFormat:
         content, _ = ProcessorMixin.get_processor_dict(folder, local_files_only=True)
         return cls(
             transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True),
@@ -138,7 +138,7 @@ class Qwen25Omni(Chat):
             transformers.WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True),
         )
 
-    def take_in(self, samples: np.ndarray) -> Sound:
+    def prefill(self, samples: np.ndarray) -> AudioInputs:
         # The processor pads to 300 s and then leaves out what is padding: only a window's width of it is heard.
         hop, n_fft = self._extractor.hop_length, self._extractor.n_fft
         padded = -(-(len(samples) + n_fft) // hop) * hop
@@ -148,10 +148,10 @@ class Qwen25Omni(Chat):
         # What generation_config.json says is for both thinker and talker; transformers' own generate takes this one.
         return [self.tokenizer.convert_tokens_to_ids("<|im_end|>")]
 
-    def _sound(self, given: Mapping[str, torch.Tensor]) -> Sound:
+    def _sound(self, given: Mapping[str, torch.Tensor]) -> AudioInputs:
         mask = given["attention_mask"]
         inputs = {"input_features": given["input_features"], "feature_attention_mask": mask}
-        return Sound(inputs, self._count(int(mask.sum())))
+        return AudioInputs(inputs, self._count(int(mask.sum())))
 
     def _count(self, frames: int) -> int:
         """Source: transformers, processing_qwen2_5_omni.py, _get_feat_extract_output_lengths."""
@@ -164,10 +164,10 @@ class Qwen3Omni(Qwen25Omni):
     about = "Qwen3-Omni"
     example = "Qwen/Qwen3-Omni-30B-A3B-Instruct"
     network = "Qwen3OmniMoeThinkerForConditionalGeneration"
-    mark = "<|audio_pad|>"
+    audio_token = "<|audio_pad|>"
     capturable = False  # which experts work is decided on the host
 
-    def take_in(self, samples: np.ndarray) -> Sound:
+    def prefill(self, samples: np.ndarray) -> AudioInputs:
         return self._sound(self._extractor(samples, padding=True, truncation=False, **MASKED))
 
     def _count(self, frames: int) -> int:
@@ -178,7 +178,7 @@ class Qwen3Omni(Qwen25Omni):
         return rest + frames // 100 * 13
 
 
-class Voxtral(Chat):
+class Voxtral(ChatFormat):
     """Voxtral, asked as mistral-common writes it (InstructTokenizerV7), which is not needed itself.
 
     Every clip is padded to 30 s, which the model hears and which take up its context.
@@ -187,7 +187,7 @@ class Voxtral(Chat):
     about = "Voxtral"
     example = "mistralai/Voxtral-Mini-3B-2507"
     network = "VoxtralForConditionalGeneration"
-    mark = "[AUDIO]"
+    audio_token = "[AUDIO]"
     template = "<s>[INST]{% for c in messages[0].content %}{{ c.text or '[BEGIN_AUDIO][AUDIO]' }}{% endfor %}[/INST]"
 
     def __init__(
@@ -203,16 +203,16 @@ class Voxtral(Chat):
         self.least_tokens = audio.max_source_positions * audio.hidden_size // audio.intermediate_size
 
     @classmethod
-    def load(cls, folder: str) -> Chat:
+    def load(cls, folder: str) -> ChatFormat:
         return cls(
             transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, mistral_format=False),
             transformers.WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True),
             transformers.VoxtralConfig.from_pretrained(folder, local_files_only=True),
         )
 
-    def take_in(self, samples: np.ndarray) -> Sound:
+    def prefill(self, samples: np.ndarray) -> AudioInputs:
         given = self._extractor(samples, padding=True, truncation=False, pad_to_multiple_of=WINDOW_SAMPLES, **TENSORS)
-        return Sound({"input_features": given["input_features"]}, self.least_tokens)
+        return AudioInputs({"input_features": given["input_features"]}, self.least_tokens)
 
     def tail(self, task: Task, prompt: str, language: str | None) -> str:
         if not is_transcription(task):
@@ -221,7 +221,7 @@ class Voxtral(Chat):
 
 
 # By config.json's model_type.
-CHATS: Mapping[str, type[Chat]] = {
+CHATS: Mapping[str, type[ChatFormat]] = {
     "voxtral": Voxtral,
     "audioflamingo3": AudioFlamingo,
     "musicflamingo": MusicFlamingo,

@@ -9,12 +9,12 @@ import torch
 import transformers
 from torch.nn.utils.rnn import pad_sequence
 
-from earmark.model.audio_chat.chat_format import Chat, Sound
+from earmark.model.audio_chat.chat_format import AudioInputs, ChatFormat
 from earmark.model.checkpoints.weights import load_whole
-from earmark.model.decoding.greedy import Said
-from earmark.model.decoding.prefix_decoder import Heard, PrefixSharer, Weighed
-from earmark.model.decoding.prompt_tree import Question
-from earmark.model.runtime.replicas import load_copies
+from earmark.model.decoding.greedy import Decoded
+from earmark.model.decoding.prefix_decoder import LabelLogprobs, PrefillState, SharedPrefixDecoder
+from earmark.model.decoding.prompt_tree import Rows
+from earmark.model.runtime.replicas import load_replicas
 from earmark.schemas.job import JobOptions
 
 
@@ -29,11 +29,11 @@ class AudioChatModel:
 
     def __init__(self, network: Any, stops: Sequence[int], capturable: bool):
         self._network = network
-        self._sharer = PrefixSharer(network.model.language_model, network.lm_head, stops, capturable)
+        self._sharer = SharedPrefixDecoder(network.model.language_model, network.lm_head, stops, capturable)
 
     def answer(
-        self, head: Sequence[int], groups: Sequence[Sequence[Sound]], rows: Sequence[Sequence[Question]]
-    ) -> list[list[Said | Weighed | None]]:
+        self, head: Sequence[int], groups: Sequence[Sequence[AudioInputs]], rows: Rows
+    ) -> list[list[Decoded | LabelLogprobs | None]]:
         """Answers to the questions of each sound of the groups, in order; a group is encoded at once."""
         with torch.inference_mode(), self._current_device():
             try:
@@ -43,15 +43,15 @@ class AudioChatModel:
                     start += len(group)
                 return self._sharer.answer(heard, rows)
             except torch.OutOfMemoryError:
-                self._sharer.let_go()
+                self._sharer.release_memory()
                 raise
 
-    def _take_in(self, head: Sequence[int], group: Sequence[Sound], rows: Sequence[Sequence[Question]]) -> Heard:
+    def _take_in(self, head: Sequence[int], group: Sequence[AudioInputs], rows: Rows) -> PrefillState:
         inputs = {name: self._stacked([sound.inputs[name] for sound in group]) for name in group[0].inputs}
         # The audio of all clips, one behind the other: (tokens, hidden size).
         audio = self._network.get_audio_features(**inputs, return_dict=True).pooler_output
         tokens = [sound.tokens for sound in group]
-        return self._sharer.take_in(head, pad_sequence(audio.split(tokens), batch_first=True), tokens, rows)
+        return self._sharer.prefill(head, pad_sequence(audio.split(tokens), batch_first=True), tokens, rows)
 
     def _stacked(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
         """Parts (1, ..., length) as one (parts, ..., longest) tensor on the device, with zeros behind them."""
@@ -66,15 +66,15 @@ class AudioChatModel:
         return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
-def load_models(folder: str, chat: Chat, stops: Sequence[int], options: JobOptions) -> list[AudioChatModel]:
+def load_models(folder: str, chat: ChatFormat, stops: Sequence[int], options: JobOptions) -> list[AudioChatModel]:
     """A copy of the checkpoint on each visible CUDA device, or one on the CPU.
 
     Raises:
         JobError: there is no such device, or the weights cannot be loaded.
     """
-    return load_copies(chat.about, folder, options, partial(_load, folder, chat, stops))
+    return load_replicas(chat.about, folder, options, partial(_load, folder, chat, stops))
 
 
-def _load(folder: str, chat: Chat, stops: Sequence[int], place: str, dtype: torch.dtype) -> AudioChatModel:
+def _load(folder: str, chat: ChatFormat, stops: Sequence[int], place: str, dtype: torch.dtype) -> AudioChatModel:
     network = load_whole(getattr(transformers, chat.network), folder, dtype, attention="sdpa")
     return AudioChatModel(network.to(place), stops, chat.capturable)

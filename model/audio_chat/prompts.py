@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from earmark.model.audio_chat.chat_format import Chat
-from earmark.model.decoding.prompt_tree import Question
+from earmark.model.audio_chat.chat_format import ChatFormat
+from earmark.model.decoding.prompt_tree import PromptBranch
 from earmark.model.segments.language_codes import language_code
 from earmark.model.segments.task_support import check_prompt
 from earmark.schemas.errors import RowError
@@ -25,7 +25,7 @@ class Questions:
         language: of recordings that name none; "" to let the model detect it.
     """
 
-    def __init__(self, chat: Chat, end: int, context_tokens: int, language: str):
+    def __init__(self, chat: ChatFormat, end: int, context_tokens: int, language: str):
         self._chat, self._end, self._language = chat, end, language
         self._tokens = lru_cache(KEPT_PROMPTS)(self._encode)
         self.head = self._tokens(chat.head)
@@ -51,11 +51,11 @@ class Questions:
                 )
         return prompts
 
-    def question(self, recording: Recording, task: Task, prompt: str) -> Question:
+    def question(self, recording: Recording, task: Task, prompt: str) -> PromptBranch:
         """What follows the audio. Raises RowError as `prompts` does for a language."""
         language = self.language(recording) if task.needs_speech else None
         labels = tuple((*self._tokens(label), self._end) for label in task.labels)
-        return Question(self._tokens(self._chat.tail(task, prompt, language)), task.max_new_tokens, labels)
+        return PromptBranch(self._tokens(self._chat.tail(task, prompt, language)), task.max_new_tokens, labels)
 
     def language(self, recording: Recording) -> str | None:
         """The code of the language that a row or the job names ("en-US" is "en"), None where neither does.
@@ -67,7 +67,7 @@ class Questions:
 
     def _plain(self, text: str | None) -> str | None:
         """A row's text in which nothing is one of the model's own marks any more."""
-        return self._marks.sub(lambda mark: f"{mark[0][0]} {mark[0][1:]}", text) if text else text
+        return self._marks.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text) if text else text
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._chat.tokenizer.encode(text, add_special_tokens=False))

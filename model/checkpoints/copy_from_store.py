@@ -20,7 +20,7 @@ import google_crc32c
 from filelock import FileLock, Timeout
 
 from earmark.model.checkpoints.files import FILES, files_digest, is_read
-from earmark.model.checkpoints.retry import again
+from earmark.model.checkpoints.retry import retry_transient
 from earmark.schemas.errors import JobError
 from earmark.schemas.records import stable_hash
 
@@ -79,7 +79,7 @@ def copy_checkpoint(url: str) -> tuple[Path, str]:
 
 
 def models_folder() -> Path:
-    """Copies of models lie in EARMARK_CACHE/models; else in earmark/models of XDG_CACHE_HOME or ~/.cache."""
+    """ReplicaPool of models lie in EARMARK_CACHE/models; else in earmark/models of XDG_CACHE_HOME or ~/.cache."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return Path(os.environ.get("EARMARK_CACHE") or caches / "earmark").expanduser().absolute() / "models"
 
@@ -126,9 +126,9 @@ def _copy(url: str, files: tuple[StoredFile, ...], folder: Path) -> CopiedCheckp
     return copied
 
 
-@again
+@retry_transient
 def _copy_file(url: str, file: StoredFile, folder: Path) -> str:
-    """Copies one file, puts it in place when it is what the store lists, and returns its sha256."""
+    """ReplicaPool one file, puts it in place when it is what the store lists, and returns its sha256."""
     temporary = folder / f"{file.name}.part"
     with _store_errors(url):
         store = fsspec.core.url_to_fs(url)[0]
@@ -163,7 +163,7 @@ def _checksum(kind: str) -> Any:
     return hashlib.md5(usedforsecurity=False)
 
 
-@again
+@retry_transient
 def _came_twice(url: str, file: StoredFile, sha256: str) -> bool:
     """Whether a second reading gives the same bytes: S3's ETag is no md5 for some kinds of encryption."""
     again = hashlib.sha256()
@@ -173,7 +173,7 @@ def _came_twice(url: str, file: StoredFile, sha256: str) -> bool:
     return again.hexdigest() == sha256
 
 
-@again
+@retry_transient
 def _listed(url: str) -> tuple[StoredFile, ...]:
     """The files that engines read, in order of their names, as the store lists them now."""
     with _store_errors(url):

@@ -82,7 +82,7 @@ def is_from_store(error: BaseException) -> bool:
 
 # Decorates a function, a coroutine too: what is_transient is tried again, after waits that grow and that differ between
 # workers; the last error is raised as it is.
-again = retry(
+retry_transient = retry(
     retry=retry_if_exception(is_transient),
     wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
     stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(GIVE_UP_S),

@@ -17,10 +17,10 @@ import soxr
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.clap.check import check_clap_job, label_texts
 from earmark.model.clap.network import load_clap
-from earmark.model.runtime.replicas import Copies
+from earmark.model.runtime.replicas import ReplicaPool
 from earmark.model.segments.batching import plan_batches
 from earmark.model.segments.join import LabelPart, VectorPart
-from earmark.model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment
+from earmark.model.segments.segment_engine import Part, Parts, SegmentTask, annotate_by_segment
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
@@ -40,7 +40,7 @@ class Clap:
         copies = load_clap(folder, options)
         self._rate_hz, self._most_samples = copies[0].rate_hz, copies[0].most_samples
         self._logit_scale = copies[0].logit_scale
-        self._copies = Copies(copies)
+        self._copies = ReplicaPool(copies)
         self._budget = int(options.batch_s * SAMPLE_RATE_HZ)
         self._texts: dict[Task, np.ndarray] = {}
         self._texts_lock = Lock()
@@ -55,19 +55,19 @@ class Clap:
         """As Engine.annotate."""
         return annotate_by_segment(self, clips, tasks)
 
-    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
-        """As SegmentModel.ask: the same of every recording."""
+    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+        """As SegmentModel.prompts: the same of every recording."""
         return tuple(task.question for task in tasks)
 
-    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
-        """As SegmentModel.plan: a window costs the same whatever its length."""
+    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """As SegmentModel.plan_batches: a window costs the same whatever its length."""
         window = self._most_samples * SAMPLE_RATE_HZ // self._rate_hz
         return plan_batches([-(-length // window) * window for length in lengths], self._budget)
 
-    def hear(self, pieces: Sequence[Piece]) -> list[Parts]:
-        """As SegmentModel.hear."""
+    def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
+        """As SegmentModel.infer."""
         cut = [self._windows(piece.samples) for piece in pieces]
-        with self._copies.one() as copy:
+        with self._copies.acquire() as copy:
             vectors = copy.listen([window for windows in cut for window in windows])
         heard: list[Parts] = []
         for piece, windows in zip(pieces, cut, strict=True):
@@ -94,7 +94,7 @@ class Clap:
         """Vectors of the texts of a task's labels, made when first asked for: float32 (labels, dimensions)."""
         with self._texts_lock:
             if task not in self._texts:
-                with self._copies.one() as copy:
+                with self._copies.acquire() as copy:
                     self._texts[task] = copy.read(label_texts(task))
             return self._texts[task]
 

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
 from earmark.model.checkpoints.weights import load_whole
 from earmark.model.clap.mels import ClapMels
-from earmark.model.runtime.replicas import load_copies
+from earmark.model.runtime.replicas import load_replicas
 from earmark.schemas.job import JobOptions
 
 # Windows that go through the network together, by the device's type. On a CPU what a layer makes of more falls out of
@@ -77,7 +77,7 @@ def load_clap(folder: str, options: JobOptions) -> list[ClapCopy]:
     Raises:
         JobError: there is no such device, or the weights cannot be loaded.
     """
-    return load_copies("CLAP", folder, options, partial(_load, folder))
+    return load_replicas("CLAP", folder, options, partial(_load, folder))
 
 
 def _load(folder: str, place: str, dtype: torch.dtype) -> ClapCopy:

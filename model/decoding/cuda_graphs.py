@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from earmark.model.decoding.kv_cache import SlotCache
-from earmark.model.decoding.prompt_tree import HIDDEN, NOBODY, SHARED
+from earmark.model.decoding.prompt_tree import NO_BRANCH, PADDING, PREFIX
 from earmark.model.decoding.steps import next_logits, visible_to
 
 CLIP_STEP, SLOT_STEP = 4, 128  # clips and slots are rounded up to a multiple, so that batches find a graph that suits
@@ -44,9 +44,9 @@ class StaticSteps:
         self._layers = int(model.config.num_hidden_layers)
         self._forget_tensors()
 
-    def start(self, cache: SlotCache, owner: torch.Tensor) -> None:
+    def start(self, cache: SlotCache, slot_branch: torch.Tensor) -> None:
         """Takes over what a batch has heard."""
-        self._cache, self._known, self._used = cache, owner, owner.shape[1]
+        self._cache, self._known, self._used = cache, slot_branch, slot_branch.shape[1]
         self._loaded = False  # whether the fixed tensors hold what is known
 
     def finish(self) -> None:
@@ -59,21 +59,21 @@ class StaticSteps:
         self._forget_tensors()
 
     def _forget_tensors(self) -> None:
-        self._shape = (0, 0, 0)  # clips, askers, slots of the fixed tensors
+        self._shape = (0, 0, 0)  # clips, branches, slots of the fixed tensors
         self._logits: torch.Tensor | None = None
         self._slots = StaticSlots([], [], torch.empty(0))
 
-    def step(self, chosen: torch.Tensor, positions: torch.Tensor, asker: torch.Tensor) -> torch.Tensor:
-        clips, askers = chosen.shape
-        full = self._used + askers > self._shape[2]
-        if not self._loaded or full or self._shape[:2] != (_up(clips, CLIP_STEP), askers):
-            self._load(clips, askers)
-        for fixed, new in ((self._chosen, chosen), (self._positions, positions), (self._asker, asker)):
+    def step(self, chosen: torch.Tensor, positions: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
+        clips, branches = chosen.shape
+        full = self._used + branches > self._shape[2]
+        if not self._loaded or full or self._shape[:2] != (_up(clips, CLIP_STEP), branches):
+            self._load(clips, branches)
+        for fixed, new in ((self._chosen, chosen), (self._positions, positions), (self._asker, branch)):
             fixed[:clips] = new
-        self._asker[clips:] = NOBODY
-        self._slots.place.copy_(torch.arange(self._used, self._used + askers, device=chosen.device))
+        self._asker[clips:] = NO_BRANCH
+        self._slots.place.copy_(torch.arange(self._used, self._used + branches, device=chosen.device))
         self._forward()
-        self._used += askers
+        self._used += branches
         assert self._logits is not None
         return self._logits[:clips]
 
@@ -85,14 +85,14 @@ class StaticSteps:
         self._known = self._known[kept]
         self._cache.keep_clips(kept)
 
-    def _load(self, clips: int, askers: int) -> None:
+    def _load(self, clips: int, branches: int) -> None:
         """Puts what is known into fixed tensors with room for more; those that are there, where they suit."""
         self._take_back()
-        shape = (_up(clips, CLIP_STEP), askers, _up(self._used + SLOT_STEP, SLOT_STEP))
+        shape = (_up(clips, CLIP_STEP), branches, _up(self._used + SLOT_STEP, SLOT_STEP))
         if shape != self._shape:
             self._make(shape)
-        self._owner.fill_(HIDDEN)
-        self._owner[:, 0] = SHARED  # rows without a clip must see something
+        self._owner.fill_(PADDING)
+        self._owner[:, 0] = PREFIX  # rows without a clip must see something
         self._owner[:clips, : self._used] = self._known
         for layer in range(self._layers):
             keys, values = self._cache.take(layer)
@@ -105,14 +105,14 @@ class StaticSteps:
         """Fixed tensors of a shape, in place of those that are there."""
         # Nothing of the old ones may be left when memory runs out on the way to the new ones.
         self._forget_tensors()
-        rows, askers, slots = shape
+        rows, branches, slots = shape
         like = self._cache.sample()
-        self._chosen = torch.zeros(rows, askers, dtype=torch.int64, device=like.device)
+        self._chosen = torch.zeros(rows, branches, dtype=torch.int64, device=like.device)
         self._positions = torch.zeros_like(self._chosen)
-        self._asker = torch.full_like(self._chosen, NOBODY)
-        self._owner = torch.full((rows, slots), HIDDEN, dtype=torch.int64, device=like.device)
+        self._asker = torch.full_like(self._chosen, NO_BRANCH)
+        self._owner = torch.full((rows, slots), PADDING, dtype=torch.int64, device=like.device)
         tensors = [like.new_zeros(rows, like.shape[1], slots, like.shape[3]) for _ in range(2 * self._layers)]
-        place = torch.arange(askers, device=like.device)
+        place = torch.arange(branches, device=like.device)
         self._slots = StaticSlots(tensors[::2], tensors[1::2], place)
         self._prepare()
         self._shape = shape

@@ -6,7 +6,7 @@ import torch
 from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from earmark.model.decoding.greedy import Said
+from earmark.model.decoding.greedy import Decoded
 
 
 class _Likelihoods(LogitsProcessor):
@@ -31,7 +31,7 @@ def generate_tokens(
     beam_size: int,
     max_new_tokens: int,
     processors: Sequence[LogitsProcessor] = (),
-) -> list[Said]:
+) -> list[Decoded]:
     """One text for each clip.
 
     The library's loop itself: models such as Whisper wrap theirs around it, which encodes the audio again and has one
@@ -70,7 +70,7 @@ def generate_tokens(
         scores = found.sequences_scores.tolist()
         sums = [score * count**penalty for score, count in zip(scores, counts, strict=True)]
     return [
-        Said(tuple(row[:length]), total, count, length is None)
+        Decoded(tuple(row[:length]), total, count, length is None)
         for row, length, count, total in zip(written, lengths, counts, sums, strict=True)
     ]
 

@@ -13,47 +13,47 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from earmark.model.decoding.cuda_graphs import GraphedSteps
-from earmark.model.decoding.greedy import Said, Steps, decode_greedily
+from earmark.model.decoding.greedy import Decoded, Steps, decode_greedily
 from earmark.model.decoding.kv_cache import SlotCache
-from earmark.model.decoding.prompt_tree import HIDDEN, TRUNK, Layout, Question, lay_out
+from earmark.model.decoding.prompt_tree import NO_LABEL, PADDING, PromptTree, Rows, build_prompt_tree
 from earmark.model.decoding.steps import GrowingSteps, run_tokens, visible_to
 
 LOGIT_ROWS = 256  # positions whose logits over the whole vocabulary are held at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class LabelLogprobs:
     """Log-likelihood of each label with its end token, in the order of the labels."""
 
     logprobs: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class PrefillState:
     """Clips whose audio and questions a model has taken in.
 
     Attributes:
         cache: keys and values of head, audio and questions.
-        owner: int64 (clips, slots of the cache), as Layout.owner.
+        slot_branch: int64 (clips, slots of the cache), as PromptTree.slot_branch.
         first_logits: float32 (clips, columns, vocabulary), of each answer's first token.
         positions: int64 (clips, columns), of each answer's first token.
         weighed: (clips, columns) label likelihoods, None where the answer is text.
     """
 
     cache: SlotCache
-    owner: torch.Tensor
+    slot_branch: torch.Tensor
     first_logits: torch.Tensor
     positions: torch.Tensor
-    weighed: list[list[Weighed | None]]
+    weighed: list[list[LabelLogprobs | None]]
 
 
-class PrefixSharer:
+class SharedPrefixDecoder:
     """The language model of an audio model, and the end of its answers.
 
     Args:
         language_model: transformers' decoder, from embeddings to hidden states, of full attention.
         lm_head: from hidden states to logits.
-        stops: tokens that end an answer.
+        eos_ids: tokens that end an answer.
         capturable: whether a step of the decoder can be captured as a CUDA graph.
     """
 
@@ -61,40 +61,44 @@ class PrefixSharer:
         self,
         language_model: PreTrainedModel,
         lm_head: torch.nn.Linear,
-        stops: Sequence[int],
+        eos_ids: Sequence[int],
         capturable: bool = True,
     ):
-        self._model, self._head = language_model, lm_head
+        self._model, self._lm_head = language_model, lm_head
         self._layers = int(language_model.config.num_hidden_layers)
         self._device = lm_head.weight.device
         self._graphs = GraphedSteps(language_model, lm_head)
         self._graphed = self._device.type == "cuda" and capturable
-        self._stops = torch.tensor(sorted(stops), device=self._device)
+        self._eos_ids = torch.tensor(sorted(eos_ids), device=self._device)
 
-    def take_in(
-        self, head: Sequence[int], audio: torch.Tensor, audio_tokens: Sequence[int], rows: Sequence[Sequence[Question]]
-    ) -> Heard:
+    def prefill(
+        self,
+        prefix_ids: Sequence[int],
+        audio: torch.Tensor,
+        audio_tokens: Sequence[int],
+        rows: Rows,
+    ) -> PrefillState:
         """One pass over head, audio (clips, tokens of the longest, hidden size) and every question."""
-        layout = lay_out(head, audio_tokens, rows)
-        owner = self._tensor(layout.owner)
+        layout = build_prompt_tree(prefix_ids, audio_tokens, rows)
+        slot_branch = self._tensor(layout.slot_branch)
         embedded = self._model.embed_tokens(self._tensor(layout.tokens))
         embedded[:, layout.audio_start : layout.audio_start + audio.shape[1]] = audio.to(embedded.dtype)
         cache = SlotCache(self._layers)
         positions, last = self._tensor(layout.positions), self._tensor(layout.last)
-        visible = _visible(owner, self._tensor(layout.leaf))
+        visible = _visible(slot_branch, self._tensor(layout.slot_label))
         hidden = run_tokens(self._model, embedded, visible, positions, cache)
         cache.advance(layout.text_slots)
         ends = hidden[torch.arange(len(rows), device=self._device)[:, None], last]
         first_logits = self._logits(ends)
-        return Heard(
+        return PrefillState(
             cache,
-            owner[:, : layout.text_slots],
+            slot_branch[:, : layout.text_slots],
             first_logits,
             positions.gather(1, last) + 1,
             self._weigh(hidden, first_logits, layout, rows),
         )
 
-    def answer(self, batch: Sequence[Heard], rows: Sequence[Sequence[Question]]) -> list[list[Said | Weighed | None]]:
+    def answer(self, batch: Sequence[PrefillState], rows: Rows) -> list[list[Decoded | LabelLogprobs | None]]:
         """Answers of all clips of the batch, clip by clip and question by question; None where nothing is asked."""
         heard = _join(batch)
         limits = np.array(
@@ -105,7 +109,7 @@ class PrefixSharer:
         )
         steps = self._start(heard)
         try:
-            said = decode_greedily(steps, heard.first_logits, heard.positions, self._tensor(limits), self._stops)
+            said = decode_greedily(steps, heard.first_logits, heard.positions, self._tensor(limits), self._eos_ids)
         finally:
             self._graphs.finish()
         return [
@@ -113,28 +117,32 @@ class PrefixSharer:
             for clip, row in enumerate(heard.weighed)
         ]
 
-    def let_go(self) -> None:
+    def release_memory(self) -> None:
         """Gives all memory back that is kept for the next batch."""
         self._graphs.forget()
 
-    def _start(self, heard: Heard) -> Steps:
+    def _start(self, heard: PrefillState) -> Steps:
         if self._graphed:
-            self._graphs.start(heard.cache, heard.owner)
+            self._graphs.start(heard.cache, heard.slot_branch)
             return self._graphs
-        return GrowingSteps(self._model, self._head, heard.cache, heard.owner)
+        return GrowingSteps(self._model, self._lm_head, heard.cache, heard.slot_branch)
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self._head(hidden).float()
+        logits: torch.Tensor = self._lm_head(hidden).float()
         return logits
 
     def _weigh(
-        self, hidden: torch.Tensor, first_logits: torch.Tensor, layout: Layout, rows: Sequence[Sequence[Question]]
-    ) -> list[list[Weighed | None]]:
+        self,
+        hidden: torch.Tensor,
+        first_logits: torch.Tensor,
+        layout: PromptTree,
+        rows: Rows,
+    ) -> list[list[LabelLogprobs | None]]:
         """Log-likelihood of the labels, from the logits of the answers' first tokens and the labels' hidden states."""
-        weighed: list[list[Weighed | None]] = [[None] * len(row) for row in rows]
+        weighed: list[list[LabelLogprobs | None]] = [[None] * len(row) for row in rows]
         for column, starts in enumerate(layout.label_start):
             if not starts:
                 continue
@@ -146,7 +154,7 @@ class PrefixSharer:
             logprobs = self._logprobs(hidden[:, starts[0] : starts[0] + len(rest)], rest)
             sums.index_add_(1, torch.tensor(of_label, device=self._device), logprobs)
             for clip, row in enumerate(sums.tolist()):
-                weighed[clip][column] = Weighed(tuple(row)) if rows[clip][column].tokens else None
+                weighed[clip][column] = LabelLogprobs(tuple(row)) if rows[clip][column].tokens else None
         return weighed
 
     def _logprobs(self, states: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -160,22 +168,25 @@ class PrefixSharer:
         return torch.cat(parts)
 
 
-def _visible(owner: torch.Tensor, leaf: torch.Tensor) -> torch.Tensor:
+def _visible(slot_branch: torch.Tensor, slot_label: torch.Tensor) -> torch.Tensor:
     """bool (clips, slots, slots): which slot (row) sees which (column). What padding sees does not matter."""
-    before = torch.ones(len(leaf), len(leaf), dtype=torch.bool, device=leaf.device).tril()
-    branch = (leaf == TRUNK)[None, :] | (leaf[None, :] == leaf[:, None])
-    return before & branch & visible_to(owner, owner)
+    before = torch.ones(len(slot_label), len(slot_label), dtype=torch.bool, device=slot_label.device).tril()
+    branch = (slot_label == NO_LABEL)[None, :] | (slot_label[None, :] == slot_label[:, None])
+    return before & branch & visible_to(slot_branch, slot_branch)
 
 
-def _join(batch: Sequence[Heard]) -> Heard:
+def _join(batch: Sequence[PrefillState]) -> PrefillState:
     """All clips in one, whatever the number of their slots."""
     if len(batch) == 1:
         return batch[0]
     cache = SlotCache.joined([heard.cache for heard in batch])
-    return Heard(
+    return PrefillState(
         cache,
         torch.cat(
-            [functional.pad(heard.owner, (0, cache.used - heard.owner.shape[1]), value=HIDDEN) for heard in batch]
+            [
+                functional.pad(heard.slot_branch, (0, cache.used - heard.slot_branch.shape[1]), value=PADDING)
+                for heard in batch
+            ]
         ),
         torch.cat([heard.first_logits for heard in batch]),
         torch.cat([heard.positions for heard in batch]),

@@ -8,17 +8,18 @@ sees its question besides. Labels come last, because what is decoded from questi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
-SHARED = -1  # owner of slots that every question sees
-HIDDEN = -2  # owner of padding, which nobody sees
-NOBODY = -3  # who asks in a row that asks less than its neighbours
-TRUNK = -1  # the question itself, not one of its labels
+PREFIX = -1  # slot_branch of slots that every question sees
+PADDING = -2  # slot_branch of padding, which nobody sees
+NO_BRANCH = -3  # who asks in a row that asks less than its neighbours
+NO_LABEL = -1  # the question itself, not one of its labels
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PromptBranch:
     """Text that follows the audio, as tokens, and how it is answered.
 
     Attributes:
@@ -32,14 +33,17 @@ class Question:
     labels: tuple[tuple[int, ...], ...] = ()
 
 
+Rows: TypeAlias = Sequence[Sequence[PromptBranch]]  # the branches of each clip, in order
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class PromptTree:
     """Clips by slots. Integers are int64; a column is a question's place in its row.
 
     Attributes:
         tokens, positions: (clips, slots); tokens of audio slots mean nothing.
-        owner: (clips, slots), SHARED, HIDDEN or the column that a slot belongs to.
-        leaf: (slots,), which label of its question a slot belongs to, or TRUNK.
+        slot_branch: (clips, slots), PREFIX, PADDING or the column that a slot belongs to.
+        slot_label: (slots,), which label of its question a slot belongs to, or NO_LABEL.
         last: (clips, columns), slot of a question's last token; 0 where nothing is asked.
         label_start: for each column, the slots where its labels begin.
         audio_start: slot of the first audio token.
@@ -48,17 +52,17 @@ class Layout:
 
     tokens: np.ndarray
     positions: np.ndarray
-    owner: np.ndarray
-    leaf: np.ndarray
+    slot_branch: np.ndarray
+    slot_label: np.ndarray
     last: np.ndarray
     label_start: tuple[tuple[int, ...], ...]
     audio_start: int
     text_slots: int
 
 
-def lay_out(head: Sequence[int], audio_tokens: Sequence[int], rows: Sequence[Sequence[Question]]) -> Layout:
+def build_prompt_tree(prefix_ids: Sequence[int], audio_tokens: Sequence[int], rows: Rows) -> PromptTree:
     """The layout of clips with `audio_tokens` each, all with the same number of questions and labels, in order."""
-    audio_start, prefix = len(head), len(head) + max(audio_tokens)
+    audio_start, prefix = len(prefix_ids), len(prefix_ids) + max(audio_tokens)
     starts, text_slots = _places(
         [max(len(row[column].tokens) for row in rows) for column in range(len(rows[0]))], prefix
     )
@@ -70,14 +74,16 @@ def lay_out(head: Sequence[int], audio_tokens: Sequence[int], rows: Sequence[Seq
 
     tokens = np.zeros((len(rows), slots), np.int64)
     positions = np.zeros_like(tokens)
-    owner = np.full_like(tokens, HIDDEN)
+    slot_branch = np.full_like(tokens, PADDING)
     last = np.zeros((len(rows), len(starts)), np.int64)
-    tokens[:, :audio_start], positions[:, :prefix] = head, np.arange(prefix)
-    owner[:, :prefix] = np.where(np.arange(prefix) < audio_start + np.array(audio_tokens)[:, None], SHARED, HIDDEN)
+    tokens[:, :audio_start], positions[:, :prefix] = prefix_ids, np.arange(prefix)
+    slot_branch[:, :prefix] = np.where(
+        np.arange(prefix) < audio_start + np.array(audio_tokens)[:, None], PREFIX, PADDING
+    )
 
     def put(clip: int, column: int, start: int, text: Sequence[int], position: int) -> None:
         place = slice(start, start + len(text))
-        tokens[clip, place], owner[clip, place] = text, column
+        tokens[clip, place], slot_branch[clip, place] = text, column
         positions[clip, place] = np.arange(position, position + len(text))
 
     for clip, (row, heard) in enumerate(zip(rows, audio_tokens, strict=True)):
@@ -89,10 +95,10 @@ def lay_out(head: Sequence[int], audio_tokens: Sequence[int], rows: Sequence[Seq
             last[clip, column] = starts[column] + len(question.tokens) - 1
             for start, label in zip(label_start[column], question.labels, strict=True):
                 put(clip, column, start, label[:-1], after_audio + len(question.tokens))
-    return Layout(
+    return PromptTree(
         tokens,
         positions,
-        owner,
+        slot_branch,
         _leaves(label_start, rows[0], slots),
         last,
         tuple(label_start),
@@ -107,9 +113,9 @@ def _places(widths: Sequence[int], start: int) -> tuple[tuple[int, ...], int]:
     return tuple(ends[:-1]), ends[-1]
 
 
-def _leaves(label_start: Sequence[Sequence[int]], row: Sequence[Question], slots: int) -> np.ndarray:
-    leaf = np.full(slots, TRUNK, np.int64)
+def _leaves(label_start: Sequence[Sequence[int]], row: Sequence[PromptBranch], slots: int) -> np.ndarray:
+    slot_label = np.full(slots, NO_LABEL, np.int64)
     for spots, question in zip(label_start, row, strict=True):
         for index, (start, label) in enumerate(zip(spots, question.labels, strict=True)):
-            leaf[start : start + len(label) - 1] = index
-    return leaf
+            slot_label[start : start + len(label) - 1] = index
+    return slot_label

@@ -4,7 +4,7 @@ import torch
 from transformers import PreTrainedModel
 
 from earmark.model.decoding.kv_cache import SlotCache
-from earmark.model.decoding.prompt_tree import SHARED
+from earmark.model.decoding.prompt_tree import PREFIX
 
 
 def run_tokens(
@@ -28,9 +28,9 @@ def run_tokens(
     return hidden
 
 
-def visible_to(asker: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
-    """bool (clips, askers, slots): a slot is seen by all, or by the answer that it belongs to."""
-    return (owner[:, None, :] == SHARED) | (owner[:, None, :] == asker[:, :, None])
+def visible_to(branch: torch.Tensor, slot_branch: torch.Tensor) -> torch.Tensor:
+    """bool (clips, branches, slots): a slot is seen by all, or by the answer that it belongs to."""
+    return (slot_branch[:, None, :] == PREFIX) | (slot_branch[:, None, :] == branch[:, :, None])
 
 
 def next_logits(
@@ -50,12 +50,12 @@ def next_logits(
 class GrowingSteps:
     """Steps whose tensors are as large as what is left to answer."""
 
-    def __init__(self, model: PreTrainedModel, head: torch.nn.Linear, cache: SlotCache, owner: torch.Tensor):
-        self._model, self._head, self._cache, self._owner = model, head, cache, owner
+    def __init__(self, model: PreTrainedModel, head: torch.nn.Linear, cache: SlotCache, slot_branch: torch.Tensor):
+        self._model, self._head, self._cache, self._owner = model, head, cache, slot_branch
 
-    def step(self, chosen: torch.Tensor, positions: torch.Tensor, asker: torch.Tensor) -> torch.Tensor:
-        self._owner = torch.cat([self._owner, asker], 1)
-        visible = visible_to(asker, self._owner)
+    def step(self, chosen: torch.Tensor, positions: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
+        self._owner = torch.cat([self._owner, branch], 1)
+        visible = visible_to(branch, self._owner)
         logits = next_logits(self._model, self._head, chosen, visible, positions, self._cache)
         self._cache.advance(chosen.shape[1])
         return logits

@@ -17,10 +17,10 @@ from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.checkpoints.weights import load_whole
 from earmark.model.encoders.check_classifier import check_audio_classifier_job, own_labels
 from earmark.model.encoders.inputs import EncoderInputs
-from earmark.model.runtime.replicas import Copies, load_copies
+from earmark.model.runtime.replicas import ReplicaPool, load_replicas
 from earmark.model.segments.join import LabelPart
 from earmark.model.segments.label_matching import match_labels
-from earmark.model.segments.segment_engine import Parts, Piece, annotate_by_segment, label_weight
+from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment, label_weight
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import Answers, Clip, Recording
@@ -51,8 +51,8 @@ class AudioClassifier:
 
     def __init__(self, folder: str, options: JobOptions):
         self._options = options
-        networks = load_copies("the classifier", folder, options, partial(ClassifierNetwork, folder))
-        self._copies = Copies(networks)
+        networks = load_replicas("the classifier", folder, options, partial(ClassifierNetwork, folder))
+        self._copies = ReplicaPool(networks)
         self._inputs = EncoderInputs(folder)
         self._own = own_labels(folder)
 
@@ -60,17 +60,17 @@ class AudioClassifier:
         """A LabelAnswer to each task for each clip."""
         return annotate_by_segment(self, clips, tasks)
 
-    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
         return ("",) * len(tasks)
 
-    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
         return self._inputs.plan(lengths, self._options)
 
-    def hear(self, pieces: Sequence[Piece]) -> list[Parts]:
+    def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
         """What an encoder hears in several windows, because it takes 10 s at a time, it judges by their mean."""
         windows = [np.array_split(piece.samples, self._inputs.windows(len(piece.samples))) for piece in pieces]
         features = self._inputs.features([window for of_piece in windows for window in of_piece])
-        with self._copies.one() as network:
+        with self._copies.acquire() as network:
             logprobs = network.logprobs(features)
         ends = np.cumsum([len(of_piece) for of_piece in windows])
         return [
@@ -78,7 +78,7 @@ class AudioClassifier:
             for piece, rows in zip(pieces, np.split(logprobs, ends[:-1]), strict=True)
         ]
 
-    def _part(self, piece: Piece, task: Task, logprobs: np.ndarray) -> LabelPart:
+    def _part(self, piece: SegmentTask, task: Task, logprobs: np.ndarray) -> LabelPart:
         of_labels = [log_sum(logprobs[list(members)]) for members in match_labels(task, self._own)]
         return LabelPart(label_weight(piece), tuple(of_labels), (1,) * len(of_labels))
 

@@ -19,10 +19,10 @@ from earmark.model.checkpoints.weights import load_whole
 from earmark.model.encoders.check_ctc import check_ctc_job
 from earmark.model.encoders.ctc_text import Speller, adapter_languages, choose_language
 from earmark.model.encoders.inputs import EncoderInputs
-from earmark.model.runtime.replicas import Copies, load_copies
+from earmark.model.runtime.replicas import ReplicaPool, load_replicas
 from earmark.model.segments.join import SpokenPart
 from earmark.model.segments.language_codes import short_code
-from earmark.model.segments.segment_engine import Parts, Piece, annotate_by_segment
+from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
 from earmark.model.segments.text_flags import spoken_flags
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
@@ -60,8 +60,8 @@ class Ctc:
 
     def __init__(self, folder: str, options: JobOptions):
         self._options = options
-        networks = load_copies("the CTC model", folder, options, partial(CtcNetwork, folder))
-        self._copies = Copies(networks)
+        networks = load_replicas("the CTC model", folder, options, partial(CtcNetwork, folder))
+        self._copies = ReplicaPool(networks)
         self._inputs = EncoderInputs(folder)
         self._languages = adapter_languages(Path(folder))
         self._speller = cache(partial(Speller, folder))
@@ -91,21 +91,21 @@ class Ctc:
 class _Reader:
     """The SegmentModel of one language."""
 
-    copies: Copies[CtcNetwork]
+    copies: ReplicaPool[CtcNetwork]
     inputs: EncoderInputs
     speller: Speller
     adapter: str
     options: JobOptions
 
-    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
         return ("",) * len(tasks)
 
-    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
         return self.inputs.plan(lengths, self.options)
 
-    def hear(self, pieces: Sequence[Piece]) -> list[Parts]:
+    def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
         features = self.inputs.features([piece.samples for piece in pieces])
-        with self.copies.one() as network:
+        with self.copies.acquire() as network:
             tokens, logprobs = network.read(features, self.adapter)
         parts: list[Parts] = []
         for piece, of_piece, likely in zip(pieces, tokens, logprobs, strict=True):
@@ -114,7 +114,7 @@ class _Reader:
             parts.append({task.name: part for task in piece.tasks})
         return parts
 
-    def _part(self, piece: Piece, tokens: Sequence[int], logprobs: Sequence[float]) -> SpokenPart:
+    def _part(self, piece: SegmentTask, tokens: Sequence[int], logprobs: Sequence[float]) -> SpokenPart:
         text = self.speller.text(tokens)
         characters = self.speller.characters(tokens, logprobs)
         logprob_sum = sum(character.logprob for character in characters)
@@ -130,10 +130,10 @@ class _Reader:
         flags = spoken_flags(text, piece.duration_s)
         return SpokenPart(segments, logprob_sum, len(characters), flags, self._language(piece), text)
 
-    def _time_s(self, piece: Piece, frame: int) -> float:
+    def _time_s(self, piece: SegmentTask, frame: int) -> float:
         return piece.time_s(min(frame * self.inputs.measures.stride, len(piece.samples)))
 
-    def _language(self, piece: Piece) -> str | None:
+    def _language(self, piece: SegmentTask) -> str | None:
         """What the adapter is of, or what the row or the job says; the model itself does not tell."""
         said = self.adapter or piece.clip.recording.language or self.options.language
         return short_code(said) if said else None

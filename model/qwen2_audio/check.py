@@ -6,7 +6,7 @@ from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.qwen2_audio.files import check_qwen2_audio
 from earmark.model.qwen2_audio.network import load_prompts
 from earmark.model.runtime.replicas import check_torch_device
-from earmark.model.segments.task_support import check_tasks_fit, is_asked_in_words
+from earmark.model.segments.task_support import check_tasks_fit, takes_text_prompt
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import Recording
@@ -18,7 +18,7 @@ def check_qwen2_audio_job(
 ) -> tuple[Task, ...]:
     """As EngineModule.check_job."""
     check_qwen2_audio(checkpoint)
-    check_tasks_fit(checkpoint.name, "Qwen2-Audio, which answers in words", tasks, is_asked_in_words)
+    check_tasks_fit(checkpoint.name, "Qwen2-Audio, which answers in words", tasks, takes_text_prompt)
     prompts = load_prompts(checkpoint.folder)
     if not prompts.chat and (turns := [task.name for task in tasks if task.base_prompt is None]):
         raise JobError(

@@ -16,15 +16,15 @@ from typing import TypeAlias
 import numpy as np
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
-from earmark.model.decoding.greedy import Said
+from earmark.model.decoding.greedy import Decoded
 from earmark.model.decoding.kv_cache import GROWTH_SLOTS
-from earmark.model.decoding.prefix_decoder import Weighed
-from earmark.model.decoding.prompt_tree import Question
+from earmark.model.decoding.prefix_decoder import LabelLogprobs
+from earmark.model.decoding.prompt_tree import PromptBranch
 from earmark.model.qwen2_audio.check import check_qwen2_audio_job
 from earmark.model.qwen2_audio.encoder import SAMPLES_PER_TOKEN
 from earmark.model.qwen2_audio.network import AudioGroup, load_models, load_prompts
-from earmark.model.runtime.replicas import Copies
-from earmark.model.segments.batching import plan_batches, run_halving
+from earmark.model.runtime.replicas import ReplicaPool
+from earmark.model.segments.batching import plan_batches, run_with_oom_split
 from earmark.model.segments.join import LabelPart, SpokenPart, join_labels, join_text, join_transcript
 from earmark.model.segments.text_flags import answer_flags
 from earmark.schemas.errors import MachineError, RowError
@@ -33,7 +33,7 @@ from earmark.schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, Label
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
-_Results: TypeAlias = list[Said | Weighed | None] | RowError  # of one segment, by task
+_Results: TypeAlias = list[Decoded | LabelLogprobs | None] | RowError  # of one segment, by task
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +43,7 @@ class _Piece:
     clip: int
     segment: Segment
     samples: np.ndarray
-    questions: tuple[Question, ...]
+    questions: tuple[PromptBranch, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class _Asked:
     """What is asked about a clip: for each task its prompt as text, and the question."""
 
     prompts: tuple[str, ...]
-    questions: tuple[Question, ...]
+    questions: tuple[PromptBranch, ...]
 
 
 class Qwen2Audio:
@@ -68,7 +68,7 @@ class Qwen2Audio:
         kind = "an Instruct checkpoint, in turns" if self._prompts.chat else "a base checkpoint"
         log.info("Qwen2-Audio is asked as %s", kind)
         self._stack = models[0].stack
-        self._models = Copies(models)
+        self._models = ReplicaPool(models)
 
     def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
         """An answer to every task for each clip; segments in which nobody speaks have no transcript."""
@@ -109,7 +109,9 @@ class Qwen2Audio:
                     raise MachineError(f"a batch of audio could not be put together: {error}") from error
                 if index + 1 < len(batches):
                     stacked.append(stacker.submit(self._stacked, batches[index + 1]))
-                yield from zip(batch, run_halving(batch, partial(self._answer_batch, batch, groups)), strict=True)
+                yield from zip(
+                    batch, run_with_oom_split(batch, partial(self._answer_batch, batch, groups)), strict=True
+                )
 
     def _stacked(self, pieces: Sequence[_Piece]) -> list[AudioGroup]:
         groups = self._stack([piece.samples for piece in pieces])
@@ -120,18 +122,18 @@ class Qwen2Audio:
 
     def _answer_batch(
         self, batch: Sequence[_Piece], groups: Sequence[AudioGroup], part: Sequence[_Piece]
-    ) -> list[list[Said | Weighed | None]]:
+    ) -> list[list[Decoded | LabelLogprobs | None]]:
         """Results of `part`, which is `batch`, whose audio `groups` is, or a piece of it."""
         if len(part) < len(batch):
             groups = self._stacked(part)
-        with self._models.one() as model:
+        with self._models.acquire() as model:
             return model.answer(self._prompts.head, groups, [piece.questions for piece in part])
 
     def _answer(
         self, clip: Clip, tasks: Sequence[Task], asked: _Asked, found: Sequence[tuple[_Piece, _Results]]
     ) -> Answers | RowError:
         """One answer a task from the results of the clip's segments."""
-        results: list[tuple[Segment, list[Said | Weighed | None]]] = []
+        results: list[tuple[Segment, list[Decoded | LabelLogprobs | None]]] = []
         for piece, result in found:
             if isinstance(result, RowError):
                 return result
@@ -143,7 +145,7 @@ class Qwen2Audio:
             if task.answer == "label":
                 answers[task.name] = self._labels(task, asked.questions[column], of_task)
                 continue
-            said = [(segment, one) for segment, one in of_task if isinstance(one, Said)]
+            said = [(segment, one) for segment, one in of_task if isinstance(one, Decoded)]
             parts = [self._part(clip, task, segment, one) for segment, one in said]
             if task.answer == "text":
                 answers[task.name] = join_text(parts, prompt)
@@ -151,29 +153,29 @@ class Qwen2Audio:
                 answers[task.name] = join_transcript(parts, self._language(clip, task, [one for _, one in said]))
         return answers
 
-    def _language(self, clip: Clip, task: Task, said: Sequence[Said]) -> str | None:
+    def _language(self, clip: Clip, task: Task, said: Sequence[Decoded]) -> str | None:
         """The language of a transcript: what was asked for, what the row says, or what the model says it hears."""
         known = task.target_language or self._prompts.language(clip.recording.language or self._options.language)
         return known or next(filter(None, (self._prompts.detected_language(one.tokens) for one in said)), None)
 
-    def _part(self, clip: Clip, task: Task, segment: Segment, said: Said) -> SpokenPart:
+    def _part(self, clip: Clip, task: Task, segment: Segment, said: Decoded) -> SpokenPart:
         text = self._prompts.text(said.tokens)
         flags = answer_flags(task, text, (segment.end - segment.start) / SAMPLE_RATE_HZ, said.truncated)
         offset_s = clip.recording.offset_s
         start_s, end_s = (offset_s + position / SAMPLE_RATE_HZ for position in (segment.start, segment.end))
-        avg_logprob = said.logprob_sum / said.counted
+        avg_logprob = said.logprob_sum / said.token_count
         pieces = (TextSegment(start_s, end_s, text, avg_logprob),) if text else ()
-        return SpokenPart(pieces, said.logprob_sum, said.counted, flags)
+        return SpokenPart(pieces, said.logprob_sum, said.token_count, flags)
 
     def _labels(
-        self, task: Task, question: Question, found: Sequence[tuple[Segment, Said | Weighed | None]]
+        self, task: Task, question: PromptBranch, found: Sequence[tuple[Segment, Decoded | LabelLogprobs | None]]
     ) -> LabelAnswer:
         lengths = tuple(len(label) for label in question.labels)
         silent = not any(segment.speech for segment, _ in found)
         parts = [
             LabelPart(float(segment.end - segment.start if silent else segment.speech), one.logprobs, lengths)
             for segment, one in found
-            if isinstance(one, Weighed)
+            if isinstance(one, LabelLogprobs)
         ]
         return join_labels(task.labels, parts)
 
@@ -192,7 +194,7 @@ def _weight(piece: _Piece) -> int:
     return len(piece.samples) + (asked + GROWTH_SLOTS) * SAMPLES_PER_TOKEN
 
 
-def _of_segment(asked: _Asked, segment: Segment, tasks: Sequence[Task]) -> tuple[Question, ...]:
+def _of_segment(asked: _Asked, segment: Segment, tasks: Sequence[Task]) -> tuple[PromptBranch, ...]:
     """The questions of one segment: nothing is asked that needs speech where there is none."""
     return tuple(
         dataclasses.replace(question, tokens=()) if task.needs_speech and not segment.speech else question

@@ -11,14 +11,14 @@ import torch
 from transformers import AutoProcessor, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
 
 from earmark.model.checkpoints.weights import load_whole
-from earmark.model.decoding.greedy import Said
-from earmark.model.decoding.prefix_decoder import PrefixSharer, Weighed
-from earmark.model.decoding.prompt_tree import Question
+from earmark.model.decoding.greedy import Decoded
+from earmark.model.decoding.prefix_decoder import LabelLogprobs, SharedPrefixDecoder
+from earmark.model.decoding.prompt_tree import PromptBranch
 from earmark.model.features.log_mels import LogMels
 from earmark.model.qwen2_audio.encoder import SAMPLES_PER_TOKEN, encode_audio
 from earmark.model.qwen2_audio.files import reads_turns
 from earmark.model.qwen2_audio.prompts import Prompts
-from earmark.model.runtime.replicas import load_copies
+from earmark.model.runtime.replicas import load_replicas
 from earmark.model.segments.batching import cut_alike
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
@@ -46,7 +46,7 @@ class Qwen2AudioModel:
         self._device = model.device
         self._mels = LogMels(extractor, model.device)
         self._hop = int(extractor.hop_length)
-        self._sharer = PrefixSharer(model.model.language_model, model.lm_head, _stops(model))
+        self._sharer = SharedPrefixDecoder(model.model.language_model, model.lm_head, _stops(model))
 
     def stack(self, segments: Sequence[np.ndarray]) -> list[AudioGroup]:
         """Segments (float32 at 16 kHz, longest first) in groups that waste little on padding."""
@@ -61,19 +61,19 @@ class Qwen2AudioModel:
         return groups
 
     def answer(
-        self, head: Sequence[int], groups: Sequence[AudioGroup], rows: Sequence[Sequence[Question]]
-    ) -> list[list[Said | Weighed | None]]:
+        self, head: Sequence[int], groups: Sequence[AudioGroup], rows: Sequence[Sequence[PromptBranch]]
+    ) -> list[list[Decoded | LabelLogprobs | None]]:
         """Answers to the questions of each segment of the groups, in order."""
         with torch.inference_mode(), self._current_device():
             try:
                 return self._answer(head, groups, rows)
             except torch.OutOfMemoryError:
-                self._sharer.let_go()
+                self._sharer.release_memory()
                 raise
 
     def _answer(
-        self, head: Sequence[int], groups: Sequence[AudioGroup], rows: Sequence[Sequence[Question]]
-    ) -> list[list[Said | Weighed | None]]:
+        self, head: Sequence[int], groups: Sequence[AudioGroup], rows: Sequence[Sequence[PromptBranch]]
+    ) -> list[list[Decoded | LabelLogprobs | None]]:
         heard, start = [], 0
         for group in groups:
             of_group = rows[start : start + len(group.frames)]
@@ -81,7 +81,7 @@ class Qwen2AudioModel:
             frames = torch.tensor(group.frames, device=self._device)
             mels = self._mels.spectrograms(group.rows.to(self._device, non_blocking=True), max(group.frames))
             audio, tokens = encode_audio(self._model, mels, frames)
-            heard.append(self._sharer.take_in(head, audio, tokens.tolist(), of_group))
+            heard.append(self._sharer.prefill(head, audio, tokens.tolist(), of_group))
         return self._sharer.answer(heard, rows)
 
     def _current_device(self) -> contextlib.AbstractContextManager[object]:
@@ -102,7 +102,7 @@ def load_models(folder: str, options: JobOptions) -> list[Qwen2AudioModel]:
     Raises:
         JobError: there is no such device, or the weights cannot be loaded.
     """
-    return load_copies("Qwen2-Audio", folder, options, partial(_load, folder))
+    return load_replicas("Qwen2-Audio", folder, options, partial(_load, folder))
 
 
 def _load(folder: str, place: str, dtype: torch.dtype) -> Qwen2AudioModel:

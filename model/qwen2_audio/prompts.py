@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase, Qwen2AudioProcessor
 
-from earmark.model.decoding.prompt_tree import Question
+from earmark.model.decoding.prompt_tree import PromptBranch
 from earmark.model.segments.language_codes import language_code
 from earmark.model.segments.task_support import check_prompt
 from earmark.schemas.errors import JobError, RowError
@@ -48,7 +48,7 @@ class Prompts:
         self._end_token: int = self.tokenizer.convert_tokens_to_ids(END_OF_TURN if chat else END_OF_TEXT)
         self._tails = lru_cache(KEPT_PROMPTS)(self._tokens)
 
-    def ask(self, task: Task, recording: Recording, language: str) -> tuple[str, Question]:
+    def ask(self, task: Task, recording: Recording, language: str) -> tuple[str, PromptBranch]:
         """The task's prompt for a recording, as text and as what follows the audio.
 
         Args:
@@ -69,7 +69,7 @@ class Prompts:
                 f" {self._context_tokens} tokens of the model's context that audio leaves; ask more shortly",
             )
         labels = tuple((*self._tails(label), self._end_token) for label in task.labels)
-        return prompt, Question(tokens, task.max_new_tokens, labels)
+        return prompt, PromptBranch(tokens, task.max_new_tokens, labels)
 
     def language(self, wanted: str) -> str | None:
         """The code of a language as manifests name it ("en-US"), None for none.

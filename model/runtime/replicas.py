@@ -1,4 +1,4 @@
-"""Copies of a torch model, one a device: where they are, in which numbers, and who has one."""
+"""ReplicaPool of a torch model, one a device: where they are, in which numbers, and who has one."""
 
 import contextlib
 import logging
@@ -22,7 +22,7 @@ DEFAULT_DTYPES = {"cpu": "float32", "cuda": "bfloat16"}
 M = TypeVar("M")
 
 
-class Copies(Generic[M]):
+class ReplicaPool(Generic[M]):
     """Threads take a copy for a batch and put it back, so that each device has one batch at a time."""
 
     def __init__(self, models: Sequence[M]):
@@ -31,7 +31,7 @@ class Copies(Generic[M]):
             self._free.put(model)
 
     @contextlib.contextmanager
-    def one(self) -> Iterator[M]:
+    def acquire(self) -> Iterator[M]:
         """A copy that nobody else has in the meantime; waits for one."""
         model = self._free.get()
         try:
@@ -40,7 +40,7 @@ class Copies(Generic[M]):
             self._free.put(model)
 
 
-def load_copies(about: str, folder: str, options: JobOptions, load: Callable[[str, torch.dtype], M]) -> list[M]:
+def load_replicas(about: str, folder: str, options: JobOptions, load: Callable[[str, torch.dtype], M]) -> list[M]:
     """`load(place, dtype)` for each visible CUDA device, or for the CPU.
 
     Args:

@@ -36,7 +36,7 @@ def cut_alike(lengths: Sequence[int], max_padding: float) -> list[range]:
     return [*runs, range(start, len(lengths))] if lengths else []
 
 
-def run_halving(batch: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> list[R | RowError]:
+def run_with_oom_split(batch: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> list[R | RowError]:
     """`run(batch)`, in halves where the device is out of memory; a single item that is too much is a RowError.
 
     Raises:
@@ -51,7 +51,7 @@ def run_halving(batch: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -
             too_much = "one segment alone is too much for the model's device; use a larger one"
             return [RowError("out_of_memory", too_much) for _ in batch]
     middle = len(batch) // 2
-    return run_halving(batch[:middle], run) + run_halving(batch[middle:], run)
+    return run_with_oom_split(batch[:middle], run) + run_with_oom_split(batch[middle:], run)
 
 
 def is_out_of_memory(error: Exception) -> bool:

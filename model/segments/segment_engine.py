@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from earmark.model.segments.batching import run_halving
+from earmark.model.segments.batching import run_with_oom_split
 from earmark.model.segments.join import (
     ChosenPart,
     LabelPart,
@@ -30,13 +30,13 @@ Parts: TypeAlias = Mapping[str, Part]  # by the names of a piece's tasks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class SegmentTask:
     """One segment of a clip, and what is asked about it.
 
     Attributes:
         index: of the clip among those that are asked about together.
         tasks: nothing that needs speech, where there is none.
-        prompts: what SegmentModel.ask said of these tasks.
+        prompts: what SegmentModel.prompts said of these tasks.
     """
 
     index: int
@@ -62,7 +62,7 @@ class Piece:
 class SegmentModel(Protocol):
     """A model that hears pieces of at most 30 s."""
 
-    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
         """The text that each task is asked with, "" where a model is not asked in words.
 
         Raises:
@@ -70,11 +70,11 @@ class SegmentModel(Protocol):
         """
         ...
 
-    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Batches of indices of `lengths`, which are samples of pieces."""
         ...
 
-    def hear(self, pieces: Sequence[Piece]) -> Sequence[Parts | RowError]:
+    def infer(self, pieces: Sequence[SegmentTask]) -> Sequence[Parts | RowError]:
         """The part of an answer to each task of each piece, or why there is none.
 
         What runs out of memory is tried again in halves.
@@ -94,9 +94,9 @@ def annotate_by_segment(model: SegmentModel, clips: Sequence[Clip], tasks: Seque
         if piece.tasks
     ]
     found: list[list[tuple[Segment, Parts | RowError]]] = [[] for _ in clips]
-    for batch in model.plan([len(piece.samples) for piece in pieces]):
+    for batch in model.plan_batches([len(piece.samples) for piece in pieces]):
         members = [pieces[index] for index in batch]
-        for piece, parts in zip(members, run_halving(members, model.hear), strict=True):
+        for piece, parts in zip(members, run_with_oom_split(members, model.infer), strict=True):
             found[piece.index].append((piece.segment, parts))
     return [
         prompts if isinstance(prompts, RowError) else _answers(tasks, prompts, parts)
@@ -106,16 +106,16 @@ def annotate_by_segment(model: SegmentModel, clips: Sequence[Clip], tasks: Seque
 
 def _ask(model: SegmentModel, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...] | RowError:
     try:
-        return model.ask(recording, tasks)
+        return model.prompts(recording, tasks)
     except RowError as error:
         return error
 
 
-def _piece(index: int, clip: Clip, segment: Segment, tasks: Sequence[Task], prompts: Sequence[str]) -> Piece:
+def _piece(index: int, clip: Clip, segment: Segment, tasks: Sequence[Task], prompts: Sequence[str]) -> SegmentTask:
     pairs = [
         (task, prompt) for task, prompt in zip(tasks, prompts, strict=True) if segment.speech or not task.needs_speech
     ]
-    return Piece(index, clip, segment, tuple(task for task, _ in pairs), tuple(prompt for _, prompt in pairs))
+    return SegmentTask(index, clip, segment, tuple(task for task, _ in pairs), tuple(prompt for _, prompt in pairs))
 
 
 def _answers(
@@ -146,7 +146,7 @@ def join_parts(task: Task, prompt: str, found: Sequence[Part]) -> Answer:
     return join_vectors([part for part in found if isinstance(part, VectorPart)])
 
 
-def label_weight(piece: Piece) -> float:
+def label_weight(piece: SegmentTask) -> float:
     """How much a piece counts for a label: its speech, or all of it where nobody speaks in the whole clip."""
     if any(segment.speech for segment in piece.clip.segments):
         return float(piece.segment.speech)

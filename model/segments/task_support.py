@@ -20,7 +20,7 @@ def check_tasks_fit(name: str, about: str, tasks: Sequence[Task], fits: Callable
         )
 
 
-def is_asked_in_words(task: Task) -> bool:
+def takes_text_prompt(task: Task) -> bool:
     """Whether an audio-language model can be asked it: a question in words, whose answer is words or one of a list."""
     return task.answer != "vector" and not task.labels_of_model
 

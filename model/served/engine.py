@@ -13,8 +13,8 @@ import numpy as np
 
 from earmark.model.segments.join import ChosenPart, LabelPart, SpokenPart
 from earmark.model.segments.language_codes import language_code
-from earmark.model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment, label_weight
-from earmark.model.segments.task_support import check_prompt, check_tasks_fit, is_asked_in_words
+from earmark.model.segments.segment_engine import Part, Parts, SegmentTask, annotate_by_segment, label_weight
+from earmark.model.segments.task_support import check_prompt, check_tasks_fit, takes_text_prompt
 from earmark.model.segments.text_flags import answer_flags
 from earmark.model.served.client import EndpointClient
 from earmark.model.served.endpoint import Endpoint
@@ -34,7 +34,7 @@ TOP_LOGPROBS = 20  # the most that OpenAI's API, vLLM and Gemini tell
 class _Question:
     """One task about one segment."""
 
-    piece: Piece
+    piece: SegmentTask
     task: Task
     prompt: str
 
@@ -55,16 +55,16 @@ class ServedModel:
         """An answer to every task for each clip; segments in which nobody speaks have no transcript."""
         return annotate_by_segment(self, clips, tasks)
 
-    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
         if any(task.needs_speech for task in tasks):
             self._language(recording)
         return tuple(_prompt(task, recording) for task in tasks)
 
-    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """One batch: the server makes its own."""
         return [list(range(len(lengths)))] if lengths else []
 
-    def hear(self, pieces: Sequence[Piece]) -> list[Parts | RowError]:
+    def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts | RowError]:
         questions = [
             _Question(piece, task, prompt)
             for piece in pieces
@@ -112,7 +112,7 @@ class ServedModel:
 def check_job(endpoint: Endpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
     """As EngineModule.check_job; the server is asked only where the job runs on this machine, which may reach it."""
     if endpoint.protocol == "chat":
-        check_tasks_fit(endpoint.name, "a served chat model, which answers in words", tasks, is_asked_in_words)
+        check_tasks_fit(endpoint.name, "a served chat model, which answers in words", tasks, takes_text_prompt)
     else:
         about = "a served transcriber, which transcribes and translates into English"
         check_tasks_fit(endpoint.name, about, tasks, _is_transcribed)
@@ -170,7 +170,7 @@ def _spoken(question: _Question, text: str, truncated: bool, language: str | Non
     return SpokenPart(pieces, 0.0, 0, flags, language)
 
 
-def _of_piece(piece: Piece, parts: Sequence[Part | RowError]) -> Parts | RowError:
+def _of_piece(piece: SegmentTask, parts: Sequence[Part | RowError]) -> Parts | RowError:
     found: dict[str, Part] = {}
     for task, part in zip(piece.tasks, parts, strict=True):
         if isinstance(part, RowError):

@@ -16,7 +16,7 @@ from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.runtime.devices import check_compute_type, choose_device
 from earmark.model.segments.join import UNSPACED_LANGUAGES, SpokenPart
 from earmark.model.segments.language_codes import primary_code
-from earmark.model.segments.segment_engine import Parts, Piece, annotate_by_segment
+from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
 from earmark.model.segments.task_support import check_tasks_fit
 from earmark.model.segments.text_flags import spoken_flags
 from earmark.model.sherpa_onnx.files import SUFFIXES, find_sherpa_model
@@ -54,24 +54,24 @@ class SherpaOnnx:
         """A Transcript for each clip; segments without speech are not shown to the model."""
         return annotate_by_segment(self, clips, tasks)
 
-    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
         return ("",) * len(tasks)
 
-    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """All at once, the longest first, so that no thread is left with a long one at the end."""
         return [sorted(range(len(lengths)), key=lambda index: -lengths[index])] if lengths else []
 
-    def hear(self, pieces: Sequence[Piece]) -> Sequence[Parts]:
+    def infer(self, pieces: Sequence[SegmentTask]) -> Sequence[Parts]:
         return list(self._side_by_side.map(self._hear, pieces))
 
-    def _hear(self, piece: Piece) -> Parts:
+    def _hear(self, piece: SegmentTask) -> Parts:
         from earmark.model.sherpa_onnx.recognizer import decode_alone
 
         result = decode_alone(self._recognizer, piece.samples)
         part = self._part(piece, result)
         return {task.name: part for task in piece.tasks}
 
-    def _part(self, piece: Piece, result: Any) -> SpokenPart:
+    def _part(self, piece: SegmentTask, result: Any) -> SpokenPart:
         text = result.text.strip()
         named = primary_code(piece.clip.recording.language or self._options.language)
         language = result.lang.strip("<|>") or named or None

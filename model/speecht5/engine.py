@@ -16,11 +16,11 @@ from transformers import SpeechT5FeatureExtractor, SpeechT5ForSpeechToText, Spee
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.checkpoints.weights import load_whole
 from earmark.model.decoding.generate import end_tokens, generate_tokens
-from earmark.model.decoding.greedy import Said
-from earmark.model.runtime.replicas import Copies, load_copies
+from earmark.model.decoding.greedy import Decoded
+from earmark.model.runtime.replicas import ReplicaPool, load_replicas
 from earmark.model.segments.batching import plan_batches
 from earmark.model.segments.join import SpokenPart
-from earmark.model.segments.segment_engine import Parts, Piece, annotate_by_segment
+from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
 from earmark.model.segments.text_flags import spoken_flags
 from earmark.model.speecht5.check import check_speecht5_job, load_tokenizer
 from earmark.schemas.errors import RowError
@@ -40,7 +40,7 @@ class SpeechT5Network:
         self.own_beam_size: int = network.generation_config.num_beams or 1
         self._least_samples = least_samples(network.config.conv_kernel, network.config.conv_stride)
 
-    def write(self, segments: Sequence[np.ndarray], beam_size: int) -> list[Said]:
+    def write(self, segments: Sequence[np.ndarray], beam_size: int) -> list[Decoded]:
         """What is said in segments (float32 at 16 kHz), all of the same length."""
         rows = [np.pad(segment, (0, max(0, self._least_samples - len(segment)))) for segment in segments]
         found = self._extractor(audio=rows, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
@@ -62,20 +62,20 @@ class SpeechT5:
     def __init__(self, folder: str, options: JobOptions):
         self._options = options
         self._tokenizer: SpeechT5Tokenizer = load_tokenizer(Path(folder))
-        networks = load_copies("SpeechT5", folder, options, partial(_load, folder))
+        networks = load_replicas("SpeechT5", folder, options, partial(_load, folder))
         self._beam_size = options.beam_size or networks[0].own_beam_size
-        self._copies = Copies(networks)
+        self._copies = ReplicaPool(networks)
 
     def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
         """A Transcript for each clip; segments without speech are not shown to the model."""
         return annotate_by_segment(self, clips, tasks)
 
-    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
-        """As SegmentModel.ask; the model writes the language that it was trained on, whatever it is told."""
+    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+        """As SegmentModel.prompts; the model writes the language that it was trained on, whatever it is told."""
         return ("",) * len(tasks)
 
-    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
-        """As SegmentModel.plan: batches of one length each."""
+    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """As SegmentModel.plan_batches: batches of one length each."""
         by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
         batches = []
         for length, members in itertools.groupby(by_length, key=lengths.__getitem__):
@@ -84,21 +84,21 @@ class SpeechT5:
             batches += [[alike[index] for index in batch] for batch in plan]
         return batches
 
-    def hear(self, pieces: Sequence[Piece]) -> list[Parts]:
-        """As SegmentModel.hear."""
-        with self._copies.one() as network, torch.inference_mode():
+    def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
+        """As SegmentModel.infer."""
+        with self._copies.acquire() as network, torch.inference_mode():
             said = network.write([piece.samples for piece in pieces], self._beam_size)
         return [
             {task.name: self._part(piece, one) for task in piece.tasks} for piece, one in zip(pieces, said, strict=True)
         ]
 
-    def _part(self, piece: Piece, said: Said) -> SpokenPart:
+    def _part(self, piece: SegmentTask, said: Decoded) -> SpokenPart:
         text = self._tokenizer.decode(said.tokens, skip_special_tokens=True).strip()
         flags = spoken_flags(text, piece.duration_s, said.truncated)
         times_s = (piece.time_s(0), piece.time_s(len(piece.samples)))
-        phrases = (TextSegment(*times_s, text, said.logprob_sum / said.counted),) if text else ()
+        phrases = (TextSegment(*times_s, text, said.logprob_sum / said.token_count),) if text else ()
         language = piece.clip.recording.language or self._options.language or None
-        return SpokenPart(phrases, said.logprob_sum, said.counted, flags, language)
+        return SpokenPart(phrases, said.logprob_sum, said.token_count, flags, language)
 
 
 def least_samples(kernels: Sequence[int], strides: Sequence[int]) -> int:

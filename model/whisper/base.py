@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 
-from earmark.model.decoding.greedy import Said
-from earmark.model.segments.batching import plan_batches, run_halving
+from earmark.model.decoding.greedy import Decoded
+from earmark.model.segments.batching import plan_batches, run_with_oom_split
 from earmark.model.segments.join import SpokenPart, VectorPart, join_transcript, join_vectors
-from earmark.model.segments.segment_engine import Piece
+from earmark.model.segments.segment_engine import SegmentTask
 from earmark.model.segments.text_flags import spoken_flags
 from earmark.model.whisper.languages import ENGLISH_ONLY, spoken_language
 from earmark.schemas.errors import JobError, RowError
@@ -35,12 +35,12 @@ class Window:
     Only vectors are asked of a segment in which nobody speaks; it has no language, and none is looked for.
     """
 
-    piece: Piece
+    piece: SegmentTask
     language: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WhisperOutput:
     """What the model wrote about one segment.
 
     Attributes:
@@ -51,13 +51,13 @@ class Written:
     """
 
     language: str | None
-    said: tuple[Said, ...]
+    said: tuple[Decoded, ...]
     no_speech_probability: float
     vector: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SegmentResult:
     """What is made of one segment: the language that is spoken, and a part of each task's answer by its name."""
 
     language: str | None
@@ -88,22 +88,22 @@ class WhisperEngine(ABC):
         self._first_timestamp = self._token("<|notimestamps|>") + 1
 
     @abstractmethod
-    def _listen(self, windows: Sequence[Window]) -> Sequence[Written]:
+    def _listen(self, windows: Sequence[Window]) -> Sequence[WhisperOutput]:
         """What the model writes about each of a batch; all have the same tasks, and their audio is encoded once."""
 
     def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
         """An answer a task for each clip; segments without speech are shown to the model for vectors only."""
         languages: list[str | RowError | None] = [self._language(clip.recording.language) for clip in clips]
-        heard: dict[tuple[int, int], Heard | RowError] = {}
+        heard: dict[tuple[int, int], SegmentResult | RowError] = {}
         waiting = [
-            Piece(index, clip, segment, asked, ("",) * len(asked))
+            SegmentTask(index, clip, segment, asked, ("",) * len(asked))
             for index, clip in enumerate(clips)
             for segment in clip.segments
             for asked in [tuple(task for task in tasks if segment.speech or not task.needs_speech)]
             if asked
         ]
         while waiting:  # a recording's language is that of its first segment, so its others wait for it
-            ready, later, started = list[Window](), list[Piece](), set[int]()
+            ready, later, started = list[Window](), list[SegmentTask](), set[int]()
             for piece in waiting:
                 language = languages[piece.index]
                 if isinstance(language, RowError):
@@ -126,7 +126,7 @@ class WhisperEngine(ABC):
             for index, (clip, language) in enumerate(zip(clips, languages, strict=True))
         ]
 
-    def _run(self, windows: Sequence[Window]) -> Iterable[tuple[Window, Heard | RowError]]:
+    def _run(self, windows: Sequence[Window]) -> Iterable[tuple[Window, SegmentResult | RowError]]:
         """Every window with its result; those of like length share a batch, because they say about as much."""
         by_length = sorted(windows, key=lambda window: -len(window.piece.samples))
         samples = WINDOW_S * SAMPLE_RATE_HZ
@@ -135,12 +135,12 @@ class WhisperEngine(ABC):
         for alike in (spoken, silent):
             for batch in plan_batches([samples] * len(alike), int(self._options.batch_s * SAMPLE_RATE_HZ)):
                 members = [alike[index] for index in batch]
-                yield from zip(members, run_halving(members, self._transcribe), strict=True)
+                yield from zip(members, run_with_oom_split(members, self._transcribe), strict=True)
 
-    def _transcribe(self, windows: Sequence[Window]) -> list[Heard]:
+    def _transcribe(self, windows: Sequence[Window]) -> list[SegmentResult]:
         return [self._hear(window.piece, one) for window, one in zip(windows, self._listen(windows), strict=True)]
 
-    def _hear(self, piece: Piece, written: Written) -> Heard:
+    def _hear(self, piece: SegmentTask, written: WhisperOutput) -> SegmentResult:
         parts: dict[str, SpokenPart | VectorPart] = {
             task.name: self._part(piece, said, written.no_speech_probability)
             for task, said in zip(spoken_tasks(piece), written.said, strict=True)
@@ -148,10 +148,10 @@ class WhisperEngine(ABC):
         if written.vector is not None:
             vector = VectorPart(float(len(piece.samples)), written.vector)
             parts |= {task.name: vector for task in piece.tasks if not task.needs_speech}
-        return Heard(written.language, parts)
+        return SegmentResult(written.language, parts)
 
-    def _part(self, piece: Piece, said: Said, no_speech_probability: float) -> SpokenPart:
-        avg_logprob = said.logprob_sum / said.counted
+    def _part(self, piece: SegmentTask, said: Decoded, no_speech_probability: float) -> SpokenPart:
+        avg_logprob = said.logprob_sum / said.token_count
         if no_speech_probability > NO_SPEECH_PROBABILITY and avg_logprob < NO_SPEECH_LOGPROB:
             return SpokenPart((), 0.0, 0, frozenset({"no_speech"}))
         phrases = tuple(
@@ -161,7 +161,7 @@ class WhisperEngine(ABC):
         text = " ".join(phrase.text for phrase in phrases)
         flags = spoken_flags(text, piece.duration_s, said.truncated)
         phrases = tuple(phrase for phrase in phrases if phrase.text)
-        return SpokenPart(phrases, said.logprob_sum, said.counted, flags)
+        return SpokenPart(phrases, said.logprob_sum, said.token_count, flags)
 
     def _split(self, tokens: Sequence[int], length: int) -> list[tuple[int, int, Sequence[int]]]:
         """As split_at_timestamps; a timestamp that nobody has asked for is no place to cut a word in two."""
@@ -174,10 +174,10 @@ class WhisperEngine(ABC):
         index: int,
         clip: Clip,
         tasks: Sequence[Task],
-        heard: Mapping[tuple[int, int], Heard | RowError],
+        heard: Mapping[tuple[int, int], SegmentResult | RowError],
         language: str | None,
     ) -> Answers | RowError:
-        found: list[Heard] = []
+        found: list[SegmentResult] = []
         for segment in clip.segments:
             result = heard.get((index, segment.start))
             if isinstance(result, RowError):
@@ -221,7 +221,7 @@ class WhisperEngine(ABC):
         return int(token)
 
 
-def spoken_tasks(piece: Piece) -> tuple[Task, ...]:
+def spoken_tasks(piece: SegmentTask) -> tuple[Task, ...]:
     """Of what is asked about a piece, that which is answered in words."""
     return tuple(task for task in piece.tasks if task.needs_speech)
 

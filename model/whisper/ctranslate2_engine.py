@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
-from earmark.model.decoding.greedy import Said
+from earmark.model.decoding.greedy import Decoded
 from earmark.model.runtime.devices import choose_device
-from earmark.model.whisper.base import WhisperEngine, Window, Written
+from earmark.model.whisper.base import WhisperEngine, WhisperOutput, Window
 from earmark.model.whisper.check_ctranslate2 import check_whisper_job
 from earmark.model.whisper.languages import whisper_languages
 from earmark.schemas.errors import JobError
@@ -56,7 +56,7 @@ class WhisperCTranslate2(WhisperEngine):
         tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         super().__init__(tokenizer, tokenizer.decode, whisper_languages(tokenizer), options)
 
-    def _listen(self, windows: Sequence[Window]) -> list[Written]:
+    def _listen(self, windows: Sequence[Window]) -> list[WhisperOutput]:
         mels = self._extract(
             [window.piece.samples for window in windows], sampling_rate=SAMPLE_RATE_HZ, return_tensors="np"
         ).input_features
@@ -67,7 +67,7 @@ class WhisperCTranslate2(WhisperEngine):
         tasks = windows[0].piece.tasks
         by_task = [self._write(encoded, languages, task) for task in tasks]
         return [
-            Written(language, tuple(map(_said, results)), results[0].no_speech_prob)
+            WhisperOutput(language, tuple(map(_said, results)), results[0].no_speech_prob)
             for language, *results in zip(languages, *by_task, strict=True)
         ]
 
@@ -92,10 +92,10 @@ class WhisperCTranslate2(WhisperEngine):
         return results
 
 
-def _said(result: ctranslate2.models.WhisperGenerationResult) -> Said:
+def _said(result: ctranslate2.models.WhisperGenerationResult) -> Decoded:
     tokens = tuple(result.sequences_ids[0])
     # The score is the sum of log-probabilities over the tokens without the end, which is part of the sum.
-    return Said(tokens, result.scores[0] * len(tokens), len(tokens) + 1, len(tokens) >= MAX_NEW_TOKENS)
+    return Decoded(tokens, result.scores[0] * len(tokens), len(tokens) + 1, len(tokens) >= MAX_NEW_TOKENS)
 
 
 check_job = check_whisper_job

@@ -8,7 +8,7 @@ from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneratio
 from transformers.modeling_outputs import BaseModelOutput
 
 from earmark.model.decoding.generate import end_tokens, generate_tokens
-from earmark.model.decoding.greedy import Said
+from earmark.model.decoding.greedy import Decoded
 from earmark.model.features.log_mels import LogMels
 
 # What the extractor makes of the least power that it tells from none, and how far below the loudest it cuts:
@@ -58,13 +58,13 @@ class WhisperNetwork:
 
     def write(
         self, encoded: BaseModelOutput, prompts: Sequence[Sequence[int]], beam_size: int, timestamps: bool
-    ) -> list[Said]:
+    ) -> list[Decoded]:
         """What the decoder writes about each clip after its prompt; all prompts have the same length."""
         begin = len(prompts[0])
         rules = [WhisperTimeStampLogitsProcessor(self._network.generation_config, begin)] if timestamps else []
         states = self._parts(encoded.last_hidden_state, CPU_WRITES)
         given = self._parts(torch.tensor(prompts, device=self._network.device), CPU_WRITES)
-        said: list[Said] = []
+        said: list[Decoded] = []
         for part, asked in zip(states, given, strict=True):
             mask = torch.ones(len(asked), self._frames, dtype=torch.int64, device=asked.device)
             one = BaseModelOutput(last_hidden_state=part)

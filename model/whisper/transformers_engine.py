@@ -14,9 +14,9 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.checkpoints.weights import load_whole
-from earmark.model.decoding.greedy import Said
-from earmark.model.runtime.replicas import Copies, load_copies
-from earmark.model.whisper.base import NO_SPEECH_LOGPROB, WhisperEngine, Window, Written, spoken_tasks
+from earmark.model.decoding.greedy import Decoded
+from earmark.model.runtime.replicas import ReplicaPool, load_replicas
+from earmark.model.whisper.base import NO_SPEECH_LOGPROB, WhisperEngine, WhisperOutput, Window, spoken_tasks
 from earmark.model.whisper.check_transformers import check_whisper_transformers_job, load_languages, load_tokenizer
 from earmark.model.whisper.embedding import embed_encoded
 from earmark.model.whisper.network import WhisperNetwork
@@ -37,9 +37,9 @@ class WhisperTransformers(WhisperEngine):
         super().__init__(tokenizer.backend_tokenizer, decode, languages, options)
         self._start = self._token("<|startoftranscript|>")
         self._codes = sorted(languages)
-        networks = load_copies("Whisper", folder, options, partial(self._load, folder))
+        networks = load_replicas("Whisper", folder, options, partial(self._load, folder))
         self._beam_size = options.beam_size or networks[0].own_beam_size
-        self._copies = Copies(networks)
+        self._copies = ReplicaPool(networks)
 
     def _load(self, folder: str, place: str, dtype: torch.dtype) -> WhisperNetwork:
         network = load_whole(WhisperForConditionalGeneration, folder, dtype)
@@ -47,15 +47,15 @@ class WhisperTransformers(WhisperEngine):
         extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
         return WhisperNetwork(network.to(place), extractor)
 
-    def _listen(self, windows: Sequence[Window]) -> list[Written]:
-        with self._copies.one() as network, torch.inference_mode():
+    def _listen(self, windows: Sequence[Window]) -> list[WhisperOutput]:
+        with self._copies.acquire() as network, torch.inference_mode():
             samples = [window.piece.samples for window in windows]
             encoded = network.encode(samples)
             asked, vectors = windows[0].piece, list[np.ndarray | None]([None] * len(windows))
             if len(spoken_tasks(asked)) < len(asked.tasks):
                 vectors = list(embed_encoded(encoded.last_hidden_state, [len(one) for one in samples]))
             if not spoken_tasks(asked):
-                return [Written(None, (), 0.0, vector) for vector in vectors]
+                return [WhisperOutput(None, (), 0.0, vector) for vector in vectors]
             languages = self._detected(network, encoded, [window.language for window in windows])
             by_task = [
                 network.write(
@@ -73,7 +73,7 @@ class WhisperTransformers(WhisperEngine):
             ]
             silence = dict(zip(doubtful, self._silence(network, encoded, doubtful), strict=True))
         return [
-            Written(language, of_row, silence.get(row, 0.0), vector)
+            WhisperOutput(language, of_row, silence.get(row, 0.0), vector)
             for row, (language, of_row, vector) in enumerate(zip(languages, said, vectors, strict=True))
         ]
 
@@ -102,8 +102,8 @@ def _rows(encoded: BaseModelOutput, rows: Sequence[int]) -> BaseModelOutput:
     return BaseModelOutput(last_hidden_state=encoded.last_hidden_state[list(rows)])
 
 
-def _avg_logprob(said: Said) -> float:
-    return said.logprob_sum / said.counted
+def _avg_logprob(said: Decoded) -> float:
+    return said.logprob_sum / said.token_count
 
 
 check_job = check_whisper_transformers_job

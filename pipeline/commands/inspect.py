@@ -68,7 +68,7 @@ def _play(found: "Inspection") -> str:
         names = ", ".join(name for name, *_ in PLAYERS)
         return f"there is no player here (looked for {names}); the audio is {row.source.uri}"
     try:
-        wav = heard_wav(row.source, row.audio.duration_s, row.made_by.shape, OutputStore(found.output))
+        wav = heard_wav(row.source, row.audio.duration_s, row.provenance.shape, OutputStore(found.output))
     except RowError as error:
         return error.message
     except (JobError, MachineError) as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from earmark.pipeline.doctor.check import Check
 from earmark.schemas.errors import JobError
 from earmark.transforms.output.store import JOB_PATH, OutputStore
-from earmark.transforms.storage.file_system import first_answer
+from earmark.transforms.storage.file_system import call_with_timeout
 
 GIB = 2**30
 LOW_GIB = 2.0  # a scratch folder holds 512 MiB of a shard, for each of some workers
@@ -120,7 +120,7 @@ def writing(output: str) -> Check:
     path = f"_earmark/doctor-{uuid.uuid4().hex}"
     made = [] if is_url else _absent_folders(store.root)
     try:
-        found = first_answer(lambda: _probe(store, path))
+        found = call_with_timeout(lambda: _probe(store, path))
     except (OSError, JobError) as error:
         said = str(error).replace(output, shown)
         remedy = "sign in, ask for the right to write there, or name another output"

@@ -26,7 +26,7 @@ from earmark.pipeline.doctor.machine import model_memory
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import BUILT_IN
-from earmark.transforms.storage.file_system import StorageError, first_answer, storage_errors
+from earmark.transforms.storage.file_system import StorageError, call_with_timeout, wrap_storage_errors
 
 GB = 1e9
 HUB_S = 8.0
@@ -134,13 +134,13 @@ def _weights_in(folder: Path) -> Weights:
 
 def _in_store(name: str) -> Check:
     def sizes() -> dict[str, int]:
-        with storage_errors():
+        with wrap_storage_errors():
             file_system, path = url_to_fs(name)
             entries = file_system.ls(path, detail=True)
         return {entry["name"].rpartition("/")[2]: entry.get("size") or 0 for entry in entries}
 
     try:
-        found = first_answer(sizes)
+        found = call_with_timeout(sizes)
     except FileNotFoundError as error:
         raise StorageError(f"there is no such folder or bucket {name}") from error
     return _to_fetch(name, found, models_folder())

@@ -76,7 +76,7 @@ def make_plan(
             prompt = row.prompt if asks_rows else None
             language = sys.intern(row.language) if row.language else None  # one string for a million rows
             bare = Recording(
-                row.id, row.uri, row.offset_s, row.duration_s, row.channel, language, prompt, place=row.place
+                row.id, row.uri, row.offset_s, row.duration_s, row.channel, language, prompt, location=row.location
             )
             rows[hash(row.id) % PARTITIONS].append(bare)
     ids, failures = _done(output)
@@ -125,8 +125,8 @@ def _odd_suffixes(recordings: Sequence[Recording]) -> tuple[tuple[str, int], ...
 
 
 def _suffix(recording: Recording) -> str:
-    if recording.place is not None:
-        return recording.place.suffix
+    if recording.location is not None:
+        return recording.location.suffix
     name = recording.uri[recording.uri.rfind("/") + 1 :]
     dot = name.rfind(".")
     return name[dot:] if dot > 0 else ""

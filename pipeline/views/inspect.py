@@ -14,7 +14,14 @@ from rich.text import Text
 
 from earmark.pipeline.console.console import console
 from earmark.reporting.clip_audio import AudioSource
-from earmark.reporting.inspect.row import Alignment, InspectedAnswer, InspectedFailure, InspectedRow, Inspection, MadeBy
+from earmark.reporting.inspect.row import (
+    Alignment,
+    InspectedAnswer,
+    InspectedFailure,
+    InspectedRow,
+    Inspection,
+    Provenance,
+)
 from earmark.reporting.text.plain_text import visible
 from earmark.schemas.records import AudioFacts, LabelAnswer, LabelScore, TextSegment, VectorAnswer
 from earmark.scoring.alignment import aligned
@@ -45,7 +52,7 @@ def _print_row(row: InspectedRow) -> None:
         _heading("carried along")
         _show(_pairs(list(row.extra.items())))
     _heading("made by")
-    _show(_pairs([*_made_by(row.made_by), *_asked(row.answers)]))
+    _show(_pairs([*_made_by(row.provenance), *_asked(row.answers)]))
 
 
 def _print_failure(found: InspectedFailure) -> None:
@@ -56,7 +63,7 @@ def _print_failure(found: InspectedFailure) -> None:
     _show(line("The next `earmark annotate` tries it again, unless it is told to --keep_failures."))
     _show(_pairs(_source(AudioSource.of(failure.uri, 0.0, None))))
     _heading("made by")
-    _show(_pairs(_made_by(found.made_by)))
+    _show(_pairs(_made_by(found.provenance)))
 
 
 def _heading(text: str) -> None:
@@ -179,20 +186,20 @@ def _vector(vector: Sequence[float]) -> str:
     return f"{len(vector)} numbers of length {length:.4f}: {first}{', …' if len(vector) > MAX_NUMBERS else ''}"
 
 
-def _made_by(made_by: MadeBy) -> Iterator[tuple[str, str]]:
-    details = [f"earmark {made_by.earmark}"] if made_by.earmark else []
-    details += [f"on {made_by.host}"] if made_by.host else []
-    yield "run", f"{made_by.run_id} ({', '.join(details)})" if details else made_by.run_id
-    if made_by.manifests:
-        yield "manifest", ", ".join(made_by.manifests)
-    if made_by.models:
-        yield "models", ", ".join(made_by.models)
-    if made_by.part:
-        yield "part", made_by.part
-    if made_by.compaction:
-        yield "merged by", f"{made_by.compaction} from the part {made_by.part_key}"
-    job = "as _earmark/job.json" if made_by.is_of_this_job else "another than that of _earmark/job.json"
-    yield "job", f"{made_by.fingerprint[:16]}, {job}"
+def _made_by(provenance: Provenance) -> Iterator[tuple[str, str]]:
+    details = [f"earmark {provenance.earmark}"] if provenance.earmark else []
+    details += [f"on {provenance.host}"] if provenance.host else []
+    yield "run", f"{provenance.run_id} ({', '.join(details)})" if details else provenance.run_id
+    if provenance.manifests:
+        yield "manifest", ", ".join(provenance.manifests)
+    if provenance.models:
+        yield "models", ", ".join(provenance.models)
+    if provenance.part:
+        yield "part", provenance.part
+    if provenance.compaction:
+        yield "merged by", f"{provenance.compaction} from the part {provenance.part_key}"
+    job = "as _earmark/job.json" if provenance.is_of_this_job else "another than that of _earmark/job.json"
+    yield "job", f"{provenance.fingerprint[:16]}, {job}"
 
 
 def _asked(answers: Sequence[InspectedAnswer]) -> Iterator[tuple[str, str]]:

@@ -124,7 +124,7 @@ def _category(task: AskedTask) -> str:
 def _languages(facts: CardFacts) -> list[str]:
     """Codes of those that the models heard, else of the one that the job was told; and of translations."""
     frequent = [name for name, count in facts.totals.languages if count >= MIN_LANGUAGE_SHARE * facts.totals.rows]
-    spoken = frequent or [facts.made_by.job.language]
+    spoken = frequent or [facts.provenance.job.language]
     targets = [task.target_language for task in facts.tasks]
     return [name for name in dict.fromkeys([*spoken, *targets]) if LANGUAGE.fullmatch(name)]
 
@@ -146,7 +146,7 @@ def _body(facts: CardFacts) -> Iterator[str]:
         more = [("all other causes", f"{rest:,}")] if rest else []
         yield table(("cause", "recordings"), [*((e, f"{n:,}") for e, n in facts.failures[:MAX_CAUSES]), *more])
     yield "## What was asked, and of which model\n"
-    rows = ((task.name, _answers(task), facts.made_by.model_name(task), task.model) for task in facts.tasks)
+    rows = ((task.name, _answers(task), facts.provenance.model_name(task), task.model) for task in facts.tasks)
     yield table(("column", "answers", "model", "revision"), rows)
     yield from _prompts(facts.tasks)
     yield "## Loading it\n"
@@ -240,12 +240,12 @@ def _code(language: str, lines: Sequence[str]) -> str:
 
 
 def _versions(facts: CardFacts) -> Iterator[tuple[str, str]]:
-    made_by, job = facts.made_by, facts.made_by.job
-    if run := made_by.run:
+    provenance, job = facts.provenance, facts.provenance.job
+    if run := provenance.run:
         yield "last run", run.run_id
         yield "Python", run.python
         yield from run.libraries
-    yield "runs and compactions", f"{made_by.runs:,}"
+    yield "runs and compactions", f"{provenance.runs:,}"
     yield "fingerprint of the job", job.fingerprint
     yield "segmentation", job.segmentation
     yield "numbers computed in", job.compute_type

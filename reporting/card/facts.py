@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.reporting.part_figures import Totals, count_parts
-from earmark.reporting.provenance import MadeBy, read_made_by
+from earmark.reporting.provenance import Provenance, read_provenance
 from earmark.schemas.job_description import AskedTask
 from earmark.transforms.output.store import OutputStore
 
@@ -27,7 +27,7 @@ class CardFacts:
 
     name: str
     license: str
-    made_by: MadeBy
+    provenance: Provenance
     tasks: Sequence[AskedTask]
     totals: Totals
     schema: pa.Schema | None
@@ -47,15 +47,15 @@ def read_facts(store: OutputStore, license: str) -> CardFacts:
         JobError: it is no output, or a file in it is damaged.
         OSError: it cannot be read, or what was counted not written.
     """
-    made_by = read_made_by(store)
-    speech = next((task for task in made_by.job.tasks if is_speech(task)), None)
+    provenance = read_provenance(store)
+    speech = next((task for task in provenance.job.tasks if is_speech(task)), None)
     parts = store.parts()
     totals = count_parts(store, parts, f"{speech.name}.language" if speech else "")
     return CardFacts(
         store.root.rstrip("/").rsplit("/", 1)[-1],
         license,
-        made_by,
-        made_by.job.tasks,
+        provenance,
+        provenance.job.tasks,
         totals,
         store.schema(parts[0]) if parts else None,
         _failures(store),

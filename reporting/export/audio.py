@@ -15,7 +15,7 @@ from earmark.schemas.manifest import ManifestShape
 from earmark.transforms.audio.audio_file import open_source
 from earmark.transforms.audio.open_audio import Source, frames_in
 from earmark.transforms.containers.container_file import find_container
-from earmark.transforms.containers.parquet_rows import named_row, place_of_row
+from earmark.transforms.containers.parquet_rows import location_of_row, named_row
 from earmark.transforms.containers.unpack_parquet import unpack_parquet
 from earmark.transforms.storage.fetch_audio import fetch_audio, row_error
 
@@ -75,7 +75,7 @@ def audio_files(requests: Sequence[AudioRequest]) -> list[AudioFile | RowError]:
 def _unpacked(container: str, row: int, shape: ManifestShape, target: str) -> str | RowError:
     """The bytes of a row of a Parquet file, counted from 0."""
     try:
-        place = place_of_row(container, row, shape)
+        place = location_of_row(container, row, shape)
         (unpacked,) = unpack_parquet(find_container(container), [place], [target])
         return unpacked
     except MachineError:

@@ -20,13 +20,13 @@ from earmark.reporting.export.lhotse import lhotse_lines
 from earmark.reporting.export.manifest import nemo_lines
 from earmark.reporting.export.options import Exported, ExportOptions
 from earmark.reporting.export.rows import Counts, check_condition, passing_tables, text_task
-from earmark.reporting.provenance import MadeBy, read_made_by
+from earmark.reporting.provenance import Provenance, read_provenance
 from earmark.schemas.errors import JobError
 from earmark.schemas.job_description import AskedTask
 from earmark.schemas.suggest import suggest
 from earmark.schemas.tables import extra_as_map
 from earmark.transforms.output.store import OutputStore
-from earmark.transforms.storage.file_system import storage_errors, what_is_at
+from earmark.transforms.storage.file_system import stat_or_none, wrap_storage_errors
 
 PARTIAL = ".earmark-partial"  # the end of what an export is called on a disk until it is whole
 
@@ -80,10 +80,10 @@ def export(place: str, to: str, options: ExportOptions) -> Exported:
     options.check(to)
     store = OutputStore.at(place)
     try:
-        with storage_errors():
+        with wrap_storage_errors():
             target = _target(to)
-            made_by = read_made_by(store)
-            tasks = _tasks(made_by, options)
+            provenance = read_provenance(store)
+            tasks = _tasks(provenance, options)
             parts = store.parts()
             if not parts:
                 raise JobError(f"{store.root} has no annotations")
@@ -92,7 +92,7 @@ def export(place: str, to: str, options: ExportOptions) -> Exported:
             counts = Counts()
             tables = passing_tables(store, parts, options.where, counts)
             with target.whole():
-                _WRITERS[options.format](_Export(store, target, options, made_by, tasks, schema), tables, counts)
+                _WRITERS[options.format](_Export(store, target, options, provenance, tasks, schema), tables, counts)
     except OSError as error:
         raise JobError(f"output {place} cannot be exported to {to}: {error}") from error
     return Exported(
@@ -115,7 +115,7 @@ class _Export:
     store: OutputStore
     target: Target
     options: ExportOptions
-    made_by: MadeBy
+    provenance: Provenance
     tasks: tuple[AskedTask, ...]
     schema: pa.Schema
 
@@ -123,19 +123,19 @@ class _Export:
 def _target(to: str) -> Target:
     file_system, path = url_to_fs(to, use_listings_cache=False)
     path = path.rstrip("/")
-    if what_is_at(file_system, path) is not None:
+    if stat_or_none(file_system, path) is not None:
         raise JobError(f"{to} does not work: there is something already; name another place, or remove it")
     return Target(file_system, path)
 
 
-def _tasks(made_by: MadeBy, options: ExportOptions) -> tuple[AskedTask, ...]:
-    by_name = {task.name: task for task in made_by.job.tasks}
+def _tasks(provenance: Provenance, options: ExportOptions) -> tuple[AskedTask, ...]:
+    by_name = {task.name: task for task in provenance.job.tasks}
     for name in options.task:
         if name not in by_name:
             raise JobError(
                 f"--task={name} does not work: the output has answers to {', '.join(by_name)}{suggest(name, by_name)}"
             )
-    tasks = tuple(by_name[name] for name in dict.fromkeys(options.task)) or made_by.job.tasks
+    tasks = tuple(by_name[name] for name in dict.fromkeys(options.task)) or provenance.job.tasks
     if options.format in ("vtt", "srt") and text_task(tasks) is None:
         names = ", ".join(task.name for task in tasks)
         raise JobError(f"--format={options.format} does not work: none of {names} answers in text; captions are text")
@@ -143,7 +143,7 @@ def _tasks(made_by: MadeBy, options: ExportOptions) -> tuple[AskedTask, ...]:
 
 
 def _nemo(job: _Export, tables: Iterator[pa.Table], counts: Counts) -> None:
-    _write_lines(job.target, nemo_lines(tables, job.tasks, job.made_by.job.language, counts))
+    _write_lines(job.target, nemo_lines(tables, job.tasks, job.provenance.job.language, counts))
 
 
 def _csv(job: _Export, tables: Iterator[pa.Table], counts: Counts) -> None:
@@ -174,7 +174,7 @@ def _lhotse(job: _Export, tables: Iterator[pa.Table], counts: Counts) -> None:
         names = ("recordings.jsonl.gz", "supervisions.jsonl.gz")
         raw = [opened.enter_context(job.target.create(name)) for name in names]
         recordings, supervisions = (opened.enter_context(_compressed(file)) for file in raw)
-        for lines in lhotse_lines(tables, job.tasks, job.made_by.job.language, counts):
+        for lines in lhotse_lines(tables, job.tasks, job.provenance.job.language, counts):
             recordings.write(lines.recording.encode())
             supervisions.write(lines.supervision.encode())
 
@@ -187,7 +187,7 @@ def _compressed(file: BinaryIO) -> gzip.GzipFile:
 def _hub(job: _Export, tables: Iterator[pa.Table], counts: Counts) -> None:
     name = job.target.path.rsplit("/", 1)[-1]
     create, where = job.target.create, job.options.where
-    write_hub_folder(job.store, create, tables, job.schema, job.tasks, job.made_by, name, where, counts)
+    write_hub_folder(job.store, create, tables, job.schema, job.tasks, job.provenance, name, where, counts)
 
 
 _WRITERS: dict[str, Callable[[_Export, Iterator[pa.Table], Counts], None]] = {

@@ -17,7 +17,7 @@ from earmark.reporting.export.audio import AudioFile, AudioRequest, audio_files
 from earmark.reporting.export.captions import file_name
 from earmark.reporting.export.rows import Counts, Row, extra_of
 from earmark.reporting.part_figures import Totals
-from earmark.reporting.provenance import MadeBy
+from earmark.reporting.provenance import Provenance
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.job_description import AskedTask
@@ -39,7 +39,7 @@ def write_hub_folder(
     tables: Iterable[pa.Table],
     schema: pa.Schema,
     tasks: Sequence[AskedTask],
-    made_by: MadeBy,
+    provenance: Provenance,
     name: str,
     where: str,
     counts: Counts,
@@ -51,11 +51,11 @@ def write_hub_folder(
         name, where: of the folder, and the condition, for the card.
     """
     schema = hub_schema(schema, tasks)
-    shape = manifest_shape(made_by)
+    shape = manifest_shape(provenance)
     with tempfile.TemporaryDirectory(prefix="earmark-export-", ignore_cleanup_errors=True) as scratch:
         rows = _rows_with_audio(tables, schema, shape, scratch, counts)
         totals = _write_files(rows, schema, create, tasks)
-    facts = CardFacts(name, kept_license(store), made_by, tasks, totals, schema, (), DATA, where)
+    facts = CardFacts(name, kept_license(store), provenance, tasks, totals, schema, (), DATA, where)
     with create(CARD_PATH) as file:
         file.write(card(facts).encode())
 
@@ -69,9 +69,9 @@ def hub_schema(schema: pa.Schema, tasks: Sequence[AskedTask]) -> pa.Schema:
     return pa.schema(columns)
 
 
-def manifest_shape(made_by: MadeBy) -> ManifestShape:
+def manifest_shape(provenance: Provenance) -> ManifestShape:
     """How the manifest's rows are read, as the last run was told."""
-    return JobOptions(columns=made_by.run.columns if made_by.run else ()).shape()
+    return JobOptions(columns=provenance.run.columns if provenance.run else ()).shape()
 
 
 def _rows_with_audio(

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from earmark.model.checkpoints.retry import again
+from earmark.model.checkpoints.retry import retry_transient
 from earmark.reporting.text.plain_text import visible
 from earmark.schemas.errors import JobError
 from earmark.schemas.records import Failure
@@ -25,7 +25,7 @@ from earmark.schemas.tables import extra_as_map
 from earmark.scoring.answers import open_database
 from earmark.transforms.output.footer import METADATA_KEY, Origin, PartFooter
 from earmark.transforms.output.store import OutputStore, part_errors
-from earmark.transforms.storage.file_system import storage_errors
+from earmark.transforms.storage.file_system import wrap_storage_errors
 
 LOCAL_READS, REMOTE_READS = 4, 32  # parts at a time: those of a store wait for an answer, not for this machine
 MAX_NEAR = 3
@@ -104,16 +104,16 @@ class _Part:
 
 def _each_part(store: OutputStore, read: Callable[[_Part], T]) -> Iterator[T]:
     """`read` of every part that counts, several at a time, in order."""
-    with storage_errors():
+    with wrap_storage_errors():
         found, root = url_to_fs(store.root, use_listings_cache=False)
     is_local = isinstance(found, LocalFileSystem)
     handler = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(found))
     file_system = pyarrow.fs.LocalFileSystem() if is_local else handler
 
-    @again
+    @retry_transient
     def open_and_read(path: str) -> T:
         full = f"{root.rstrip('/')}/{path}"
-        with storage_errors(), part_errors(full), file_system.open_input_file(full) as file:
+        with wrap_storage_errors(), part_errors(full), file_system.open_input_file(full) as file:
             return read(_Part(path, pq.ParquetFile(file)))
 
     with ThreadPoolExecutor(LOCAL_READS if is_local else REMOTE_READS) as threads:

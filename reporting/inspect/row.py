@@ -36,7 +36,7 @@ from earmark.transforms.output.store import OutputStore
 
 
 @dataclass(frozen=True, slots=True)
-class MadeBy:
+class Provenance:
     """What wrote an annotation or a failure.
 
     Attributes:
@@ -126,13 +126,13 @@ class InspectedRow:
     extra: Mapping[str, str]
     audio: AudioFacts
     answers: tuple[InspectedAnswer, ...]
-    made_by: MadeBy
+    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True)
 class InspectedFailure:
     failure: Failure
-    made_by: MadeBy
+    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +158,18 @@ def inspect_row(place: str, id: str) -> Inspection:
             hint = visible(f"; did you mean {' or '.join(near)}?") if near else ""
             raise JobError(f"{output.store.root} has no recording {visible(id)}{hint}")
         job = read_job(output.store)
-        made_by = _made_by(output.store, found, job)
+        provenance = _made_by(output.store, found, job)
     except FileNotFoundError as error:
         raise JobError(f"{error}: it went while it was read, as parts do that are compacted; start again") from error
     except OSError as error:
         raise JobError(f"output {place} cannot be read: {error}") from error
     if found.failure is not None:
-        return Inspection(output.store.root, None, InspectedFailure(found.failure, made_by))
+        return Inspection(output.store.root, None, InspectedFailure(found.failure, provenance))
     assert found.row is not None
-    return Inspection(output.store.root, _annotation(output, found.row, job.tasks, made_by), None)
+    return Inspection(output.store.root, _annotation(output, found.row, job.tasks, provenance), None)
 
 
-def _annotation(output: Output, table: pa.Table, asked: Sequence[AskedTask], made_by: MadeBy) -> InspectedRow:
+def _annotation(output: Output, table: pa.Table, asked: Sequence[AskedTask], provenance: Provenance) -> InspectedRow:
     (row,) = table.to_pylist()
     answers = tuple(_answer(task, row[task.name]) for task in asked if task.name in row)
     return InspectedRow(
@@ -179,7 +179,7 @@ def _annotation(output: Output, table: pa.Table, asked: Sequence[AskedTask], mad
         dict(row["extra"] or ()),
         AudioFacts(**row["audio"]),
         _with_references(output, table, answers),
-        made_by,
+        provenance,
     )
 
 
@@ -248,24 +248,26 @@ def _alignment(reference: str, hypothesis: str, language: str) -> Alignment:
     return Alignment(by.name, edits.errors / max(1, edits.reference_length), edits, tuple(one), tuple(other))
 
 
-def _made_by(store: OutputStore, found: FoundRow, job: JobDescription) -> MadeBy:
+def _made_by(store: OutputStore, found: FoundRow, job: JobDescription) -> Provenance:
     origin = found.origin
     if origin is None:
         run_id = found.failure.run_id if found.failure else ""
-        made_by = MadeBy(run_id, "", "", job.fingerprint, True, "")
+        provenance = Provenance(run_id, "", "", job.fingerprint, True, "")
     else:
         is_of_this_job = origin.fingerprint == job.fingerprint
-        made_by = MadeBy(origin.run_id, found.part, origin.key, origin.fingerprint, is_of_this_job, found.compaction)
-    return _with_run(store, made_by)
+        provenance = Provenance(
+            origin.run_id, found.part, origin.key, origin.fingerprint, is_of_this_job, found.compaction
+        )
+    return _with_run(store, provenance)
 
 
-def _with_run(store: OutputStore, made_by: MadeBy) -> MadeBy:
-    path = f"_earmark/runs/{made_by.run_id}/run.json"
+def _with_run(store: OutputStore, provenance: Provenance) -> Provenance:
+    path = f"_earmark/runs/{provenance.run_id}/run.json"
     try:
         run = json.loads(store.read(path))
         options = run["options"]
         return dataclasses.replace(
-            made_by,
+            provenance,
             manifests=tuple(run["manifests"]),
             host=run["host"],
             earmark=run["libraries"].get("earmark", ""),
@@ -274,6 +276,6 @@ def _with_run(store: OutputStore, made_by: MadeBy) -> MadeBy:
             audio_root=options["audio_root"],
         )
     except FileNotFoundError:  # runs may be tidied away; the parts stay
-        return made_by
+        return provenance
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise JobError(f"{store.root}/{path} is damaged or of another version of earmark ({error!r})") from error

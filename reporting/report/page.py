@@ -23,7 +23,7 @@ from earmark.reporting.report.plots import draw_distribution, draw_shares
 from earmark.schemas.errors import JobError
 from earmark.scoring.figures import NAMES, POINTS
 from earmark.transforms.output.store import OutputStore
-from earmark.transforms.storage.file_system import storage_errors
+from earmark.transforms.storage.file_system import wrap_storage_errors
 
 FILES = Path(__file__).parent
 TABLE_ROWS = 200  # of the values below a plot
@@ -66,7 +66,7 @@ def write_page(report: Report, options: ReportOptions) -> WrittenPage:
     links = audio_links(report.rows, path, sign=options.audio == "link") if options.audio != "none" else []
     content = render(report, clips, links).encode("utf-8", "replace")
     try:
-        with storage_errors():
+        with wrap_storage_errors():
             if options.to:
                 with fsspec.open(path, "wb", auto_mkdir=True) as file:
                     file.write(content)

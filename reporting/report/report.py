@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earmark.reporting.part_tables import part_tables
-from earmark.reporting.provenance import read_made_by
+from earmark.reporting.provenance import read_provenance
 from earmark.reporting.report.choose_rows import RowChooser
 from earmark.reporting.report.content import Report
 from earmark.reporting.report.failures import StandingFailures
@@ -64,8 +64,8 @@ def write_report(place: str, options: ReportOptions) -> WrittenReport:
 
 def make_report(output: Output, options: ReportOptions) -> Report:
     store, tasks = output.store, output.tasks
-    made_by = read_made_by(store)
-    models = {task.name: made_by.model_name(task) for task in made_by.job.tasks}
+    provenance = read_provenance(store)
+    models = {task.name: provenance.model_name(task) for task in provenance.job.tasks}
     paths = store.parts()
     failures, has_references = _first_look(store, paths, tasks)
     evaluation = _evaluate(store.root) if has_references else None

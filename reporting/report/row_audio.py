@@ -12,7 +12,7 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.manifest import ManifestShape
 from earmark.schemas.records import Recording, Shard
 from earmark.transforms.audio.isolation import child_processes
-from earmark.transforms.containers.parquet_rows import named_row, place_of_row
+from earmark.transforms.containers.parquet_rows import location_of_row, named_row
 from earmark.transforms.decode_shard import decode_shard
 from earmark.transforms.storage.fetch_audio import row_error
 
@@ -50,10 +50,10 @@ def _recording(id: str, row: ShownRow, max_s: float) -> Recording | RowError:
     """What to decode. fsspec itself opens a member of a tar; a row of a Parquet file has to be found first."""
     duration_s = min(row.duration_s, max_s)
     try:
-        place = place_of_row(*named, ManifestShape()) if (named := named_row(row.uri)) else None
+        place = location_of_row(*named, ManifestShape()) if (named := named_row(row.uri)) else None
     except Exception as error:  # file systems raise what they like, and pyarrow for a file that is none any more
         try:
             return row_error(row.uri, error)
         except MachineError as worse:
             return RowError("machine", str(worse))
-    return Recording(id, row.uri, row.offset_s, duration_s, row.channel, place=place)
+    return Recording(id, row.uri, row.offset_s, duration_s, row.channel, location=place)

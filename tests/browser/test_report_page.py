@@ -1,7 +1,6 @@
 """A report in Debian's Chromium, from disk: it works, asks for nothing, and can be used by everybody."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,12 +27,12 @@ class Opened:
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
-    def ids(self) -> list[str]:
+    def ids(self):
         return self.page.locator(".open bdi").all_inner_texts()
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
+def browser():
     chromium = shutil.which("chromium")
     assert chromium, "there is no chromium on the PATH; `make test-report` installs it"
     with playwright.sync_playwright() as running:
@@ -42,7 +41,7 @@ def browser() -> Iterator["playwright.Browser"]:
         browser.close()
 
 
-def opened(browser: "playwright.Browser", path: Path, **options: object) -> Opened:
+def opened(browser, path, **options):
     found = Opened(browser.new_page(**{"viewport": {"width": DESKTOP[0], "height": DESKTOP[1]}, **options}))
     found.page.set_default_timeout(20_000)
     found.page.on("console", lambda message: found.console.append(message.text))
@@ -53,7 +52,7 @@ def opened(browser: "playwright.Browser", path: Path, **options: object) -> Open
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(tmp_path_factory):
     """Of a real run: the answers are lengths and peaks of tones, of which one is gone before the report is made."""
     folder = tmp_path_factory.mktemp("run")
     rows = write_tones(folder / "tones", TONES)
@@ -66,7 +65,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_report(tmp_path_factory):
     """Of answers that were chosen, with flags, failures and labels."""
     folder = tmp_path_factory.mktemp("made")
     tone = str(write_tone(folder / "tone.wav", seconds=3))
@@ -87,7 +86,7 @@ def made_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(browser: "playwright.Browser", report: Path) -> Iterator[Opened]:
+def page(browser, report):
     found = opened(browser, report)
     yield found
     assert found.console == []
@@ -96,7 +95,7 @@ def page(browser: "playwright.Browser", report: Path) -> Iterator[Opened]:
 
 
 @pytest.fixture
-def made(browser: "playwright.Browser", made_report: Path) -> Iterator[Opened]:
+def made(browser, made_report):
     found = opened(browser, made_report)
     yield found
     assert found.console == []
@@ -104,7 +103,7 @@ def made(browser: "playwright.Browser", made_report: Path) -> Iterator[Opened]:
     found.page.close()
 
 
-def test_it_shows_a_page_of_rows_and_then_the_next(page: Opened) -> None:
+def test_it_shows_a_page_of_rows_and_then_the_next(page):
     first = page.ids()
     assert len(first) == 50
     assert page.page.locator("#previous").is_disabled()
@@ -114,7 +113,7 @@ def test_it_shows_a_page_of_rows_and_then_the_next(page: Opened) -> None:
     assert page.page.locator("#next").is_disabled()
 
 
-def test_it_sorts_by_every_column_both_ways_and_back(page: Opened) -> None:
+def test_it_sorts_by_every_column_both_ways_and_back(page):
     by_need = page.ids()
     for number in range(page.page.locator("#heads th").count()):
         head = page.page.locator("#heads th").nth(number)
@@ -131,7 +130,7 @@ def test_it_sorts_by_every_column_both_ways_and_back(page: Opened) -> None:
     assert page.ids() == [f"r{number:04d}" for number in range(TONES - 1, TONES - 51, -1)]
 
 
-def test_it_sorts_from_the_keyboard(page: Opened) -> None:
+def test_it_sorts_from_the_keyboard(page):
     page.page.locator("#heads button").first.focus()
     page.page.keyboard.press("Enter")
     assert page.ids()[0] == "r0000"
@@ -140,7 +139,7 @@ def test_it_sorts_from_the_keyboard(page: Opened) -> None:
     assert page.page.locator(".inside audio").count() == 1
 
 
-def test_it_finds_what_is_searched_for(page: Opened) -> None:
+def test_it_finds_what_is_searched_for(page):
     page.page.get_by_label("Search").fill("R0042")
     assert page.ids() == ["r0042"]
     page.page.get_by_label("Search").fill("nothing is like this")
@@ -150,7 +149,7 @@ def test_it_finds_what_is_searched_for(page: Opened) -> None:
     assert len(page.ids()) == 50
 
 
-def test_it_filters_by_label_and_flag(made: Opened) -> None:
+def test_it_filters_by_label_and_flag(made):
     assert made.ids()[0] != "row 0"
     made.page.locator("#label-filters select").select_option("joy")
     assert "1 to 30 of 30" in made.page.get_by_role("status").inner_text()
@@ -160,7 +159,7 @@ def test_it_filters_by_label_and_flag(made: Opened) -> None:
     assert len(made.ids()) < 3
 
 
-def test_failures_and_scores_are_told(made: Opened) -> None:
+def test_failures_and_scores_are_told(made):
     assert "not_found in DecodeAudio" in made.page.locator("#failures").inner_text()
     assert "there is no such file" in made.page.locator("#failures").inner_text()
     made.page.get_by_text("The worst answers").first.click()
@@ -171,7 +170,7 @@ def test_failures_and_scores_are_told(made: Opened) -> None:
     assert made.ids() == [id] and made.page.locator(".inside").is_visible()
 
 
-def test_a_row_opens_to_its_pictures_and_all_its_answers(page: Opened) -> None:
+def test_a_row_opens_to_its_pictures_and_all_its_answers(page):
     page.page.get_by_label("Search").fill("r0042")
     opener = page.page.locator(".open")
     assert opener.get_attribute("aria-expanded") == "false"
@@ -187,7 +186,7 @@ def test_a_row_opens_to_its_pictures_and_all_its_answers(page: Opened) -> None:
     assert not inside.is_visible()
 
 
-def test_a_clip_plays(page: Opened) -> None:
+def test_a_clip_plays(page):
     page.page.get_by_label("Search").fill("r0059")
     page.page.locator(".open").click()
     player = page.page.locator(".inside audio")
@@ -198,7 +197,7 @@ def test_a_clip_plays(page: Opened) -> None:
     assert player.evaluate("player => player.duration") == pytest.approx(0.79, abs=0.1)
 
 
-def test_a_link_plays_the_part_of_the_file_that_was_annotated(browser: "playwright.Browser", tmp_path: Path) -> None:
+def test_a_link_plays_the_part_of_the_file_that_was_annotated(browser, tmp_path):
     tone = write_tone(tmp_path / "audio" / "a #1.wav", seconds=3)
     rows = [{"id": "a", "audio": str(tone), "offset": 1.5, "duration": 1.0}]
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out", task=("transcribe",))
@@ -215,13 +214,13 @@ def test_a_link_plays_the_part_of_the_file_that_was_annotated(browser: "playwrig
     found.page.close()
 
 
-def test_a_recording_that_is_gone_has_a_note(page: Opened) -> None:
+def test_a_recording_that_is_gone_has_a_note(page):
     page.page.get_by_label("Search").fill("r0005")
     page.page.locator(".open").click()
     assert "The audio cannot be read any more" in page.page.locator(".inside").inner_text()
 
 
-def test_the_plots_are_drawn_in_the_colours_of_the_theme(page: Opened) -> None:
+def test_the_plots_are_drawn_in_the_colours_of_the_theme(page):
     plots = page.page.locator(".plot svg")
     assert plots.count() >= 8
     colours = []
@@ -239,7 +238,7 @@ def test_the_plots_are_drawn_in_the_colours_of_the_theme(page: Opened) -> None:
     assert page.page.locator(".plot svg").first.get_attribute("aria-label").startswith("Duration: 60 recordings, from")
 
 
-def test_the_theme_can_be_chosen_and_is_kept(page: Opened) -> None:
+def test_the_theme_can_be_chosen_and_is_kept(page):
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.page.evaluate(ground)
     page.page.get_by_role("button", name="Dark theme").click()
@@ -252,7 +251,7 @@ def test_the_theme_can_be_chosen_and_is_kept(page: Opened) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 390, 1280])
-def test_it_fits_the_screen(browser: "playwright.Browser", made_report: Path, width: int) -> None:
+def test_it_fits_the_screen(browser, made_report, width):
     found = opened(browser, made_report, viewport={"width": width, "height": 800})
     found.page.locator(".open").first.click()
     assert found.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -263,9 +262,7 @@ def test_it_fits_the_screen(browser: "playwright.Browser", made_report: Path, wi
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_axe_finds_nothing_serious(
-    browser: "playwright.Browser", made_report: Path, theme: str, size: tuple[int, int]
-) -> None:
+def test_axe_finds_nothing_serious(browser, made_report, theme, size):
     from axe_playwright_python.sync_playwright import Axe
 
     found = opened(
@@ -285,7 +282,7 @@ def test_axe_finds_nothing_serious(
     found.page.close()
 
 
-def test_hostile_texts_are_shown_as_texts(browser: "playwright.Browser", tmp_path: Path) -> None:
+def test_hostile_texts_are_shown_as_texts(browser, tmp_path):
     hostile_output(tmp_path / "out", str(write_tone(tmp_path / "tone.wav")))
     write_report(str(tmp_path / "out"), ReportOptions(to=str(tmp_path / "report.html")))
     found = opened(browser, tmp_path / "report.html")
@@ -306,7 +303,7 @@ def test_hostile_texts_are_shown_as_texts(browser: "playwright.Browser", tmp_pat
     found.page.close()
 
 
-def test_text_cannot_become_markup_in_the_page(browser: "playwright.Browser", made_report: Path) -> None:
+def test_text_cannot_become_markup_in_the_page(browser, made_report):
     found = opened(browser, made_report)
     tries = "try { document.body.insertAdjacentHTML('beforeend', '<b>x</b>') } catch { window.refused = 1 }"
     found.page.evaluate(f"() => {{ {tries} }}")

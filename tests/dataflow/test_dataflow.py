@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import translations
 
-from earmark.pipeline.runner import find_place
+from earmark.pipeline.runner import find_target
 from earmark.schemas.errors import JobError
 from tests.support.clusters.fake_dataflow import fake_dataflow, staged_pipeline
 from tests.support.jobs import PHONE_PROMPTS, annotations, failures, write_manifest
@@ -36,21 +35,21 @@ class Submitted:
     output: Path
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self):
         return dict(self.job["environment"]["sdkPipelineOptions"]["options"])
 
     @property
-    def workers(self) -> dict[str, Any]:
+    def workers(self):
         (pool,) = self.job["environment"]["workerPools"]
         return dict(pool)
 
-    def leaves(self) -> dict[str, beam_runner_api_pb2.PTransform]:
+    def leaves(self):
         """The steps that do something themselves, by name."""
         transforms = self.pipeline.components.transforms.values()
         return {one.unique_name: one for one in transforms if not one.subtransforms}
 
 
-def launch(manifest: Path, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+def launch(manifest, folder, *flags):
     """`launch.sh MANIFEST folder/output`, with files that it would stage in a bucket below `folder`."""
     stage = folder / "stage"
     stage.mkdir(parents=True)
@@ -70,7 +69,7 @@ def launch(manifest: Path, folder: Path, *flags: str) -> subprocess.CompletedPro
 
 
 @pytest.fixture(scope="module")
-def submitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitted]:
+def submitted(tmp_path_factory):
     """A job of two recordings and a missing one, run to its end by a Dataflow on loopback."""
     folder = tmp_path_factory.mktemp("dataflow")
     rows = [
@@ -86,14 +85,14 @@ def submitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitted]:
         yield Submitted(ended, job, staged_pipeline(job), folder / "output")
 
 
-def test_the_job_that_was_submitted_runs_to_its_end_and_the_command_says_how_it_went(submitted: Submitted) -> None:
+def test_the_job_that_was_submitted_runs_to_its_end_and_the_command_says_how_it_went(submitted):
     assert submitted.ended.returncode == 0, submitted.ended.stderr
     assert [row["id"] for row in annotations(submitted.output)] == ["a", "b"]
     assert "deleted" in annotations(submitted.output)[0]["transcribe"]["text"].lower()
     assert [failure["id"] for failure in failures(submitted.output)] == ["c"]
 
 
-def test_a_flex_template_plans_the_run_and_its_job_does_it_later(tmp_path: Path) -> None:
+def test_a_flex_template_plans_the_run_and_its_job_does_it_later(tmp_path):
     """As Dataflow's launcher does it: the file plans, writes the job down, and ends; then Dataflow starts the job."""
     rows = [{"id": "a", "audio_filepath": str(PHONE_PROMPTS.parent / "vm-deleted.flac")}]
     manifest, output = write_manifest(tmp_path / "manifest.jsonl", rows), tmp_path / "output"
@@ -104,7 +103,7 @@ def test_a_flex_template_plans_the_run_and_its_job_does_it_later(tmp_path: Path)
         command = [sys.executable, ROOT / "pipeline/annotate_from_flags.py", *flags, *dataflow.flags]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-        def plan() -> subprocess.CompletedProcess[str]:
+        def plan():
             return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
         planned = plan()
@@ -126,21 +125,21 @@ def test_a_flex_template_plans_the_run_and_its_job_does_it_later(tmp_path: Path)
 
 
 @pytest.mark.parametrize("missing", ["project", "region", "temp_location"])
-def test_what_dataflow_needs_is_asked_for_before_any_work(missing: str) -> None:
+def test_what_dataflow_needs_is_asked_for_before_any_work(missing):
     given = {"project": "project", "region": "europe-west4", "temp_location": "gs://bucket/tmp"}
     flags = [f"--{name}={value}" for name, value in given.items() if name != missing]
     with pytest.raises(JobError, match=f"Dataflow needs --{missing} "):
-        find_place(PipelineOptions(["--runner=DataflowRunner", *flags]))
+        find_target(PipelineOptions(["--runner=DataflowRunner", *flags]))
 
 
-def wait_for(holds: Callable[[], bool], deadline_s: float = 300) -> None:
+def wait_for(holds, deadline_s=300):
     end = time.monotonic() + deadline_s
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.2)
 
 
-def test_workers_have_a_gpu_and_one_process_with_one_copy_of_the_model(submitted: Submitted) -> None:
+def test_workers_have_a_gpu_and_one_process_with_one_copy_of_the_model(submitted):
     environment, workers = submitted.job["environment"], submitted.workers
     assert environment["serviceOptions"] == ["worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver"]
     assert {"use_runner_v2", "no_use_multiple_sdk_containers"} <= set(environment["experiments"])
@@ -150,7 +149,7 @@ def test_workers_have_a_gpu_and_one_process_with_one_copy_of_the_model(submitted
     assert workers["autoscalingSettings"]["maxNumWorkers"] == 4
 
 
-def test_workers_run_the_image_and_nothing_is_installed_when_they_start(submitted: Submitted) -> None:
+def test_workers_run_the_image_and_nothing_is_installed_when_they_start(submitted):
     (image,) = submitted.workers["sdkHarnessContainerImages"]
     assert image["containerImage"] == IMAGE
     for environment in submitted.pipeline.components.environments.values():
@@ -161,13 +160,13 @@ def test_workers_run_the_image_and_nothing_is_installed_when_they_start(submitte
     assert packages == ["submission_environment_dependencies.txt"]
 
 
-def test_the_job_is_a_batch_job_that_can_be_found_by_its_name(submitted: Submitted) -> None:
+def test_the_job_is_a_batch_job_that_can_be_found_by_its_name(submitted):
     assert submitted.job["type"] in ("JOB_TYPE_BATCH", 1)
     assert submitted.job["name"].startswith("earmark")
     assert (submitted.options["project"], submitted.options["region"]) == ("project", "europe-west4")
 
 
-def test_steps_have_names_that_say_what_they_do(submitted: Submitted) -> None:
+def test_steps_have_names_that_say_what_they_do(submitted):
     transforms = submitted.pipeline.components.transforms
     (root,) = submitted.pipeline.root_transform_ids
     steps = [transforms[step].unique_name for step in transforms[root].subtransforms]
@@ -183,12 +182,12 @@ def test_steps_have_names_that_say_what_they_do(submitted: Submitted) -> None:
         "SkipAnnotated",
         "SkipWritten",
         "Summarize",
-        "TakeInHand",
+        "StopGate",
         "WritePart",
     ]
 
 
-def test_only_these_steps_send_their_elements_over_the_network(submitted: Submitted) -> None:
+def test_only_these_steps_send_their_elements_over_the_network(submitted):
     shuffles = [name for name, step in submitted.leaves().items() if step.spec.urn == GROUP_BY_KEY]
     assert sorted(shuffles) == [
         "CountToDo/CombineGlobally(CountCombineFn)/CombinePerKey/GroupByKey",
@@ -202,7 +201,7 @@ def test_only_these_steps_send_their_elements_over_the_network(submitted: Submit
     ]
 
 
-def test_audio_stays_where_it_was_decoded(submitted: Submitted) -> None:
+def test_audio_stays_where_it_was_decoded(submitted):
     """Beam's own fuser puts all that touches audio into one stage; only reports of parts, and ids, leave it."""
     components, stages = fused_stages(submitted.pipeline)
     (stage,) = [one for one in stages if any(step.unique_name.startswith("DecodeAudio/") for step in one.transforms)]
@@ -210,7 +209,7 @@ def test_audio_stays_where_it_was_decoded(submitted: Submitted) -> None:
     spread = ["PackShards"] * names.count("PackShards")
     assert [name for name in names if name != "Summarize"] == [  # which puts ids that are left beside the counts
         *spread,
-        "TakeInHand",
+        "StopGate",
         "SkipWritten",
         "DecodeAudio",
         "MeasureBandwidth",
@@ -223,7 +222,7 @@ def test_audio_stays_where_it_was_decoded(submitted: Submitted) -> None:
     assert {name.lstrip("0123456789").split("/")[0] for name in leaving} == {"Summarize", "SkipWritten", "WritePart"}
 
 
-def test_no_coder_of_what_crosses_the_network_is_that_of_decoded_audio(submitted: Submitted) -> None:
+def test_no_coder_of_what_crosses_the_network_is_that_of_decoded_audio(submitted):
     audio = audio_collections(submitted.pipeline)
     assert len(audio) == 3  # of DecodeAudio, MeasureBandwidth and SegmentSpeech
     crossing = {
@@ -234,8 +233,8 @@ def test_no_coder_of_what_crosses_the_network_is_that_of_decoded_audio(submitted
 
 
 def fused_stages(
-    pipeline: beam_runner_api_pb2.Pipeline,
-) -> tuple[beam_runner_api_pb2.Components, list[translations.Stage]]:
+    pipeline,
+):
     """The pipeline as a runner would cut it up: what is in one stage passes from hand to hand in one process."""
     context, stages = translations.create_and_optimize_stages(
         pipeline,
@@ -255,11 +254,11 @@ def fused_stages(
     return context.components, list(stages)
 
 
-def audio_collections(pipeline: beam_runner_api_pb2.Pipeline) -> set[str]:
+def audio_collections(pipeline):
     """The collections whose coder, or a part of it, is the one that refuses to encode."""
     coders = pipeline.components.coders
 
-    def holds_audio(id: str) -> bool:
+    def holds_audio(id):
         coder = coders[id]
         return b"StaysOnWorker" in coder.spec.payload or any(map(holds_audio, coder.component_coder_ids))
 

@@ -4,9 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -53,13 +50,13 @@ with patch.object(DataflowHook, "wait_for_done"):
 
 
 @pytest.fixture(scope="module")
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def airflow_home(tmp_path_factory):
     home = tmp_path_factory.mktemp("airflow")
     subprocess.run([AIRFLOW / "airflow", "db", "migrate"], env=airflow_environment(home), check=True, timeout=300)
     return home
 
 
-def airflow_environment(home: Path) -> dict[str, str]:
+def airflow_environment(home):
     return {
         **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         "AIRFLOW_HOME": str(home),
@@ -69,9 +66,7 @@ def airflow_environment(home: Path) -> dict[str, str]:
     }
 
 
-def run_once(
-    home: Path, folder: Path, settings: Mapping[str, Any], python: str, status: int = 0
-) -> subprocess.CompletedProcess[str]:
+def run_once(home, folder, settings, python, status=0):
     """A run of the DAG, with `python` for earmark's interpreter; a task that fails is not tried again.
 
     The command `earmark` is a stand-in that writes its arguments to folder/earmark.txt and ends with `status`.
@@ -90,20 +85,20 @@ def run_once(
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def write_program(path: Path, script: str) -> None:
+def write_program(path, script):
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
 
 
-def stand_in(folder: Path, status: int = 0) -> str:
+def stand_in(folder, status=0):
     """A Python that has Beam, and writes what it is to run to folder/python.txt."""
     asked = 'if [ "$1" = -c ]; then echo 2.77.0; exit 0; fi'
     return f'{asked}; printf "%s\\n" "$@" > {folder}/python.txt; exit {status}'
 
 
 @pytest.mark.parametrize("settings", [DATAFLOW, FLINK], ids=["Dataflow", "Flink"])
-def test_the_variable_decides_what_runs_where(airflow_home: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_the_variable_decides_what_runs_where(airflow_home, tmp_path, settings):
     ended = run_once(airflow_home, tmp_path, settings, stand_in(tmp_path))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     module, name, *flags = (tmp_path / "python.txt").read_text().splitlines()
@@ -127,7 +122,7 @@ def test_the_variable_decides_what_runs_where(airflow_home: Path, tmp_path: Path
     assert (tmp_path / "earmark.txt").read_text().splitlines() == ["compact", settings["output"]]
 
 
-def test_a_run_that_fails_fails_its_task_and_nothing_is_compacted(airflow_home: Path, tmp_path: Path) -> None:
+def test_a_run_that_fails_fails_its_task_and_nothing_is_compacted(airflow_home, tmp_path):
     ended = run_once(airflow_home, tmp_path, FLINK, stand_in(tmp_path, status=1))
     assert ended.returncode != 0
     assert "Apache Beam process failed with return code 1" in ended.stdout
@@ -136,7 +131,7 @@ def test_a_run_that_fails_fails_its_task_and_nothing_is_compacted(airflow_home: 
 
 
 @pytest.mark.slow
-def test_airflow_runs_earmark_itself(airflow_home: Path, tmp_path: Path) -> None:
+def test_airflow_runs_earmark_itself(airflow_home, tmp_path):
     rows = [{"id": "a", "audio_filepath": str(PHONE_PROMPTS.parent / "vm-deleted.flac")}]
     manifest = write_manifest(tmp_path / "manifest.jsonl", rows)
     settings = {
@@ -151,7 +146,7 @@ def test_airflow_runs_earmark_itself(airflow_home: Path, tmp_path: Path) -> None
     assert "deleted" in transcripts(tmp_path / "output")["a"].lower()
 
 
-def test_nights_do_not_overlap_are_not_made_up_for_and_are_tried_again(airflow_home: Path) -> None:
+def test_nights_do_not_overlap_are_not_made_up_for_and_are_tried_again(airflow_home):
     script = (
         "from earmark_nightly import dag; annotate = dag.get_task('annotate')\n"
         "print('found:', dag.max_active_runs, dag.catchup, dag.schedule, annotate.retries)"

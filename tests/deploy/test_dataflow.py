@@ -24,11 +24,11 @@ from tests.support.paths import ROOT
 DOCKERFILE = (ROOT / "deploy/dataflow/Dockerfile").read_text()
 
 
-def test_the_template_knows_every_option() -> None:
+def test_the_template_knows_every_option():
     assert json.loads(PATH.read_text()) == metadata(), "run: python -m deploy.dataflow.make_metadata"
 
 
-def test_every_parameter_of_the_template_is_one_of_the_command_or_of_beam() -> None:
+def test_every_parameter_of_the_template_is_one_of_the_command_or_of_beam():
     parameters = json.loads(PATH.read_text())["parameters"]
     names = [parameter["name"] for parameter in parameters]
     assert len(set(names)) == len(names)
@@ -42,13 +42,13 @@ def test_every_parameter_of_the_template_is_one_of_the_command_or_of_beam() -> N
     assert beam.parse_known_args(rest)[1] == []
 
 
-def example(parameter: dict[str, object]) -> str:
+def example(parameter):
     """A value that the parameter's pattern allows."""
     (pattern,) = parameter.get("regexes", [".*"])  # type: ignore[misc]
     return next(value for value in ("text", "true", "3") if re.search(pattern, value))
 
 
-def test_flags_become_the_command_that_a_person_would_type() -> None:
+def test_flags_become_the_command_that_a_person_would_type():
     flags = ["--output=gs://b/out", "--task=caption,emotion", "--keep_failures=true", "--free_labels=false"]
     flags += [
         "--manifest=gs://b/m.jsonl",
@@ -73,23 +73,21 @@ def test_flags_become_the_command_that_a_person_would_type() -> None:
         (["--manifest=m.jsonl", "--output=o", "--keep_failures=yes"], "ignored explicit argument 'yes'"),
     ],
 )
-def test_flags_that_say_too_little_or_nonsense_are_refused_as_the_command_refuses_them(
-    flags: list[str], told: str
-) -> None:
+def test_flags_that_say_too_little_or_nonsense_are_refused_as_the_command_refuses_them(flags, told):
     command = [sys.executable, "-m", "earmark.pipeline.annotate_from_flags", *flags]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
     assert told in ended.stderr
 
 
-def test_the_image_has_the_beam_that_is_installed_here_and_one_python() -> None:
+def test_the_image_has_the_beam_that_is_installed_here_and_one_python():
     (version,) = re.findall(r"^ARG BEAM_VERSION=(\S+)$", DOCKERFILE, re.MULTILINE)
     assert version == importlib.metadata.version("apache-beam")
     assert set(re.findall(r"python(3\.\d+)", DOCKERFILE)) == {"3.11"}
     assert set(re.findall(r"python(3)(\d+)-template-launcher", DOCKERFILE)) == {("3", "11")}
 
 
-def test_what_the_image_is_built_from_is_all_of_earmark(tmp_path: Path) -> None:
+def test_what_the_image_is_built_from_is_all_of_earmark(tmp_path):
     copied = re.findall(r"^COPY ((?:[\w./]+ )+)/tmp/earmark/\S*$", DOCKERFILE, re.MULTILINE)
     sources = [source for line in copied for source in line.split()]
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
@@ -108,14 +106,14 @@ def test_what_the_image_is_built_from_is_all_of_earmark(tmp_path: Path) -> None:
     assert {"scoring/benchmarks.yaml", "scoring/published-results.csv"} <= packed
 
 
-def test_the_template_starts_a_file_that_the_image_holds() -> None:
+def test_the_template_starts_a_file_that_the_image_holds():
     (started,) = re.findall(r"^ENV FLEX_TEMPLATE_PYTHON_PY_FILE=(\S+)$", DOCKERFILE, re.MULTILINE)
     (source, folder) = re.findall(r"^COPY (pipeline/\S+) (\S+)$", DOCKERFILE, re.MULTILINE)[0]
     assert started == folder + Path(source).name
     assert (ROOT / source).is_file()
 
 
-def test_the_build_gives_the_dockerfile_arguments_that_it_has() -> None:
+def test_the_build_gives_the_dockerfile_arguments_that_it_has():
     build = yaml.safe_load((ROOT / "deploy/dataflow/cloudbuild.yaml").read_text())
     (step,) = build["steps"]
     given = {re.match(r"--build-arg=(\w+)=", argument).group(1) for argument in step["args"] if "build-arg" in argument}  # type: ignore[union-attr]

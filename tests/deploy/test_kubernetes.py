@@ -3,7 +3,6 @@
 import argparse
 import re
 import zipfile
-from typing import Any
 
 import jsonschema
 import kubernetes_validate
@@ -19,23 +18,23 @@ OPERATOR = ROOT / ".tools/flink-operator/flink-kubernetes-operator-api.jar"
 CRD = "META-INF/fabric8/flinkdeployments.flink.apache.org-v1.yml"
 
 
-def documents(name: str) -> dict[str, dict[str, Any]]:
+def documents(name):
     """The documents of a manifest by their kind."""
     return {found["kind"]: found for found in yaml.safe_load_all((FOLDER / name).read_text())}
 
 
-def nightly_pod() -> dict[str, Any]:
+def nightly_pod():
     return dict(documents("nightly.yaml")["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"])
 
 
-def worker() -> dict[str, Any]:
+def worker():
     """The container of Python workers in a task manager's pod."""
     pod = documents("flink.yaml")["FlinkDeployment"]["spec"]["taskManager"]["podTemplate"]["spec"]
     (found,) = [container for container in pod["containers"] if container["name"] != "flink-main-container"]
     return dict(found)
 
 
-def test_kubernetes_takes_the_nightly_job() -> None:
+def test_kubernetes_takes_the_nightly_job():
     found = documents("nightly.yaml")
     assert found.keys() == {"ConfigMap", "CronJob"}
     for document in found.values():
@@ -43,7 +42,7 @@ def test_kubernetes_takes_the_nightly_job() -> None:
 
 
 @pytest.mark.deploy
-def test_flinks_operator_takes_the_cluster() -> None:
+def test_flinks_operator_takes_the_cluster():
     with zipfile.ZipFile(OPERATOR) as jar:
         definition = yaml.safe_load(jar.read(CRD))
     deployment = documents("flink.yaml")["FlinkDeployment"]
@@ -53,7 +52,7 @@ def test_flinks_operator_takes_the_cluster() -> None:
     jsonschema.validate(deployment["spec"], closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"]))
 
 
-def closed(schema: Any) -> Any:
+def closed(schema):
     """The schema with objects that hold what it names and nothing else, so that a misspelled key is an error.
 
     Kubernetes would drop such a key without a word.
@@ -70,14 +69,14 @@ def closed(schema: Any) -> Any:
     return inner
 
 
-def test_one_run_at_a_time_and_a_failed_one_is_tried_again() -> None:
+def test_one_run_at_a_time_and_a_failed_one_is_tried_again():
     cron = documents("nightly.yaml")["CronJob"]["spec"]
     assert cron["concurrencyPolicy"] == "Forbid"
     assert cron["jobTemplate"]["spec"]["backoffLimit"] == 2
     assert nightly_pod()["restartPolicy"] == "Never"
 
 
-def test_the_nightly_command_is_one_that_earmark_and_beam_know() -> None:
+def test_the_nightly_command_is_one_that_earmark_and_beam_know():
     (annotate,) = nightly_pod()["initContainers"]
     settings = documents("nightly.yaml")["ConfigMap"]["data"]
     words = [re.sub(r"\$\((\w+)\)", lambda name: settings[name[1]], argument) for argument in annotate["args"]]
@@ -93,7 +92,7 @@ def test_the_nightly_command_is_one_that_earmark_and_beam_know() -> None:
     assert options.runner == "FlinkRunner"
 
 
-def test_the_nightly_job_finds_the_cluster_and_the_cluster_its_workers() -> None:
+def test_the_nightly_job_finds_the_cluster_and_the_cluster_its_workers():
     (annotate,) = nightly_pod()["initContainers"]
     cluster = documents("flink.yaml")["FlinkDeployment"]["metadata"]["name"]
     # The operator names the service of a session cluster's REST interface after the cluster.
@@ -103,7 +102,7 @@ def test_the_nightly_job_finds_the_cluster_and_the_cluster_its_workers() -> None
     assert worker()["args"] == ["--worker_pool"]
 
 
-def test_workers_and_client_have_one_image_of_this_version() -> None:
+def test_workers_and_client_have_one_image_of_this_version():
     pod = nightly_pod()
     images = {container["image"] for container in [*pod["initContainers"], *pod["containers"], worker()]}
     (version,) = re.findall(r'version="([^"]+)"', (ROOT / "setup.py").read_text())
@@ -111,7 +110,7 @@ def test_workers_and_client_have_one_image_of_this_version() -> None:
     assert len(images) == 1
 
 
-def test_the_cluster_is_the_flink_that_tests_run_on_and_starts_jobs_over() -> None:
+def test_the_cluster_is_the_flink_that_tests_run_on_and_starts_jobs_over():
     spec = documents("flink.yaml")["FlinkDeployment"]["spec"]
     (tested,) = re.findall(r"apache-flink-libraries==(\d+\.\d+)", (ROOT / "Makefile").read_text())
     assert spec["flinkVersion"] == f"v{tested.replace('.', '_')}"

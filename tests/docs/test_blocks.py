@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -25,7 +25,7 @@ from earmark.pipeline.console.job_flags import merge_options
 from earmark.schemas.job import JobOptions
 from tests.docs.test_deploy_pages import beam_parser
 from tests.support.audio import miniature_sets as miniature
-from tests.support.doc_blocks import PAGES, ROOT, Block, blocks, shell_lines
+from tests.support.doc_blocks import PAGES, ROOT, blocks, shell_lines
 from tests.support.jobs import PHONE_PROMPTS, TINY, manifest_lines, write_manifest
 
 # What stands for what a page names: in this order, since some are the beginning of others.
@@ -76,7 +76,7 @@ HERE = ["--direct_num_workers=1", "--decode_processes=1"]  # a few recordings ar
 
 
 @pytest.fixture(scope="module")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def labels(tmp_path_factory):
     """A folder with a few recordings and what most pages have at hand: their manifest and an output."""
     folder = tmp_path_factory.mktemp("held")
     rows = manifest_lines(PHONE_PROMPTS)
@@ -106,7 +106,7 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def _signals_kept() -> Iterator[None]:
+def _signals_kept():
     """Commands set how a stop is taken; in this process that is for their time only."""
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -116,7 +116,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 @pytest.fixture
-def sandbox(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sandbox(labels, tmp_path, monkeypatch):
     """A copy of the folder to work in; a page that makes an output of its own finds none."""
     shutil.copytree(labels, tmp_path, dirs_exist_ok=True)
     for name in ("labels-a", "labels-b", "bucket/labels"):
@@ -127,7 +127,7 @@ def sandbox(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
-def test_every_block_of_a_page_works(page: str, sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_block_of_a_page_works(page, sandbox, monkeypatch):
     found = blocks(page)
     for output in _made_by(found):
         shutil.rmtree(sandbox / output, ignore_errors=True)
@@ -140,19 +140,19 @@ def test_every_block_of_a_page_works(page: str, sandbox: Path, monkeypatch: pyte
             raise
 
 
-def _made_by(page: Sequence[Block]) -> set[str]:
+def _made_by(page):
     """The outputs that the commands of a page make."""
     scripts = [shell_lines(_local(block.text)) for block in page if block.language == "bash"]
     return {words[3] for script in scripts for words in script if words[:2] == ["earmark", "annotate"]}
 
 
-def _local(text: str) -> str:
+def _local(text):
     for name, stand_in in STAND_INS.items():
         text = text.replace(name, stand_in)
     return text
 
 
-def _try(block: Block, names: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+def _try(block, names, monkeypatch):
     """Raises whatever goes wrong with a block."""
     text = _local(block.text)
     if block.title:
@@ -184,14 +184,14 @@ def _try(block: Block, names: dict[str, object], monkeypatch: pytest.MonkeyPatch
             pytest.fail(f"{block.place}: fence it, with a language that this test knows (not {block.language!r})")
 
 
-def _read_yaml(block: Block, text: str) -> None:
+def _read_yaml(block, text):
     if next(iter(yaml.safe_load(text))) not in OTHER_YAML:
         path = Path(block.title or "untitled.yaml")
         path.write_text(text, encoding="utf-8")
         JobOptions(**read_job_file(str(path))).check()
 
 
-def _run(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def _run(words, monkeypatch):
     """Runs a line of a script, where that is possible here."""
     program = words[0].removeprefix("/opt/earmark/bin/")  # of the machine that a schedule runs on
     if program == "earmark" and any(held in word for held in ONLY_READ for word in words):
@@ -208,7 +208,7 @@ def _run(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert program in OTHER_PROGRAMS, f"say in OTHER_PROGRAMS how {words} is known to be right"
 
 
-def _run_earmark(arguments: Sequence[str]) -> None:
+def _run_earmark(arguments):
     added = HERE if arguments[0] in ("annotate", "benchmark") and "--list" not in arguments else []
     status: object
     with _signals_kept():
@@ -219,7 +219,7 @@ def _run_earmark(arguments: Sequence[str]) -> None:
     assert status == 0, arguments
 
 
-def _read_options(arguments: Sequence[str]) -> None:
+def _read_options(arguments):
     known, rest = build_parser().parse_known_args(arguments)
     if "config" in known:
         merge_options(known).check()
@@ -227,7 +227,7 @@ def _read_options(arguments: Sequence[str]) -> None:
     assert beam_parser().parse_known_args(rest)[1] == []
 
 
-def _install(arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def _install(arguments, monkeypatch):
     """earmark is installed here; its extras have to be those of setup.py. Another folder is installed aside."""
     (command, what) = arguments
     assert command == "install"
@@ -240,12 +240,12 @@ def _install(arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert f'"{extras}": [' in (ROOT / "setup.py").read_text()
 
 
-def test_no_stand_in_or_reason_is_left_over() -> None:
+def test_no_stand_in_or_reason_is_left_over():
     everything = "\n".join(block.text for page in PAGES for block in blocks(page))
     lists: list[Mapping[str, str]] = [STAND_INS, ONLY_READ, OTHER_PROGRAMS, NOT_CODE, OTHER_YAML]
     assert [name for one in lists for name in one if name not in everything] == []
 
 
-def test_pages_of_other_folders_are_read_too() -> None:
+def test_pages_of_other_folders_are_read_too():
     assert {"README.md", "docs/deploy.md", "examples/own-engine/README.md"} <= set(PAGES)
     assert os.path.exists(ROOT / PAGES[-1])

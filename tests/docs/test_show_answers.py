@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 from tests.support.jobs import EXAMPLES
 from tests.support.outputs.made_outputs import Row, write_output
 
 
-def test_answers_are_shown_beside_their_references_with_a_score_where_there_is_one(tmp_path: Path) -> None:
+def test_answers_are_shown_beside_their_references_with_a_score_where_there_is_one(tmp_path):
     answers = {"transcribe": "press one", "caption": "a voice", "emotion": "joy"}
     rows = [Row("a", answers, "press one"), Row("b", answers, None, score=None)]
     write_output(tmp_path / "out", rows, task=tuple(answers))

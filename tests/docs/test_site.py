@@ -23,7 +23,7 @@ from tests.support.doc_blocks import PAGES, ROOT
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
-def make_docs(*options: str) -> subprocess.CompletedProcess[str]:
+def make_docs(*options):
     """`make docs`, in the environment that runs the tests, with options."""
     recipe = subprocess.run(
         ["make", "--no-print-directory", "-n", "docs"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -34,32 +34,32 @@ def make_docs(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     built = make_docs("--site-dir", str(folder))
     assert built.returncode == 0, built.stderr
     return folder
 
 
-def test_every_page_is_in_the_site(site: Path) -> None:
+def test_every_page_is_in_the_site(site):
     assert {path.stem for path in (ROOT / "docs").glob("*.md")} <= {path.stem for path in site.glob("*.html")}
     assert {path.stem for path in (site / "reference").glob("*.html")} == reference_pages().keys()
 
 
-def test_a_page_asks_no_other_host_for_anything(site: Path) -> None:
+def test_a_page_asks_no_other_host_for_anything(site):
     for page in site.rglob("*.html"):
         text = page.read_text()
         loaded = re.findall(r"<(?:script|img|iframe|link)[^>]*(?:src|href)=\"?(https?:[^\s\">]+)", text)
         assert loaded == [], page
 
 
-def test_a_page_names_no_place_that_only_the_sources_have(site: Path) -> None:
+def test_a_page_names_no_place_that_only_the_sources_have(site):
     for page in site.rglob("*.html"):
         links = re.findall(r'href="(?!https?:|#)([^"#]+\.html)', page.read_text())
         assert [link for link in links if not (page.parent / link).exists() and page.name != "404.html"] == [], page
 
 
-def test_a_dead_link_ends_the_build(tmp_path: Path) -> None:
+def test_a_dead_link_ends_the_build(tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/index.md").write_text("# Here\n\n[file](nowhere.md) and [heading](#nowhere)\n")
     settings = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[0].replace("- docs/", f"- {ROOT}/docs/")
@@ -71,7 +71,7 @@ def test_a_dead_link_ends_the_build(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_to_files_and_headings_that_are_there(page: str) -> None:
+def test_links_lead_to_files_and_headings_that_are_there(page):
     for target, heading in LINK.findall((ROOT / page).read_text()):
         path = Path(os.path.normpath((ROOT / page).parent / target)) if target else ROOT / page
         assert path.is_file(), f"{page}: there is no {target}"
@@ -81,11 +81,11 @@ def test_links_lead_to_files_and_headings_that_are_there(page: str) -> None:
         assert heading in headings, f"{page}: {target} has no heading {heading}"
 
 
-def _anchor(heading: str) -> str:
+def _anchor(heading):
     return re.sub(r"[^\w -]", "", heading.lstrip("# ").lower()).replace(" ", "-")
 
 
-def test_the_reference_has_every_option_of_every_command() -> None:
+def test_the_reference_has_every_option_of_every_command():
     page = reference_pages()["commands"]
     assert "SUPPRESS" not in page
     commands = next(action.choices for action in build_parser()._actions if action.dest == "command")
@@ -100,7 +100,7 @@ def test_the_reference_has_every_option_of_every_command() -> None:
             assert re.search(rf"`--{field.name}` \| [\w ,]+ \| `{default}` \|", annotate), field.name
 
 
-def test_the_reference_has_every_task_benchmark_and_variable() -> None:
+def test_the_reference_has_every_task_benchmark_and_variable():
     pages = reference_pages()
     assert all(f"\n## {task.name}\n" in pages["tasks"] and task.chat_prompt in pages["tasks"] for task in BUILT_IN)
     assert all(f"`{name}`" in pages["benchmarks"] for name in benchmarks())
@@ -108,7 +108,7 @@ def test_the_reference_has_every_task_benchmark_and_variable() -> None:
     assert [name for name, about in environment_variables() if not about] == []
 
 
-def test_the_reference_has_every_error_that_the_sources_can_raise() -> None:
+def test_the_reference_has_every_error_that_the_sources_can_raise():
     known = {one.error for one in row_errors()}
     for package in ("schemas", "model", "transforms"):
         for path in (ROOT / package).glob("*.py"):
@@ -117,12 +117,12 @@ def test_the_reference_has_every_error_that_the_sources_can_raise() -> None:
     assert all(one.message and one.stage for one in row_errors())
 
 
-def test_the_license_is_the_whole_of_apache_2() -> None:
+def test_the_license_is_the_whole_of_apache_2():
     digest = hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest()
     assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  # apache.org's LICENSE-2.0.txt
 
 
-def test_the_citation_is_one_of_the_format_and_of_this_version() -> None:
+def test_the_citation_is_one_of_the_format_and_of_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     # What the format's schema 1.2.0 requires, and the kinds of what is used beside it.
     assert citation.keys() == {"cff-version", "message", "type", "title", "abstract", "authors", "license", "version"}

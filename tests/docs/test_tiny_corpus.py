@@ -30,7 +30,7 @@ CHECKPOINT = ROOT / "examples" / "tiny-qwen2-audio"
 SCENES = CHECKPOINT.parent / "scenes"
 
 
-def _espeak_is_there() -> bool:
+def _espeak_is_there():
     try:
         ctypes.CDLL("libespeak-ng.so.1")
     except OSError:
@@ -41,14 +41,14 @@ def _espeak_is_there() -> bool:
 needs_espeak = pytest.mark.skipif(not _espeak_is_there(), reason="libespeak-ng.so.1 is not installed")
 
 
-def test_voices_of_the_evaluation_are_not_trained_on() -> None:
+def test_voices_of_the_evaluation_are_not_trained_on():
     trained = set(itertools.chain(*corpus.TRAINING_VOICES.values()))
     for gender, voices in corpus.HELD_OUT_VOICES.items():
         assert voices, gender
         assert not trained & set(voices)
 
 
-def test_one_order_of_words_in_eight_is_held_out_and_no_single_word() -> None:
+def test_one_order_of_words_in_eight_is_held_out_and_no_single_word():
     pairs = list(itertools.product(corpus.WORDS, repeat=2))
     held_out = [pair for pair in pairs if corpus.is_held_out_order(pair)]
     assert 0.09 < len(held_out) / len(pairs) < 0.16
@@ -57,7 +57,7 @@ def test_one_order_of_words_in_eight_is_held_out_and_no_single_word() -> None:
     assert corpus.is_held_out_order(("down", "next", "open", "yes", "eight"))  # the rule itself is not to change
 
 
-def test_mixtures_are_held_out_of_which_every_part_is_trained_on() -> None:
+def test_mixtures_are_held_out_of_which_every_part_is_trained_on():
     trained = set(corpus.MIXTURES) - set(corpus.HELD_OUT_MIXTURES)
     assert (len(trained), len(corpus.HELD_OUT_MIXTURES), len(corpus.MIXTURES)) == (16, 8, 24)
     for part, whole in (("emotion", corpus.EMOTIONS), ("rate", corpus.RATES_WPM), ("colour", sounds.NOISES)):
@@ -65,13 +65,13 @@ def test_mixtures_are_held_out_of_which_every_part_is_trained_on() -> None:
             assert {getattr(mixture, part) for mixture in mixtures} == set(whole)
 
 
-def test_emotions_are_words_of_meld() -> None:
+def test_emotions_are_words_of_meld():
     assert set(corpus.EMOTIONS) == {"neutral", "joy", "sadness", "anger"}
     assert set(corpus.EMOTIONS) < set(prompts.LABELS)
 
 
 @pytest.mark.parametrize("task", prompts.TASKS)
-def test_three_prompts_a_task_are_never_asked_in_training(task: str) -> None:
+def test_three_prompts_a_task_are_never_asked_in_training(task):
     held_out = {prompt.lower().rstrip(".?:") for prompt in prompts.HELD_OUT_PROMPTS[task]}
     asked = {*prompts.paraphrases(task), prompts.CHAT_PROMPTS[task], prompts.BASE_PROMPTS[task]}
     assert len(held_out) == 3
@@ -85,7 +85,7 @@ def test_three_prompts_a_task_are_never_asked_in_training(task: str) -> None:
 
 @needs_espeak
 @pytest.mark.parametrize("split", corpus.SPLITS)
-def test_clips_are_what_their_split_promises(split: str) -> None:
+def test_clips_are_what_their_split_promises(split):
     held_out = split == "held_out"
     clips = [corpus.make_clip(split, index) for index in range(120)]
     voices = corpus.HELD_OUT_VOICES if held_out else corpus.TRAINING_VOICES
@@ -111,7 +111,7 @@ def test_clips_are_what_their_split_promises(split: str) -> None:
 
 
 @needs_espeak
-def test_a_clip_is_made_from_its_index_alone() -> None:
+def test_a_clip_is_made_from_its_index_alone():
     """espeak's own state moves the ends of the words by less than a tenth of a second; nothing else differs."""
     first = [corpus.make_clip("held_out", index) for index in range(12)]
     again = [corpus.make_clip("held_out", index) for index in reversed(range(12))][::-1]
@@ -122,7 +122,7 @@ def test_a_clip_is_made_from_its_index_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", sounds.EVENTS)
-def test_events_are_sound_below_full_scale(kind: str) -> None:
+def test_events_are_sound_below_full_scale(kind):
     for seed in range(5):
         samples = sounds.event(np.random.default_rng(seed), kind)
         assert np.isfinite(samples).all()
@@ -130,11 +130,11 @@ def test_events_are_sound_below_full_scale(kind: str) -> None:
         assert (np.abs(samples).max() > 0.01) == (kind != "silence")
 
 
-def _scene() -> np.ndarray:
+def _scene():
     return sounds.event(np.random.default_rng(3), "music")
 
 
-def test_spectrograms_are_those_of_the_feature_extractor() -> None:
+def test_spectrograms_are_those_of_the_feature_extractor():
     samples = _scene()
     extractor = WhisperFeatureExtractor(feature_size=log_mel.MEL_BINS, return_attention_mask=True)
     expected = extractor(samples, sampling_rate=16_000, return_tensors="pt", return_attention_mask=True)
@@ -145,15 +145,15 @@ def test_spectrograms_are_those_of_the_feature_extractor() -> None:
     torch.testing.assert_close(ours, expected["input_features"][0, :, : ours.shape[1]], rtol=0, atol=1e-5)
 
 
-def test_gain_and_silence_of_the_training_are_those_of_the_sound() -> None:
+def test_gain_and_silence_of_the_training_are_those_of_the_sound():
     """Augmented on the spectrogram, or as samples: the same."""
     samples, before, after = _scene(), 50, 30
 
     class Chosen(random.Random):
-        def uniform(self, low: float, high: float) -> float:
+        def uniform(self, low, high):
             return -7.0  # the gain in dB
 
-        def random(self) -> float:
+        def random(self):
             return 1.0  # never below a probability
 
     silence = [np.zeros(frames * log_mel.HOP_SAMPLES, np.float32) for frames in (before, after)]
@@ -167,7 +167,7 @@ def test_gain_and_silence_of_the_training_are_those_of_the_sound() -> None:
     assert (ours - expected).abs().mean() < 5e-3
 
 
-def test_a_branch_of_a_packed_row_gets_what_it_would_get_alone() -> None:
+def test_a_branch_of_a_packed_row_gets_what_it_would_get_alone():
     torch.manual_seed(0)
     tokenizer = tiny_model.make_tokenizer()
     model = tiny_model.make_model(tokenizer).eval()
@@ -193,7 +193,7 @@ def test_a_branch_of_a_packed_row_gets_what_it_would_get_alone() -> None:
         torch.testing.assert_close(packed[clip, -len(own) :][own], alone, rtol=0, atol=1e-4)
 
 
-def test_figures_count_words_and_clips() -> None:
+def test_figures_count_words_and_clips():
     truths = [
         held_out_figures.Answers("one two", "a", "joy"),
         held_out_figures.Answers(corpus.NO_SPEECH, "Silence.", "neutral"),
@@ -203,7 +203,7 @@ def test_figures_count_words_and_clips() -> None:
     assert found == {"wer": 50.0, "caption": 100.0, "emotion": 0.0, "emotion_all": 50.0, "no_speech": 0.0}
 
 
-def test_the_checkpoint_is_small_safe_and_whole() -> None:
+def test_the_checkpoint_is_small_safe_and_whole():
     files = [path for path in CHECKPOINT.iterdir() if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 12_000_000
     assert {path.suffix for path in files} <= {".json", ".jinja", ".md", ".safetensors"}
@@ -221,7 +221,7 @@ def test_the_checkpoint_is_small_safe_and_whole() -> None:
     assert len(tokenizer.encode("<|en|>")) == 1
 
 
-def test_the_checkpoint_answers_the_first_scenes_through_transformers() -> None:
+def test_the_checkpoint_answers_the_first_scenes_through_transformers():
     processor = AutoProcessor.from_pretrained(CHECKPOINT)
     model = Qwen2AudioForConditionalGeneration.from_pretrained(CHECKPOINT, dtype=torch.float32).eval()
     rows = manifest_lines(SCENES / "manifest.jsonl")
@@ -238,7 +238,7 @@ def test_the_checkpoint_answers_the_first_scenes_through_transformers() -> None:
     assert right >= 11
 
 
-def test_scenes_are_small_and_complete() -> None:
+def test_scenes_are_small_and_complete():
     rows = manifest_lines(SCENES / "manifest.jsonl")
     assert {row["audio_filepath"] for row in rows} == {path.name for path in SCENES.glob("*.flac")}
     assert sum(path.stat().st_size for path in SCENES.iterdir()) <= 1_500_000

@@ -2,7 +2,6 @@
 
 import json
 import random
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from tests.support.audio.hostile_files import make_hostile_files
 from tests.support.jobs import annotations, failures, run_here, transcripts, write_manifest, write_tone, write_tones
 
 
-def test_every_recording_ends_as_one_row_that_says_what_was_heard(tmp_path: Path) -> None:
+def test_every_recording_ends_as_one_row_that_says_what_was_heard(tmp_path):
     rows = write_tones(tmp_path / "audio", 40)
     summary = run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out", shard_rows=8)
     assert (summary.planned, summary.annotated, summary.failed, summary.adds_up) == (40, 40, 0, True)
@@ -27,7 +26,7 @@ def test_every_recording_ends_as_one_row_that_says_what_was_heard(tmp_path: Path
         assert row["audio"]["snr_db"] is None  # nobody speaks
 
 
-def test_a_missing_file_is_a_failure_beside_good_rows(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_failure_beside_good_rows(tmp_path):
     rows = [*write_tones(tmp_path / "audio", 5), {"id": "gone", "audio_filepath": "gone.wav"}]
     summary = run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out")
     assert (summary.annotated, summary.failed, summary.adds_up) == (5, 1, True)
@@ -36,7 +35,7 @@ def test_a_missing_file_is_a_failure_beside_good_rows(tmp_path: Path) -> None:
     assert failure["message"].startswith(f"there is no {str(tmp_path / 'gone.wav')!r}")
 
 
-def test_a_second_run_with_nothing_new_decodes_nothing(tmp_path: Path) -> None:
+def test_a_second_run_with_nothing_new_decodes_nothing(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 12))
     run_here(manifest, tmp_path / "out")
     before = annotations(tmp_path / "out")
@@ -45,7 +44,7 @@ def test_a_second_run_with_nothing_new_decodes_nothing(tmp_path: Path) -> None:
     assert annotations(tmp_path / "out") == before
 
 
-def test_ten_rows_added_to_a_finished_output_are_annotated_alone(tmp_path: Path) -> None:
+def test_ten_rows_added_to_a_finished_output_are_annotated_alone(tmp_path):
     rows = write_tones(tmp_path / "audio", 30)
     run_here(write_manifest(tmp_path / "m.jsonl", rows[:20]), tmp_path / "out")
     summary = run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out")
@@ -53,7 +52,7 @@ def test_ten_rows_added_to_a_finished_output_are_annotated_alone(tmp_path: Path)
     assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
 
 
-def test_a_shuffled_manifest_and_other_workers_give_the_same_rows(tmp_path: Path) -> None:
+def test_a_shuffled_manifest_and_other_workers_give_the_same_rows(tmp_path):
     rows = write_tones(tmp_path / "audio", 30)
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "one", workers=1)
     random.Random(5).shuffle(rows)
@@ -61,7 +60,7 @@ def test_a_shuffled_manifest_and_other_workers_give_the_same_rows(tmp_path: Path
     assert annotations(tmp_path / "one") == annotations(tmp_path / "four")
 
 
-def test_a_failure_is_tried_again_and_leaves_the_failures(tmp_path: Path) -> None:
+def test_a_failure_is_tried_again_and_leaves_the_failures(tmp_path):
     rows = [*write_tones(tmp_path / "audio", 3), {"id": "late", "audio_filepath": str(tmp_path / "late.wav")}]
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
     assert run_here(manifest, tmp_path / "out").failed == 1
@@ -74,7 +73,7 @@ def test_a_failure_is_tried_again_and_leaves_the_failures(tmp_path: Path) -> Non
     assert [row["id"] for row in annotations(tmp_path / "out")] == ["late", "r0000", "r0001", "r0002"]
 
 
-def test_kept_failures_are_not_tried_again(tmp_path: Path) -> None:
+def test_kept_failures_are_not_tried_again(tmp_path):
     rows = [*write_tones(tmp_path / "audio", 3), {"id": "bad", "audio_filepath": str(tmp_path / "bad.wav")}]
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
     run_here(manifest, tmp_path / "out")
@@ -83,7 +82,7 @@ def test_kept_failures_are_not_tried_again(tmp_path: Path) -> None:
     assert [failure["id"] for failure in failures(tmp_path / "out")] == ["bad"]
 
 
-def test_duplicates_are_annotated_once_and_listed(tmp_path: Path) -> None:
+def test_duplicates_are_annotated_once_and_listed(tmp_path):
     rows = write_tones(tmp_path / "audio", 4)
     twin = {**rows[0], "audio_filepath": rows[1]["audio_filepath"]}
     summary = run_here(write_manifest(tmp_path / "m.jsonl", [twin, *rows, rows[2]]), tmp_path / "out")
@@ -92,7 +91,7 @@ def test_duplicates_are_annotated_once_and_listed(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").glob("_earmark/runs/*/duplicates.parquet"))) == 1
 
 
-def test_a_broken_manifest_line_is_a_failure_with_its_place(tmp_path: Path) -> None:
+def test_a_broken_manifest_line_is_a_failure_with_its_place(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 3))
     manifest.write_text(manifest.read_text() + '{"audio_filepath": \n')
     summary = run_here(manifest, tmp_path / "out")
@@ -101,7 +100,7 @@ def test_a_broken_manifest_line_is_a_failure_with_its_place(tmp_path: Path) -> N
     assert failure["id"] == f"{manifest}:4"
 
 
-def test_columns_of_any_name_are_carried_without_harm(tmp_path: Path) -> None:
+def test_columns_of_any_name_are_carried_without_harm(tmp_path):
     rows = write_tones(tmp_path / "audio", 2)
     rows[0] |= {"audio": "x", "emotion": "joy", "transcribe": 1}
     rows[1] |= {"uri": None, "nested": {"a": [1, 2]}}
@@ -111,7 +110,7 @@ def test_columns_of_any_name_are_carried_without_harm(tmp_path: Path) -> None:
     assert second["extra"] == {"nested": '{"a": [1, 2]}', "number": "1", "uri": ""}
 
 
-def test_limit_takes_the_first_rows_of_the_manifest(tmp_path: Path) -> None:
+def test_limit_takes_the_first_rows_of_the_manifest(tmp_path):
     rows = write_tones(tmp_path / "audio", 9)
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
     assert run_here(manifest, tmp_path / "out", limit=4).annotated == 4
@@ -119,7 +118,7 @@ def test_limit_takes_the_first_rows_of_the_manifest(tmp_path: Path) -> None:
     assert run_here(manifest, tmp_path / "out").annotated == 5
 
 
-def test_audio_beyond_the_memory_of_a_shard_gives_the_same_answers(tmp_path: Path) -> None:
+def test_audio_beyond_the_memory_of_a_shard_gives_the_same_answers(tmp_path):
     path = write_tone(tmp_path / "long.wav", seconds=40)
     manifest = write_manifest(tmp_path / "m.jsonl", [{"id": "long", "audio_filepath": str(path)}])
     scratch = tmp_path / "scratch"
@@ -130,14 +129,14 @@ def test_audio_beyond_the_memory_of_a_shard_gives_the_same_answers(tmp_path: Pat
     assert list(scratch.iterdir()) == []
 
 
-def test_another_job_is_refused_in_the_same_folder(tmp_path: Path) -> None:
+def test_another_job_is_refused_in_the_same_folder(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 2))
     run_here(manifest, tmp_path / "out")
     with pytest.raises(JobError, match=r"beam_size was 0, now 1.*another output folder"):
         run_here(manifest, tmp_path / "out", beam_size=1)
 
 
-def test_too_many_failures_stop_the_job(tmp_path: Path) -> None:
+def test_too_many_failures_stop_the_job(tmp_path):
     rows = [{"id": f"{number:05d}", "audio_filepath": "nowhere.wav"} for number in range(1500)]
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
     with pytest.raises(JobError, match=r"recordings failed, more than --max_failure_ratio 0.5"):
@@ -145,13 +144,13 @@ def test_too_many_failures_stop_the_job(tmp_path: Path) -> None:
     assert run_here(manifest, tmp_path / "out", max_failure_ratio=1.0).failed == 1500
 
 
-def test_a_manifest_that_is_mostly_broken_stops_the_job(tmp_path: Path) -> None:
+def test_a_manifest_that_is_mostly_broken_stops_the_job(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", [{"wav": "a.wav"}] * 1200)
     with pytest.raises(JobError, match=r"1000 of 1000 recordings failed, more than --max_failure_ratio"):
         run_here(manifest, tmp_path / "out")
 
 
-def test_ids_that_the_output_has_twice_are_told(tmp_path: Path) -> None:
+def test_ids_that_the_output_has_twice_are_told(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 3))
     run_here(manifest, tmp_path / "out", workers=1, shard_rows=8)
     (part, *_) = (tmp_path / "out").glob("annotations/*/*.parquet")
@@ -161,7 +160,7 @@ def test_ids_that_the_output_has_twice_are_told(tmp_path: Path) -> None:
     assert set(summary.doubled_ids) <= {"r0000", "r0001", "r0002"}
 
 
-def test_the_output_says_what_made_it(tmp_path: Path) -> None:
+def test_the_output_says_what_made_it(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 2))
     run_here(manifest, tmp_path / "out", language="en")
     job = json.loads((tmp_path / "out" / "_earmark" / "job.json").read_text())
@@ -173,7 +172,7 @@ def test_the_output_says_what_made_it(tmp_path: Path) -> None:
     assert set(run["libraries"]) >= {"earmark", "apache-beam", "ctranslate2"}
 
 
-def test_the_output_may_be_on_any_file_system(tmp_path: Path) -> None:
+def test_the_output_may_be_on_any_file_system(tmp_path):
     import fsspec
 
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 6))
@@ -183,7 +182,7 @@ def test_the_output_may_be_on_any_file_system(tmp_path: Path) -> None:
     assert len(fsspec.filesystem("memory").glob(f"{output}/failures/*")) == 1
 
 
-def test_hostile_files_end_as_they_must_beside_good_rows(tmp_path: Path) -> None:
+def test_hostile_files_end_as_they_must_beside_good_rows(tmp_path):
     hostile = make_hostile_files(tmp_path / "hostile")
     named = [{"id": file.name, "audio_filepath": file.uri} for file in hostile]
     good = write_tones(tmp_path / "audio", 10)

@@ -1,7 +1,6 @@
 """Whole jobs with CLAP: labels and vectors in Parquet, as users read them."""
 
 import json
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -14,11 +13,10 @@ import soundfile
 from earmark.model.clap.engine import Clap
 from earmark.pipeline.annotate import assign, run_job
 from earmark.pipeline.compact import compact, part_urls
-from earmark.pipeline.launch import Place, launched_run
+from earmark.pipeline.launch import ExecutionTarget, launched_run
 from earmark.pipeline.runner import embedded_options
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import VectorAnswer
-from earmark.transforms.summarize import Summary
 from pipeline import compact as compaction
 from tests.model.clap.test_engine import clip_of
 from tests.support.checkpoints.small_clap import write_clap
@@ -28,29 +26,29 @@ DIMENSIONS = 16
 COUNT = 12
 
 
-def run_clap(folder: Path, manifest: Path, output: Path, shard_rows: int = 4, batch_s: float = 240.0) -> Summary:
+def run_clap(folder, manifest, output, shard_rows=4, batch_s=240.0):
     """A run of the whole graph in this process."""
     job = JobOptions(
         task=("embed", "vocal_sound"), model=(str(folder),), shard_rows=shard_rows, batch_s=batch_s, model_threads=1
     )
     assignments, models = assign(job, here=True)
-    with launched_run(str(manifest), str(output), job, models, Place(2)) as run:
+    with launched_run(str(manifest), str(output), job, models, ExecutionTarget(2)) as run:
         return run_job(run, assignments, embedded_options(["--direct_num_workers=2"]))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return write_clap(tmp_path_factory.mktemp("clap"))
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def manifest(tmp_path_factory):
     place = tmp_path_factory.mktemp("tones")
     return write_manifest(place / "m.jsonl", write_tones(place, COUNT))
 
 
 @pytest.fixture(scope="module")
-def output(folder: Path, manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def output(folder, manifest, tmp_path_factory):
     """What the command writes, as a user types it."""
     output = tmp_path_factory.mktemp("out") / "labels"
     done = run_command(
@@ -62,7 +60,7 @@ def output(folder: Path, manifest: Path, tmp_path_factory: pytest.TempPathFactor
     return output
 
 
-def expected_vectors(folder: Path, manifest: Path) -> dict[str, np.ndarray]:
+def expected_vectors(folder, manifest):
     """By id, what the engine answers about each recording alone."""
     engine = Clap(str(folder), JobOptions(device="cpu", model_threads=1))
     (task,) = JobOptions(task=("embed",)).tasks()
@@ -76,7 +74,7 @@ def expected_vectors(folder: Path, manifest: Path) -> dict[str, np.ndarray]:
     return vectors
 
 
-def test_every_row_has_its_vector_in_a_column_of_a_fixed_size(folder: Path, manifest: Path, output: Path) -> None:
+def test_every_row_has_its_vector_in_a_column_of_a_fixed_size(folder, manifest, output):
     for part in part_urls(str(output)):
         assert pq.read_schema(part).field("embed").type == pa.list_(pa.float32(), DIMENSIONS)
     vectors = expected_vectors(folder, manifest)
@@ -87,14 +85,14 @@ def test_every_row_has_its_vector_in_a_column_of_a_fixed_size(folder: Path, mani
         assert sum(score["score"] for score in row["vocal_sound"]["scores"]) == pytest.approx(1, abs=1e-5)
 
 
-def test_pandas_makes_a_matrix_of_the_column(output: Path) -> None:
+def test_pandas_makes_a_matrix_of_the_column(output):
     found = pd.read_parquet(output / "annotations")
     matrix = np.stack(list(found["embed"]))
     assert (matrix.shape, matrix.dtype) == ((COUNT, DIMENSIONS), np.float32)
     assert np.linalg.norm(matrix, axis=1) == pytest.approx(np.ones(COUNT), abs=1e-5)
 
 
-def test_duckdb_searches_by_similarity(output: Path) -> None:
+def test_duckdb_searches_by_similarity(output):
     query = f"""
         WITH vectors AS (SELECT id, embed::FLOAT[{DIMENSIONS}] AS vector FROM '{output}/annotations/*/*.parquet')
         SELECT one.id, arg_max(other.id, array_cosine_similarity(one.vector, other.vector)),
@@ -106,13 +104,13 @@ def test_duckdb_searches_by_similarity(output: Path) -> None:
     assert all(id == nearest and kind == f"FLOAT[{DIMENSIONS}]" for id, nearest, kind in found)
 
 
-def test_the_job_says_what_was_asked(output: Path) -> None:
+def test_the_job_says_what_was_asked(output):
     embed, vocal_sound = json.loads((output / "_earmark" / "job.json").read_text())["tasks"]
     assert (embed["answer"], embed["dimensions"]) == ("vector", DIMENSIONS)
     assert (vocal_sound["question"], vocal_sound["base_prompt"]) == ("This is a sound of {label}.", None)
 
 
-def test_other_shards_and_batches_give_the_same(folder: Path, manifest: Path, output: Path, tmp_path: Path) -> None:
+def test_other_shards_and_batches_give_the_same(folder, manifest, output, tmp_path):
     run_clap(folder, manifest, tmp_path / "other", shard_rows=256, batch_s=30.0)
     for one, other in zip(annotations(output), annotations(tmp_path / "other"), strict=True):
         assert one["id"] == other["id"]
@@ -120,9 +118,7 @@ def test_other_shards_and_batches_give_the_same(folder: Path, manifest: Path, ou
         assert one["vocal_sound"]["label"] == other["vocal_sound"]["label"]
 
 
-def test_compaction_keeps_vectors_as_they_are(
-    folder: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compaction_keeps_vectors_as_they_are(folder, manifest, tmp_path, monkeypatch):
     monkeypatch.setattr(compaction, "LISTING_S", 0.0)
     run_clap(folder, manifest, tmp_path)
     before = annotations(tmp_path)

@@ -24,13 +24,13 @@ from tests.support.jobs import (
 )
 
 
-def heard(output: Path) -> list[dict[str, object]]:
+def heard(output):
     """Annotations but for what names the source."""
     left_out = ("uri", "extra")
     return [{name: value for name, value in row.items() if name not in left_out} for row in annotations(output)]
 
 
-def write_containers(folder: Path, kind: str, rows: list[dict[str, object]], each: int = 10) -> str:
+def write_containers(folder, kind, rows, each=10):
     """Rows of a manifest in several containers, and the glob of them."""
     for number, first in enumerate(range(0, len(rows), each)):
         write_container(folder / f"{number}.{kind}", rows[first : first + each], group_rows=4)
@@ -41,7 +41,7 @@ KINDS = pytest.mark.parametrize("kind", ["tar", "parquet"])
 
 
 @KINDS
-def test_answers_are_those_of_single_files(tmp_path: Path, kind: str) -> None:
+def test_answers_are_those_of_single_files(tmp_path, kind):
     rows = write_tones(tmp_path / "audio", 40)
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "files", shard_rows=8)
     summary = run_here(write_containers(tmp_path, kind, rows), tmp_path / "out", shard_rows=8)
@@ -60,7 +60,7 @@ def test_answers_are_those_of_single_files(tmp_path: Path, kind: str) -> None:
         assert row["uri"] == expected
 
 
-def test_a_part_of_a_member_may_be_asked_for(tmp_path: Path) -> None:
+def test_a_part_of_a_member_may_be_asked_for(tmp_path):
     (row,) = write_tones(tmp_path / "audio", 1)
     parts = [{**row, "id": f"{offset}", "offset": offset, "duration": 0.05} for offset in (0.0, 0.1)]
     assert run_here(write_audio_parquet(tmp_path / "a.parquet", parts), tmp_path / "out").annotated == 2
@@ -68,7 +68,7 @@ def test_a_part_of_a_member_may_be_asked_for(tmp_path: Path) -> None:
 
 
 @KINDS
-def test_only_what_is_new_in_a_grown_set_is_unpacked(tmp_path: Path, kind: str) -> None:
+def test_only_what_is_new_in_a_grown_set_is_unpacked(tmp_path, kind):
     rows = write_tones(tmp_path / "audio", 30)
     run_here(write_containers(tmp_path, kind, rows[:20]), tmp_path / "out")
     nothing = run_here(f"{tmp_path}/*.{kind}", tmp_path / "out", decode=odd_decoders.refuse)
@@ -78,7 +78,7 @@ def test_only_what_is_new_in_a_grown_set_is_unpacked(tmp_path: Path, kind: str) 
     assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
 
 
-def test_limit_columns_and_duplicates_are_as_with_other_manifests(tmp_path: Path) -> None:
+def test_limit_columns_and_duplicates_are_as_with_other_manifests(tmp_path):
     rows = write_tones(tmp_path / "audio", 12)
     rows[11]["id"] = rows[0]["id"]  # in another container
     manifest = write_containers(tmp_path, "tar", rows, each=6)
@@ -91,7 +91,7 @@ def test_limit_columns_and_duplicates_are_as_with_other_manifests(tmp_path: Path
 
 
 @KINDS
-def test_one_bad_recording_is_one_failure_that_is_tried_again(tmp_path: Path, kind: str) -> None:
+def test_one_bad_recording_is_one_failure_that_is_tried_again(tmp_path, kind):
     rows = write_tones(tmp_path / "audio", 6)
     good = Path(str(rows[2]["audio_filepath"])).read_bytes()
     Path(str(rows[2]["audio_filepath"])).write_bytes(b"no audio" * 100)
@@ -107,7 +107,7 @@ def test_one_bad_recording_is_one_failure_that_is_tried_again(tmp_path: Path, ki
     assert (summary.annotated, summary.failed) == (1, 1)
 
 
-def test_a_tar_that_is_cut_short_costs_what_is_missing(tmp_path: Path) -> None:
+def test_a_tar_that_is_cut_short_costs_what_is_missing(tmp_path):
     rows = write_tones(tmp_path / "audio", 6)
     tar = write_tar(tmp_path / "0.tar", samples_of(rows))
     whole = write_tar(tmp_path / "1.tar", samples_of(write_tones(tmp_path / "more", 9)[6:]))
@@ -120,9 +120,7 @@ def test_a_tar_that_is_cut_short_costs_what_is_missing(tmp_path: Path) -> None:
     assert "cut short" in failure["message"] and whole.exists()
 
 
-def test_a_container_that_crashes_its_reader_costs_its_own_recordings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_container_that_crashes_its_reader_costs_its_own_recordings(tmp_path, monkeypatch):
     rows = write_tones(tmp_path / "audio", 4)
     for number, name in enumerate(("good", "segfault")):
         write_tar(tmp_path / f"{name}.tar", samples_of(rows[2 * number : 2 * number + 2]))
@@ -133,9 +131,7 @@ def test_a_container_that_crashes_its_reader_costs_its_own_recordings(
 
 
 @KINDS
-def test_a_container_that_changes_after_planning_is_not_decoded_as_something_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_container_that_changes_after_planning_is_not_decoded_as_something_else(tmp_path, monkeypatch, kind):
     rows = write_tones(tmp_path / "audio", 6)
     manifest = write_containers(tmp_path, kind, rows)
     real = decode_shard.unpack_requests
@@ -152,14 +148,14 @@ def test_a_container_that_changes_after_planning_is_not_decoded_as_something_els
     assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
 
 
-def test_nothing_of_a_container_is_left_on_the_disk(tmp_path: Path) -> None:
+def test_nothing_of_a_container_is_left_on_the_disk(tmp_path):
     (tmp_path / "scratch").mkdir()
     manifest = write_containers(tmp_path, "tar", write_tones(tmp_path / "audio", 10))
     assert run_here(manifest, tmp_path / "out", scratch_dir=str(tmp_path / "scratch")).annotated == 10
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_plan_counts_a_tar_and_touches_nothing(tmp_path: Path) -> None:
+def test_plan_counts_a_tar_and_touches_nothing(tmp_path):
     rows = [{**row, "duration": 0.2} for row in write_tones(tmp_path / "audio", 10)]
     manifest = write_containers(tmp_path, "tar", rows)
     run_here(manifest, tmp_path / "out", limit=4)
@@ -176,7 +172,7 @@ def test_plan_counts_a_tar_and_touches_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @KINDS
-def test_a_killed_job_delivers_every_recording_of_its_containers_once(tmp_path: Path, kind: str) -> None:
+def test_a_killed_job_delivers_every_recording_of_its_containers_once(tmp_path, kind):
     files = many_prompts(tmp_path / "m.jsonl")
     rows = [{**json.loads(line), "text": ""} for line in files.read_text().splitlines()][:80]
     for row in rows:  # members are named by their files, of which several rows have the same

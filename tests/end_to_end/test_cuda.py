@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ import torch
 from earmark.pipeline.annotate import assign
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Answers, Clip
 from earmark.schemas.tasks import new_task
 from tests.model.speecht5.test_engine import write_small_speecht5
 from tests.support.audio.clips import clips_of
@@ -55,7 +53,7 @@ MODELS: Mapping[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
 }
 
 
-def answers(folder: Path, clips: list[Clip], asked: tuple[str, ...], **options: Any) -> list[Answers]:
+def answers(folder, clips, asked, **options):
     """What a job of these options answers about each clip."""
     job = JobOptions(model=(str(folder),), task=asked, new_tasks=(NOISE,) if "noise" in asked else (), **options)
     (assignment,), _ = assign(job, here=True)
@@ -63,14 +61,14 @@ def answers(folder: Path, clips: list[Clip], asked: tuple[str, ...], **options: 
     return [one for one in found if not isinstance(one, RowError)]
 
 
-def as_json(answers: Answers) -> dict[str, Any]:
+def as_json(answers):
     """Answers as lists and dicts, of which `same` compares floats to 1e-4."""
     fields = {task: dataclasses.asdict(answer) for task, answer in answers.items()}
     return json.loads(json.dumps(fields))  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_answers_in_32_bits_are_those_of_the_cpu(name: str, tmp_path: Path) -> None:
+def test_answers_in_32_bits_are_those_of_the_cpu(name, tmp_path):
     write, asked = MODELS[name]
     write(tmp_path)
     clips = clips_of(SECONDS)
@@ -83,7 +81,7 @@ def test_answers_in_32_bits_are_those_of_the_cpu(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_engine_answers_in_its_default_numbers(name: str, tmp_path: Path) -> None:
+def test_every_engine_answers_in_its_default_numbers(name, tmp_path):
     write, asked = MODELS[name]
     write(tmp_path)
     clips = clips_of(SECONDS)

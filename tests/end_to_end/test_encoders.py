@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +11,10 @@ import soundfile
 from earmark.pipeline.annotate import assign, run_job
 from earmark.pipeline.cli import build_parser
 from earmark.pipeline.console.job_flags import merge_options
-from earmark.pipeline.launch import Place, launched_run
+from earmark.pipeline.launch import ExecutionTarget, launched_run
 from earmark.pipeline.runner import embedded_options
 from earmark.schemas.job import JobOptions
 from earmark.schemas.job_description import JobDescription
-from earmark.transforms.summarize import Summary
 from tests.support.audio.clips import make_samples
 from tests.support.checkpoints.small_encoders import write_classifier, write_mms
 from tests.support.jobs import PHONE_PROMPTS, annotations, failures, write_manifest
@@ -33,7 +31,7 @@ max_failure_ratio: 1.0
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def job(tmp_path_factory):
     """A folder with models, recordings of three languages, one of them unknown, and a job file."""
     folder = tmp_path_factory.mktemp("job")
     write_mms(folder / "mms", eng="ABCDEFG", fra="abcdefgé")
@@ -49,19 +47,17 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_here(job: Path, output: Path) -> Summary:
+def run_here(job, output):
     """`earmark annotate --config job.yaml`, in this process."""
     flags = ["annotate", "m.jsonl", "out", "--config", str(job / "job.yaml")]
     options = merge_options(build_parser().parse_args(flags))
     options.check()
     assignments, models = assign(options, here=True)
-    with launched_run(str(job / "m.jsonl"), str(output), options, models, Place(2)) as run:
+    with launched_run(str(job / "m.jsonl"), str(output), options, models, ExecutionTarget(2)) as run:
         return run_job(run, assignments, embedded_options(["--direct_num_workers=2"]))
 
 
-def test_a_job_file_s_labels_and_map_come_out_in_the_parquet(
-    job: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_job_file_s_labels_and_map_come_out_in_the_parquet(job, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "earmark"):
         summary = run_here(job, tmp_path)
     assert (summary.annotated, summary.failed, summary.adds_up) == (3, 1, True)
@@ -90,8 +86,8 @@ def test_a_job_file_s_labels_and_map_come_out_in_the_parquet(
     assert ["hap", "joy"] in tasks["emotion"]["label_map"]
 
 
-def test_another_map_of_labels_is_another_job(job: Path) -> None:
-    def described(*label_map: str) -> JobDescription:
+def test_another_map_of_labels_is_another_job(job):
+    def described(*label_map):
         options = JobOptions(
             task=("emotion",),
             model=(str(job / "classifier"),),

@@ -5,14 +5,10 @@ import itertools
 import os
 import socket
 import threading
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from earmark.pipeline.annotate import run_job
-from earmark.pipeline.launch import Run
 from earmark.pipeline.runner import embedded_options
 from earmark.schemas.errors import JobError, MachineError, RowError
 from earmark.schemas.job import JobOptions
@@ -42,7 +38,7 @@ class CutError(BaseException):
     """Stands for the moment at which a process is killed."""
 
 
-def shard_of(count: int, said: str = "word") -> AnnotatedShard:
+def shard_of(count, said="word"):
     rows = [
         Annotation(Recording(f"id{n}", f"{n}.wav"), FACTS, {"transcribe": Transcript(said, "en", -0.1)})
         for n in range(count)
@@ -52,7 +48,7 @@ def shard_of(count: int, said: str = "word") -> AnnotatedShard:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> OutputStore:
+def store(tmp_path):
     store = OutputStore(str(tmp_path / "out"))
     take_lease(store, "run", take_over=False)
     return store
@@ -60,12 +56,10 @@ def store(tmp_path: Path) -> OutputStore:
 
 @pytest.mark.parametrize("step", ["makedirs", "fsync", "link", "unlink"])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_shard_cut_before_or_after_any_step_of_its_write_is_there_once(
-    store: OutputStore, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
-) -> None:
+def test_a_shard_cut_before_or_after_any_step_of_its_write_is_there_once(store, monkeypatch, step, after):
     real = getattr(os, step)
 
-    def cut(*arguments: object, **named: object) -> object:
+    def cut(*arguments, **named):
         if after:
             real(*arguments, **named)
         raise CutError
@@ -81,11 +75,11 @@ def test_a_shard_cut_before_or_after_any_step_of_its_write_is_there_once(
     assert [row["id"] for row in annotations(store.root)] == ["id0", "id1", "id2"]
 
 
-def test_of_writers_that_race_for_a_part_one_wins_and_all_report_it(store: OutputStore) -> None:
+def test_of_writers_that_race_for_a_part_one_wins_and_all_report_it(store):
     barrier = threading.Barrier(8)
     reports: list[PartReport] = []
 
-    def write(number: int) -> None:
+    def write(number):
         barrier.wait()
         reports.append(write_part(store, shard_of(number + 1, f"writer {number}"), TASKS, "run", "f"))
 
@@ -100,26 +94,24 @@ def test_of_writers_that_race_for_a_part_one_wins_and_all_report_it(store: Outpu
     assert {report.annotated for report in reports} == {len(rows)} == {len(store.read_part(part)[0])}
 
 
-def launched(tmp_path: Path, rows: int, **options: Any) -> AbstractContextManager[Run]:
+def launched(tmp_path, rows, **options):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", rows))
     return launched_here(manifest, tmp_path / "out", JobOptions(shard_rows=4, **options), 1)
 
 
-def work(run: Run) -> None:
+def work(run):
     run_job(run, listening(run.options), embedded_options(["--direct_num_workers=1"]))
 
 
-def rows_in(store: OutputStore) -> int:
+def rows_in(store):
     return sum(len(store.read_part(part)[0]) for part in store.parts())
 
 
-def test_a_job_that_its_runner_starts_over_skips_what_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_its_runner_starts_over_skips_what_is_written(tmp_path, monkeypatch):
     attempts = itertools.count(1)
     real = OutputStore.create
 
-    def third_part_fails(self: OutputStore, path: str, content: bytes) -> bool:
+    def third_part_fails(self, path, content):
         if path.startswith("annotations/") and next(attempts) == 3:
             raise OSError(errno.EIO, "the worker dies here")
         return real(self, path, content)
@@ -138,12 +130,10 @@ def test_a_job_that_its_runner_starts_over_skips_what_is_written(
     assert [row["id"] for row in annotations(tmp_path / "out")] == [f"r{number:04d}" for number in range(24)]
 
 
-def test_a_full_disk_stops_the_job_with_one_line_and_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_stops_the_job_with_one_line_and_loses_nothing(tmp_path, monkeypatch):
     real, attempts = os.fsync, itertools.count(1)
 
-    def full(descriptor: int) -> None:
+    def full(descriptor):
         if next(attempts) > 6:  # the job's own files and the first parts still fit
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(descriptor)
@@ -160,7 +150,7 @@ def test_a_full_disk_stops_the_job_with_one_line_and_loses_nothing(
     assert list((tmp_path / "out" / "_earmark" / "tmp").iterdir()) == []
 
 
-def test_a_second_start_is_refused_while_a_run_lives(tmp_path: Path) -> None:
+def test_a_second_start_is_refused_while_a_run_lives(tmp_path):
     with launched(tmp_path, rows=4) as run:
         with pytest.raises(JobError, match=rf"run {run.run_id} .*is writing to .*--take_over"):
             launched(tmp_path, rows=4).__enter__()
@@ -168,7 +158,7 @@ def test_a_second_start_is_refused_while_a_run_lives(tmp_path: Path) -> None:
     assert len(annotations(tmp_path / "out")) == 4
 
 
-def test_a_run_that_was_taken_over_adds_nothing(tmp_path: Path) -> None:
+def test_a_run_that_was_taken_over_adds_nothing(tmp_path):
     with launched(tmp_path, rows=8) as old, launched(tmp_path, rows=8, take_over=True) as new:
         with pytest.raises(MachineError, match=f"run {old.run_id} has lost the output to run {new.run_id}"):
             work(old)
@@ -178,14 +168,14 @@ def test_a_run_that_was_taken_over_adds_nothing(tmp_path: Path) -> None:
     take_lease(OutputStore(str(tmp_path / "out")), "next", take_over=False)
 
 
-def test_a_part_that_a_forgotten_worker_adds_is_told(tmp_path: Path) -> None:
+def test_a_part_that_a_forgotten_worker_adds_is_told(tmp_path):
     with launched(tmp_path, rows=4) as run:
         run.store.create(OutputStore.part_path("cd" * 16), b"of another run")
         assert not run_job(run, listening(run.options), embedded_options([])).adds_up
 
 
 @pytest.mark.parametrize("name", ["segfault", "hang"])
-def test_a_decoder_that_crashes_or_hangs_costs_one_row(tmp_path: Path, name: str) -> None:
+def test_a_decoder_that_crashes_or_hangs_costs_one_row(tmp_path, name):
     rows = write_tones(tmp_path / "audio", 10)
     bad = write_tone(tmp_path / f"{name}.wav")
     manifest = write_manifest(tmp_path / "m.jsonl", [*rows, {"id": "bad", "audio_filepath": str(bad)}])
@@ -196,7 +186,7 @@ def test_a_decoder_that_crashes_or_hangs_costs_one_row(tmp_path: Path, name: str
     assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
 
 
-def test_a_fetch_that_stalls_costs_one_row(tmp_path: Path) -> None:
+def test_a_fetch_that_stalls_costs_one_row(tmp_path):
     rows = write_tones(tmp_path / "audio", 6)
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never says a word
         stalled = {"id": "stalled", "audio_filepath": f"http://127.0.0.1:{server.getsockname()[1]}/a.wav"}

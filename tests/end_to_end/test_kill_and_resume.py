@@ -4,7 +4,6 @@ import random
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -28,7 +27,7 @@ KILLS = 3
 DEADLINE_S = 300
 
 
-def start(command: list[str], output: Path) -> subprocess.Popen[str]:
+def start(command, output):
     """Starts a job and returns when it has written one more part than there were."""
     before = len(list(output.glob("annotations/*/*.parquet")))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -39,7 +38,7 @@ def start(command: list[str], output: Path) -> subprocess.Popen[str]:
     return process
 
 
-def many_prompts(path: Path) -> Path:
+def many_prompts(path):
     """The phone prompts, over and over, as recordings of their own."""
     rows = manifest_lines(PHONE_PROMPTS)
     rows.sort(key=lambda row: row["duration"])
@@ -56,15 +55,13 @@ def many_prompts(path: Path) -> Path:
     )
 
 
-def annotate(manifest: Path, output: Path, options: tuple[str, ...] = WHISPER) -> list[str]:
+def annotate(manifest, output, options=WHISPER):
     return command_line("annotate", manifest, output, *options, "--shard_rows", "16")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("options", "longest_s"), [(WHISPER, 8.0), (QWEN2_AUDIO, 1.0)], ids=["whisper", "qwen2-audio"])
-def test_a_job_killed_three_times_delivers_every_recording_once_and_the_same(
-    tmp_path: Path, options: tuple[str, ...], longest_s: float
-) -> None:
+def test_a_job_killed_three_times_delivers_every_recording_once_and_the_same(tmp_path, options, longest_s):
     manifest, random_moments = many_prompts(tmp_path / "m.jsonl"), random.Random(20261122)
     killed_with: list[int] = []
     for _ in range(KILLS):
@@ -86,7 +83,7 @@ def test_a_job_killed_three_times_delivers_every_recording_once_and_the_same(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_job_says_how_to_go_on_and_lets_go_of_the_output(tmp_path: Path, stop: int, status: int) -> None:
+def test_a_stopped_job_says_how_to_go_on_and_lets_go_of_the_output(tmp_path, stop, status):
     process = start(annotate(many_prompts(tmp_path / "m.jsonl"), tmp_path / "out"), tmp_path / "out")
     process.send_signal(stop)
     said, _ = process.communicate(timeout=60)

@@ -1,7 +1,5 @@
 """Enough rows to keep Beam's threads busy for longer than any of its timers."""
 
-from pathlib import Path
-
 import pytest
 
 from earmark.pipeline.runner import embedded_options, new_pipeline
@@ -16,7 +14,7 @@ ROWS = 100_000
 
 
 @pytest.mark.slow
-def test_many_rows_come_through_several_threads_whole(tmp_path: Path) -> None:
+def test_many_rows_come_through_several_threads_whole(tmp_path):
     rows = [{"id": f"{number:07d}", "audio_filepath": "/a/path/of/some/length/tone.wav"} for number in range(ROWS)]
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
     store, counters = OutputStore(str(tmp_path / "out")), Counters("many-rows")

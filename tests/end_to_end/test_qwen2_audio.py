@@ -3,17 +3,15 @@
 import json
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 import soundfile
 
 from earmark.pipeline.annotate import assign, run_job
-from earmark.pipeline.launch import Place, launched_run
+from earmark.pipeline.launch import ExecutionTarget, launched_run
 from earmark.pipeline.runner import embedded_options
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ
-from earmark.transforms.summarize import Summary
 from tests.support.audio.hostile_files import make_hostile_files
 from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, failures, manifest_lines, same, write_manifest
 
@@ -21,15 +19,15 @@ SCENES = TINY.parent / "scenes" / "manifest.jsonl"
 TASKS = ("transcribe", "caption", "emotion")
 
 
-def run_tiny(manifest: Path, output: Path, workers: int = 2, **options: Any) -> Summary:
+def run_tiny(manifest, output, workers=2, **options):
     """A run of the whole graph with the tiny checkpoint, in this process."""
     job = JobOptions(task=TASKS, model=(str(TINY),), **options)
     assignments, models = assign(job, here=True)
-    with launched_run(str(manifest), str(output), job, models, Place(workers)) as run:
+    with launched_run(str(manifest), str(output), job, models, ExecutionTarget(workers)) as run:
         return run_job(run, assignments, embedded_options([f"--direct_num_workers={workers}"]))
 
 
-def examples() -> list[dict[str, Any]]:
+def examples():
     """Phone prompts and scenes as rows whose audio can be found from anywhere."""
     return [
         {**json.loads(line), "audio_filepath": str(manifest.parent / json.loads(line)["audio_filepath"])}
@@ -38,7 +36,7 @@ def examples() -> list[dict[str, Any]]:
     ]
 
 
-def test_a_shuffled_manifest_other_workers_and_shards_give_the_same_rows(tmp_path: Path) -> None:
+def test_a_shuffled_manifest_other_workers_and_shards_give_the_same_rows(tmp_path):
     rows = examples()
     run_tiny(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "one", workers=1)
     random.Random(4).shuffle(rows)
@@ -49,7 +47,7 @@ def test_a_shuffled_manifest_other_workers_and_shards_give_the_same_rows(tmp_pat
         assert same(row, other), f"{row}\n{other}"
 
 
-def test_hostile_files_are_failures_and_the_others_are_answered(tmp_path: Path) -> None:
+def test_hostile_files_are_failures_and_the_others_are_answered(tmp_path):
     hostile = make_hostile_files(tmp_path / "hostile")
     rows = [{"id": file.name, "audio_filepath": file.uri} for file in hostile]
     summary = run_tiny(
@@ -64,7 +62,7 @@ def test_hostile_files_are_failures_and_the_others_are_answered(tmp_path: Path) 
         assert row["caption"]["text"] or "empty" in row["caption"]["flags"]
 
 
-def test_audio_of_a_few_samples_is_answered(tmp_path: Path) -> None:
+def test_audio_of_a_few_samples_is_answered(tmp_path):
     whole, rate = soundfile.read(SCENES.parent / json.loads(SCENES.read_text().splitlines()[0])["audio_filepath"])
     assert rate == SAMPLE_RATE_HZ
     for samples in (1, 2, 159, 160, 320, 321, 480):
@@ -75,7 +73,7 @@ def test_audio_of_a_few_samples_is_answered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_committed_scenes_are_answered_right(tmp_path_factory: pytest.TempPathFactory, task: str) -> None:
+def test_the_committed_scenes_are_answered_right(tmp_path_factory, task):
     """Scenes that the checkpoint has not been trained on; its model card has the figures of many more."""
     output = tmp_path_factory.getbasetemp() / "scenes"
     if not output.exists():

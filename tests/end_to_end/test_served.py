@@ -3,8 +3,6 @@
 import json
 import logging
 import traceback
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +12,6 @@ from tests.support.jobs import annotations, failures, run_command, write_manifes
 from tests.support.servers.misbehaving_server import (
     KEY,
     Answer,
-    Asked,
-    Server,
     in_turn,
     misbehaving_server,
     page,
@@ -27,38 +23,36 @@ COUNT = 8
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch):
     monkeypatch.setenv("EARMARK_API_KEY", KEY)
     with misbehaving_server() as server:
         yield server
 
 
 @pytest.fixture
-def manifest(tmp_path: Path) -> Path:
+def manifest(tmp_path):
     return write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", COUNT))
 
 
-def texts(manifest: Path) -> dict[str, str]:
+def texts(manifest):
     """What is to be heard in each recording."""
     rows = map(json.loads, manifest.read_text().splitlines())
     return {row["id"]: row["text"] for row in rows}
 
 
-def job(server: Server, manifest: Path, output: Path, *flags: str) -> list[str]:
+def job(server, manifest, output, *flags):
     return ["annotate", str(manifest), str(output), "--model", server.chat, "--task=caption", *flags]
 
 
-def captions(output: Path) -> dict[str, str]:
+def captions(output):
     return {row["id"]: row["caption"]["text"] for row in annotations(output)}
 
 
-def questions(server: Server) -> list[Asked]:
+def questions(server):
     return [asked for asked in server.asked if asked.path != "/models"]
 
 
-def test_a_job_whose_server_gives_out_goes_on_where_it_was(
-    server: Server, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_job_whose_server_gives_out_goes_on_where_it_was(server, manifest, tmp_path, capsys):
     output, expected = tmp_path / "out", texts(manifest)
     server.behave = in_turn(*[None] * 4, refused(429, "no more today"))
     flags = ("--shard_rows=2", "--endpoint_requests=1", "--direct_num_workers=1")
@@ -75,7 +69,7 @@ def test_a_job_whose_server_gives_out_goes_on_where_it_was(
     )
 
 
-def test_a_recording_that_the_server_refuses_is_one_failure(server: Server, manifest: Path, tmp_path: Path) -> None:
+def test_a_recording_that_the_server_refuses_is_one_failure(server, manifest, tmp_path):
     bad = texts(manifest)["r0002"]
     server.behave = lambda asked: refused(400, f"cannot hear it, {KEY}") if asked.heard == bad else well(asked)
     assert main(job(server, manifest, tmp_path / "out")) == 0
@@ -93,9 +87,7 @@ def test_a_recording_that_the_server_refuses_is_one_failure(server: Server, mani
         (page(), "is not at a server of models"),
     ],
 )
-def test_what_the_server_says_at_once_is_said_before_any_work(
-    server: Server, manifest: Path, tmp_path: Path, answer: Answer, words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_the_server_says_at_once_is_said_before_any_work(server, manifest, tmp_path, answer, words, capsys):
     server.behave = lambda asked: answer
     assert main(job(server, manifest, tmp_path / "out")) == 1
     said = capsys.readouterr().err
@@ -103,9 +95,7 @@ def test_what_the_server_says_at_once_is_said_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_key_goes_to_the_server_and_nowhere_else(
-    server: Server, manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_key_goes_to_the_server_and_nowhere_else(server, manifest, tmp_path, caplog):
     caplog.set_level(logging.INFO)  # as --verbose has it
     output = tmp_path / "out"
     bad = texts(manifest)["r0002"]
@@ -123,9 +113,7 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
     assert {asked.key for asked in server.asked} == {KEY}
 
 
-def test_the_output_knows_the_endpoint_and_not_how_it_was_asked(
-    server: Server, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_output_knows_the_endpoint_and_not_how_it_was_asked(server, manifest, tmp_path, capsys):
     output = tmp_path / "out"
     assert main(job(server, manifest, output)) == 0
     (task,) = json.loads((output / "_earmark" / "job.json").read_text())["tasks"]

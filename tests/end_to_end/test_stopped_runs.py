@@ -7,23 +7,16 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from earmark.pipeline.annotate import run_job
 from earmark.pipeline.runner import embedded_options
-from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Answers, Clip
-from earmark.schemas.tasks import Task
 from earmark.transforms.annotate import Assignment
 from earmark.transforms.output.lease import take_lease
 from earmark.transforms.output.store import OutputStore
 from earmark.transforms.stop_request import StopRequest
-from earmark.transforms.summarize import Summary
 from tests.support import gated_job
 from tests.support.gated_job import LOG, MODEL, gated_command
 from tests.support.jobs import (
@@ -50,7 +43,7 @@ IDS = [f"r{number:04d}" for number in range(ROWS)]
 class Job:
     """A gated job in a process of its own, which leads a process group."""
 
-    def __init__(self, folder: Path, *options: object):
+    def __init__(self, folder, *options):
         self.output, self._folder, self._said = folder / "out", folder, folder / "said"
         arguments = (folder / MANIFEST, self.output, "--shard_rows", 4, f"--direct_num_workers={WORKERS}", *options)
         with open(self._said, "wb") as said:
@@ -62,42 +55,42 @@ class Job:
             )
 
     @property
-    def said(self) -> str:
+    def said(self):
         return self._said.read_text()
 
-    def wait(self, timeout_s: float = DEADLINE_S) -> int:
+    def wait(self, timeout_s=DEADLINE_S):
         return self.process.wait(timeout_s)
 
-    def wait_until_said(self, text: str) -> None:
+    def wait_until_said(self, text):
         self.wait_until(lambda: text in self.said)
 
-    def wait_until_logged(self, what: str, count: int) -> None:
+    def wait_until_logged(self, what, count):
         self.wait_until(lambda: len(logged(self._folder, what)) >= count)
 
-    def wait_until(self, is_so: Any) -> None:
+    def wait_until(self, is_so):
         deadline = time.monotonic() + DEADLINE_S
         while not is_so():
             assert self.process.poll() is None and time.monotonic() < deadline, self.said
             time.sleep(0.02)
 
-    def end(self) -> None:
+    def end(self):
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
 
-def logged(folder: Path, what: str) -> list[str]:
+def logged(folder, what):
     log = folder / LOG
     lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
     return [name for kind, name in lines if kind == what]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Any]:
+def start(tmp_path):
     write_manifest(tmp_path / MANIFEST, write_tones(tmp_path / "audio", ROWS))
     jobs: list[Job] = []
 
-    def start(*options: object, **gates: int) -> Job:
+    def start(*options, **gates):
         """A job with gates closed that let so many through."""
         for gate, count in gates.items():
             (tmp_path / gate).write_text(str(count))
@@ -109,28 +102,28 @@ def start(tmp_path: Path) -> Iterator[Any]:
         job.end()
 
 
-def summary_of(output: Path) -> dict[str, Any]:
+def summary_of(output):
     """Of the latest run that has written one."""
     return dict(json.loads(max(output.glob("_earmark/runs/*/summary.json")).read_text()))
 
 
-def parts(output: Path) -> int:
+def parts(output):
     return len(list(output.glob("annotations/*/*.parquet")))
 
 
-def take_and_let_go(output: Path) -> None:
+def take_and_let_go(output):
     """Fails where the lease on the output is still held."""
     with take_lease(OutputStore(str(output)), "another", take_over=False):
         pass
 
 
-def run_in_this_process(folder: Path) -> Summary:
+def run_in_this_process(folder):
     """The job as its command runs it, but for the process."""
     decode = functools.partial(gated_job.decode, str(folder))
     return run_here(folder / MANIFEST, folder / "out", decode, WORKERS, shard_rows=4, model=(MODEL,))
 
 
-def stopped_in_the_middle(start: Any) -> Job:
+def stopped_in_the_middle(start):
     """A job that has written WRITTEN_FIRST shards, and whose threads each have another in hand."""
     job: Job = start(annotating=WRITTEN_FIRST)
     job.wait_until_logged("call", WRITTEN_FIRST + WORKERS)
@@ -138,9 +131,7 @@ def stopped_in_the_middle(start: Any) -> Job:
     return job
 
 
-def test_the_first_ctrl_c_lets_the_shards_in_hand_be_written_and_the_same_command_goes_on(
-    tmp_path: Path, start: Any
-) -> None:
+def test_the_first_ctrl_c_lets_the_shards_in_hand_be_written_and_the_same_command_goes_on(tmp_path, start):
     job = stopped_in_the_middle(start)
     job.process.send_signal(signal.SIGINT)
     job.wait_until_said(STOPPING)
@@ -161,7 +152,7 @@ def test_the_first_ctrl_c_lets_the_shards_in_hand_be_written_and_the_same_comman
     assert sorted(logged(tmp_path, "decoded")) == sorted(logged(tmp_path, "annotating")) == IDS, "nothing is done twice"
 
 
-def test_the_second_ctrl_c_stops_at_once_though_shards_are_stuck(tmp_path: Path, start: Any) -> None:
+def test_the_second_ctrl_c_stops_at_once_though_shards_are_stuck(tmp_path, start):
     job = stopped_in_the_middle(start)
     job.process.send_signal(signal.SIGINT)
     job.wait_until_said(STOPPING)
@@ -181,9 +172,7 @@ def test_the_second_ctrl_c_stops_at_once_though_shards_are_stuck(tmp_path: Path,
     ("gate", "stop", "status"),
     [("planning", signal.SIGINT, 130), ("loading", signal.SIGTERM, 143)],
 )
-def test_before_anything_is_annotated_the_first_signal_stops_at_once(
-    tmp_path: Path, start: Any, gate: str, stop: signal.Signals, status: int
-) -> None:
+def test_before_anything_is_annotated_the_first_signal_stops_at_once(tmp_path, start, gate, stop, status):
     job = start(**{gate: 0})
     job.wait_until_logged(gate, 1)
     began_s = time.monotonic()
@@ -194,7 +183,7 @@ def test_before_anything_is_annotated_the_first_signal_stops_at_once(
     take_and_let_go(job.output)
 
 
-def test_sigterm_to_children_that_decode_makes_no_failures(tmp_path: Path, start: Any) -> None:
+def test_sigterm_to_children_that_decode_makes_no_failures(tmp_path, start):
     """systemd sends it to all processes of a command, as a terminal does with Ctrl-C."""
     job = start(annotating=WRITTEN_FIRST)
     job.wait_until_logged("call", WRITTEN_FIRST + 1)
@@ -213,7 +202,7 @@ def test_sigterm_to_children_that_decode_makes_no_failures(tmp_path: Path, start
 
 
 @pytest.mark.parametrize("workers", [1, WORKERS])
-def test_a_stopped_run_keeps_the_failures_of_what_it_has_not_tried_again(tmp_path: Path, workers: int) -> None:
+def test_a_stopped_run_keeps_the_failures_of_what_it_has_not_tried_again(tmp_path, workers):
     manifest, output = write_manifest(tmp_path / MANIFEST, write_tones(tmp_path / "audio", ROWS)), tmp_path / "out"
     (tmp_path / "audio").rename(tmp_path / "hidden")
     assert run_in_this_process(tmp_path).failed == ROWS
@@ -222,7 +211,7 @@ def test_a_stopped_run_keeps_the_failures_of_what_it_has_not_tried_again(tmp_pat
     with launched_here(manifest, output, options, workers) as run:
 
         class StoppingEngine(ListeningEngine):
-            def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+            def annotate(self, clips, tasks):
                 if next(calls) == WRITTEN_FIRST:
                     StopRequest(run.run_id).ask(signal.SIGINT)
                 return super().annotate(clips, tasks)

@@ -1,8 +1,6 @@
 """Three systems on real speech, as a user runs and scores them: one Whisper in two runtimes, and one that guesses."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import jiwer
 import pytest
@@ -17,7 +15,7 @@ ENGLISH = find_normalizer("whisper-english")
 
 
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def outputs(tmp_path_factory):
     """A: Whisper through CTranslate2. B: the same weights through transformers. C: a CTC model of random weights."""
     folder = tmp_path_factory.mktemp("systems")
     models = {
@@ -31,29 +29,29 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {letter: folder / letter for letter in models}
 
 
-def told(*arguments: object) -> dict[str, Any]:
+def told(*arguments):
     run = run_command(*arguments, "--json")
     assert run.returncode == 0, run.stderr
     return dict(json.loads(run.stdout))
 
 
-def word_error_rate(output: Path) -> float:
+def word_error_rate(output):
     rows = annotations(output)
     references, hypotheses = ([ENGLISH.text(row["reference"]) for row in rows], [heard(row) for row in rows])
     return float(jiwer.wer(references, hypotheses))
 
 
-def heard(row: dict[str, Any]) -> str:
+def heard(row):
     return ENGLISH.text(row["transcribe"]["text"])
 
 
-def test_both_runtimes_of_one_whisper_write_the_same(outputs: dict[str, Path]) -> None:
+def test_both_runtimes_of_one_whisper_write_the_same(outputs):
     assert transcripts(outputs["A"]) == transcripts(outputs["B"])
     assert len(transcripts(outputs["C"])) == 24
 
 
 @pytest.mark.parametrize("letter", ["B", "C"])
-def test_evaluate_finds_the_word_errors_that_jiwer_finds(outputs: dict[str, Path], letter: str) -> None:
+def test_evaluate_finds_the_word_errors_that_jiwer_finds(outputs, letter):
     found = told("evaluate", outputs[letter], "--language", "en", "--by", "snr")
     (task,) = found["tasks"]
     figures = {figure["name"]: figure for figure in task["figures"]}
@@ -65,7 +63,7 @@ def test_evaluate_finds_the_word_errors_that_jiwer_finds(outputs: dict[str, Path
     assert groups and sum(group["rows"] for group in groups) == 24
 
 
-def test_compare_tells_what_is_the_same_from_what_is_not(outputs: dict[str, Path], tmp_path: Path) -> None:
+def test_compare_tells_what_is_the_same_from_what_is_not(outputs, tmp_path):
     kept = tmp_path / "kept.jsonl"
     keep = ("--keep", "wer(A, B) < 0.1 AND wer(A, C) > 0.5", "--to", kept)
     found = told("compare", *outputs.values(), "--language", "en", *keep)

@@ -4,15 +4,13 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
 
-from tests.support.clusters.flink_cluster import FlinkCluster, flink_cluster
+from tests.support.clusters.flink_cluster import flink_cluster
 from tests.support.clusters.flink_job import SHARD_ROWS
 from tests.support.clusters.flink_log import logged
-from tests.support.clusters.flink_runs import Job, assert_rows, many_scenes, rows_of_one_process, start, wait_until
+from tests.support.clusters.flink_runs import assert_rows, many_scenes, rows_of_one_process, start, wait_until
 from tests.support.jobs import annotations
 
 pytestmark = [pytest.mark.flink, pytest.mark.slow]
@@ -22,38 +20,36 @@ PARALLELISM = 2  # of 4 slots, so that those of one TaskManager are enough
 TASK_MANAGERS = ("taskmanager1", "taskmanager2")
 
 
-def kill_python_worker(cluster: FlinkCluster) -> None:
+def kill_python_worker(cluster):
     workers = [worker for name in TASK_MANAGERS for worker in cluster.python_workers(name)]
     random.choice(workers).send_signal(signal.SIGKILL)
 
 
-def kill_task_manager(cluster: FlinkCluster) -> None:
+def kill_task_manager(cluster):
     """One that works, and whose Python worker therefore ends, or is left without it."""
     working = [name for name in TASK_MANAGERS if cluster.python_workers(name)]
     cluster.processes.pop(random.choice(working)).kill()
 
 
-def faults(cluster: FlinkCluster) -> int:
+def faults(cluster):
     """How many the cluster has noted of its one job."""
     (job,) = cluster.rest("/jobs/overview")["jobs"]
     return len(cluster.rest(f"/jobs/{job['jid']}/exceptions")["exceptionHistory"]["entries"])
 
 
-def parts_after(job: Job, count: int) -> int:
+def parts_after(job, count):
     """How many there are when there are so many more than now, and a random moment later."""
     job.wait_for_parts(job.parts() + count)
     time.sleep(random.uniform(0, 0.5))  # whatever the workers are at
     return job.parts()
 
 
-def decoded_again(job: Job) -> int:
+def decoded_again(job):
     decoded = Counter(logged(job.log, "decoded"))
     return sum(decoded.values()) - len(decoded)
 
 
-def test_killed_workers_cost_no_more_than_the_shards_in_flight(
-    start: Callable[[Path, Sequence[str]], Job], tmp_path: Path
-) -> None:
+def test_killed_workers_cost_no_more_than_the_shards_in_flight(start, tmp_path):
     """A Python worker first, then a TaskManager, of one job."""
     manifest = many_scenes(tmp_path / "m.jsonl", RECORDINGS)
     expected = rows_of_one_process(manifest, tmp_path / "alone")

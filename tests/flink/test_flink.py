@@ -3,15 +3,14 @@
 import json
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from earmark.transforms.output.lease import FOLDER, Lease
 from earmark.transforms.output.store import OutputStore
-from tests.support.clusters.flink_cluster import FlinkCluster, flink_cluster
+from tests.support.clusters.flink_cluster import flink_cluster
 from tests.support.clusters.flink_job import SHARD_ROWS
 from tests.support.clusters.flink_log import logged
 from tests.support.clusters.flink_runs import Job, assert_rows, many_scenes, rows_of_one_process, start, wait_until
@@ -24,34 +23,34 @@ __all__ = ["start"]  # a fixture
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+def cluster(tmp_path_factory):
     with flink_cluster(tmp_path_factory.mktemp("flink"), task_managers=2, slots=2) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def manifest(tmp_path_factory):
     return many_scenes(tmp_path_factory.mktemp("manifest") / "m.jsonl", RECORDINGS)
 
 
 @pytest.fixture(scope="module")
-def expected(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def expected(manifest, tmp_path_factory):
     return rows_of_one_process(manifest, tmp_path_factory.mktemp("alone"))
 
 
-def flink_jobs(cluster: FlinkCluster, output: Path) -> dict[str, str]:
+def flink_jobs(cluster, output):
     """Name and state of the jobs that have written to an output, by its runs."""
     runs = [path.name.lower() for path in output.glob("_earmark/runs/*")]
     jobs = cluster.rest("/jobs/overview")["jobs"]
     return {job["name"]: job["state"] for job in jobs if any(job["name"] == f"earmark-{run}" for run in runs)}
 
 
-def held_lease(output: Path) -> Lease:
+def held_lease(output):
     store = OutputStore(str(output))
     return Lease.from_json(store.read(f"{FOLDER}/{store.names(FOLDER)[-1]}"))
 
 
-def test_the_command_runs_on_the_cluster_as_it_does_alone(cluster: FlinkCluster, tmp_path: Path) -> None:
+def test_the_command_runs_on_the_cluster_as_it_does_alone(cluster, tmp_path):
     arguments = ["--model", TINY, "--task", "transcribe,caption,emotion", "--shard_rows", "8"]
     on_flink = run_command("annotate", PHONE_PROMPTS, tmp_path / "flink", *arguments, *cluster.runner_flags(2))
     assert on_flink.returncode == 0, on_flink.stderr
@@ -62,9 +61,7 @@ def test_the_command_runs_on_the_cluster_as_it_does_alone(cluster: FlinkCluster,
     assert f"on http://{cluster.master}" in on_flink.stderr
 
 
-def test_every_machine_loads_each_model_once_whatever_the_parallelism(
-    cluster: FlinkCluster, manifest: Path, expected: list[dict[str, Any]], start: Start
-) -> None:
+def test_every_machine_loads_each_model_once_whatever_the_parallelism(cluster, manifest, expected, start):
     """No parallelism is named, so the job has all 4 slots: two threads in the one Python process of each machine."""
     job = start(manifest, [flag for flag in cluster.runner_flags(0) if not flag.startswith("--parallelism")])
     assert job.wait() == 0, job.said
@@ -75,9 +72,7 @@ def test_every_machine_loads_each_model_once_whatever_the_parallelism(
     assert json.loads(next(job.output.glob("_earmark/runs/*/run.json")).read_text())["workers"] == 4
 
 
-def test_a_job_whose_client_died_goes_on_and_keeps_the_output_until_it_has_ended(
-    cluster: FlinkCluster, manifest: Path, expected: list[dict[str, Any]], start: Start
-) -> None:
+def test_a_job_whose_client_died_goes_on_and_keeps_the_output_until_it_has_ended(cluster, manifest, expected, start):
     orphan = start(manifest, cluster.runner_flags(2))
     orphan.hold()
     orphan.kill_client()
@@ -96,9 +91,7 @@ def test_a_job_whose_client_died_goes_on_and_keeps_the_output_until_it_has_ended
     assert Counter(logged(orphan.log, "decoded")) == Counter(row["id"] for row in expected)
 
 
-def test_to_take_over_cancels_the_job_first(
-    cluster: FlinkCluster, manifest: Path, expected: list[dict[str, Any]], start: Start
-) -> None:
+def test_to_take_over_cancels_the_job_first(cluster, manifest, expected, start):
     orphan = start(manifest, cluster.runner_flags(2))
     orphan.hold()
     orphan.kill_client()
@@ -111,7 +104,7 @@ def test_to_take_over_cancels_the_job_first(
     assert_rows(annotations(heir.output), expected)
 
 
-def test_who_interrupts_the_client_ends_the_job(cluster: FlinkCluster, manifest: Path, start: Start) -> None:
+def test_who_interrupts_the_client_ends_the_job(cluster, manifest, start):
     job = start(manifest, cluster.runner_flags(2))
     job.hold()
     job.process.send_signal(signal.SIGINT)
@@ -120,7 +113,7 @@ def test_who_interrupts_the_client_ends_the_job(cluster: FlinkCluster, manifest:
     assert held_lease(job.output).ended
 
 
-def test_a_cluster_that_restarts_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_cluster_that_restarts_nothing_is_refused(tmp_path):
     with flink_cluster(tmp_path / "cluster", task_managers=0, restarts={}) as cluster:
         refused = run_command(
             "annotate", PHONE_PROMPTS, tmp_path / "out", "--model", TINY, *cluster.runner_flags(1), timeout_s=120
@@ -130,7 +123,7 @@ def test_a_cluster_that_restarts_nothing_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_cluster_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+def test_a_cluster_that_is_not_there_is_said_at_once(tmp_path):
     flags = ["--runner=FlinkRunner", "--flink_master=127.0.0.1:9"]
     refused = run_command("annotate", PHONE_PROMPTS, tmp_path / "out", "--model", TINY, *flags, timeout_s=60)
     assert refused.returncode == 1

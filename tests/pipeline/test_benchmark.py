@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-from pathlib import Path
 from typing import Any
 
 import jiwer
@@ -16,7 +15,7 @@ from earmark.pipeline.benchmark import ScoreOptions, benchmark
 from earmark.pipeline.cli import main
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
-from earmark.scoring.benchmark_scores import BenchmarkScores, Resampling
+from earmark.scoring.benchmark_scores import Resampling
 from earmark.scoring.judge_scores import JudgeScores
 from earmark.scoring.scores import TaskScores
 from earmark.transforms.output.store import OutputStore
@@ -28,7 +27,7 @@ from tests.support.servers.judge_server import judging
 QUICK = ["--direct_num_workers=1"]
 
 
-def run(name: str, data: Path, output: Path, judge: str = "", **options: Any) -> BenchmarkScores:
+def run(name, data, output, judge="", **options):
     """A benchmark in this process, of the tiny Qwen2-Audio where no other model is named."""
     scoring = ScoreOptions(judge, Resampling(bootstrap=100))
     job = JobOptions(**{"model": (str(TINY),), **options})
@@ -38,7 +37,7 @@ def run(name: str, data: Path, output: Path, judge: str = "", **options: Any) ->
     return scores
 
 
-def phone_prompts(count: int) -> tuple[dict[str, str], dict[str, Path]]:
+def phone_prompts(count):
     """Texts and audio of a few phone prompts, by ids as LibriSpeech has them."""
     rows = manifest_lines(PHONE_PROMPTS)[:count]
     names = [f"61-70968-{number:04d}" for number in range(count)]
@@ -46,13 +45,13 @@ def phone_prompts(count: int) -> tuple[dict[str, str], dict[str, Path]]:
     return texts, {name: PHONE_PROMPTS.parent / row["audio_filepath"] for name, row in zip(names, rows, strict=True)}
 
 
-def published_wer(references: list[str], hypotheses: list[str]) -> float:
+def published_wer(references, hypotheses):
     """As eval_audio/evaluate_asr.py scores English, in percent."""
     english, basic = EnglishTextNormalizer(), BasicTextNormalizer()
     return 100 * jiwer.wer([basic(english(text)) for text in references], [basic(english(text)) for text in hypotheses])
 
 
-def test_librispeech_is_measured_beside_published_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+def test_librispeech_is_measured_beside_published_and_goes_on_where_it_ended(tmp_path):
     data = miniature.make_librispeech(tmp_path / "data", "test-clean", *phone_prompts(4))
     first = run("librispeech-test-clean", data, tmp_path / "out", model=("whisper-tiny.en",), limit=1, beam_size=1)
     assert (first.scored, first.recordings) == (1, 4)
@@ -81,11 +80,11 @@ def test_librispeech_is_measured_beside_published_and_goes_on_where_it_ended(tmp
     assert len(found["published"]) == 14
 
 
-def test_a_stopped_benchmark_is_not_scored_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_benchmark_is_not_scored_and_goes_on(tmp_path, monkeypatch):
     data = miniature.make_librispeech(tmp_path / "data", "test-clean", *phone_prompts(4))
     real = OutputStore.create
 
-    def stopping(self: OutputStore, path: str, content: bytes) -> bool:
+    def stopping(self, path, content):
         if path.startswith("annotations/"):
             signal.raise_signal(signal.SIGINT)
         return real(self, path, content)
@@ -98,7 +97,7 @@ def test_a_stopped_benchmark_is_not_scored_and_goes_on(tmp_path: Path, monkeypat
     assert run("librispeech-test-clean", data, tmp_path / "out", shard_rows=1).scored == 4
 
 
-def test_meld_is_heard_from_its_videos_and_a_missing_one_counts_as_wrong(tmp_path: Path) -> None:
+def test_meld_is_heard_from_its_videos_and_a_missing_one_counts_as_wrong(tmp_path):
     data = miniature.make_meld(tmp_path / "data", [(0, 0, "joy", "Yes!"), (0, 1, "anger", "No."), (1, 0, "fear", "Oh")])
     (data / "MELD.Raw/output_repeated_splits_test/dia1_utt0.mp4").unlink()
     scores = run("meld-test", data, tmp_path / "out", max_failure_ratio=1.0)
@@ -111,7 +110,7 @@ def test_meld_is_heard_from_its_videos_and_a_missing_one_counts_as_wrong(tmp_pat
     assert {figure.system for figure in scores.published} == {"WavLM-large", "Qwen-Audio", "Qwen2-Audio"}
 
 
-def test_vocalsound_is_scored_by_the_likeliest_label_or_as_published_by_what_was_written(tmp_path: Path) -> None:
+def test_vocalsound_is_scored_by_the_likeliest_label_or_as_published_by_what_was_written(tmp_path):
     names = ["f0003_0_cough", "f0003_0_throatclearing", "m0100_1_laughter"]
     data = miniature.make_vocalsound(tmp_path / "data", names)
     chosen = run("vocalsound-test", data, tmp_path / "likeliest")
@@ -127,7 +126,7 @@ def test_vocalsound_is_scored_by_the_likeliest_label_or_as_published_by_what_was
     assert written.measured.value == pytest.approx(right / 3)
 
 
-def test_covost2_is_scored_in_the_language_that_is_translated_into(tmp_path: Path) -> None:
+def test_covost2_is_scored_in_the_language_that_is_translated_into(tmp_path):
     rows = [("a", "Good morning", "早上好", "test"), ("b", "No", "不要", "test")]
     data = miniature.make_covost2(tmp_path / "data", "en", "zh-CN", rows)
     scores = run("covost2-en-zh", data, tmp_path / "out")
@@ -141,14 +140,14 @@ def test_covost2_is_scored_in_the_language_that_is_translated_into(tmp_path: Pat
     assert "tok:zh" in scores.details.signatures["bleu"]
 
 
-def by_order(prompt: str) -> str:
+def by_order(prompt):
     """Gives the reference 9 or 8 and the answer 3 or 6, whichever comes first; of the question 2 it knows nothing."""
     if "What is 2?" in prompt:
         return "Both are fine."
     return "9 3" if "1s Answer]\nIt is" in prompt else "6 8"
 
 
-def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path: Path) -> None:
+def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path):
     rows = [
         chat(number, task) for number, task in enumerate(["sound_QA", "music_QA", "sound_QA", "sound_generation_QA"])
     ]
@@ -181,9 +180,7 @@ def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path: Path) -> Non
     ]
 
 
-def test_the_table_says_what_is_measured_and_what_is_published(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_table_says_what_is_measured_and_what_is_published(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     data = miniature.make_vocalsound(tmp_path / "data", ["f0003_0_cough", "f0003_0_sigh"])
     command = ["benchmark", "vocalsound-test", data, tmp_path / "out", "--model", TINY, *QUICK]
@@ -204,9 +201,7 @@ def test_the_table_says_what_is_measured_and_what_is_published(
 
 
 @pytest.mark.parametrize("command", [["benchmark"], ["benchmark", "--list"]])
-def test_the_list_names_each_benchmark_and_the_folder_it_wants(
-    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_list_names_each_benchmark_and_the_folder_it_wants(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     with pytest.raises(SystemExit) as ended:
         main(command)
@@ -217,7 +212,7 @@ def test_the_list_names_each_benchmark_and_the_folder_it_wants(
     assert meld.split()[:4] == ["meld-test", "emotion", "ACC", "MELD.Raw/test_sent_emo.csv"]
 
 
-def refusal(name: str, data: Path, output: Path, judge: str = "", flags: tuple[str, ...] = (), **options: Any) -> str:
+def refusal(name, data, output, judge="", flags=(), **options):
     job = JobOptions(**{"model": (str(TINY),), **options})
     with pytest.raises(JobError) as refused:
         benchmark(name, str(data), str(output), job, [*QUICK, *flags], ScoreOptions(judge))
@@ -225,7 +220,7 @@ def refusal(name: str, data: Path, output: Path, judge: str = "", flags: tuple[s
     return str(refused.value)
 
 
-def test_what_cannot_work_is_said_before_the_job(tmp_path: Path) -> None:
+def test_what_cannot_work_is_said_before_the_job(tmp_path):
     data, out = miniature.make_vocalsound(tmp_path / "data", ["f0003_0_cough"]), tmp_path / "out"
     name = "vocalsound-test"
     assert "there is no benchmark 'vocalsound' (did you mean vocalsound-test?)" in refusal("vocalsound", data, out)
@@ -243,7 +238,7 @@ def test_what_cannot_work_is_said_before_the_job(tmp_path: Path) -> None:
     assert not out.exists(), "nothing was written"
 
 
-def test_an_output_keeps_to_one_set(tmp_path: Path) -> None:
+def test_an_output_keeps_to_one_set(tmp_path):
     data = miniature.make_vocalsound(tmp_path / "data", ["f0003_0_cough"])
     other = miniature.make_vocalsound(tmp_path / "other", ["f0003_0_sniff"])
     run("vocalsound-test", data, tmp_path / "out")

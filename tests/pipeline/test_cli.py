@@ -24,7 +24,7 @@ PLAIN = {name: value for name, value in os.environ.items() if name not in CHANGE
 HEAVY = {"apache_beam", "torch", "transformers", "librosa", "pyarrow", "duckdb", "rich"}
 
 
-def said_by(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+def said_by(arguments, capsys):
     """Exit status, standard output and standard error of a command."""
     try:
         status = main(arguments)
@@ -35,9 +35,7 @@ def said_by(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
 
 @pytest.mark.parametrize("columns", ["80", "100"])
 @pytest.mark.parametrize("command", [[], ["annotate"]])
-def test_help_fits_a_screen_and_has_examples(
-    command: list[str], columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_fits_a_screen_and_has_examples(command, columns, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", columns)
     status, out, _ = said_by([*command, "--help"], capsys)
     lines = out.splitlines()
@@ -48,9 +46,7 @@ def test_help_fits_a_screen_and_has_examples(
 
 
 @pytest.mark.parametrize("command", ["annotate", "plan", "benchmark"])
-def test_help_has_the_everyday_options_and_help_all_has_every_one(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_has_the_everyday_options_and_help_all_has_every_one(command, capsys):
     everyday, everything = (set(shown(said_by([command, flag], capsys)[1])) for flag in ("--help", "--help_all"))
     (parser,) = (one for one in commands_of(build_parser()) if one.prog == f"earmark {command}")
     assert everything == set(options_of(parser)) - {"-h"}
@@ -59,45 +55,45 @@ def test_help_has_the_everyday_options_and_help_all_has_every_one(
     assert everyday - names == {name for name in everything - names if not name.startswith("--no-")}
 
 
-def shown(help: str) -> list[str]:
+def shown(help):
     return re.findall(r"^  (?:-h, )?(--\w+)", help, re.MULTILINE) + re.findall(r"(--no-\w+)$", help, re.MULTILINE)
 
 
-def test_every_option_of_a_job_is_in_one_group_of_the_help() -> None:
+def test_every_option_of_a_job_is_in_one_group_of_the_help():
     assert Counter(name for names in GROUPS.values() for name in names) == Counter(field.name for field in FLAGS)
 
 
-def test_earmark_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_earmark_alone_shows_its_help(capsys):
     _, help, _ = said_by(["--help"], capsys)
     assert said_by([], capsys) == (2, "", help)
 
 
-def test_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_that_of_the_distribution(capsys):
     status, out, _ = said_by(["--version"], capsys)
     assert status == 0
     assert re.fullmatch(r"earmark \d+\.\d+\.\d+\S*\n", out)
 
 
-def test_hyphens_in_options_are_as_good_as_underscores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hyphens_in_options_are_as_good_as_underscores(tmp_path, capsys):
     manifest = write_manifest(tmp_path / "m.jsonl", [{"audio": "a.wav"}])
     assert main(["plan", str(manifest), "--batch-s=10", "--no-free-labels", "--audio-root", str(tmp_path)]) == 1
     assert "--batch_s=10.0 does not work: give at least 30" in capsys.readouterr().err
 
 
-def test_hyphens_in_options_of_beam_are_understood_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_hyphens_in_options_of_beam_are_understood_too(capsys):
     beam = ["--job-server-timeout=5", "--direct-num-workers", "2"]
     assert main(["annotate", "m.jsonl", "out", *beam]) == 1
     assert capsys.readouterr().err.startswith("earmark: no model is named")
 
 
-def test_hyphens_of_values_and_words_stay(capsys: pytest.CaptureFixture[str]) -> None:
+def test_hyphens_of_values_and_words_stay(capsys):
     assert main(["plan", "no-such.jsonl", "--audio-root=/no-where"]) == 1
     assert "--audio_root=/no-where does not work" in capsys.readouterr().err
     assert main(["plan", "--", "--no-such.jsonl"]) == 1
     assert "there is no manifest --no-such.jsonl" in capsys.readouterr().err
 
 
-def test_json_is_all_that_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_all_that_is_printed(tmp_path, capsys):
     store = write_output(tmp_path / "out", [Row(f"r{number}", {"transcribe": "yes"}) for number in range(4)], 2)
     _, parts, _ = said_by(["parts", store.root, "--json"], capsys)
     assert json.loads(parts) == [f"{store.root}/{part}" for part in store.parts()]
@@ -109,7 +105,7 @@ def test_json_is_all_that_is_printed(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[object], subprocess.CompletedProcess[str]]:
+def labelled(tmp_path_factory):
     """A command on a recording that is there and one that is not; and how it ended with --json."""
     folder = tmp_path_factory.mktemp("tone")
     write_tone(folder / "tone.wav")
@@ -119,8 +115,8 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[object], su
 
 
 def test_annotate_prints_its_summary_as_json(
-    labelled: tuple[list[object], subprocess.CompletedProcess[str]],
-) -> None:
+    labelled,
+):
     (_, _, output, *_), ended = labelled
     assert (ended.returncode, ended.stderr) == (0, "")
     figures = json.loads(ended.stdout)
@@ -129,9 +125,7 @@ def test_annotate_prints_its_summary_as_json(
     assert (figures["annotated"], figures["failed"], figures["adds_up"]) == (1, 1, True)
 
 
-def test_in_a_pipe_a_run_says_nothing_but_its_figures(
-    labelled: tuple[list[object], subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_a_pipe_a_run_says_nothing_but_its_figures(labelled, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # as some schedulers set it: colours, but no bar that moves
     ended = run_command(*labelled[0])
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -148,7 +142,7 @@ def test_in_a_pipe_a_run_says_nothing_but_its_figures(
         ({"COLUMNS": "2"}, "red\n"),
     ],
 )
-def test_colours_are_for_terminals_and_who_asks(variables: dict[str, str], expected: str) -> None:
+def test_colours_are_for_terminals_and_who_asks(variables, expected):
     code = "from earmark.pipeline.console.console import console; console.print('[red]red[/]')"
     ended = subprocess.run(
         [sys.executable, "-c", code], env={**PLAIN, **variables}, capture_output=True, text=True, check=True, timeout=60
@@ -156,7 +150,7 @@ def test_colours_are_for_terminals_and_who_asks(variables: dict[str, str], expec
     assert ended.stdout == expected
 
 
-def test_a_piped_table_loses_nothing() -> None:
+def test_a_piped_table_loses_nothing():
     ended = subprocess.run(
         command_line("benchmark", "--list"),
         env={**PLAIN, "COLUMNS": "40"},
@@ -170,7 +164,7 @@ def test_a_piped_table_loses_nothing() -> None:
     assert all(one.source in line for one, line in zip(benchmarks().values(), lines[1:], strict=True))
 
 
-def test_what_is_logged_goes_above_the_bar() -> None:
+def test_what_is_logged_goes_above_the_bar():
     code = """if True:
         import logging, rich.progress, rich.console
         from earmark.pipeline.console.logging_setup import set_up_logging
@@ -184,13 +178,13 @@ def test_what_is_logged_goes_above_the_bar() -> None:
     assert "\x1b[2Ka file is left out\n" in ended.stderr
 
 
-def one_part(folder: Path) -> str:
+def one_part(folder):
     """An output whose list of parts is so short that it is written when the command ends."""
     return write_output(folder, [Row("r", {"transcribe": "yes"})]).root
 
 
 @pytest.mark.parametrize("command", ["tasks", "tasks --json", "completion zsh", "parts"])
-def test_a_reader_that_has_enough_is_no_accident(command: str, tmp_path: Path) -> None:
+def test_a_reader_that_has_enough_is_no_accident(command, tmp_path):
     words = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
     reading, writing = os.pipe()
     os.close(reading)
@@ -202,7 +196,7 @@ def test_a_reader_that_has_enough_is_no_accident(command: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("command", ["tasks", "tasks --json", "parts"])
-def test_an_output_that_takes_nothing_is_said_in_one_line(command: str, tmp_path: Path) -> None:
+def test_an_output_that_takes_nothing_is_said_in_one_line(command, tmp_path):
     words = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
     with open("/dev/full", "wb") as full:
         ended = subprocess.run(
@@ -213,7 +207,7 @@ def test_an_output_that_takes_nothing_is_said_in_one_line(command: str, tmp_path
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["annotate", "--help_all"], ["--version"], ["completion", "bash"]])
-def test_what_answers_at_once_loads_nothing_heavy(arguments: list[str]) -> None:
+def test_what_answers_at_once_loads_nothing_heavy(arguments):
     code = f"""if True:
         import sys, earmark.pipeline.cli
         try: earmark.pipeline.cli.main({arguments})
@@ -223,13 +217,11 @@ def test_what_answers_at_once_loads_nothing_heavy(arguments: list[str]) -> None:
     assert ended.stdout.endswith("heavy: set()\n")
 
 
-def test_what_a_manifest_holds_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_manifest_holds_does_not_steer_the_terminal(capsys):
     say("red\x1b[31m and [bold]a\rline[/bold]")
     assert capsys.readouterr().out == "red\\x1b[31m and [bold]a\\rline[/bold]\n"
 
 
-def test_an_error_is_one_line_that_does_not_steer_the_terminal(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_error_is_one_line_that_does_not_steer_the_terminal(tmp_path, capsys):
     assert main(["report", f"{tmp_path}/a\nb\x1b[2J"]) == 1
     assert capsys.readouterr().err.startswith(f"earmark: {tmp_path}/a b\\x1b[2J is not an output of earmark")

@@ -7,7 +7,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 
-from earmark.pipeline.launch import JOB_PATH, Place, launched_run
+from earmark.pipeline.launch import JOB_PATH, ExecutionTarget, launched_run
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.transforms.output.lease import FOLDER as LEASES
@@ -21,7 +21,9 @@ def manifest(tmp_path):
 
 
 def launched(manifest, output):
-    return launched_run(manifest, str(output), JobOptions(), dict.fromkeys(JobOptions().tasks(), "model@1"), Place(1))
+    return launched_run(
+        manifest, str(output), JobOptions(), dict.fromkeys(JobOptions().tasks(), "model@1"), ExecutionTarget(1)
+    )
 
 
 class Failing(MemoryFileSystem):

@@ -1,8 +1,6 @@
 """Vectors: joined from parts, and as a column of the output."""
 
 import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +15,6 @@ from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import Annotation, AudioFacts, PartReport, Recording, Transcript, VectorAnswer
 from earmark.schemas.tables import annotations_schema, annotations_table, answer_type
-from earmark.schemas.tasks import Task
 from earmark.transforms.output.merge import merge_parts, read_small
 from earmark.transforms.output.store import encode_part
 
@@ -28,16 +25,16 @@ WEIGHTS = st.floats(1, 480_000)
 ROWS = [(1.0, 2.5, -3.0), (0.1, -1e-30, 0.0), (3e38, 1 / 3, 1e-45)]
 
 
-def parts_of(*pairs: tuple[float, Sequence[float]]) -> list[VectorPart]:
+def parts_of(*pairs):
     return [VectorPart(weight, np.array(vector, np.float32)) for weight, vector in pairs]
 
 
-def tasks_of(dimensions: int) -> tuple[Task, ...]:
+def tasks_of(dimensions):
     transcribe, embed = JobOptions(task=("transcribe", "embed")).tasks()
     return transcribe, dataclasses.replace(embed, dimensions=dimensions)
 
 
-def table_of(rows: Sequence[Sequence[float]], dimensions: int = WIDTH) -> pa.Table:
+def table_of(rows, dimensions=WIDTH):
     return annotations_table(
         [
             Annotation(
@@ -51,21 +48,21 @@ def table_of(rows: Sequence[Sequence[float]], dimensions: int = WIDTH) -> pa.Tab
     )
 
 
-def floats(rows: Sequence[Sequence[float]]) -> list[list[float]]:
+def floats(rows):
     return np.array(rows, np.float32).tolist()
 
 
-def test_parts_of_a_vector_count_by_their_weights() -> None:
+def test_parts_of_a_vector_count_by_their_weights():
     assert join_vectors(parts_of((1.0, (1, 0)), (3.0, (5, -4)))) == VectorAnswer((4.0, -3.0))
 
 
 @given(WEIGHTS, VECTORS)
-def test_a_single_part_is_the_answer_to_the_bit(weight: float, vector: np.ndarray) -> None:
+def test_a_single_part_is_the_answer_to_the_bit(weight, vector):
     assert join_vectors([VectorPart(weight, vector)]) == VectorAnswer(tuple(vector.tolist()))
 
 
 @given(st.lists(st.builds(VectorPart, WEIGHTS, VECTORS), min_size=1, max_size=5), st.floats(0.01, 100))
-def test_a_mean_lies_between_its_parts_and_knows_no_unit_of_weight(parts: list[VectorPart], scale: float) -> None:
+def test_a_mean_lies_between_its_parts_and_knows_no_unit_of_weight(parts, scale):
     mean = np.array(join_vectors(parts).vector)
     vectors = np.array([part.vector for part in parts])
     assert (vectors.min(axis=0) - 1e-3 <= mean).all() and (mean <= vectors.max(axis=0) + 1e-3).all()
@@ -73,29 +70,29 @@ def test_a_mean_lies_between_its_parts_and_knows_no_unit_of_weight(parts: list[V
     assert scaled.vector == pytest.approx(mean, abs=1e-3)
 
 
-def test_the_column_is_a_list_of_a_fixed_size_without_rows_too() -> None:
+def test_the_column_is_a_list_of_a_fixed_size_without_rows_too():
     embed = tasks_of(WIDTH)[1]
     assert answer_type(embed) == pa.list_(pa.float32(), WIDTH)
     assert table_of([]).schema == table_of(ROWS).schema == annotations_schema(tasks_of(WIDTH))
 
 
-def test_a_vector_of_another_size_is_an_error() -> None:
+def test_a_vector_of_another_size_is_an_error():
     with pytest.raises((ValueError, pa.ArrowInvalid)):
         table_of([(1.0, 2.0)])
 
 
-def test_vectors_come_back_from_parquet_as_they_were(tmp_path: Path) -> None:
+def test_vectors_come_back_from_parquet_as_they_were(tmp_path):
     pq.write_table(table_of(ROWS), tmp_path / "part.parquet", compression="zstd")
     found = pq.read_table(tmp_path / "part.parquet")
     assert found.schema.field("embed").type == pa.list_(pa.float32(), WIDTH)
     assert found["embed"].to_pylist() == floats(ROWS)
 
 
-def small(key: str, rows: Sequence[Sequence[float]], dimensions: int = WIDTH) -> bytes:
+def small(key, rows, dimensions=WIDTH):
     return encode_part(table_of(rows, dimensions), PartReport(key, len(rows), ()), "run", "f00d")
 
 
-def test_merged_parts_keep_vectors_as_they_were() -> None:
+def test_merged_parts_keep_vectors_as_they_were():
     contents = {"a": small("a", ROWS[:1]), "b": small("b", []), "c": small("c", ROWS[1:])}
     merged = merge_parts([read_small(path, content) for path, content in contents.items()], "compaction")
     found = pq.read_table(pa.BufferReader(merged.content))
@@ -105,7 +102,7 @@ def test_merged_parts_keep_vectors_as_they_were() -> None:
     assert pq.read_table(pa.BufferReader(again.content))["embed"].to_pylist() == floats([*ROWS, *ROWS])
 
 
-def test_vectors_of_different_sizes_are_not_merged() -> None:
+def test_vectors_of_different_sizes_are_not_merged():
     parts = [read_small("a", small("a", ROWS)), read_small("b", small("b", [(1.0, 2.0)], 2))]
     with pytest.raises(JobError, match="b has other columns than a; they cannot be merged"):
         merge_parts(parts, "compaction")

@@ -10,7 +10,7 @@ from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import MELD_EMOTIONS, VOCAL_SOUNDS
 from earmark.scoring import layouts
-from earmark.scoring.benchmarks import Benchmark, benchmarks, find_benchmark
+from earmark.scoring.benchmarks import benchmarks, find_benchmark
 from earmark.scoring.published import published, published_for
 from tests.support.paths import ROOT
 
@@ -27,14 +27,14 @@ SPLITS = {
 }
 
 
-def test_every_set_and_split_of_the_table_is_defined() -> None:
+def test_every_set_and_split_of_the_table_is_defined():
     found: dict[str, set[str]] = {}
     for benchmark in benchmarks().values():
         found.setdefault(benchmark.dataset, set()).add(benchmark.split)
     assert found == SPLITS
 
 
-def test_every_figure_of_the_table_belongs_to_one_benchmark() -> None:
+def test_every_figure_of_the_table_belongs_to_one_benchmark():
     with TABLE.open() as file:
         rows = list(csv.DictReader(file))
     reached = Counter(figure for benchmark in benchmarks().values() for figure in published_for(benchmark))
@@ -44,12 +44,12 @@ def test_every_figure_of_the_table_belongs_to_one_benchmark() -> None:
 
 
 @pytest.mark.parametrize("name", benchmarks())
-def test_a_benchmark_has_figures_of_qwen2_audio_with_both_weights(name: str) -> None:
+def test_a_benchmark_has_figures_of_qwen2_audio_with_both_weights(name):
     figures = [figure for figure in published_for(benchmarks()[name]) if figure.system == "Qwen2-Audio"]
     assert [figure.qwen2_audio_weights for figure in figures] == ["original", "huggingface"]
 
 
-def test_figures_come_in_the_unit_of_the_table() -> None:
+def test_figures_come_in_the_unit_of_the_table():
     (first, second) = [
         figure for figure in published_for(benchmarks()["librispeech-test-clean"]) if figure.system == "Qwen2-Audio"
     ]
@@ -57,7 +57,7 @@ def test_figures_come_in_the_unit_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("benchmark", benchmarks().values(), ids=lambda benchmark: benchmark.name)
-def test_base_checkpoints_are_asked_with_the_published_prompt(benchmark: Benchmark) -> None:
+def test_base_checkpoints_are_asked_with_the_published_prompt(benchmark):
     options = JobOptions(task=(benchmark.task,), translate_to=benchmark.translate_to or "en")
     (task,) = options.tasks()
     question = "Is it raining?" if task.takes_row_prompt else None
@@ -65,12 +65,12 @@ def test_base_checkpoints_are_asked_with_the_published_prompt(benchmark: Benchma
     assert asked == benchmark.prompt.replace("{row_prompt}", question or "")
 
 
-def test_labels_of_the_sets_are_labels_of_the_tasks() -> None:
+def test_labels_of_the_sets_are_labels_of_the_tasks():
     assert set(layouts.VOCAL_SOUNDS.values()) == set(VOCAL_SOUNDS)
     assert {"neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust"} == set(MELD_EMOTIONS)
 
 
-def test_a_name_is_found_in_whatever_case_and_a_wrong_one_answered_with_the_nearest() -> None:
+def test_a_name_is_found_in_whatever_case_and_a_wrong_one_answered_with_the_nearest():
     assert find_benchmark("Aishell2-iOS").split == "iOS"
     with pytest.raises(JobError, match=r"no benchmark 'librispeech-clean' \(did you mean librispeech-(dev|test)-clean"):
         find_benchmark("librispeech-clean")

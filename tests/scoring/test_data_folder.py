@@ -1,8 +1,6 @@
 """A folder that is not the set's, or not whole, is answered in one line: what was expected where."""
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,7 @@ from tests.support.audio import miniature_sets as miniature
 
 
 @pytest.mark.parametrize("name", benchmarks())
-def test_another_folder_is_answered_with_what_was_expected_where(tmp_path: Path, name: str) -> None:
+def test_another_folder_is_answered_with_what_was_expected_where(tmp_path, name):
     with pytest.raises(JobError) as refused:
         read(name, tmp_path)
     said = str(refused.value)
@@ -22,72 +20,72 @@ def test_another_folder_is_answered_with_what_was_expected_where(tmp_path: Path,
     assert "\n" not in said
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_said(tmp_path):
     with pytest.raises(JobError, match=r"there is no folder .*nowhere"):
         read("meld-test", tmp_path / "nowhere")
 
 
-def _no_audio(root: Path) -> str:
+def _no_audio(root):
     miniature.write(miniature.make_fleurs(root, {"1": ("a", "a")}) / "data/cmn_hans_cn/audio/test.tar.gz", "")
     (root / "data/cmn_hans_cn/audio/test/1.wav").unlink()
     (root / "data/cmn_hans_cn/audio/test").rmdir()
     return "fleurs-zh"
 
 
-def _other_columns(root: Path) -> str:
+def _other_columns(root):
     miniature.write(
         miniature.make_common_voice(root, "fr", {"a": "b"}) / "cv-corpus-15.0-2023-09-08/fr/test.tsv", "x\ty\n"
     )
     return "common-voice-15-fr"
 
 
-def _short_row(root: Path) -> str:
+def _short_row(root):
     header = "\t".join(miniature.COMMON_VOICE_15)
     miniature.make_common_voice(root, "fr", {"a": "b"})
     miniature.write(root / "cv-corpus-15.0-2023-09-08/fr/test.tsv", f"{header}\nc1\ta.mp3\n")
     return "common-voice-15-fr"
 
 
-def _no_wav_scp(root: Path) -> str:
+def _no_wav_scp(root):
     miniature.make_aishell2(root, "Mic", {"IT0011W0001": "a"})
     (root / "AISHELL-DEV-TEST-SET/Mic/test/wav.scp").unlink()
     return "aishell2-mic"
 
 
-def _text_without_audio(root: Path) -> str:
+def _text_without_audio(root):
     miniature.make_aishell2(root, "Mic", {"IT0011W0001": "a"})
     miniature.write(root / "AISHELL-DEV-TEST-SET/Mic/test/wav.scp", "other\twav/other.wav\n")
     return "aishell2-mic"
 
 
-def _not_json(root: Path) -> str:
+def _not_json(root):
     miniature.write(root / "Chat_meta.json", "[{")
     return "air-bench-speech"
 
 
-def _no_question(root: Path) -> str:
+def _no_question(root):
     miniature.make_air_bench(root, [chat(1, "speech_QA", question=None)])
     return "air-bench-speech"
 
 
-def _nothing_of_it(root: Path) -> str:
+def _nothing_of_it(root):
     miniature.make_air_bench(root, [chat(1, "speech_QA")])
     return "air-bench-music"
 
 
-def _odd_name(root: Path) -> str:
+def _odd_name(root):
     miniature.make_vocalsound(root, ["f0003_0_cough"], [], "meta")
     miniature.write(root / "vs_release_16k/audio_16k/f0003_0_yawn.wav", "")
     return "vocalsound-test"
 
 
-def _not_utf8(root: Path) -> str:
+def _not_utf8(root):
     (root / "test_sent_emo.csv").write_bytes(b"Sr No.,Utterance\n1,\x92\n")
     (root / "output_repeated_splits_test").mkdir()
     return "meld-test"
 
 
-def _empty_table(root: Path) -> str:
+def _empty_table(root):
     (root / "LibriSpeech" / "test-clean").mkdir(parents=True)
     return "librispeech-test-clean"
 
@@ -108,7 +106,7 @@ def _empty_table(root: Path) -> str:
         (_empty_table, "test-clean names no recording of librispeech-test-clean"),
     ],
 )
-def test_a_set_that_is_not_whole_is_said_in_one_line(tmp_path: Path, spoil: Callable[[Path], str], said: str) -> None:
+def test_a_set_that_is_not_whole_is_said_in_one_line(tmp_path, spoil, said):
     name = spoil(tmp_path)
     with pytest.raises(JobError) as refused:
         read(name, tmp_path)

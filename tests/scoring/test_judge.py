@@ -1,8 +1,6 @@
 """AIR-Bench's judge: what it is asked, how its verdicts are read, and that each is paid once."""
 
 import threading
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -17,28 +15,28 @@ CASE = Case("a", "A dog barks {twice}.", "What is heard?", "A dog.", "Two cats."
 class Counting:
     """Answers by a rule, and remembers what it was asked."""
 
-    def __init__(self, rule: Callable[[str], str]):
+    def __init__(self, rule):
         self.rule = rule
         self.asked: list[str] = []
         self._lock = threading.Lock()
 
-    def ask(self, prompt: str) -> str:
+    def ask(self, prompt):
         with self._lock:
             self.asked.append(prompt)
         return self.rule(prompt)
 
 
-def cases(count: int) -> list[Case]:
+def cases(count):
     return [
         Case(f"c{number}", "heard", f"question {number}", "reference", f"answer {number}") for number in range(count)
     ]
 
 
-def first_is_better(prompt: str) -> str:
+def first_is_better(prompt):
     return "9 3"
 
 
-def test_the_prompt_is_the_published_one() -> None:
+def test_the_prompt_is_the_published_one():
     assert CASE.prompt(False) == (
         "You are a helpful and precise assistant for checking the quality of the answer.\n"
         "[Detailed Audio Description]\nA dog barks {twice}.\n[Question]\nWhat is heard?\n"
@@ -74,26 +72,26 @@ def test_the_prompt_is_the_published_one() -> None:
         ("", None),
     ],
 )
-def test_a_verdict_is_two_scores_or_none(said: str, scores: tuple[float, float] | None) -> None:
+def test_a_verdict_is_two_scores_or_none(said, scores):
     assert Verdict("a", False, "j", "k", said).scores == scores
     assert Verdict("a", True, "j", "k", said).scores == (scores and scores[::-1])
 
 
-def test_both_orders_are_asked_and_averaged(tmp_path: Path) -> None:
+def test_both_orders_are_asked_and_averaged(tmp_path):
     judge = Counting(first_is_better)
     (judged,) = judge_all([CASE], judge, "j", OutputStore(str(tmp_path)))
     assert sorted(judge.asked) == sorted([CASE.prompt(False), CASE.prompt(True)])
     assert judged == Judged("a", 6.0, 6.0, 0), "what prefers the first prefers nobody"
 
 
-def test_equal_answers_are_still_judged_in_both_orders(tmp_path: Path) -> None:
+def test_equal_answers_are_still_judged_in_both_orders(tmp_path):
     judge = Counting(first_is_better)
     (judged,) = judge_all([Case("a", "h", "q", "same", "same")], judge, "j", OutputStore(str(tmp_path)))
     assert (len(judge.asked), judged.answer) == (2, 6.0)
 
 
-def test_a_verdict_without_two_scores_is_counted_and_the_other_order_stands(tmp_path: Path) -> None:
-    def rule(prompt: str) -> str:
+def test_a_verdict_without_two_scores_is_counted_and_the_other_order_stands(tmp_path):
+    def rule(prompt):
         first = prompt.partition("[The End of Assistant 1s")[0]
         if "question 1" in prompt:
             return "I cannot judge that."
@@ -103,7 +101,7 @@ def test_a_verdict_without_two_scores_is_counted_and_the_other_order_stands(tmp_
     assert found == [Judged("c0", 8.0, 4.0, 1), Judged("c1", None, None, 2)]
 
 
-def test_nothing_is_asked_twice_and_another_judge_counts_for_itself(tmp_path: Path) -> None:
+def test_nothing_is_asked_twice_and_another_judge_counts_for_itself(tmp_path):
     store = OutputStore(str(tmp_path))
     first = judge_all(cases(5), Counting(first_is_better), "j", store)
     again = Counting(first_is_better)
@@ -116,7 +114,7 @@ def test_nothing_is_asked_twice_and_another_judge_counts_for_itself(tmp_path: Pa
     assert len(other.asked) == 10
 
 
-def test_another_answer_to_the_same_question_is_judged_anew(tmp_path: Path) -> None:
+def test_another_answer_to_the_same_question_is_judged_anew(tmp_path):
     store = OutputStore(str(tmp_path))
     judge = Counting(first_is_better)
     judge_all([CASE], judge, "j", store)
@@ -124,10 +122,10 @@ def test_another_answer_to_the_same_question_is_judged_anew(tmp_path: Path) -> N
     assert len(judge.asked) == 4
 
 
-def test_what_was_answered_before_the_judge_failed_is_kept(tmp_path: Path) -> None:
+def test_what_was_answered_before_the_judge_failed_is_kept(tmp_path):
     store = OutputStore(str(tmp_path))
 
-    def rule(prompt: str) -> str:
+    def rule(prompt):
         if "question 6" in prompt:
             raise ConnectionError("gone")
         return "5 5"
@@ -141,8 +139,8 @@ def test_what_was_answered_before_the_judge_failed_is_kept(tmp_path: Path) -> No
     assert len(judge.asked) == 20 - kept
 
 
-def test_a_question_that_the_judge_refuses_is_counted_and_asked_again_next_time(tmp_path: Path) -> None:
-    def rule(prompt: str) -> str:
+def test_a_question_that_the_judge_refuses_is_counted_and_asked_again_next_time(tmp_path):
+    def rule(prompt):
         if "question 1" in prompt:
             raise RowError("refused", "content filter")
         return "5 5"
@@ -154,7 +152,7 @@ def test_a_question_that_the_judge_refuses_is_counted_and_asked_again_next_time(
     assert len(judge.asked) == 2
 
 
-def test_the_score_is_the_mean_with_failures_at_the_lowest_and_the_unjudged_counted() -> None:
+def test_the_score_is_the_mean_with_failures_at_the_lowest_and_the_unjudged_counted():
     judged = [Judged("a", 8.0, 4.0, 0), Judged("b", 9.0, 6.0, 1), Judged("c", None, None, 2)]
     found = judge_scores("j", judged, failed=1, resamples=200, seed=1)
     assert found.score.value == pytest.approx((4 + 6 + 1) / 3)

@@ -1,7 +1,6 @@
 """Each set of the published table is read from the folders that it is downloaded in."""
 
 import json
-from pathlib import Path
 
 import fsspec
 import pytest
@@ -12,15 +11,15 @@ from earmark.scoring.layouts import LAYOUTS, Entry, entries
 from tests.support.audio import miniature_sets as miniature
 
 
-def read(name: str, folder: Path | str) -> list[Entry]:
+def read(name, folder):
     return entries(find_benchmark(name), DataFolder(str(folder)))
 
 
-def short(found: list[Entry]) -> list[tuple[str, str, str]]:
+def short(found):
     return [(entry.id, entry.audio, entry.reference) for entry in found]
 
 
-def test_librispeech(tmp_path: Path) -> None:
+def test_librispeech(tmp_path):
     texts = {"61-70970-0001": "TWO", "61-70968-0000": "HE BEGAN A CONFUSED COMPLAINT", "121-123852-0000": "THOSE"}
     miniature.make_librispeech(tmp_path, "test-clean", texts)
     miniature.make_librispeech(tmp_path, "dev-other", {"116-288045-0000": "AS I APPROACHED"})
@@ -36,7 +35,7 @@ def test_librispeech(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("split", "locale"), [("en", "en"), ("zh", "zh-CN"), ("yue", "yue"), ("fr", "fr")])
-def test_common_voice(tmp_path: Path, split: str, locale: str) -> None:
+def test_common_voice(tmp_path, split, locale):
     sentences = {f"common_voice_{locale}_1": 'He said "no', f"common_voice_{locale}_2": "它\u2028是\\n"}
     miniature.make_common_voice(tmp_path, locale, sentences)
     clips = f"cv-corpus-15.0-2023-09-08/{locale}/clips"
@@ -46,7 +45,7 @@ def test_common_voice(tmp_path: Path, split: str, locale: str) -> None:
 
 
 @pytest.mark.parametrize("unpacked", ["audio/test", "test"])
-def test_fleurs(tmp_path: Path, unpacked: str) -> None:
+def test_fleurs(tmp_path, unpacked):
     miniature.make_fleurs(tmp_path, {"12345": ("这是“测试”。", "这是测试")}, unpacked)
     (found,) = read("fleurs-zh", tmp_path)
     assert short([found]) == [("12345", f"data/cmn_hans_cn/{unpacked}/12345.wav", "这是测试")]
@@ -54,7 +53,7 @@ def test_fleurs(tmp_path: Path, unpacked: str) -> None:
 
 
 @pytest.mark.parametrize("channel", ["Mic", "iOS", "Android"])
-def test_aishell2(tmp_path: Path, channel: str) -> None:
+def test_aishell2(tmp_path, channel):
     miniature.make_aishell2(tmp_path, channel, {"IT0011W0001": "换一首歌", "IT0012W0001": "打开 K T V"})
     folder = f"AISHELL-DEV-TEST-SET/{channel}/test/wav"
     assert short(read(f"aishell2-{channel}", tmp_path)) == [
@@ -67,7 +66,7 @@ PAIRS = [name.removeprefix("covost2-") for name in benchmarks() if name.startswi
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_covost2(tmp_path: Path, pair: str) -> None:
+def test_covost2(tmp_path, pair):
     source, target = (code.replace("zh", "zh-CN") for code in pair.split("-"))
     rows = [
         ("clip_1", "Good morning", 'He said "hello', "test"),
@@ -90,7 +89,7 @@ def test_covost2(tmp_path: Path, pair: str) -> None:
 
 
 @pytest.mark.parametrize("unpacked", ["output_repeated_splits_test", "test/output_repeated_splits_test"])
-def test_meld(tmp_path: Path, unpacked: str) -> None:
+def test_meld(tmp_path, unpacked):
     rows = [
         (0, 0, "surprise", "Why do all you\u2019re coffee mugs have numbers?"),
         (0, 1, "anger", "Oh. That\u2019s so, no"),
@@ -105,7 +104,7 @@ def test_meld(tmp_path: Path, unpacked: str) -> None:
 
 
 @pytest.mark.parametrize("by", ["datafiles", "meta"])
-def test_vocalsound(tmp_path: Path, by: str) -> None:
+def test_vocalsound(tmp_path, by):
     test = ["f0003_0_cough", "f0003_0_throatclearing", "m0100_1_laughter"]
     miniature.make_vocalsound(tmp_path, test, ["f0004_0_cough", "f00031_0_sniff"], by)
     found = read("vocalsound-test", tmp_path)
@@ -116,7 +115,7 @@ def test_vocalsound(tmp_path: Path, by: str) -> None:
     assert found[2].about == (("speaker", "m0100"),)
 
 
-def chat(number: int, task: str, **others: object) -> dict[str, object]:
+def chat(number, task, **others):
     row = {"path": f"{number}.wav", "question": f"What is {number}?", "answer_gt": f"It is {number}."}
     return {
         **row,
@@ -137,7 +136,7 @@ AIR_BENCH = {
 
 
 @pytest.mark.parametrize("split", AIR_BENCH)
-def test_air_bench(tmp_path: Path, split: str) -> None:
+def test_air_bench(tmp_path, split):
     tasks = [task for of_split in AIR_BENCH.values() for task in of_split]
     miniature.make_air_bench(tmp_path, [chat(number, task) for number, task in enumerate(tasks)])
     found = read(f"air-bench-{split}", tmp_path)
@@ -154,11 +153,11 @@ def test_air_bench(tmp_path: Path, split: str) -> None:
     assert dict(found[0].about)["meta_info"] == f"Sound {numbers[0]}"
 
 
-def test_every_layout_is_read_above() -> None:
+def test_every_layout_is_read_above():
     assert {benchmark.layout for benchmark in benchmarks().values()} == set(LAYOUTS)
 
 
-def test_a_row_of_the_manifest_says_what_the_set_says() -> None:
+def test_a_row_of_the_manifest_says_what_the_set_says():
     entry = Entry("a", "x/a.wav", "它是", "What?", (("speaker", "61"),))
     assert json.loads(entry.to_json("zh")) == {
         "id": "a",
@@ -171,13 +170,13 @@ def test_a_row_of_the_manifest_says_what_the_set_says() -> None:
     assert json.loads(Entry("a", "a.wav", "").to_json("")) == {"id": "a", "audio_filepath": "a.wav", "text": ""}
 
 
-def test_a_set_in_an_object_store_is_read_like_one_on_disk(tmp_path: Path) -> None:
+def test_a_set_in_an_object_store_is_read_like_one_on_disk(tmp_path):
     miniature.make_librispeech(tmp_path, "test-clean", {"61-70968-0000": "HE BEGAN"})
     fsspec.filesystem("memory").put(str(tmp_path / "LibriSpeech"), "/sets/LibriSpeech", recursive=True)
     assert read("librispeech-test-clean", "memory://sets") == read("librispeech-test-clean", tmp_path)
 
 
-def test_a_recording_that_is_named_twice_counts_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_recording_that_is_named_twice_counts_once(tmp_path, caplog):
     miniature.make_aishell2(tmp_path, "Mic", {"IT0011W0001": "a", "IT0012W0001": "b"})
     table = tmp_path / "AISHELL-DEV-TEST-SET/Mic/test/trans.txt"
     table.write_text(table.read_text() + "IT0011W0001\tc\n")

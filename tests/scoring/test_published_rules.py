@@ -13,14 +13,14 @@ from whisper_normalizer.english import EnglishTextNormalizer
 
 from earmark.scoring.evaluate import evaluate
 from earmark.scoring.options import EvaluateOptions
-from tests.support.awkward_pairs import EACH, AwkwardPair, awkward_pairs
+from tests.support.awkward_pairs import EACH, awkward_pairs
 from tests.support.outputs.made_outputs import Row, write_output
 
 PAIRS = awkward_pairs()
 FIGURES_ONLY = EvaluateOptions(bootstrap=0)
 
 
-def published_tokens(text: str, language: str) -> list[str]:
+def published_tokens(text, language):
     """eval_audio/evaluate_asr.py of Qwen2-Audio: remove_sp and compute_wer. Digits in Chinese stay what they are."""
     text = re.sub(r"<\|.*?\|>", " ", text)
     text = re.sub(r"\s+", " ", text)
@@ -38,13 +38,13 @@ def published_tokens(text: str, language: str) -> list[str]:
     return list("".join(words)) if language in ("zh", "yue") else words
 
 
-def rate(pairs: list[AwkwardPair]) -> float:
+def rate(pairs):
     references = [" ".join(published_tokens(pair.reference, pair.language)) for pair in pairs]
     hypotheses = [" ".join(published_tokens(pair.hypothesis, pair.language)) for pair in pairs]
     return jiwer.wer(references, hypotheses)
 
 
-def transcripts_of(pairs: list[AwkwardPair]) -> list[Row]:
+def transcripts_of(pairs):
     return [Row(pair.id, {"transcribe": pair.hypothesis}, pair.reference, pair.language) for pair in pairs]
 
 

@@ -7,15 +7,12 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, command_line, manifest_lines, same
 from tests.support.servers.faulty_proxy import busy_store, faulty_proxy
-from tests.support.servers.object_stores import ObjectStore
 
 pytestmark = pytest.mark.object_store
 FILES, RECORDINGS = 24, 240
@@ -27,7 +24,7 @@ ERROR_S = 30.0  # a wrong job is refused within; most of it is Python's imports
 class Corpus:
     """A bucket with a manifest, audio and a model; each of its methods goes straight to the server."""
 
-    def __init__(self, store: ObjectStore):
+    def __init__(self, store):
         self.store, self.files = store, store.file_system()
         self.url = store.make_bucket(f"run-{uuid.uuid4().hex}")
         for path in TINY.iterdir():
@@ -42,28 +39,28 @@ class Corpus:
         ]
         self.files.pipe_file(f"{self.url}/corpus/manifest.jsonl", self.manifest())
 
-    def manifest(self) -> bytes:
+    def manifest(self):
         return "".join(json.dumps(row) + "\n" for row in self.rows).encode()
 
-    def command(self, output: str = "out", manifest: str = "corpus/manifest.jsonl") -> list[str]:
+    def command(self, output="out", manifest="corpus/manifest.jsonl"):
         places = (f"{self.url}/{manifest}", f"{self.url}/{output}")
         return command_line("annotate", *places, "--model", f"{self.url}/model", *OPTIONS)
 
-    def parts(self, output: str = "out") -> list[str]:
+    def parts(self, output="out"):
         return sorted(self.files.glob(f"{self.url}/{output}/annotations/*/*.parquet"))
 
-    def annotations(self, output: str = "out") -> list[dict[str, Any]]:
+    def annotations(self, output="out"):
         tables = [pq.read_table(io.BytesIO(self.files.cat_file(part))) for part in self.parts(output)]
         return sorted((row for table in tables for row in table.to_pylist()), key=lambda row: str(row["id"]))
 
 
 @pytest.fixture(scope="module")
-def corpus(object_store: ObjectStore) -> Corpus:
+def corpus(object_store):
     return Corpus(object_store)
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def expected(tmp_path_factory):
     """What a run on this machine's disk finds, without the places of the audio."""
     folder = tmp_path_factory.mktemp("local")
     rows = manifest_lines(PHONE_PROMPTS)
@@ -75,17 +72,17 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return without_uris(annotations(folder / "out"))
 
 
-def without_uris(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def without_uris(rows):
     return [{name: value for name, value in row.items() if name != "uri"} for row in rows]
 
 
-def run(command: list[str], variables: Mapping[str, str], status: int = 0) -> subprocess.CompletedProcess[str]:
+def run(command, variables, status=0):
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, env={**os.environ, **variables})
     assert done.returncode == status, done.stdout + done.stderr
     return done
 
 
-def check(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+def check(found, expected):
     assert [row["id"] for row in found] == [row["id"] for row in expected]
     for row, other in zip(without_uris(found), expected, strict=True):
         assert same(row, other), f"{row}\n{other}"
@@ -118,7 +115,7 @@ def test_a_run_that_was_killed_goes_on_where_it_ended(corpus, expected, tmp_path
     check(corpus.annotations("killed"), expected)
 
 
-def wait_until(reached: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+def wait_until(reached, process):
     deadline = time.monotonic() + DEADLINE_S
     while not reached():
         assert process.poll() is None and time.monotonic() < deadline

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from earmark.pipeline.annotate import run_job
-from earmark.pipeline.launch import Place, Run, launched_run
+from earmark.pipeline.launch import ExecutionTarget, Run, launched_run
 from earmark.pipeline.runner import embedded_options
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
@@ -75,7 +75,7 @@ def launched_here(manifest: Path, output: Path | str, options: JobOptions, worke
     """A launched run whose models are known by their names; where none is named, by "listening"."""
     named = {task.name: name or "listening" for name, tasks in options.models().items() for task in tasks}
     models = {task: named[task.name] for task in options.tasks()}
-    return launched_run(str(manifest), str(output), options, models, Place(workers))
+    return launched_run(str(manifest), str(output), options, models, ExecutionTarget(workers))
 
 
 def listening(options: JobOptions) -> list[Assignment]:

@@ -1,7 +1,5 @@
 """What a run counts: the same in Beam's metrics, in the tally that the terminal watches, and in the output."""
 
-from pathlib import Path
-
 import apache_beam as beam
 from rich.progress import Progress
 
@@ -13,7 +11,7 @@ from earmark.transforms.counters import NAMESPACE, Counters
 from tests.support.jobs import annotations, launched_here, listening, write_manifest, write_tones
 
 
-def test_beam_s_metrics_and_the_tally_say_what_the_output_holds(tmp_path: Path) -> None:
+def test_beam_s_metrics_and_the_tally_say_what_the_output_holds(tmp_path):
     rows = [*write_tones(tmp_path / "audio", 6), {"id": "gone", "audio_filepath": "gone.wav"}]
     manifest = write_manifest(tmp_path / "m.jsonl", [*rows, rows[0]])
     with launched_here(manifest, tmp_path / "out", JobOptions(), 1) as run:
@@ -30,7 +28,7 @@ def test_beam_s_metrics_and_the_tally_say_what_the_output_holds(tmp_path: Path) 
     assert abs(counted["annotated_audio_ms"] - 1000 * audio_s) <= len(found)
 
 
-def test_the_bar_shows_recordings_hours_speed_and_failures() -> None:
+def test_the_bar_shows_recordings_hours_speed_and_failures():
     progress = Progress()
     bar = progress.add_task("planning", total=None)
     counters = Counters("a-run-of-its-own")

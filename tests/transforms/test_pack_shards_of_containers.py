@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.schemas.locations import TAR_PIECE_BYTES, ParquetPlace, TarPlace
+from earmark.schemas.locations import TAR_PIECE_BYTES, ParquetLocation, TarLocation
 from earmark.schemas.records import Recording
 from earmark.transforms.pack_shards import (
     MAX_SHARD_BYTES,
@@ -24,14 +24,16 @@ WORKERS = 4
 
 def in_tar(tar, count, size_bytes=200_000):
     return [
-        Recording(f"{tar}/{n}", "u", place=TarPlace(tar, "v", 512 + n * (size_bytes + 512), size_bytes, ".wav"))
+        Recording(f"{tar}/{n}", "u", location=TarLocation(tar, "v", 512 + n * (size_bytes + 512), size_bytes, ".wav"))
         for n in range(count)
     ]
 
 
 def in_parquet(file, group_rows, size_bytes=200_000):
     return [
-        Recording(f"{file}/{group}/{row}", "u", place=ParquetPlace(file, "v", "audio", group, row, size_bytes, ""))
+        Recording(
+            f"{file}/{group}/{row}", "u", location=ParquetLocation(file, "v", "audio", group, row, size_bytes, "")
+        )
         for group, rows in enumerate(group_rows)
         for row in range(rows)
     ]
@@ -73,9 +75,9 @@ def test_every_recording_is_in_exactly_one_shard_within_its_bounds(recordings, s
     for shard in shards:
         assert 1 <= len(shard.recordings) <= shard_rows
         if len(shard.recordings) > 1:
-            assert sum(r.place.size_bytes for r in shard.recordings if r.place) <= MAX_SHARD_BYTES
+            assert sum(r.location.size_bytes for r in shard.recordings if r.location) <= MAX_SHARD_BYTES
             assert sum(r.duration_s or 0 for r in shard.recordings) <= MAX_SHARD_S + 1e-6
-        places = [(r.place.container, r.place.position) for r in shard.recordings if r.place]
+        places = [(r.location.container, r.location.position) for r in shard.recordings if r.location]
         assert places == sorted(places)
         assert len(places) in (0, len(shard.recordings)), "a shard is of containers or of files"
 
@@ -91,7 +93,7 @@ def test_the_order_of_the_manifest_does_not_matter(orders, shard_rows):
 @given(st.lists(st.integers(1, 12), max_size=8), st.integers(1, 12), st.integers(1, 12))
 def test_a_row_group_is_read_by_one_shard_unless_it_is_larger_than_one(group_rows, shard_rows, workers):
     shards, _ = pack(in_parquet("a", group_rows), shard_rows, workers)
-    readers = Counter(group for shard in shards for group in {r.place.row_group for r in shard.recordings})
+    readers = Counter(group for shard in shards for group in {r.location.row_group for r in shard.recordings})
     assert readers == {group: -(-rows // shard_rows) for group, rows in enumerate(group_rows)}
 
 
@@ -101,7 +103,10 @@ def test_a_tar_of_a_million_rows_is_spread_over_buckets_and_read_at_a_stretch():
     assert max(buckets) < 10 * TAR_PIECE_BYTES / 50_000
     assert len(buckets) > 2 * WORKERS
     stretches = sum(
-        1 + sum(b.place.start - a.place.start > 60_000 for a, b in zip(s.recordings, s.recordings[1:], strict=False))
+        1
+        + sum(
+            b.location.start - a.location.start > 60_000 for a, b in zip(s.recordings, s.recordings[1:], strict=False)
+        )
         for s in shards
     )
     assert stretches < 2 * len(shards)
@@ -118,4 +123,4 @@ def test_many_small_tars_share_shards():
     recordings = [row for number in range(500) for row in in_tar(f"{number}.tar", 10)]
     shards, _ = pack(recordings)
     assert len(shards) < 3 * len(recordings) / SHARD_ROWS
-    assert all(len({r.place.container for r in shard.recordings}) <= 30 for shard in shards)
+    assert all(len({r.location.container for r in shard.recordings}) <= 30 for shard in shards)

@@ -56,7 +56,7 @@ def to_dbfs(amplitude: float) -> float:
     return max(20 * math.log10(amplitude), FLOOR_DBFS) if amplitude > 0 else FLOOR_DBFS
 
 
-def mono_blocks(
+def resampled_blocks(
     source: Source, channel: int | None, duration_s: float | None, max_duration_s: float, levels: Levels
 ) -> Iterator[np.ndarray]:
     """Blocks of float32 of shape (samples,) at SAMPLE_RATE_HZ: the mean of the channels, or one of them.

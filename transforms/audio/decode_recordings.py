@@ -12,7 +12,7 @@ import numpy as np
 
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Recording
-from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source, to_dbfs
+from earmark.transforms.audio.audio_file import Levels, open_source, resampled_blocks, to_dbfs
 from earmark.transforms.storage.fetch_audio import fetch_audio, row_error
 from earmark.transforms.storage.scratch_file import no_scratch, write
 
@@ -86,7 +86,7 @@ def decode_recording(request: DecodeRequest, path: str) -> DecodedAudio:
     recording = request.recording
     levels = Levels()
     with open_source(path, recording.offset_s) as source:
-        blocks = mono_blocks(source, recording.channel, recording.duration_s, request.max_duration_s, levels)
+        blocks = resampled_blocks(source, recording.channel, recording.duration_s, request.max_duration_s, levels)
         samples, spilled = _collect(blocks, request.memory_samples, request.scratch)
     if len(samples) == 0:
         raise RowError("no_audio", "the file holds no audio; record or fetch it again")

@@ -6,7 +6,7 @@ import fsspec
 from fsspec.core import url_to_fs
 
 from earmark.model.checkpoints.copy_from_store import VERSIONS
-from earmark.model.checkpoints.retry import again
+from earmark.model.checkpoints.retry import retry_transient
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ContainerFile:
         return self.version != f"{self.size_bytes} "
 
 
-@again
+@retry_transient
 def find_container(uri: str) -> ContainerFile:
     """Asks the file system, never a listing that it keeps, for the container at a path or URL.
 

@@ -10,11 +10,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from earmark.schemas.locations import ParquetPlace
+from earmark.schemas.locations import ParquetLocation
 from earmark.schemas.manifest import COLUMNS, ManifestRow, ManifestShape, resolve_uri
 from earmark.transforms.containers.container_file import find_container
 from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
-from earmark.transforms.storage.file_system import storage_errors
+from earmark.transforms.storage.file_system import wrap_storage_errors
 
 _ROW = re.compile(r"(?P<container>.+\.(?i:parquet))#row=(?P<row>\d+)", re.DOTALL)
 
@@ -31,7 +31,7 @@ def parquet_rows(manifest: str, shape: ManifestShape) -> Iterator[ManifestRow]:
     Raises:
         OSError, ArrowException: it cannot be read to its end.
     """
-    with storage_errors():
+    with wrap_storage_errors():
         container = find_container(manifest)
         # No reading ahead, which would read audio: pyarrow itself reads columns that lie together at once.
         file = container.file_system.open(container.path, "rb", cache_type="none")
@@ -44,7 +44,7 @@ def parquet_rows(manifest: str, shape: ManifestShape) -> Iterator[ManifestRow]:
             rows = _rows_with_audio(parquet, file, group, audio, number) if audio else _plain_rows(parquet, group)
             for row in rows:
                 number += 1
-                yield ManifestRow(manifest, number, row.values, row.problem, row.uri, row.place)
+                yield ManifestRow(manifest, number, row.values, row.problem, row.uri, row.location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class _Row:
     values: dict[str, Any]
     problem: str = ""
     uri: str = ""
-    place: ParquetPlace | None = None
+    location: ParquetLocation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,8 @@ def _rows_with_audio(parquet: pq.ParquetFile, file: BinaryIO, group: int, audio:
         elif has_bytes:
             suffix = PurePosixPath(path).suffix.lower()
             known = suffix if suffix in AUDIO_SUFFIXES else ""
-            place = ParquetPlace(audio.manifest, audio.version, audio.bytes_path, group, row, mean_bytes, known)
-            yield _Row(values, "", f"{audio.manifest}#row={before + row}", place)
+            location = ParquetLocation(audio.manifest, audio.version, audio.bytes_path, group, row, mean_bytes, known)
+            yield _Row(values, "", f"{audio.manifest}#row={before + row}", location)
         elif path:
             yield _Row(values, "", resolve_uri(path, audio.root))
         else:
@@ -168,7 +168,7 @@ def named_row(uri: str) -> tuple[str, int] | None:
     return (found["container"], int(found["row"])) if found else None
 
 
-def place_of_row(manifest: str, row: int, shape: ManifestShape) -> ParquetPlace:
+def location_of_row(manifest: str, row: int, shape: ManifestShape) -> ParquetLocation:
     """Where the bytes of an annotated row are.
 
     The column of audio is the one that a manifest of that shape would be read by, else the only one that holds bytes.
@@ -189,7 +189,7 @@ def place_of_row(manifest: str, row: int, shape: ManifestShape) -> ParquetPlace:
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
             if left < rows:
-                return ParquetPlace(manifest, container.version, bytes_path, group, left, 2**20, "")
+                return ParquetLocation(manifest, container.version, bytes_path, group, left, 2**20, "")
             left -= rows
     raise ValueError(f"{manifest} ends before row {row}")
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from earmark.model.checkpoints.retry import again
+from earmark.model.checkpoints.retry import retry_transient
 from earmark.schemas.errors import JobError
 from earmark.transforms.containers.container_file import ContainerFile
 from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
-from earmark.transforms.storage.file_system import storage_errors
+from earmark.transforms.storage.file_system import wrap_storage_errors
 
 MAX_TEXT_BYTES = 2**20  # of a JSON object or a text, as of a line of a manifest, and of a header that names a member
 # What is read at once on a remote file system: a request takes as long as the transfer of one to three MB there.
@@ -44,7 +44,7 @@ def _is_hidden(name: str) -> bool:
     return posixpath.basename(name).startswith(".")
 
 
-@again
+@retry_transient
 def read_members(tar: str, container: ContainerFile) -> list[Member]:
     """The members but for folders; the last has a problem where the tar goes on and cannot be read there.
 
@@ -53,7 +53,7 @@ def read_members(tar: str, container: ContainerFile) -> list[Member]:
         OSError: it cannot be read.
     """
     with (
-        storage_errors(),
+        wrap_storage_errors(),
         container.file_system.open(container.path, "rb", block_size=LOOK_AHEAD_BYTES) as file,
     ):
         return list(_members(tar, _Reads(file), container.size_bytes))
@@ -114,11 +114,11 @@ class _Reads:
     def read(self, size: int) -> bytes:
         if size > MAX_TEXT_BYTES:
             raise tarfile.ReadError(f"a header of {size} bytes")
-        with storage_errors():
+        with wrap_storage_errors():
             return self._file.read(size)
 
     def seek(self, position: int) -> None:
-        with storage_errors():
+        with wrap_storage_errors():
             self._file.seek(position)
 
     def tell(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from earmark.schemas.errors import JobError
-from earmark.schemas.locations import TarPlace
+from earmark.schemas.locations import TarLocation
 from earmark.schemas.manifest import ManifestRow, ManifestShape, json_object
 from earmark.transforms.containers.container_file import ContainerFile, find_container
 from earmark.transforms.containers.tar_index import kept_members
@@ -22,7 +22,7 @@ from earmark.transforms.containers.tar_members import (
     read_members,
 )
 from earmark.transforms.output.store import OutputStore
-from earmark.transforms.storage.file_system import storage_errors
+from earmark.transforms.storage.file_system import wrap_storage_errors
 
 log = logging.getLogger("earmark")
 
@@ -39,7 +39,7 @@ def tar_rows(tar: str, shape: ManifestShape, store: OutputStore | None) -> Itera
     """
     if column := dict(shape.columns).get("audio"):
         raise JobError(f"--columns audio={column} does not work for {tar}: a tar's members are the audio; leave it out")
-    with storage_errors():
+    with wrap_storage_errors():
         container = find_container(tar)
     members = read_members(tar, container) if store is None else kept_members(store, tar, container)
     yield from _rows(tar, container, members)
@@ -61,7 +61,7 @@ def _rows(tar: str, container: ContainerFile, members: list[Member]) -> Iterator
             used.update(text.name for text in texts)
             values, problem = _values(texts)
             suffix = posixpath.splitext(member.name)[1].lower()
-            place = TarPlace(tar, container.version, member.start, member.size_bytes, suffix)
+            place = TarLocation(tar, container.version, member.start, member.size_bytes, suffix)
             yield ManifestRow(tar, member.number, values, problem, _uri(tar, member.name), place)
     for member in (text for name, text in beside.items() if name not in used):
         if member.problem or member.name.endswith(".json"):

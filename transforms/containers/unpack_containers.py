@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earmark.schemas.errors import MachineError, RowError
-from earmark.schemas.locations import ParquetPlace, Place, TarPlace
+from earmark.schemas.locations import AudioLocation, ParquetLocation, TarLocation
 from earmark.schemas.records import Recording
 from earmark.transforms.containers.container_file import find_container
 from earmark.transforms.containers.unpack_parquet import unpack_parquet
@@ -28,16 +28,16 @@ class UnpackRequest:
     container: str
     version: str
     indices: tuple[int, ...]
-    places: tuple[Place, ...]
+    places: tuple[AudioLocation, ...]
     scratch: str
 
 
 def unpack_requests(recordings: Sequence[Recording], scratch: str) -> list[UnpackRequest]:
     """A request for each container that recordings of a shard lie in."""
-    found: dict[tuple[str, str], dict[int, Place]] = {}
+    found: dict[tuple[str, str], dict[int, AudioLocation]] = {}
     for index, recording in enumerate(recordings):
-        if place := recording.place:
-            found.setdefault((place.container, place.version), {})[index] = place
+        if location := recording.location:
+            found.setdefault((location.container, location.version), {})[index] = location
     return [
         UnpackRequest(container, version, tuple(places), tuple(places.values()), scratch)
         for (container, version), places in found.items()
@@ -58,14 +58,14 @@ def _unpack(request: UnpackRequest) -> list[str | RowError] | RowError:
         folder = tempfile.mkdtemp(prefix="unpack-", dir=request.scratch)
     except OSError as error:
         raise no_scratch(request.scratch, error) from error
-    targets = [f"{folder}/{number}{place.suffix}" for number, place in enumerate(request.places)]
+    targets = [f"{folder}/{number}{location.suffix}" for number, location in enumerate(request.places)]
     try:
         container = find_container(request.container)
         if container.version != request.version:
             return RowError("container_changed", f"{request.container} changed after the job was planned; start again")
-        if tar := [place for place in request.places if isinstance(place, TarPlace)]:
+        if tar := [location for location in request.places if isinstance(location, TarLocation)]:
             return unpack_tar(container, tar, targets)
-        return unpack_parquet(container, [p for p in request.places if isinstance(p, ParquetPlace)], targets)
+        return unpack_parquet(container, [p for p in request.places if isinstance(p, ParquetLocation)], targets)
     except MachineError:
         raise
     except Exception as error:  # file systems raise what they like; row_error sorts it

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from earmark.model.checkpoints.retry import again
+from earmark.model.checkpoints.retry import retry_transient
 from earmark.schemas.errors import MachineError, RowError
-from earmark.schemas.locations import ParquetPlace
+from earmark.schemas.locations import ParquetLocation
 from earmark.transforms.containers.container_file import ContainerFile
 from earmark.transforms.containers.parquet_rows import bytes_of, open_slowly
 from earmark.transforms.storage.fetch_audio import row_error
@@ -17,7 +17,7 @@ BATCH_BYTES = 64 * 2**20  # of audio in memory at a time, by the mean of the row
 
 
 def unpack_parquet(
-    container: ContainerFile, places: Sequence[ParquetPlace], targets: Sequence[str]
+    container: ContainerFile, places: Sequence[ParquetLocation], targets: Sequence[str]
 ) -> list[str | RowError]:
     """Writes the bytes of each place to its target; the targets, or why there is none, in order.
 
@@ -42,15 +42,15 @@ def unpack_parquet(
     return [results[index] for index in range(len(places))]
 
 
-@again
+@retry_transient
 def _unpack_group(
-    parquet: pq.ParquetFile, place: ParquetPlace, rows: Mapping[int, int], targets: Sequence[str]
+    parquet: pq.ParquetFile, place: ParquetLocation, rows: Mapping[int, int], targets: Sequence[str]
 ) -> dict[int, str | RowError]:
     """The targets of a row group's rows, or why there is none, by the index that `rows` gives them."""
     return {rows[row]: _written(content, targets[rows[row]]) for row, content in _bytes(parquet, place, rows)}
 
 
-def _bytes(parquet: pq.ParquetFile, place: ParquetPlace, rows: Collection[int]) -> Iterator[tuple[int, pa.Scalar]]:
+def _bytes(parquet: pq.ParquetFile, place: ParquetLocation, rows: Collection[int]) -> Iterator[tuple[int, pa.Scalar]]:
     """What is in `rows` of the row group of `place`, in order; no more of it is read than up to the last of them."""
     batch_rows = max(1, BATCH_BYTES // max(1, place.size_bytes))
     batches = parquet.iter_batches(

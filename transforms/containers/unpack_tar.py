@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from earmark.model.checkpoints.retry import again
+from earmark.model.checkpoints.retry import retry_transient
 from earmark.schemas.errors import RowError
-from earmark.schemas.locations import TarPlace
+from earmark.schemas.locations import TarLocation
 from earmark.transforms.containers.container_file import ContainerFile
 from earmark.transforms.storage.fetch_audio import row_error
 from earmark.transforms.storage.scratch_file import write
@@ -26,8 +26,8 @@ class _Block:
     members: list[int]
 
 
-def unpack_tar(container: ContainerFile, places: Sequence[TarPlace], targets: Sequence[str]) -> list[str | RowError]:
-    """Copies the bytes at each place to its target; the targets, or why there is none, in order.
+def unpack_tar(container: ContainerFile, places: Sequence[TarLocation], targets: Sequence[str]) -> list[str | RowError]:
+    """ReplicaPool the bytes at each place to its target; the targets, or why there is none, in order.
 
     Raises:
         MachineError: no member is to blame.
@@ -47,7 +47,7 @@ def unpack_tar(container: ContainerFile, places: Sequence[TarPlace], targets: Se
     return results
 
 
-def _blocks(places: Sequence[TarPlace]) -> list[_Block]:
+def _blocks(places: Sequence[TarLocation]) -> list[_Block]:
     """All that is at the places, in order of the tar, in blocks of at most BLOCK_BYTES."""
     blocks: list[_Block] = []
     for member in sorted(range(len(places)), key=lambda member: places[member].start):
@@ -66,7 +66,7 @@ def _contents(container: ContainerFile, tar: str, blocks: Sequence[_Block]) -> l
     """What is in the blocks, or why it cannot be had."""
     starts, ends = [block.start for block in blocks], [block.end for block in blocks]
     try:
-        read = again(container.file_system.cat_ranges)
+        read = retry_transient(container.file_system.cat_ranges)
         found = read([container.path] * len(blocks), starts, ends, on_error="raise")
     except Exception as error:  # file systems raise what they like; row_error sorts it
         return [row_error(tar, error)] * len(blocks)
@@ -82,7 +82,7 @@ def _not_all(tar: str, block: _Block, came: int) -> RowError:
     return RowError("cut_short", f"{came} bytes came of the {wanted} from byte {block.start} of {tar}; {hint}")
 
 
-def _part(place: TarPlace, block: _Block, content: bytes) -> memoryview:
+def _part(place: TarLocation, block: _Block, content: bytes) -> memoryview:
     """What the block has of a member."""
     start, end = max(place.start, block.start), min(place.start + place.size_bytes, block.end)
     return memoryview(content)[start - block.start : end - block.start]

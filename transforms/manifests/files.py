@@ -18,7 +18,7 @@ from earmark.transforms.containers.parquet_rows import parquet_rows
 from earmark.transforms.containers.tar_rows import tar_rows
 from earmark.transforms.manifests.find import TAR, audio_files, manifest_format
 from earmark.transforms.output.store import OutputStore
-from earmark.transforms.storage.file_system import storage_errors
+from earmark.transforms.storage.file_system import wrap_storage_errors
 
 MAX_LINE_BYTES = 2**20
 
@@ -34,7 +34,7 @@ def manifest_rows(manifest: str, shape: ManifestShape, store: OutputStore | None
         JobError: the manifest cannot be read to its end.
     """
     try:
-        with storage_errors():
+        with wrap_storage_errors():
             yield from _rows(manifest, shape, store)
     except OSError as error:
         raise JobError(f"manifest {manifest} cannot be read to its end: {error}") from error

@@ -10,11 +10,11 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from earmark.model.checkpoints.retry import again
+from earmark.model.checkpoints.retry import retry_transient
 from earmark.schemas.errors import JobError
 from earmark.schemas.manifest import ManifestRow
 from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
-from earmark.transforms.storage.file_system import files_below, first_answer, storage_errors, what_is_at
+from earmark.transforms.storage.file_system import call_with_timeout, files_below, stat_or_none, wrap_storage_errors
 
 log = logging.getLogger("earmark")
 
@@ -40,8 +40,8 @@ def find_manifests(manifest: str) -> list[str]:
         JobError: there is nothing there, a glob matches manifests and audio files, or a tar is compressed.
     """
     try:
-        with storage_errors():
-            file_system, path, found = first_answer(lambda: _look(manifest))
+        with wrap_storage_errors():
+            file_system, path, found = call_with_timeout(lambda: _look(manifest))
             if found is None and any(mark in path for mark in "*?["):
                 return _matches(file_system, path, manifest)
     except OSError as error:
@@ -66,14 +66,14 @@ def _check_plain(path: str) -> None:
         raise JobError(f"{path} is compressed, so that no member can be read without all before it; decompress the tar")
 
 
-@again
+@retry_transient
 def _look(place: str) -> tuple[fsspec.AbstractFileSystem, str, dict[str, Any] | None]:
     """The file system of a path or URL, the path there, and what is there."""
     file_system, path = url_to_fs(place)
-    return file_system, path, what_is_at(file_system, path)
+    return file_system, path, stat_or_none(file_system, path)
 
 
-@again
+@retry_transient
 def _matches(file_system: fsspec.AbstractFileSystem, path: str, manifest: str) -> list[str]:
     """The manifest files that a glob matches, or the glob itself where it matches audio files."""
     found = sorted(file_system.glob(path))

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from earmark.model.checkpoints.retry import again
+from earmark.model.checkpoints.retry import retry_transient
 from earmark.schemas.errors import JobError
 from earmark.schemas.records import PartReport
 from earmark.schemas.tables import FAILURES, extra_as_map
 from earmark.transforms.output.footer import PartFooter
-from earmark.transforms.storage.file_system import StorageError, files_below, storage_errors, what_is_at
+from earmark.transforms.storage.file_system import StorageError, files_below, stat_or_none, wrap_storage_errors
 
 JOB_PATH = "_earmark/job.json"
 FAILURES_PATH = "failures/failures.parquet"
@@ -66,7 +66,7 @@ class OutputStore:
     @contextlib.contextmanager
     def _reached(self) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
         """The file system and the path of the root there, for what can go wrong on it."""
-        with storage_errors():
+        with wrap_storage_errors():
             yield self._place
 
     def __getstate__(self) -> dict[str, str]:
@@ -76,7 +76,7 @@ class OutputStore:
     def part_path(key: str) -> str:
         return f"annotations/{key[:2]}/part-{key}.parquet"
 
-    @again
+    @retry_transient
     def create(self, path: str, content: bytes) -> bool:
         """Puts a whole object in place, or does nothing and returns False where another one is there already.
 
@@ -104,7 +104,7 @@ class OutputStore:
                 return False
         return True
 
-    @again
+    @retry_transient
     def replace(self, path: str, content: bytes) -> None:
         """Puts a whole object in place of an earlier one; a reader sees the one or the other."""
         with self._reached() as (file_system, root):
@@ -138,17 +138,17 @@ class OutputStore:
             if isinstance(file_system, LocalFileSystem):
                 file_system.rm(f"{root}/_earmark/tmp", recursive=True)
 
-    @again
+    @retry_transient
     def read(self, path: str) -> bytes:
         with self._reached() as (file_system, root):
             return bytes(file_system.cat_file(f"{root}/{path}"))
 
-    @again
+    @retry_transient
     def remove(self, path: str) -> None:
         with self._reached() as (file_system, root):
             file_system.rm_file(f"{root}/{path}")
 
-    @again
+    @retry_transient
     def names(self, folder: str) -> list[str]:
         """Names of the objects right in `folder`, sorted; none where there is no such folder."""
         with self._reached() as (file_system, root):
@@ -162,7 +162,7 @@ class OutputStore:
         """Paths of the parts that count, sorted; see listing."""
         return self.listing().parts
 
-    @again
+    @retry_transient
     def listing(self) -> Listing:
         """All parts. What is listed is complete; a folder that cannot be listed is an error.
 
@@ -171,7 +171,7 @@ class OutputStore:
         """
         with self._reached() as (file_system, root):
             folder, below = f"{root}/annotations", len(root) + 1
-            found = files_below(file_system, folder) if what_is_at(file_system, folder) else iter(())
+            found = files_below(file_system, folder) if stat_or_none(file_system, folder) else iter(())
             paths = sorted(path[below:] for path in found if path.endswith(".parquet"))
         merged = [path for path in paths if path.startswith(f"{MERGED_FOLDER}/")]
         replaced = {path for part in merged for path in self._replaced_by(part)}
@@ -183,7 +183,7 @@ class OutputStore:
         yield from (self.part_path(origin.key) for origin in footer.origins)
         yield from footer.merged
 
-    @again
+    @retry_transient
     def part_bytes(self) -> dict[str, int]:
         """The size of every part by its path; what cannot be listed is left out."""
         with self._reached() as (file_system, root):
@@ -206,7 +206,7 @@ class OutputStore:
         with contextlib.suppress(FileNotFoundError):
             self.remove(path)
 
-    @again
+    @retry_transient
     def read_part(self, path: str) -> tuple[list[str], PartReport]:
         """The ids that a part annotates, and its report.
 
@@ -218,7 +218,7 @@ class OutputStore:
             ids = part.read(columns=["id"]).column("id").to_pylist()
             return ids, PartFooter.of(part.metadata).report(part.metadata.num_rows)
 
-    @again
+    @retry_transient
     def read_columns(self, path: str, columns: Sequence[str]) -> tuple[pa.Table, PartReport]:
         """Columns of a part, such as "id" or "audio.duration_s", and its report; `extra` as a map.
 
@@ -236,7 +236,7 @@ class OutputStore:
             for batch in pq.ParquetFile(file).iter_batches(batch_rows):
                 yield extra_as_map(pa.Table.from_batches([batch]))
 
-    @again
+    @retry_transient
     def schema(self, path: str) -> pa.Schema:
         """The columns of a part. Raises JobError as read_part does."""
         with self._open_part(path) as file:
@@ -255,7 +255,7 @@ class OutputStore:
         except (pa.ArrowInvalid, KeyError) as error:
             raise JobError(f"{self.root}/{FAILURES_PATH} is not a table that earmark wrote ({error})") from error
 
-    @again
+    @retry_transient
     def read_report(self, path: str) -> PartReport:
         """What a part says of itself; reads the footer only. Raises JobError as read_part does."""
         with self._open_part(path) as file:

@@ -12,7 +12,7 @@ import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.core import url_to_fs
 
-from earmark.model.checkpoints.retry import again, is_about_credentials, is_forbidden, is_from_store
+from earmark.model.checkpoints.retry import is_about_credentials, is_forbidden, is_from_store, retry_transient
 from earmark.schemas.errors import MachineError, RowError
 
 # Of the machine, not of a row: no space, no memory, no file handles, a broken disk.
@@ -85,7 +85,7 @@ def _copy(
 async def _copy_together(
     file_system: AsyncFileSystem, copies: Sequence[_Copy], timeout_s: float
 ) -> list[BaseException | None]:
-    get_file = again(file_system._get_file)
+    get_file = retry_transient(file_system._get_file)
     # gcsfs would ask what the object is, and for a listing, which costs more than the audio, before it reads.
     options = {"concurrency": 1} if "gs" in file_system.protocol else {}
 
@@ -97,7 +97,7 @@ async def _copy_together(
 
 def _copy_one(file_system: fsspec.AbstractFileSystem, copy: _Copy) -> BaseException | None:
     try:
-        again(file_system.get_file)(copy.source, copy.target)
+        retry_transient(file_system.get_file)(copy.source, copy.target)
         if os.path.isdir(copy.target):  # what fsspec makes of a folder
             return IsADirectoryError(errno.EISDIR, "it is a folder")
     except Exception as error:  # each client has its own kinds, as in _copy_together; row_error sorts them

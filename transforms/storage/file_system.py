@@ -22,7 +22,7 @@ class StorageError(OSError):
 
 
 @contextlib.contextmanager
-def storage_errors() -> Iterator[None]:
+def wrap_storage_errors() -> Iterator[None]:
     """Turns what any file system raises, and what fsspec raises for a URL it does not know, into a StorageError.
 
     Their classes have nothing in common: those of gcsfs, google.auth and botocore are no OSErrors. FileNotFoundError
@@ -37,7 +37,7 @@ def storage_errors() -> Iterator[None]:
         raise StorageError(f"no permission ({said})" if is_forbidden(error) else said) from error
 
 
-def first_answer(ask: Callable[[], T]) -> T:
+def call_with_timeout(ask: Callable[[], T]) -> T:
     """What `ask`, which is the first to use a file system, returns or raises.
 
     Raises:
@@ -60,7 +60,7 @@ def first_answer(ask: Callable[[], T]) -> T:
         raise StorageError(f"no answer within {ANSWER_S:g} s; see to the network and to your credentials") from error
 
 
-def what_is_at(file_system: fsspec.AbstractFileSystem, path: str) -> dict[str, Any] | None:
+def stat_or_none(file_system: fsspec.AbstractFileSystem, path: str) -> dict[str, Any] | None:
     """What the file system says of a file or folder; None where there is none.
 
     fsspec's own `exists` and `isdir` say no to all that they cannot reach.

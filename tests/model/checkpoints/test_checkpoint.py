@@ -233,7 +233,7 @@ def test_a_model_that_no_engine_runs_is_refused_with_what_was_found(tmp_path, fi
 
 
 @pytest.mark.parametrize("language", ["de", "klingon"])
-def test_a_language_that_the_model_does_not_know_is_refused_before_any_work(language: str) -> None:
+def test_a_language_that_the_model_does_not_know_is_refused_before_any_work(language):
     checkpoint = find_checkpoint("whisper-tiny.en")
     check_source(checkpoint, JobOptions(language="en-US"), JobOptions().tasks(), here=False)
     with pytest.raises(JobError, match=rf"--language={language} does not work: the model knows English only"):

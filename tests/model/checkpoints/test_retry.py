@@ -14,11 +14,11 @@ from s3fs.errors import translate_boto_error
 
 from earmark.model.checkpoints.retry import (
     ATTEMPTS,
-    again,
     is_about_credentials,
     is_forbidden,
     is_from_store,
     is_transient,
+    retry_transient,
 )
 
 
@@ -92,7 +92,7 @@ def tried(*outcomes):
             raise outcome
         return outcome
 
-    wrapped = again(ask)
+    wrapped = retry_transient(ask)
     wrapped.retry.wait = tenacity.wait_none()
     return wrapped, calls
 
@@ -114,11 +114,11 @@ def test_what_does_not_pass_is_raised_as_it_is():
 
 
 def test_waits_grow_and_differ():
-    state = tenacity.RetryCallState(again(print).retry, print, (), {})
+    state = tenacity.RetryCallState(retry_transient(print).retry, print, (), {})
     longest = []
     for number in range(1, ATTEMPTS):
         state.attempt_number = number
-        waits = [again(print).retry.wait(state) for _ in range(200)]
+        waits = [retry_transient(print).retry.wait(state) for _ in range(200)]
         assert len(set(waits)) > 100
         longest.append(max(waits))
     assert longest == sorted(longest) and longest[-1] > 2 * longest[0]

@@ -1,8 +1,6 @@
 """What cannot be asked of a CLAP checkpoint is said before any work."""
 
 import logging
-from pathlib import Path
-from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -13,7 +11,7 @@ from earmark.model.families import family_of
 from earmark.model.source import check_options
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.tasks import Task, new_task
+from earmark.schemas.tasks import new_task
 from tests.support.checkpoints.small_clap import write_clap
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 
@@ -21,29 +19,29 @@ LABELS = ["some music", "no music"]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     return write_clap(tmp_path / "clap")
 
 
-def check(folder: Path, **options: Any) -> tuple[Task, ...]:
+def check(folder, **options):
     job = JobOptions(**({"device": "cpu"} | options))
     return check_job(Checkpoint("m", str(folder), ""), job, job.tasks(), here=True)
 
 
-def with_task(found: dict[str, Any]) -> dict[str, Any]:
+def with_task(found):
     return {"task": ("music",), "new_tasks": (new_task("music", found),)}
 
 
-def test_clap_is_known_by_its_config(folder: Path) -> None:
+def test_clap_is_known_by_its_config(folder):
     assert family_of(Checkpoint("m", str(folder), "")).about.startswith("CLAP")
 
 
-def test_the_dimensions_of_vectors_are_the_checkpoint_s(folder: Path) -> None:
+def test_the_dimensions_of_vectors_are_the_checkpoint_s(folder):
     (task,) = check(folder, task=("embed",))
     assert task.dimensions == 16
 
 
-def test_what_is_shown_for_a_label_is_part_of_what_is_asked(folder: Path) -> None:
+def test_what_is_shown_for_a_label_is_part_of_what_is_asked(folder):
     emotion, vocal_sound = check(folder, task=("emotion", "vocal_sound"))
     for task in (emotion, vocal_sound):
         assert (task.base_prompt, task.chat_prompt) == (None, "{question}")
@@ -51,7 +49,7 @@ def test_what_is_shown_for_a_label_is_part_of_what_is_asked(folder: Path) -> Non
     assert emotion.labels == JobOptions(task=("emotion",)).tasks()[0].labels
 
 
-def test_a_prompt_with_a_place_for_the_label_is_shown(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_prompt_with_a_place_for_the_label_is_shown(folder, caplog):
     with caplog.at_level(logging.INFO, "earmark"):
         (task,) = check(folder, **with_task({"prompt": "I hear {label}", "labels": LABELS}))
         assert task.question == "I hear {label}"
@@ -82,7 +80,7 @@ def test_a_prompt_with_a_place_for_the_label_is_shown(folder: Path, caplog: pyte
         ),
     ],
 )
-def test_what_clap_has_no_answer_to_is_refused(folder: Path, options: dict[str, Any], words: str) -> None:
+def test_what_clap_has_no_answer_to_is_refused(folder, options, words):
     with pytest.raises(JobError, match=words):
         check(folder, **options)
 
@@ -95,13 +93,13 @@ def test_what_clap_has_no_answer_to_is_refused(folder: Path, options: dict[str, 
         ("model.safetensors", r"there are no weights in .*pickles such as pytorch_model.bin are not even fetched"),
     ],
 )
-def test_a_checkpoint_that_is_not_whole_is_refused(folder: Path, lost: str, words: str) -> None:
+def test_a_checkpoint_that_is_not_whole_is_refused(folder, lost, words):
     (folder / lost).unlink()
     with pytest.raises(JobError, match=f"model m cannot be run: {words}"):
         check(folder, task=("emotion",))
 
 
-def test_a_pickle_is_not_loaded(folder: Path) -> None:
+def test_a_pickle_is_not_loaded(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(JobError, match=r"pytorch_model\.bin may hold code and is not loaded; convert it"):
         check(folder, task=("emotion",))
@@ -126,15 +124,13 @@ def test_a_pickle_is_not_loaded(folder: Path) -> None:
         ("config.json", {"text_config.vocab_size": 10}, "its tokenizer has tokens that config.json has no room for"),
     ],
 )
-def test_files_of_different_checkpoints_are_refused(
-    folder: Path, file: str, changes: dict[str, Any], words: str
-) -> None:
+def test_files_of_different_checkpoints_are_refused(folder, file, changes, words):
     edit_json(folder / file, **changes)
     with pytest.raises(JobError, match=words):
         check(folder, task=("emotion",))
 
 
-def test_weights_that_are_not_all_there_are_not_made_up(folder: Path) -> None:
+def test_weights_that_are_not_all_there_are_not_made_up(folder):
     weights = load_file(folder / "model.safetensors")
     weights.pop("audio_projection.linear1.weight")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
@@ -147,6 +143,6 @@ def test_weights_that_are_not_all_there_are_not_made_up(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"beam_size": 5}, {"timestamps": True}])
-def test_options_that_clap_has_no_use_for_are_refused(folder: Path, options: dict[str, Any]) -> None:
+def test_options_that_clap_has_no_use_for_are_refused(folder, options):
     with pytest.raises(JobError, match="does not work: m"):
         check_options([Checkpoint("m", str(folder), "")], JobOptions(task=("emotion",), **options))

@@ -2,9 +2,6 @@
 
 import itertools
 import logging
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +15,6 @@ from earmark.model.clap.mels import ClapMels
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import (
     SAMPLE_RATE_HZ,
-    Answers,
     AudioFacts,
     Clip,
     LabelAnswer,
@@ -26,7 +22,7 @@ from earmark.schemas.records import (
     Segment,
     VectorAnswer,
 )
-from earmark.schemas.tasks import Task, new_task
+from earmark.schemas.tasks import new_task
 from tests.support.checkpoints.small_clap import write_clap
 
 FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "wav", -20.0, -3.0, 0.0)
@@ -36,22 +32,22 @@ MUSIC = new_task("music", {"prompt": "Listen: {label}!", "labels": ["some music"
 
 
 @pytest.fixture(scope="module", params=["unfused", "fused"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(request, tmp_path_factory):
     return write_clap(tmp_path_factory.mktemp(request.param), fusion=request.param == "fused")
 
 
 @pytest.fixture(scope="module")
-def engine(folder: Path) -> Clap:
+def engine(folder):
     return Clap(str(folder), OPTIONS)
 
 
 @pytest.fixture(scope="module")
-def tasks(folder: Path) -> tuple[Task, ...]:
+def tasks(folder):
     job = JobOptions(task=("emotion", "vocal_sound", "music", "embed"), new_tasks=(MUSIC,))
     return check_job(Checkpoint("m", str(folder), ""), job, job.tasks(), here=True)
 
 
-def clip_of(samples: np.ndarray, *bounds: int) -> Clip:
+def clip_of(samples, *bounds):
     """A clip whose segments end at `bounds`, or that is one segment; nobody speaks in the second half."""
     cuts = [0, *bounds, len(samples)]
     segments = tuple(
@@ -60,7 +56,7 @@ def clip_of(samples: np.ndarray, *bounds: int) -> Clip:
     return Clip(Recording("r", "r.wav"), samples, FACTS, segments)
 
 
-def sound(seconds: float, seed: int) -> np.ndarray:
+def sound(seconds, seed):
     """A tone that glides, some noise, and a pause in its middle: no two pieces of it are alike."""
     random = np.random.default_rng(seed)
     count = max(1, round(seconds * SAMPLE_RATE_HZ))
@@ -74,27 +70,27 @@ def sound(seconds: float, seed: int) -> np.ndarray:
 class Library:
     """transformers, one clip of at most 10 s at a time."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder):
         self.model = ClapModel.from_pretrained(folder)
         self.processor = ClapProcessor.from_pretrained(folder)
         self.classify = pipeline("zero-shot-audio-classification", model=str(folder), device="cpu")
 
-    def vector(self, heard: np.ndarray) -> np.ndarray:
+    def vector(self, heard):
         with torch.inference_mode():
             given = self.processor(audio=heard, sampling_rate=48_000, return_tensors="pt")
             return self.model.get_audio_features(**given).pooler_output[0].numpy()
 
-    def scores(self, heard: np.ndarray, labels: Sequence[str], template: str) -> list[float]:
+    def scores(self, heard, labels, template):
         found = self.classify(heard, candidate_labels=list(labels), hypothesis_template=template)
         by_label = {one["label"]: one["score"] for one in found}
         return [by_label[label] for label in labels]
 
 
-def at_48_khz(samples: np.ndarray) -> np.ndarray:
+def at_48_khz(samples):
     return np.asarray(soxr.resample(samples, SAMPLE_RATE_HZ, 48_000))
 
 
-def label(answers: Answers | Exception, task: str) -> LabelAnswer:
+def label(answers, task):
     assert isinstance(answers, dict)
     answer = answers[task]
     assert isinstance(answer, LabelAnswer)
@@ -102,22 +98,22 @@ def label(answers: Answers | Exception, task: str) -> LabelAnswer:
     return answer
 
 
-def scores(answers: Answers | Exception, task: str) -> list[float]:
+def scores(answers, task):
     return [one.score for one in label(answers, task).scores]
 
 
-def vector(answers: Answers | Exception) -> np.ndarray:
+def vector(answers):
     assert isinstance(answers, dict)
     answer = answers["embed"]
     assert isinstance(answer, VectorAnswer)
     return np.array(answer.vector)
 
 
-def near(expected: Any) -> Any:
+def near(expected):
     return pytest.approx(expected, abs=1e-4)
 
 
-def test_each_clip_is_heard_as_transformers_hears_it_alone(folder: Path, engine: Clap, tasks: tuple[Task, ...]) -> None:
+def test_each_clip_is_heard_as_transformers_hears_it_alone(folder, engine, tasks):
     library = Library(folder)
     sounds = [sound(seconds, seed) for seed, seconds in enumerate(SECONDS)]
     found = engine.annotate([clip_of(samples) for samples in sounds], tasks)
@@ -133,9 +129,7 @@ def test_each_clip_is_heard_as_transformers_hears_it_alone(folder: Path, engine:
     assert len({label(answers, "emotion").label for answers in found}) > 1
 
 
-def test_a_longer_recording_is_heard_whole_in_windows_that_count_by_their_lengths(
-    folder: Path, engine: Clap, tasks: tuple[Task, ...]
-) -> None:
+def test_a_longer_recording_is_heard_whole_in_windows_that_count_by_their_lengths(folder, engine, tasks):
     library = Library(folder)
     samples = sound(41.0, 20)
     cut = round(27.3 * SAMPLE_RATE_HZ)
@@ -156,7 +150,7 @@ def test_a_longer_recording_is_heard_whole_in_windows_that_count_by_their_length
     assert sum(scores(answers, "emotion")) == pytest.approx(1)
 
 
-def test_nothing_is_taken_at_random(engine: Clap, tasks: tuple[Task, ...]) -> None:
+def test_nothing_is_taken_at_random(engine, tasks):
     clips = [clip_of(sound(12.0, 30)), clip_of(sound(10.001, 31)), clip_of(sound(1.0, 32))]
     first, *others = [engine.annotate(clips, tasks) for _ in range(3)]
     assert all(other == first for other in others)
@@ -165,7 +159,7 @@ def test_nothing_is_taken_at_random(engine: Clap, tasks: tuple[Task, ...]) -> No
         assert vector(alone) == pytest.approx(vector(answers), abs=1e-5)
 
 
-def test_silence_has_an_answer(engine: Clap, tasks: tuple[Task, ...]) -> None:
+def test_silence_has_an_answer(engine, tasks):
     (answers,) = engine.annotate([clip_of(np.zeros(SAMPLE_RATE_HZ, np.float32))], tasks)
     assert np.isfinite(vector(answers)).all()
     assert sum(scores(answers, "vocal_sound")) == pytest.approx(1)
@@ -173,7 +167,7 @@ def test_silence_has_an_answer(engine: Clap, tasks: tuple[Task, ...]) -> None:
 
 @pytest.mark.parametrize("padding", ["repeatpad", "repeat", "pad"])
 @pytest.mark.parametrize("truncation", ["rand_trunc", "fusion"])
-def test_spectrograms_are_those_of_the_extractor(padding: str, truncation: str) -> None:
+def test_spectrograms_are_those_of_the_extractor(padding, truncation):
     extractor = ClapFeatureExtractor(padding=padding, truncation=truncation, frequency_min=50)
     mels = ClapMels(extractor, torch.device("cpu"))
     windows = [at_48_khz(sound(seconds, 40)) for seconds in (10.0, 0.3, 4.1, 0.001, 6.0)]
@@ -184,11 +178,11 @@ def test_spectrograms_are_those_of_the_extractor(padding: str, truncation: str) 
         assert float((spectrogram - alone).abs().max()) < 1e-4
 
 
-def test_labels_are_read_once_a_task(folder: Path, tasks: tuple[Task, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_are_read_once_a_task(folder, tasks, monkeypatch):
     read: list[int] = []
     get_text_features = ClapModel.get_text_features
 
-    def counted(model: ClapModel, tokens: torch.Tensor, mask: torch.Tensor) -> Any:
+    def counted(model, tokens, mask):
         read.append(len(tokens))
         return get_text_features(model, tokens, mask)
 
@@ -199,7 +193,7 @@ def test_labels_are_read_once_a_task(folder: Path, tasks: tuple[Task, ...], monk
     assert read == [len(task.labels) for task in tasks if task.labels]
 
 
-def test_what_is_not_heard_is_said_at_open(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_not_heard_is_said_at_open(folder, caplog):
     with caplog.at_level(logging.INFO, "earmark"):
         Clap(str(folder), OPTIONS)
     said = [record.getMessage() for record in caplog.records]

@@ -4,7 +4,6 @@ import json
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -24,14 +23,14 @@ SUPERB = ["neu", "hap", "ang", "sad"]
 MAP = ("emotion.neu=neutral", "emotion.HAP = joy".replace(" ", ""), "emotion.ang=anger", "emotion.sad=sadness")
 
 
-def check(folder: Path, **options: Any) -> tuple[Task, ...]:
+def check(folder, **options):
     asked = JobOptions(device="cpu", **options)
     asked.check_tasks()
     return check_source(find_checkpoint(str(folder)), asked, asked.tasks(), here=True)
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(tmp_path_factory):
     """A folder with a checkpoint of each kind."""
     root = tmp_path_factory.mktemp("checkpoints")
     write_ctc(root / "ctc")
@@ -41,12 +40,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(written: Path, tmp_path: Path) -> Path:
+def folder(written, tmp_path):
     """The same to be spoilt."""
     return Path(shutil.copytree(written, tmp_path / "copies"))
 
 
-def test_whole_checkpoints_pass_as_what_they_are(written: Path) -> None:
+def test_whole_checkpoints_pass_as_what_they_are(written):
     (transcribe,) = check(written / "ctc")
     assert transcribe.name == "transcribe"
     assert check(written / "mms", language="fr")
@@ -56,7 +55,7 @@ def test_whole_checkpoints_pass_as_what_they_are(written: Path) -> None:
         assert family_of(find_checkpoint(str(written / name))).about.startswith(about)
 
 
-def test_only_ctc_models_time_phrases(written: Path) -> None:
+def test_only_ctc_models_time_phrases(written):
     timed, greedy = JobOptions(timestamps=True), JobOptions(beam_size=5)
     check_options([find_checkpoint(str(written / "ctc"))], timed)
     with pytest.raises(JobError, match="--timestamps does not work"):
@@ -76,7 +75,7 @@ def test_only_ctc_models_time_phrases(written: Path) -> None:
         ("ctc", {"compute_type": "int8"}, "--compute_type=int8 is none that cpu has"),
     ],
 )
-def test_what_a_model_cannot_do_is_refused(written: Path, model: str, options: dict[str, Any], words: str) -> None:
+def test_what_a_model_cannot_do_is_refused(written, model, options, words):
     with pytest.raises(JobError, match=words):
         check(written / model, **options)
 
@@ -89,13 +88,13 @@ def test_what_a_model_cannot_do_is_refused(written: Path, model: str, options: d
         ("model.safetensors", "there are no weights in .*neither model.safetensors nor model.safetensors.index.json"),
     ],
 )
-def test_a_missing_file_is_named(folder: Path, name: str, words: str) -> None:
+def test_a_missing_file_is_named(folder, name, words):
     (folder / "ctc" / name).unlink()
     with pytest.raises(JobError, match=words):
         check(folder / "ctc")
 
 
-def test_adapters_that_are_missing_are_named(folder: Path) -> None:
+def test_adapters_that_are_missing_are_named(folder):
     (folder / "mms" / "adapter.fra.safetensors").unlink()
     assert check(folder / "mms", language="en")
     with pytest.raises(JobError, match=r"--language=fr does not work: .* adapters for eng"):
@@ -107,7 +106,7 @@ def test_adapters_that_are_missing_are_named(folder: Path) -> None:
         check(folder / "mms")
 
 
-def test_a_checkpoint_that_has_not_learned_to_write_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_that_has_not_learned_to_write_is_refused(tmp_path):
     Wav2Vec2ForPreTraining(Wav2Vec2Config(**SMALL, codevector_dim=32, proj_codevector_dim=32)).save_pretrained(tmp_path)
     words = "is Wav2Vec2ForPreTraining, which has not learned to write text: name a checkpoint .*ForCTC"
     with pytest.raises(JobError, match=words):
@@ -117,7 +116,7 @@ def test_a_checkpoint_that_has_not_learned_to_write_is_refused(tmp_path: Path) -
         check(tmp_path)
 
 
-def test_a_head_that_was_never_trained_is_refused(folder: Path) -> None:
+def test_a_head_that_was_never_trained_is_refused(folder):
     weights = folder / "ctc" / "model.safetensors"
     save_file({name: tensor for name, tensor in load_file(weights).items() if "lm_head" not in name}, weights)
     with pytest.raises(
@@ -126,7 +125,7 @@ def test_a_head_that_was_never_trained_is_refused(folder: Path) -> None:
         check(folder / "ctc")
 
 
-def test_weights_that_are_not_whole_are_no_model(folder: Path) -> None:
+def test_weights_that_are_not_whole_are_no_model(folder):
     weights = folder / "ctc" / "model.safetensors"
     save_file(
         {name: tensor for name, tensor in load_file(weights).items() if "layers.1" not in name},
@@ -140,7 +139,7 @@ def test_weights_that_are_not_whole_are_no_model(folder: Path) -> None:
         open_source(find_checkpoint(str(folder / "ctc")), JobOptions(device="cpu"))
 
 
-def test_audio_of_another_rate_is_refused(folder: Path) -> None:
+def test_audio_of_another_rate_is_refused(folder):
     edit_json(folder / "classifier" / "preprocessor_config.json", sampling_rate=8000)
     with pytest.raises(JobError, match="its processor has sampling_rate 8000, not 16000"):
         check(folder / "classifier", task=("emotion",), label_map=MAP)
@@ -153,20 +152,20 @@ def test_audio_of_another_rate_is_refused(folder: Path) -> None:
         ({"id2label": {"0": "arousal"}, "label2id": {"arousal": 0}}, "has 1 labels"),
     ],
 )
-def test_a_regression_is_no_classifier(folder: Path, changes: dict[str, Any], words: str) -> None:
+def test_a_regression_is_no_classifier(folder, changes, words):
     edit_json(folder / "classifier" / "config.json", **changes)
     with pytest.raises(JobError, match=words):
         check(folder / "classifier", task=("emotion",))
 
 
 @pytest.mark.parametrize("named", [{"a": "neu", "b": "hap"}, ["neu", "hap"], "neu"])
-def test_labels_that_are_not_named_by_number_are_refused(folder: Path, named: Any) -> None:
+def test_labels_that_are_not_named_by_number_are_refused(folder, named):
     edit_json(folder / "classifier" / "config.json", id2label=named)
     with pytest.raises(JobError, match=r"config\.json names no labels by number in id2label; get the file as it was"):
         check(folder / "classifier", task=("emotion",))
 
 
-def test_labels_that_share_nothing_are_refused_with_both_lists_and_what_to_do(written: Path) -> None:
+def test_labels_that_share_nothing_are_refused_with_both_lists_and_what_to_do(written):
     words = (
         "task vocal_sound has the labels Laughter, .*, model .* has neu, hap, ang, sad, and none is the same; say which"
         r" stands for which \(--label_map vocal_sound\.neu=Laughter,…\), or name another model"
@@ -175,12 +174,12 @@ def test_labels_that_share_nothing_are_refused_with_both_lists_and_what_to_do(wr
         check(written / "classifier", task=("vocal_sound",))
 
 
-def test_a_map_of_labels_that_the_model_does_not_have_is_refused(written: Path) -> None:
+def test_a_map_of_labels_that_the_model_does_not_have_is_refused(written):
     with pytest.raises(JobError, match=r"--label_map=emotion\.happy=… does not work: model .* has the labels neu, hap"):
         check(written / "classifier", task=("emotion",), label_map=("emotion.happy=joy", *MAP))
 
 
-def test_labels_without_a_counterpart_are_named_once(written: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_labels_without_a_counterpart_are_named_once(written, caplog):
     with caplog.at_level(logging.WARNING, "earmark"):
         check(written / "classifier", task=("emotion",), label_map=MAP[:3])
     (message,) = [record.getMessage() for record in caplog.records]
@@ -191,7 +190,7 @@ def test_labels_without_a_counterpart_are_named_once(written: Path, caplog: pyte
     assert not caplog.records
 
 
-def test_labels_of_the_model_are_put_in_by_their_mapped_names(written: Path) -> None:
+def test_labels_of_the_model_are_put_in_by_their_mapped_names(written):
     own = new_task("own", {"labels": "checkpoint"})
     (plain,) = check(written / "classifier", task=("own",), new_tasks=(own,))
     assert plain.labels == tuple(SUPERB)
@@ -200,14 +199,14 @@ def test_labels_of_the_model_are_put_in_by_their_mapped_names(written: Path) -> 
     assert mapped.labels == ("calm", "joy", "ang")
 
 
-def test_labels_of_the_model_cannot_be_asked_of_a_model_that_is_asked_in_words(written: Path) -> None:
+def test_labels_of_the_model_cannot_be_asked_of_a_model_that_is_asked_in_words(written):
     own = new_task("own", {"labels": "checkpoint"})
     with pytest.raises(JobError, match="for own name another model"):
         check(written / "ctc", task=("own",), new_tasks=(own,))
 
 
-def test_adapters_are_part_of_what_names_a_checkpoint(folder: Path) -> None:
-    def identity() -> str:
+def test_adapters_are_part_of_what_names_a_checkpoint(folder):
+    def identity():
         found = find_checkpoint(str(folder / "mms"))
         assert isinstance(found, Checkpoint)
         return found.identity
@@ -218,7 +217,7 @@ def test_adapters_are_part_of_what_names_a_checkpoint(folder: Path) -> None:
     assert json.loads((folder / "mms" / "vocab.json").read_text()).keys() == {"eng", "fra"}
 
 
-def test_case_and_space_of_labels_do_not_count_and_the_map_goes_before_the_name() -> None:
+def test_case_and_space_of_labels_do_not_count_and_the_map_goes_before_the_name():
     task = Task("mood", "", None, "", "label", labels=("Calm", "joy"), label_map=(("neu", "calm"), ("JOY", "Calm ")))
     assert match_labels(task, (" NEU", "Joy", "happy", "CALM ")) == ((0, 1, 3), ())
     assert match_labels(Task("mood", "", None, "", "label", labels=("Calm", "joy")), ("JOY ", "calm")) == ((1,), (0,))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from earmark.model.encoders import inputs as encoder_inputs
 from earmark.model.encoders.classifier import AudioClassifier, check_job, log_mean, log_sum
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Clip, LabelAnswer
+from earmark.schemas.records import LabelAnswer
 from earmark.schemas.tasks import Task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS
@@ -41,17 +40,17 @@ KINDS: dict[str, tuple[str, dict[str, Any], list[int]]] = {
 }
 
 
-def open_cpu(folder: Path) -> AudioClassifier:
+def open_cpu(folder):
     return AudioClassifier(str(folder), JobOptions(device="cpu", model_threads=1))
 
 
-def answers_of(engine: AudioClassifier, clips: list[Clip], task: Task) -> list[LabelAnswer]:
+def answers_of(engine, clips, task):
     found = [answers[task.name] for answers in engine.annotate(clips, [task]) if not isinstance(answers, RowError)]
     assert len(found) == len(clips)
     return [one for one in found if isinstance(one, LabelAnswer)]
 
 
-def pipeline_of(folder: Path) -> AudioClassificationPipeline:
+def pipeline_of(folder):
     return AudioClassificationPipeline(
         model=AutoModelForAudioClassification.from_pretrained(folder).eval(),
         feature_extractor=AutoFeatureExtractor.from_pretrained(folder),
@@ -60,17 +59,17 @@ def pipeline_of(folder: Path) -> AudioClassificationPipeline:
     )
 
 
-def scores_of(answer: LabelAnswer) -> dict[str, float]:
+def scores_of(answer):
     return {score.label: score.score for score in answer.scores}
 
 
-def alone(pipeline: AudioClassificationPipeline, samples: np.ndarray) -> dict[str, float]:
+def alone(pipeline, samples):
     """The pipeline's probability of each of the model's labels."""
     return {one["label"]: one["score"] for one in pipeline(samples.copy())}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_scores_are_those_of_the_clip_alone(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_those_of_the_clip_alone(kind, tmp_path, monkeypatch):
     for name in ("CPU_BATCH_S", "CPU_WINDOWS_S"):
         monkeypatch.setattr(encoder_inputs, name, 240.0)  # batches as on a GPU
     monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)
@@ -92,11 +91,11 @@ def test_scores_are_those_of_the_clip_alone(kind: str, tmp_path: Path, monkeypat
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return write_classifier(tmp_path_factory.mktemp("classifier"), SUPERB)
 
 
-def test_labels_that_stand_for_one_add_up_and_those_for_none_are_left_out(folder: Path) -> None:
+def test_labels_that_stand_for_one_add_up_and_those_for_none_are_left_out(folder):
     task = Task(
         "good", "", None, "", "label", labels=("Good ", "ANG", "bored"), label_map=(("neu", "good"), ("HAP", "Good "))
     )
@@ -109,14 +108,14 @@ def test_labels_that_stand_for_one_add_up_and_those_for_none_are_left_out(folder
     assert found.avg_logprob == pytest.approx(math.log(max(good, anger)), abs=1e-4)
 
 
-def test_several_tasks_are_answered_from_one_pass(folder: Path) -> None:
+def test_several_tasks_are_answered_from_one_pass(folder):
     clip, engine = clip_of(make_samples(1.0, 1)), open_cpu(folder)
     (answers,) = engine.annotate([clip], [EMOTION, OWN])
     assert answers == {"emotion": answers_of(engine, [clip], EMOTION)[0], "own": answers_of(engine, [clip], OWN)[0]}
     assert scores_of(answers["own"]) == pytest.approx(alone(pipeline_of(folder), clip.samples), abs=1e-4)  # type: ignore[index, arg-type]
 
 
-def test_segments_count_by_their_speech(folder: Path) -> None:
+def test_segments_count_by_their_speech(folder):
     samples = make_samples(3.0, 5)
     engine, pipeline = open_cpu(folder), pipeline_of(folder)
     parts = [alone(pipeline, samples[16_000 * n : 16_000 * (n + 1)]) for n in range(3)]
@@ -130,7 +129,7 @@ def test_segments_count_by_their_speech(folder: Path) -> None:
     )
 
 
-def test_an_encoder_that_hears_ten_seconds_hears_a_longer_segment_in_several_windows(tmp_path: Path) -> None:
+def test_an_encoder_that_hears_ten_seconds_hears_a_longer_segment_in_several_windows(tmp_path):
     folder = write_classifier(tmp_path, SUPERB, AST)
     engine, pipeline, samples = open_cpu(folder), pipeline_of(folder), make_samples(21.0, 2)
     short = clip_of(samples[:163_840])
@@ -143,13 +142,13 @@ def test_an_encoder_that_hears_ten_seconds_hears_a_longer_segment_in_several_win
 
 
 @pytest.mark.parametrize("model_type", ["wav2vec2", AST, "whisper"])
-def test_clips_of_a_few_samples_are_answered(model_type: str, tmp_path: Path) -> None:
+def test_clips_of_a_few_samples_are_answered(model_type, tmp_path):
     engine = open_cpu(write_classifier(tmp_path, SUPERB, model_type))
     clips = [clip_of(make_samples(1.0, 2)[:samples]) for samples in (1, 2, 399, 400, 401, 559, 560)]
     assert all(found.label in SUPERB for found in answers_of(engine, clips, OWN))
 
 
-def test_probabilities_too_small_for_a_float_still_have_logarithms() -> None:
+def test_probabilities_too_small_for_a_float_still_have_logarithms():
     assert log_sum(np.array([-2000.0, -2000.0])) == pytest.approx(-2000 + math.log(2))
     assert log_sum(np.array([-0.1, -0.1])) == 0.0  # sigmoids may add up to more than 1
     assert log_sum(np.array([])) == -math.inf

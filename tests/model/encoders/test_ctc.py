@@ -1,7 +1,6 @@
 """CTC models against transformers' own pipeline, which hears one clip at a time."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from earmark.model.encoders.ctc import Ctc, check_job
 from earmark.model.encoders.ctc_text import choose_language
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from earmark.schemas.records import SAMPLE_RATE_HZ, Transcript
 from tests.support.audio.clips import clip_of, clips_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS
 from tests.support.checkpoints.small_encoders import write_ctc, write_mms
@@ -47,11 +46,11 @@ KINDS: dict[str, tuple[str, dict[str, Any], bool]] = {
 }
 
 
-def open_cpu(folder: Path, **options: Any) -> Ctc:
+def open_cpu(folder, **options):
     return Ctc(str(folder), JobOptions(device="cpu", model_threads=1, **options))
 
 
-def transcripts(engine: Ctc, clips: list[Clip]) -> list[Transcript]:
+def transcripts(engine, clips):
     found = [
         answers["transcribe"] for answers in engine.annotate(clips, TRANSCRIBE) if not isinstance(answers, RowError)
     ]
@@ -59,7 +58,7 @@ def transcripts(engine: Ctc, clips: list[Clip]) -> list[Transcript]:
     return [one for one in found if isinstance(one, Transcript)]
 
 
-def pipeline_of(folder: Path) -> AutomaticSpeechRecognitionPipeline:
+def pipeline_of(folder):
     return AutomaticSpeechRecognitionPipeline(
         AutoModelForCTC.from_pretrained(folder).eval(),
         feature_extractor=AutoFeatureExtractor.from_pretrained(folder),
@@ -68,7 +67,7 @@ def pipeline_of(folder: Path) -> AutomaticSpeechRecognitionPipeline:
     )
 
 
-def make_clips() -> list[Clip]:
+def make_clips():
     return clips_of(SECONDS)
 
 
@@ -76,9 +75,7 @@ UNMASKING = ("wav2vec2", "wav2vec2 base", "wavlm")  # of these, some checkpoints
 
 
 @pytest.mark.parametrize(("kind", "masks"), [*((kind, True) for kind in KINDS), *((kind, False) for kind in UNMASKING)])
-def test_text_and_times_are_those_of_the_clip_alone(
-    kind: str, masks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_and_times_are_those_of_the_clip_alone(kind, masks, tmp_path, monkeypatch):
     monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)  # batches as on a GPU
     model_type, config, padded = KINDS[kind]
     folder = write_ctc(tmp_path, model_type, masks=masks, **config)
@@ -99,7 +96,7 @@ def test_text_and_times_are_those_of_the_clip_alone(
         assert found.avg_logprob == pytest.approx(transcripts(engine, [clip])[0].avg_logprob, abs=1e-5)
 
 
-def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)
     folder = write_ctc(tmp_path, "parakeet_ctc")
     check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), TRANSCRIBE, here=True)
@@ -113,11 +110,11 @@ def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path: Path, monk
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return write_ctc(tmp_path_factory.mktemp("ctc"))
 
 
-def test_the_log_probability_is_the_mean_of_the_characters_each_the_mean_of_its_frames(folder: Path) -> None:
+def test_the_log_probability_is_the_mean_of_the_characters_each_the_mean_of_its_frames(folder):
     (clip, *_), network = make_clips(), AutoModelForCTC.from_pretrained(folder).eval()
     features = AutoFeatureExtractor.from_pretrained(folder)(clip.samples, sampling_rate=16_000, return_tensors="pt")
     with torch.no_grad():
@@ -135,7 +132,7 @@ def test_the_log_probability_is_the_mean_of_the_characters_each_the_mean_of_its_
     assert (segment.start_s, segment.end_s) == (0.0, 2.0)
 
 
-def test_segments_of_a_recording_are_joined_and_timed_in_its_file(folder: Path) -> None:
+def test_segments_of_a_recording_are_joined_and_timed_in_its_file(folder):
     samples = make_samples(4.0, 3)
     clip = clip_of(samples, speech=[True, False, True, True], offset_s=10.0)
     (found,) = transcripts(open_cpu(folder, timestamps=True), [clip])
@@ -154,20 +151,20 @@ def test_segments_of_a_recording_are_joined_and_timed_in_its_file(folder: Path) 
 
 
 @pytest.mark.parametrize(("row", "job", "expected"), [(None, "", None), ("de-AT", "en", "de"), (None, "eng", "en")])
-def test_the_language_is_what_row_or_job_say(folder: Path, row: str | None, job: str, expected: str | None) -> None:
+def test_the_language_is_what_row_or_job_say(folder, row, job, expected):
     clip = clip_of(make_samples(1.0, 2), language=row)  # type: ignore[arg-type]
     (found,) = transcripts(open_cpu(folder, language=job), [clip])
     assert found.language == expected
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert", "parakeet_ctc"])
-def test_clips_shorter_than_a_frame_are_heard_with_silence_behind(kind: str, tmp_path: Path) -> None:
+def test_clips_shorter_than_a_frame_are_heard_with_silence_behind(kind, tmp_path):
     clips = [clip_of(make_samples(1.0, 2)[:samples]) for samples in (1, 2, 319, 399, 400, 401, 560, 719, 720)]
     for found in transcripts(open_cpu(write_ctc(tmp_path, kind), timestamps=True), clips):
         assert all(0 <= one.start_s <= one.end_s for one in found.segments)
 
 
-def test_nothing_is_heard_where_nobody_speaks(folder: Path) -> None:
+def test_nothing_is_heard_where_nobody_speaks(folder):
     (found,) = transcripts(open_cpu(folder), [clip_of(make_samples(1.0, 2), speech=[False])])
     assert found == Transcript("", None, None, (), ("no_speech",))
 
@@ -182,11 +179,11 @@ ADAPTERS = {
 
 
 @pytest.fixture(scope="module")
-def mms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mms(tmp_path_factory):
     return write_mms(tmp_path_factory.mktemp("mms"), **ADAPTERS)
 
 
-def test_rows_of_several_languages_are_each_read_with_their_own_adapter(mms: Path) -> None:
+def test_rows_of_several_languages_are_each_read_with_their_own_adapter(mms):
     wanted = {"en-US": "eng", "fr": "fra", "uzb-script_cyrillic": "uzb-script_cyrillic", "zh_CN": "cmn"}
     named = list(wanted) * 2
     clips = [clip_of(make_samples(1.0 + seed / 50, seed), language=name) for seed, name in enumerate(named)]
@@ -202,7 +199,7 @@ def test_rows_of_several_languages_are_each_read_with_their_own_adapter(mms: Pat
     assert [answer.language for answer in found[:4]] == ["en", "fr", "uz", "zh"]
 
 
-def test_a_row_of_a_language_without_an_adapter_fails_alone(mms: Path) -> None:
+def test_a_row_of_a_language_without_an_adapter_fails_alone(mms):
     clips = [clip_of(make_samples(1.0, 1), language=name) for name in ("en", "klingon", "uz")] + [
         clip_of(make_samples(1.0, 1))
     ]
@@ -220,11 +217,11 @@ def test_a_row_of_a_language_without_an_adapter_fails_alone(mms: Path) -> None:
     ("wanted", "expected"),
     [("en", "eng"), ("ENG", "eng"), ("sw", "swh"), ("swa", "swh"), ("az", "azj-script_latin"), ("no", "nob")],
 )
-def test_a_language_is_found_by_its_two_or_three_letters(wanted: str, expected: str) -> None:
+def test_a_language_is_found_by_its_two_or_three_letters(wanted, expected):
     assert choose_language(wanted, ["azj-script_latin", "eng", "nob", "swh"]) == expected
 
 
-def test_a_checkpoint_of_one_language_needs_not_be_told() -> None:
+def test_a_checkpoint_of_one_language_needs_not_be_told():
     assert choose_language("", ["tur"]) == choose_language("tr", ["tur"]) == "tur"
     with pytest.raises(RowError, match="no language 'en'"):
         choose_language("en", ["tur"])

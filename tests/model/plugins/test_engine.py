@@ -6,9 +6,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +19,6 @@ from earmark.schemas.errors import JobError, MachineError, RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import (
     SAMPLE_RATE_HZ,
-    Answers,
     AudioFacts,
     Clip,
     LabelAnswer,
@@ -31,7 +27,7 @@ from earmark.schemas.records import (
     Transcript,
     VectorAnswer,
 )
-from earmark.schemas.tasks import Task, new_task
+from earmark.schemas.tasks import new_task
 from tests.support.jobs import EXAMPLES, annotations, command_line, failures, write_manifest, write_tone
 
 OWN = EXAMPLES / "own-engine"
@@ -49,10 +45,10 @@ GOOD = """
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def install(tmp_path, monkeypatch):
     """Puts a package on the path that brings the engine `mine`: what an installer leaves behind, without one."""
 
-    def put(source: str, package: str = "theirs", version: str = "1.0", target: str = "Engine") -> str:
+    def put(source, package="theirs", version="1.0", target="Engine"):
         folder = tmp_path / f"{package}-{version}"
         about = folder / f"{package}-{version}.dist-info"
         about.mkdir(parents=True)
@@ -66,11 +62,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return put
 
 
-def check(name: str, *tasks: Task, here: bool = True) -> tuple[Task, ...]:
+def check(name, *tasks, here=True):
     return check_source(find_source(name), JobOptions(), tasks or (CAPTION,), here)
 
 
-def test_the_example_labels_a_corpus(tmp_path: Path) -> None:
+def test_the_example_labels_a_corpus(tmp_path):
     installed = tmp_path / "installed"
     shutil.copytree(OWN, tmp_path / "own-engine")
     options = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", installed)
@@ -94,7 +90,7 @@ def test_the_example_labels_a_corpus(tmp_path: Path) -> None:
     assert "entry point loudness of earmark-loudness 0.1.0 with '-20'" in known
 
 
-def test_a_name_that_nobody_brings_is_refused_with_what_is_installed(install: Any) -> None:
+def test_a_name_that_nobody_brings_is_refused_with_what_is_installed(install):
     with pytest.raises(JobError, match=r"no package on .* brings an engine called salmonn .*; installed: none\)"):
         find_source("salmonn:/weights")
     install(GOOD)
@@ -102,7 +98,7 @@ def test_a_name_that_nobody_brings_is_refused_with_what_is_installed(install: An
         find_source("salmonn:/weights")
 
 
-def test_a_name_that_two_packages_bring_is_refused(install: Any) -> None:
+def test_a_name_that_two_packages_bring_is_refused(install):
     install(GOOD, package="theirs")
     install(GOOD, package="others")
     with pytest.raises(JobError, match="others and theirs both bring an engine called mine; uninstall one"):
@@ -127,16 +123,14 @@ def test_a_name_that_two_packages_bring_is_refused(install: Any) -> None:
         (GOOD + "        check = lambda *_: ()", "Engine", "its check returned other tasks than it was given"),
     ],
 )
-def test_a_package_that_gets_it_wrong_is_named_before_the_run(
-    install: Any, source: str, target: str, words: str
-) -> None:
+def test_a_package_that_gets_it_wrong_is_named_before_the_run(install, source, target, words):
     install(source, target=target)
     with pytest.raises(JobError, match=words) as refused:
         check("mine:x")
     assert str(refused.value).startswith("model mine:x: ") and "\n" not in str(refused.value)
 
 
-def test_what_an_engine_itself_refuses_is_said_in_its_words(install: Any) -> None:
+def test_what_an_engine_itself_refuses_is_said_in_its_words(install):
     install(
         """
         from earmark.schemas.errors import JobError
@@ -148,7 +142,7 @@ def test_what_an_engine_itself_refuses_is_said_in_its_words(install: Any) -> Non
         check("mine:")
 
 
-def test_its_check_puts_in_what_only_it_knows(install: Any) -> None:
+def test_its_check_puts_in_what_only_it_knows(install):
     classifier = new_task("sound", {"labels": "checkpoint"})
     install(GOOD)
     with pytest.raises(JobError, match=r"mine: does not say how long its vectors are; let its check set embed\.dim"):
@@ -169,7 +163,7 @@ def test_its_check_puts_in_what_only_it_knows(install: Any) -> None:
     assert [(task.dimensions, task.labels) for task in filled] == [(4, ("dog", "cat"))] * 2
 
 
-def test_where_it_runs_here_it_is_opened_once_and_before_the_run(install: Any) -> None:
+def test_where_it_runs_here_it_is_opened_once_and_before_the_run(install):
     install(
         """
         opened = []
@@ -188,7 +182,7 @@ def test_where_it_runs_here_it_is_opened_once_and_before_the_run(install: Any) -
     assert module.opened == ["x"]
 
 
-def test_it_is_given_every_option(install: Any) -> None:
+def test_it_is_given_every_option(install):
     install(GOOD)
     check_options([find_source("mine:")], JobOptions(timestamps=True, beam_size=5))
 
@@ -196,10 +190,10 @@ def test_it_is_given_every_option(install: Any) -> None:
 class Returning:
     """An engine that returns the same, whatever it is asked."""
 
-    def __init__(self, found: Any):
+    def __init__(self, found):
         self._found = found
 
-    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+    def annotate(self, clips, tasks):
         if isinstance(self._found, Exception):
             raise self._found
         return [self._found for _ in clips] if not isinstance(self._found, list) else self._found
@@ -225,20 +219,20 @@ SAID = TextAnswer("a dog", "What is it?", None)
         (CAPTION, RowError("bad", "bad one"), "annotate raised RowError: .*; return a RowError for a recording"),
     ],
 )
-def test_what_is_no_answer_stops_the_job_and_names_the_engine(task: Task, found: Any, words: str) -> None:
+def test_what_is_no_answer_stops_the_job_and_names_the_engine(task, found, words):
     with pytest.raises(JobError, match=words) as refused:
         CheckedEngine("mine:", Returning(found)).annotate(CLIPS, (task,))
     assert str(refused.value).startswith("model mine:")
 
 
-def test_answers_and_failures_are_passed_on() -> None:
+def test_answers_and_failures_are_passed_on():
     found = [{"caption": SAID}, RowError("silent", "there is no sound")]
     assert CheckedEngine("mine:", Returning(found)).annotate(CLIPS, (CAPTION,)) == found
     with pytest.raises(MachineError, match="device lost"):
         CheckedEngine("mine:", Returning(MachineError("device lost"))).annotate(CLIPS, (CAPTION,))
 
 
-def test_it_is_known_by_package_version_argument_and_all_that_is_in_its_folder(install: Any, tmp_path: Path) -> None:
+def test_it_is_known_by_package_version_argument_and_all_that_is_in_its_folder(install, tmp_path):
     install(GOOD)
     weights = tmp_path / "weights"
     (weights / "deep").mkdir(parents=True)
@@ -259,7 +253,7 @@ def test_it_is_known_by_package_version_argument_and_all_that_is_in_its_folder(i
     assert find_own_engine(f"mine:{weights / 'deep' / 'w.pth'}").content != ""
 
 
-def test_a_worker_must_have_the_same(install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_must_have_the_same(install, tmp_path, monkeypatch):
     folder = install(GOOD)
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "w.bin").write_bytes(b"1")
@@ -281,14 +275,14 @@ def test_a_worker_must_have_the_same(install: Any, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("name", ["gs://bucket/model", "file:///model", "simplecache::s3://bucket/model"])
-def test_urls_stay_urls(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urls_stay_urls(name, monkeypatch):
     asked: list[str] = []
     monkeypatch.setattr("earmark.model.source.find_checkpoint", asked.append)
     find_source(name)
     assert asked == [name]
 
 
-def test_a_folder_whose_name_has_a_colon_stays_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_whose_name_has_a_colon_stays_a_folder(tmp_path, monkeypatch):
     (tmp_path / "mine:1").mkdir()
     monkeypatch.chdir(tmp_path)
     assert find_source("mine:1").identity == find_checkpoint(str(tmp_path / "mine:1")).identity

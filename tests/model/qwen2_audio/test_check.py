@@ -1,8 +1,6 @@
 """What cannot be asked of a Qwen2-Audio checkpoint is said before any work."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,21 +14,21 @@ from tests.support.checkpoints.small_qwen2_audio import CHAT_TEMPLATE, edit_json
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base(tmp_path_factory):
     return write_checkpoint(tmp_path_factory.mktemp("base"), chat=False)
 
 
 @pytest.fixture
-def chat(tmp_path: Path) -> Path:
+def chat(tmp_path):
     return write_checkpoint(tmp_path / "chat")
 
 
-def check(folder: Path, **options: Any) -> None:
+def check(folder, **options):
     job = JobOptions(**options)
     check_qwen2_audio_job(Checkpoint("m", str(folder), ""), job, job.tasks(), here=True)
 
 
-def test_what_can_be_asked_passes(base: Path, chat: Path) -> None:
+def test_what_can_be_asked_passes(base, chat):
     check(base, task=("transcribe", "emotion", "analyze"), language="de-DE", compute_type="bfloat16")
     check(chat, task=("translate", "chat", "analyze"), prompt="Why?", language="cy")
     check(base, task=("caption",), language="cy")
@@ -50,12 +48,12 @@ def test_what_can_be_asked_passes(base: Path, chat: Path) -> None:
         ({"task": ("analyze",), "prompt": "why " * 5000}, "task analyze .* do not fit"),
     ],
 )
-def test_what_a_checkpoint_cannot_be_asked_is_refused(base: Path, options: dict[str, Any], words: str) -> None:
+def test_what_a_checkpoint_cannot_be_asked_is_refused(base, options, words):
     with pytest.raises(JobError, match=words):
         check(base, **({"device": "cpu"} | options))
 
 
-def test_a_template_that_asks_before_the_audio_is_refused(chat: Path) -> None:
+def test_a_template_that_asks_before_the_audio_is_refused(chat):
     turned = CHAT_TEMPLATE.replace(
         "{% for content in message['content'] %}", "{% for content in message['content'][::-1] %}"
     )
@@ -65,7 +63,7 @@ def test_a_template_that_asks_before_the_audio_is_refused(chat: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["use_sliding_window", "layer_types"])
-def test_a_model_that_sees_a_window_only_is_refused(chat: Path, key: str) -> None:
+def test_a_model_that_sees_a_window_only_is_refused(chat, key):
     config = json.loads((chat / "config.json").read_text())
     value = True if key == "use_sliding_window" else ["sliding_attention", "full_attention"]
     edit_json(chat / "config.json", text_config=config["text_config"] | {key: value})
@@ -84,12 +82,12 @@ def test_a_model_that_sees_a_window_only_is_refused(chat: Path, key: str) -> Non
         ),
     ],
 )
-def test_a_job_that_no_model_can_do_is_refused(chat: Path, options: dict[str, Any], words: str) -> None:
+def test_a_job_that_no_model_can_do_is_refused(chat, options, words):
     with pytest.raises(JobError, match=words):
         assign(JobOptions(**({"model": (str(chat),)} | options)), here=True)
 
 
-def test_an_option_that_one_of_several_models_has_a_use_for_is_taken(chat: Path) -> None:
+def test_an_option_that_one_of_several_models_has_a_use_for_is_taken(chat):
     models = (str(chat), "transcribe=whisper-tiny.en")
     job = JobOptions(task=("transcribe", "caption"), model=models, timestamps=True, beam_size=2)
     assignments, identities = assign(job, here=True)
@@ -101,18 +99,18 @@ def test_an_option_that_one_of_several_models_has_a_use_for_is_taken(chat: Path)
 
 
 @pytest.mark.parametrize("url", ["s3://KEY:SECRET@bucket/model", "https://host/model?token=SECRET"])
-def test_a_url_with_a_secret_is_refused_without_telling_it(url: str) -> None:
+def test_a_url_with_a_secret_is_refused_without_telling_it(url):
     with pytest.raises(JobError, match="leave user, key and query out of the URL") as refused:
         find_checkpoint(url)
     assert "SECRET" not in str(refused.value)
 
 
-def test_a_model_that_nothing_is_asked_of_is_refused() -> None:
+def test_a_model_that_nothing_is_asked_of_is_refused():
     with pytest.raises(JobError, match="every task has a model of its own"):
         JobOptions(task=("caption",), model=("a", "caption=b")).check()
 
 
-def test_a_folder_named_like_a_task_is_a_model() -> None:
+def test_a_folder_named_like_a_task_is_a_model():
     job = JobOptions(task=("caption",), model=("caption",))
     job.check()
     assert list(job.models()) == ["caption"]

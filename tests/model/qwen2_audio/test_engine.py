@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from earmark.model.decoding.prefix_decoder import Said, Weighed
-from earmark.schemas.records import Answer, Clip, LabelAnswer
+from earmark.model.decoding.prefix_decoder import Decoded, LabelLogprobs
+from earmark.schemas.records import LabelAnswer
 from earmark.schemas.tasks import Task, new_task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import Generated, NotingEngine, Reference, answered, limited
@@ -66,7 +66,7 @@ class Case:
     weighed: dict[tuple[str, str], dict[str, tuple[float, int]]]
 
 
-def make_clips() -> list[Clip]:
+def make_clips():
     return [
         clip_of(make_samples(seconds, number), str(number), language=language, prompt=QUESTIONS[number % 3])
         for number, (seconds, language) in enumerate(zip(SECONDS, LANGUAGES, strict=True))
@@ -76,7 +76,7 @@ def make_clips() -> list[Clip]:
 CLIPS = make_clips()
 
 
-def prompt_of(chat: bool, task: str, clip: Clip) -> str:
+def prompt_of(chat, task, clip):
     if task == "analyze":
         return clip.recording.prompt or ""
     if chat or task not in ("transcribe", "translate"):
@@ -85,7 +85,7 @@ def prompt_of(chat: bool, task: str, clip: Clip) -> str:
     return BASE_PROMPTS[task] + (f"<|{language[:2]}|>" if language else "")
 
 
-def write_realistic(folder: Path, chat: bool) -> Path:
+def write_realistic(folder, chat):
     """A checkpoint of random weights, whose answers end here and there: its generation config says so."""
     write_checkpoint(folder, chat, seed=SEEDS[chat], **REALISTIC)
     path = folder / "generation_config.json"
@@ -97,7 +97,7 @@ def write_realistic(folder: Path, chat: bool) -> Path:
 
 
 @pytest.fixture(scope="module", params=["tiny", "realistic chat", "realistic base"])
-def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+def case(request, tmp_path_factory):
     chat = request.param != "realistic base"
     folder = TINY if request.param == "tiny" else write_realistic(tmp_path_factory.mktemp("realistic"), chat)
     reference = Reference(folder, chat)
@@ -121,9 +121,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("together", "batch_s"), [(1, 1e4), (3, 1e4), (8, 1e4), (8, 90.0)])
-def test_answers_are_those_of_transformers_for_the_clip_and_the_prompt_alone(
-    case: Case, together: int, batch_s: float, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_answers_are_those_of_transformers_for_the_clip_and_the_prompt_alone(case, together, batch_s, caplog):
     engine = NotingEngine(case.folder, batch_s=batch_s)
     with caplog.at_level(logging.DEBUG, "earmark"):
         answers = [
@@ -139,18 +137,18 @@ def test_answers_are_those_of_transformers_for_the_clip_and_the_prompt_alone(
         _assert_weighs(engine.noted[id][name], answers[int(id)][name], weights)
 
 
-def _assert_says(said: Said | Weighed, answer: Answer, expected: Generated) -> None:
-    assert isinstance(said, Said)
+def _assert_says(said, answer, expected):
+    assert isinstance(said, Decoded)
     assert (said.tokens, said.truncated) == (expected.tokens, expected.truncated)
-    assert said.logprob_sum / said.counted == pytest.approx(expected.avg_logprob, abs=1e-4)
+    assert said.logprob_sum / said.token_count == pytest.approx(expected.avg_logprob, abs=1e-4)
     assert not isinstance(answer, LabelAnswer)
     assert answer.text == expected.text
     assert answer.avg_logprob == pytest.approx(expected.avg_logprob, abs=1e-4)
 
 
-def _assert_weighs(weighed: Said | Weighed, answer: Answer, expected: dict[str, tuple[float, int]]) -> None:
+def _assert_weighs(weighed, answer, expected):
     """`expected`: log-likelihood and tokens of each label."""
-    assert isinstance(weighed, Weighed) and isinstance(answer, LabelAnswer)
+    assert isinstance(weighed, LabelLogprobs) and isinstance(answer, LabelAnswer)
     assert weighed.logprobs == pytest.approx([logprob for logprob, _ in expected.values()], abs=1e-4)
     total = math.fsum(math.exp(logprob) for logprob, _ in expected.values())
     scores = {label: math.exp(logprob) / total for label, (logprob, _) in expected.items()}
@@ -163,7 +161,7 @@ def _assert_weighs(weighed: Said | Weighed, answer: Answer, expected: dict[str, 
 
 
 @pytest.mark.slow
-def test_the_checkpoints_try_the_engine(case: Case) -> None:
+def test_the_checkpoints_try_the_engine(case):
     """What the tests here are worth: some answers are cut, some end soon, no two clips sound alike, labels differ."""
     lengths = [len(one.tokens) for one in case.said.values()]
     assert min(lengths) <= 4 and max(lengths) >= 11 and len(set(lengths)) >= 5
@@ -172,7 +170,7 @@ def test_the_checkpoints_try_the_engine(case: Case) -> None:
 
 
 @pytest.mark.slow
-def test_neighbours_order_and_other_tasks_do_not_matter(case: Case) -> None:
+def test_neighbours_order_and_other_tasks_do_not_matter(case):
     engine = NotingEngine(case.folder)
     answered(engine, CLIPS, case.tasks)
     first, engine.noted = engine.noted, {}
@@ -184,12 +182,12 @@ def test_neighbours_order_and_other_tasks_do_not_matter(case: Case) -> None:
         _assert_same(engine.noted, first)
 
 
-def _assert_same(found: dict[str, dict[str, Said | Weighed]], expected: dict[str, dict[str, Said | Weighed]]) -> None:
+def _assert_same(found, expected):
     assert found
     for id, results in found.items():
         for name, result in results.items():
             other = expected[id][name]
-            if isinstance(result, Weighed):
+            if isinstance(result, LabelLogprobs):
                 assert result.logprobs == pytest.approx(other.logprobs, abs=1e-4)
             else:
                 assert result.tokens == other.tokens

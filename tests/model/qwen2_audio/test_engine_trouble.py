@@ -4,17 +4,15 @@ import dataclasses
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import earmark.model.qwen2_audio.network
-from earmark.model.qwen2_audio.engine import Qwen2Audio
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, LabelAnswer, TextAnswer, Transcript
+from earmark.schemas.records import SAMPLE_RATE_HZ, LabelAnswer, TextAnswer, Transcript
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS, answered, limited, open_cpu, saying
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
@@ -23,20 +21,20 @@ ALL = (limited("transcribe", 6), limited("caption", 6), TASKS["emotion"])
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return write_checkpoint(tmp_path_factory.mktemp("chat"), chat=True)
 
 
 @pytest.fixture
-def engine(folder: Path) -> Qwen2Audio:
+def engine(folder):
     return open_cpu(folder)
 
 
-def clips_of(seconds: list[float]) -> list[Clip]:
+def clips_of(seconds):
     return [clip_of(make_samples(length, seed), str(seed)) for seed, length in enumerate(seconds)]
 
 
-def assert_same(found: Answers, expected: Answers) -> None:
+def assert_same(found, expected):
     assert found.keys() == expected.keys()
     for answer, other in zip(found.values(), expected.values(), strict=True):
         if isinstance(answer, LabelAnswer):
@@ -49,7 +47,7 @@ def assert_same(found: Answers, expected: Answers) -> None:
             assert answer.avg_logprob == pytest.approx(other.avg_logprob, abs=1e-4)
 
 
-def test_where_nobody_speaks_there_is_a_caption_and_no_transcript(engine: Qwen2Audio) -> None:
+def test_where_nobody_speaks_there_is_a_caption_and_no_transcript(engine):
     silent = clip_of(make_samples(2.0, 1), speech=[False])
     transcript, caption, emotion = answered(engine, [silent], ALL)[0].values()
     assert isinstance(transcript, Transcript) and isinstance(caption, TextAnswer) and isinstance(emotion, LabelAnswer)
@@ -59,7 +57,7 @@ def test_where_nobody_speaks_there_is_a_caption_and_no_transcript(engine: Qwen2A
     assert answered(engine, [silent], ALL[:1])[0]["transcribe"] == transcript
 
 
-def test_free_labels_are_written_as_text(engine: Qwen2Audio) -> None:
+def test_free_labels_are_written_as_text(engine):
     (task,) = JobOptions(task=("emotion",), free_labels=True).tasks()
     (clip,) = clips_of([1.0])
     answer = answered(engine, [clip], [dataclasses.replace(task, max_new_tokens=5)])[0]["emotion"]
@@ -79,9 +77,7 @@ def test_free_labels_are_written_as_text(engine: Qwen2Audio) -> None:
         ("<|en|>", 4, {"empty", "truncated"}, True),
     ],
 )
-def test_answers_that_are_not_to_be_trusted_are_flagged(
-    engine: Qwen2Audio, token: str, limit: int, flags: set[str], no_words: bool
-) -> None:
+def test_answers_that_are_not_to_be_trusted_are_flagged(engine, token, limit, flags, no_words):
     token = token if token.startswith("<|") else "a"
     tasks = (limited("transcribe", limit), limited("caption", limit))
     transcript, caption = answered(saying(engine, token), clips_of([1.0]), tasks)[0].values()
@@ -91,12 +87,12 @@ def test_answers_that_are_not_to_be_trusted_are_flagged(
     assert transcript.text == caption.text == ("" if no_words else "a" * limit)
 
 
-def test_an_answer_that_ends_at_its_limit_is_not_truncated(engine: Qwen2Audio) -> None:
+def test_an_answer_that_ends_at_its_limit_is_not_truncated(engine):
     caption = answered(saying(engine, "<|im_end|>"), clips_of([1.0]), [limited("caption", 1)])[0]["caption"]
     assert caption.flags == ("empty",)  # type: ignore[union-attr]
 
 
-def out_of_memory(monkeypatch: pytest.MonkeyPatch, when: object, error: Exception) -> list[int]:
+def out_of_memory(monkeypatch, when, error):
     """Lets the encoder fail; returns where the clips of each call are counted."""
     real, calls = earmark.model.qwen2_audio.network.encode_audio, []
 
@@ -110,7 +106,7 @@ def out_of_memory(monkeypatch: pytest.MonkeyPatch, when: object, error: Exceptio
     return calls
 
 
-def test_running_out_of_memory_halves_the_batch(engine: Qwen2Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_memory_halves_the_batch(engine, monkeypatch):
     clips = clips_of([1.0] * 7)
     undisturbed = answered(engine, clips, ALL)
     error = torch.OutOfMemoryError("CUDA out of memory")
@@ -120,7 +116,7 @@ def test_running_out_of_memory_halves_the_batch(engine: Qwen2Audio, monkeypatch:
     assert calls[0] == 7 and sum(size for size in calls if size <= 2) == 7
 
 
-def test_a_clip_that_alone_is_too_much_costs_itself(engine: Qwen2Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_that_alone_is_too_much_costs_itself(engine, monkeypatch):
     clips = clips_of([1.0, 2.0, 1.5, 1.0])
     undisturbed = answered(engine, clips, ALL)
     out_of_memory(monkeypatch, lambda frames: 200 in frames.tolist(), torch.OutOfMemoryError("out of memory"))
@@ -132,7 +128,7 @@ def test_a_clip_that_alone_is_too_much_costs_itself(engine: Qwen2Audio, monkeypa
         assert_same(answers, undisturbed[index])
 
 
-def test_another_failure_of_the_device_is_the_machine_s(engine: Qwen2Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_failure_of_the_device_is_the_machine_s(engine, monkeypatch):
     with monkeypatch.context() as broken:
         out_of_memory(broken, lambda frames: True, RuntimeError("CUDA error: an illegal memory access"))
         with pytest.raises(MachineError, match="illegal memory access"):
@@ -140,20 +136,20 @@ def test_another_failure_of_the_device_is_the_machine_s(engine: Qwen2Audio, monk
     answered(engine, clips_of([1.0]), ALL)  # the model is free again
 
 
-def test_threads_get_the_answers_of_one(engine: Qwen2Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_get_the_answers_of_one(engine, monkeypatch):
     shards = [clips_of([1.0, 2.0, 0.7, 1.0]), clips_of([3.0, 0.5, 2.0])]
     alone = [answered(engine, clips, ALL) for clips in shards]
     both, busy = threading.Barrier(2, timeout=60), threading.Lock()
     real = earmark.model.qwen2_audio.network.encode_audio
 
-    def encode(*arguments: object) -> object:
+    def encode(*arguments):
         assert busy.acquire(blocking=False), "two threads use one copy of the model"
         try:
             return real(*arguments)  # type: ignore[arg-type]
         finally:
             busy.release()
 
-    def annotate(clips: list[Clip]) -> list[Answers]:
+    def annotate(clips):
         both.wait()
         return answered(engine, clips, ALL)
 
@@ -165,9 +161,7 @@ def test_threads_get_the_answers_of_one(engine: Qwen2Audio, monkeypatch: pytest.
                     assert_same(answers, others)
 
 
-def test_a_shard_s_audio_is_padded_by_no_more_than_a_twentieth(
-    engine: Qwen2Audio, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_shard_s_audio_is_padded_by_no_more_than_a_twentieth(engine, caplog):
     random = np.random.default_rng(0)
     seconds = np.clip(random.lognormal(np.log(4.7), 0.45, 128), 1.0, 30.0)
     clips = [clip_of(np.zeros(round(length * SAMPLE_RATE_HZ), np.float32), str(length)) for length in seconds]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.model.segments.batching import cut_alike, plan_batches, run_halving
+from earmark.model.segments.batching import cut_alike, plan_batches, run_with_oom_split
 from earmark.schemas.errors import MachineError, RowError
 
 LENGTHS = st.lists(st.integers(1, 50))
@@ -73,17 +73,17 @@ def device_of(capacity, tried):
 
 @given(st.lists(st.integers(), max_size=40), st.integers(1, 8))
 def test_a_batch_too_large_for_the_device_is_done_in_parts_in_order(items, capacity):
-    assert run_halving(items, device_of(capacity, [])) == [2 * item for item in items]
+    assert run_with_oom_split(items, device_of(capacity, [])) == [2 * item for item in items]
 
 
 def test_a_batch_that_fits_is_done_at_once():
     tried = []
-    run_halving(range(8), device_of(8, tried))
+    run_with_oom_split(range(8), device_of(8, tried))
     assert tried == [8]
 
 
 def test_one_item_too_large_for_the_device_is_that_items_failure():
-    results = run_halving([1, 2, 3], device_of(0, []))
+    results = run_with_oom_split([1, 2, 3], device_of(0, []))
     assert [type(result) for result in results] == [RowError] * 3
     assert {result.error for result in results} == {"out_of_memory"}
 
@@ -95,7 +95,7 @@ def test_other_ways_to_say_that_memory_ran_out_are_understood(error):
             raise error
         return batch
 
-    assert run_halving([1, 2, 3], run) == [1, 2, 3]
+    assert run_with_oom_split([1, 2, 3], run) == [1, 2, 3]
 
 
 def test_other_errors_of_the_device_are_raised():
@@ -103,4 +103,4 @@ def test_other_errors_of_the_device_are_raised():
         raise RuntimeError("CUDA error: device-side assert triggered")
 
     with pytest.raises(MachineError, match="device-side assert"):
-        run_halving([1, 2], run)
+        run_with_oom_split([1, 2], run)

@@ -22,12 +22,12 @@ from earmark.schemas.errors import RowError
         ("tw", "tw", ("tw", "twi")),
     ],
 )
-def test_a_language_is_known_by_its_codes(language: str, short: str, codes: tuple[str, ...]) -> None:
+def test_a_language_is_known_by_its_codes(language, short, codes):
     assert short_code(language) == short
     assert all_codes(language) == codes
 
 
-def test_every_two_letter_code_of_the_standard_has_its_three_letters() -> None:
+def test_every_two_letter_code_of_the_standard_has_its_three_letters():
     assert len(THREE_LETTERS) == 183  # ISO 639-1, without the withdrawn sh
     assert all(len(two) == 2 for two in THREE_LETTERS)
     assert all(len(three) == 3 for codes in THREE_LETTERS.values() for three in codes)
@@ -36,7 +36,7 @@ def test_every_two_letter_code_of_the_standard_has_its_three_letters() -> None:
     assert len(set(firsts)) == len(firsts)
 
 
-def test_what_names_no_language_is_told_from_what_names_none_that_there_is() -> None:
+def test_what_names_no_language_is_told_from_what_names_none_that_there_is():
     assert (language_code(""), language_code("pt_BR"), language_code("YUE")) == (None, "pt", "yue")
     for wanted in ("English", "e", "12", "-", "*"):
         with pytest.raises(RowError, match="is no code of a language; use one such as en, zh, de"):

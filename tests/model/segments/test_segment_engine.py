@@ -1,7 +1,6 @@
 """Engines that hear one segment at a time: what is heard, in which order, and who pays for what goes wrong."""
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from earmark.model.segments.batching import plan_batches
 from earmark.model.segments.join import LabelPart, SpokenPart, VectorPart
-from earmark.model.segments.segment_engine import Part, Parts, Piece, annotate_by_segment, label_weight
+from earmark.model.segments.segment_engine import SegmentTask, annotate_by_segment, label_weight
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import (
@@ -25,7 +24,6 @@ from earmark.schemas.records import (
     Transcript,
     VectorAnswer,
 )
-from earmark.schemas.tasks import Task
 
 TASKS = JobOptions(task=("transcribe", "caption", "emotion", "embed")).tasks()
 FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "wav", -20.0, -3.0, 0.0)
@@ -40,20 +38,20 @@ class Memory:
         heard: pieces that were answered, as (index of the clip, start, end).
     """
 
-    def __init__(self, budget: int = 50, room: int = 10**9):
+    def __init__(self, budget=50, room=10**9):
         self._budget, self._room = budget, room
         self.heard: list[tuple[int, int, int]] = []
         self.batches: list[int] = []
 
-    def ask(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
+    def prompts(self, recording, tasks):
         if recording.language == "klingon":
             raise REFUSED
         return tuple(f"{task.name} {recording.id}?" for task in tasks)
 
-    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+    def plan_batches(self, lengths):
         return plan_batches(lengths, self._budget)
 
-    def hear(self, pieces: Sequence[Piece]) -> list[Parts]:
+    def infer(self, pieces):
         if len(pieces) * max(len(piece.samples) for piece in pieces) > self._room:
             raise RuntimeError("CUDA out of memory. Tried to allocate")
         self.batches.append(len(pieces))
@@ -61,7 +59,7 @@ class Memory:
         return [{task.name: part_of(piece, task) for task in piece.tasks} for piece in pieces]
 
 
-def part_of(piece: Piece, task: Task) -> Part:
+def part_of(piece, task):
     length = len(piece.samples)
     if task.answer == "vector":
         return VectorPart(float(length), np.array([piece.samples[0], piece.samples[-1]], np.float32))
@@ -74,7 +72,7 @@ def part_of(piece: Piece, task: Task) -> Part:
 
 
 @st.composite
-def clips(draw: st.DrawFn, id: str = "r") -> Clip:
+def clips(draw, id="r"):
     """A clip in segments without gaps, some of them without speech, that starts anywhere in its file."""
     lengths = draw(st.lists(st.integers(1, 20), min_size=1, max_size=5))
     bounds = np.cumsum([0, *lengths]).tolist()
@@ -92,12 +90,12 @@ MANY = st.lists(clips(), max_size=6)
 SOME_TASKS = st.lists(st.sampled_from(TASKS), min_size=1, max_size=4, unique=True)
 
 
-def refused(clip: Clip) -> bool:
+def refused(clip):
     return clip.recording.language == "klingon"
 
 
 @given(MANY, SOME_TASKS, st.integers(1, 100))
-def test_each_segment_is_heard_once_in_whatever_batches(many: list[Clip], tasks: list[Task], budget: int) -> None:
+def test_each_segment_is_heard_once_in_whatever_batches(many, tasks, budget):
     model = Memory(budget)
     annotate_by_segment(model, many, tasks)
     only_speech = all(task.needs_speech for task in tasks)
@@ -110,19 +108,19 @@ def test_each_segment_is_heard_once_in_whatever_batches(many: list[Clip], tasks:
 
 
 @given(MANY, SOME_TASKS, st.integers(1, 100))
-def test_an_answer_is_the_same_whatever_the_neighbours(many: list[Clip], tasks: list[Task], budget: int) -> None:
+def test_an_answer_is_the_same_whatever_the_neighbours(many, tasks, budget):
     found = annotate_by_segment(Memory(budget), many, tasks)
     assert found == [annotate_by_segment(Memory(), [clip], tasks)[0] for clip in many]
 
 
 @given(MANY, SOME_TASKS)
-def test_a_refused_recording_costs_itself(many: list[Clip], tasks: list[Task]) -> None:
+def test_a_refused_recording_costs_itself(many, tasks):
     found = annotate_by_segment(Memory(), many, tasks)
     assert [answers is REFUSED for answers in found] == [refused(clip) for clip in many]
 
 
 @given(clips(), st.integers(1, 30))
-def test_parts_are_joined_in_the_order_of_the_recording(clip: Clip, budget: int) -> None:
+def test_parts_are_joined_in_the_order_of_the_recording(clip, budget):
     if refused(clip):
         return
     (answers,) = annotate_by_segment(Memory(budget), [clip], TASKS)
@@ -140,14 +138,14 @@ def test_parts_are_joined_in_the_order_of_the_recording(clip: Clip, budget: int)
 
 
 @given(MANY, SOME_TASKS, st.integers(20, 60))
-def test_a_batch_that_does_not_fit_is_halved(many: list[Clip], tasks: list[Task], room: int) -> None:
+def test_a_batch_that_does_not_fit_is_halved(many, tasks, room):
     tight = Memory(budget=500, room=room)
     assert annotate_by_segment(tight, many, tasks) == annotate_by_segment(Memory(), many, tasks)
     assert len(tight.heard) == len(set(tight.heard))
 
 
 @given(MANY, st.integers(1, 19))
-def test_a_segment_that_never_fits_costs_its_recording(many: list[Clip], room: int) -> None:
+def test_a_segment_that_never_fits_costs_its_recording(many, room):
     tasks = TASKS[1:]  # which need no speech: every segment is heard
     found = annotate_by_segment(Memory(500, room), many, tasks)
     for clip, answers, alone in zip(many, found, annotate_by_segment(Memory(), many, tasks), strict=True):
@@ -158,9 +156,9 @@ def test_a_segment_that_never_fits_costs_its_recording(many: list[Clip], room: i
             assert answers == alone
 
 
-def test_a_device_that_fails_otherwise_is_the_machine_s() -> None:
+def test_a_device_that_fails_otherwise_is_the_machine_s():
     class Broken(Memory):
-        def hear(self, pieces: Sequence[Piece]) -> list[Parts]:
+        def infer(self, pieces):
             raise RuntimeError("device-side assert triggered")
 
     clip = Clip(Recording("r", "r.wav"), np.zeros(9, np.float32), FACTS, (Segment(0, 9, 9),))
@@ -168,17 +166,17 @@ def test_a_device_that_fails_otherwise_is_the_machine_s() -> None:
         annotate_by_segment(Broken(), [clip], TASKS)
 
 
-def test_labels_count_by_speech_where_there_is_any() -> None:
-    def weights(*speech: int) -> list[float]:
+def test_labels_count_by_speech_where_there_is_any():
+    def weights(*speech):
         segments = tuple(Segment(9 * index, 9 * index + 9, one) for index, one in enumerate(speech))
         clip = Clip(Recording("r", "r.wav"), np.zeros(9 * len(speech), np.float32), FACTS, segments)
-        return [label_weight(Piece(0, clip, segment, (), ())) for segment in segments]
+        return [label_weight(SegmentTask(0, clip, segment, (), ())) for segment in segments]
 
     assert weights(0, 4, 9) == [0, 4, 9]
     assert weights(0, 0) == [9, 9]
 
 
-def test_nothing_is_heard_of_nothing() -> None:
+def test_nothing_is_heard_of_nothing():
     assert annotate_by_segment(Memory(), [], TASKS) == []
     silent = Clip(Recording("r", "r.wav"), np.zeros(9, np.float32), FACTS, (Segment(0, 9, 0),))
     model = Memory()

@@ -1,7 +1,6 @@
 """The engine of served models, against a server that answers what it hears."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -11,14 +10,13 @@ from earmark.model.served.wav import wav_of
 from earmark.model.source import check_options, check_source, find_source, open_source
 from earmark.schemas.errors import JobError, MachineError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Clip, LabelAnswer, TextAnswer, Transcript
-from earmark.schemas.tasks import BUILT_IN, MELD_EMOTIONS, Task, new_task
+from earmark.schemas.records import LabelAnswer, TextAnswer, Transcript
+from earmark.schemas.tasks import BUILT_IN, MELD_EMOTIONS, new_task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.jobs import heard
 from tests.support.servers.misbehaving_server import (
     MODEL,
     Answer,
-    Server,
     in_turn,
     misbehaving_server,
     refused,
@@ -32,32 +30,32 @@ JOY = tokens_of([("joy", 0.5), ("fear", 0.25), ("Joy", 0.125), ("the", 0.125)])
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server():
     with misbehaving_server() as server:
         yield server
 
 
-def exact(samples: np.ndarray) -> np.ndarray:
+def exact(samples):
     """Samples that 16 bits hold."""
     return np.asarray(np.rint(samples * 32768) / 32768, np.float32)
 
 
-def make_clips(count: int, **fields: str) -> list[Clip]:
+def make_clips(count, **fields):
     return [clip_of(exact(make_samples(0.9 - 0.03 * n, n)), str(n), **fields) for n in range(count)]
 
 
-def asked_of(url: str, clips: Sequence[Clip], *tasks: Task, **options: object):  # type: ignore[no-untyped-def]
+def asked_of(url, clips, *tasks, **options):  # type: ignore[no-untyped-def]
     engine = open_source(find_endpoint(url), JobOptions(**options))  # type: ignore[arg-type]
     return engine.annotate(clips, tasks)
 
 
-def labelled(server: Server, answer: Answer, *segments: bool, task: Task = TASKS["emotion"]):  # type: ignore[no-untyped-def]
+def labelled(server, answer, *segments, task=TASKS["emotion"]):  # type: ignore[no-untyped-def]
     """What becomes of a server's answer to the question for a label."""
     server.behave = in_turn(answer)
     return asked_of(server.chat, [clip_of(exact(make_samples(1.0, 0)), speech=segments or (True,))], task)[0]
 
 
-def test_audio_of_16_bits_reaches_the_server_bit_by_bit_and_louder_audio_is_clipped(server: Server) -> None:
+def test_audio_of_16_bits_reaches_the_server_bit_by_bit_and_louder_audio_is_clipped(server):
     samples = exact(make_samples(0.5, 3))
     asked_of(server.chat, [clip_of(samples)], TASKS["caption"])
     assert np.array_equal(server.asked[0].samples, samples)  # type: ignore[arg-type]
@@ -66,7 +64,7 @@ def test_audio_of_16_bits_reaches_the_server_bit_by_bit_and_louder_audio_is_clip
 
 
 @pytest.mark.parametrize("requests", [1, 5])
-def test_each_clip_has_the_answer_to_its_own_audio_and_question(server: Server, requests: int) -> None:
+def test_each_clip_has_the_answer_to_its_own_audio_and_question(server, requests):
     clips = make_clips(15)
     server.behave = lambda asked: said(f"{asked.prompt} {asked.heard}") if asked.path != "/models" else well(asked)
     tasks = (TASKS["transcribe"], TASKS["caption"])
@@ -78,7 +76,7 @@ def test_each_clip_has_the_answer_to_its_own_audio_and_question(server: Server, 
     assert len(server.asked) == 30
 
 
-def test_a_question_goes_out_greedily_with_its_prompt_and_its_bound(server: Server) -> None:
+def test_a_question_goes_out_greedily_with_its_prompt_and_its_bound(server):
     tasks = (TASKS["chat"], dataclasses.replace(TASKS["caption"], max_new_tokens=9), TASKS["emotion"])
     server.behave = lambda asked: said("joy", logprobs=JOY)
     asked_of(server.chat, make_clips(1), *tasks, endpoint_requests=1)
@@ -88,7 +86,7 @@ def test_a_question_goes_out_greedily_with_its_prompt_and_its_bound(server: Serv
     assert emotion.fields == {**caption.fields, "max_tokens": 256, "logprobs": True, "top_logprobs": 20}
 
 
-def test_answers_have_the_times_of_their_segments_and_silence_no_transcript(server: Server) -> None:
+def test_answers_have_the_times_of_their_segments_and_silence_no_transcript(server):
     server.behave = lambda asked: said(f"{len(asked.samples)} {'words' if 'word' in asked.prompt else 'sounds'} ")  # type: ignore[arg-type]
     clip = clip_of(make_samples(3.0, 1), speech=(True, False, True), offset_s=10.0, language="en-US")
     (answer,) = asked_of(server.chat, [clip], TASKS["transcribe"], TASKS["caption"])
@@ -109,12 +107,12 @@ def test_answers_have_the_times_of_their_segments_and_silence_no_transcript(serv
         (said("a dog"), ()),
     ],
 )
-def test_what_is_odd_about_an_answer_is_flagged(server: Server, answer: Answer, flags: tuple[str, ...]) -> None:
+def test_what_is_odd_about_an_answer_is_flagged(server, answer, flags):
     server.behave = in_turn(answer)
     assert asked_of(server.chat, make_clips(1), TASKS["caption"])[0]["caption"].flags == flags
 
 
-def test_labels_have_scores_where_the_server_tells_likelihoods(server: Server) -> None:
+def test_labels_have_scores_where_the_server_tells_likelihoods(server):
     answer = labelled(server, said("Joy.", logprobs=JOY))["emotion"]
     assert isinstance(answer, LabelAnswer)
     assert (answer.label, answer.score) == ("joy", pytest.approx(0.625 / 0.875))
@@ -124,7 +122,7 @@ def test_labels_have_scores_where_the_server_tells_likelihoods(server: Server) -
     assert answer.avg_logprob == pytest.approx(np.log(0.625))
 
 
-def test_labels_have_no_scores_where_the_server_tells_none(server: Server) -> None:
+def test_labels_have_no_scores_where_the_server_tells_none(server):
     assert labelled(server, said("Joy."), True, False)["emotion"] == LabelAnswer("joy", None, (), None)
 
 
@@ -136,7 +134,7 @@ def test_labels_have_no_scores_where_the_server_tells_none(server: Server) -> No
         (said("joyful", logprobs=JOY), "'joyful'"),
     ],
 )
-def test_a_label_outside_the_set_is_the_rows_failure(server: Server, answer: Answer, found: str) -> None:
+def test_a_label_outside_the_set_is_the_rows_failure(server, answer, found):
     failed = labelled(server, answer)
     assert isinstance(failed, RowError)
     assert (failed.error, failed.message) == (
@@ -145,7 +143,7 @@ def test_a_label_outside_the_set_is_the_rows_failure(server: Server, answer: Ans
     )
 
 
-def test_one_refused_clip_among_good_ones_is_one_failure(server: Server) -> None:
+def test_one_refused_clip_among_good_ones_is_one_failure(server):
     clips = make_clips(8)
     bad = heard(clips[3].samples)
     server.behave = lambda asked: refused(400, "no") if asked.heard == bad else well(asked)
@@ -153,13 +151,13 @@ def test_one_refused_clip_among_good_ones_is_one_failure(server: Server) -> None
     assert [isinstance(answer, RowError) for answer in answers] == [n == 3 for n in range(8)]
 
 
-def test_a_server_that_stays_busy_stops_the_shard_for_the_runner_to_try_again(server: Server) -> None:
+def test_a_server_that_stays_busy_stops_the_shard_for_the_runner_to_try_again(server):
     server.behave = in_turn(None, None, refused(429))
     with pytest.raises(MachineError, match="busy or down"):
         asked_of(server.chat, make_clips(5), TASKS["caption"])
 
 
-def test_a_transcriber_hears_the_language_and_translates_into_english(server: Server) -> None:
+def test_a_transcriber_hears_the_language_and_translates_into_english(server):
     clips = [*make_clips(1, language="de-CH"), *make_clips(1)]
     tasks = JobOptions(task=("transcribe", "translate"), language="fr").tasks()
     german, french = asked_of(server.transcriptions, clips, *tasks, endpoint_requests=1, language="fr")
@@ -170,7 +168,7 @@ def test_a_transcriber_hears_the_language_and_translates_into_english(server: Se
     assert told == [("transcriptions", "de"), ("translations", None), ("transcriptions", "fr"), ("translations", None)]
 
 
-def test_a_row_that_cannot_be_asked_about_fails_alone(server: Server) -> None:
+def test_a_row_that_cannot_be_asked_about_fails_alone(server):
     samples = make_samples(0.3, 0)
     clips = [clip_of(samples, language="Klingon"), clip_of(samples, prompt="Who?"), clip_of(samples)]
     first, second, third = asked_of(server.chat, clips, TASKS["transcribe"], TASKS["analyze"])
@@ -179,18 +177,18 @@ def test_a_row_that_cannot_be_asked_about_fails_alone(server: Server) -> None:
     assert isinstance(third, RowError) and third.message.startswith("the row has no prompt")
 
 
-def test_no_clips_ask_nothing(server: Server) -> None:
+def test_no_clips_ask_nothing(server):
     assert asked_of(server.chat, [], TASKS["caption"]) == []
     silent = clip_of(make_samples(0.3, 0), speech=(False,))
     assert asked_of(server.chat, [silent], TASKS["transcribe"])[0]["transcribe"].flags == ("no_speech",)
     assert server.asked == []
 
 
-def checked(url: str, *tasks: Task, here: bool = True, **options: object) -> tuple[Task, ...]:
+def checked(url, *tasks, here=True, **options):
     return check_source(find_endpoint(url), JobOptions(**options), tasks, here)  # type: ignore[arg-type]
 
 
-def test_a_job_of_all_that_can_be_asked_passes(server: Server) -> None:
+def test_a_job_of_all_that_can_be_asked_passes(server):
     tasks = tuple(task for task in BUILT_IN if task.name != "embed")
     assert checked(server.chat, *tasks) == tasks
     assert checked(server.transcriptions, TASKS["transcribe"], TASKS["translate"]) == tasks[:2]
@@ -203,12 +201,12 @@ def test_a_job_of_all_that_can_be_asked_passes(server: Server) -> None:
     assert tried == [("/chat/completions", silence), ("/audio/transcriptions", silence)]
 
 
-def test_a_job_that_runs_elsewhere_asks_nothing_from_here(server: Server) -> None:
+def test_a_job_that_runs_elsewhere_asks_nothing_from_here(server):
     checked(server.chat, TASKS["caption"], here=False)
     assert server.asked == []
 
 
-def test_a_job_that_no_server_could_do_is_refused_without_asking_it(server: Server) -> None:
+def test_a_job_that_no_server_could_do_is_refused_without_asking_it(server):
     with pytest.raises(JobError, match=r"which answers in words; for embed name another model"):
         checked(server.chat, TASKS["caption"], TASKS["embed"])
     with pytest.raises(JobError, match=r"transcribes and translates into English; for caption, emotion name another"):
@@ -226,7 +224,7 @@ def test_a_job_that_no_server_could_do_is_refused_without_asking_it(server: Serv
 
 
 @pytest.mark.parametrize("option", [{"endpoint_requests": 3}, {"endpoint_timeout_s": 5.0}])
-def test_options_of_endpoints_are_refused_where_no_model_is_served(server: Server, option: dict[str, float]) -> None:
+def test_options_of_endpoints_are_refused_where_no_model_is_served(server, option):
     (name, value), *_ = option.items()
     options = JobOptions(**option)  # type: ignore[arg-type]
     tiny = find_source("whisper-tiny.en")

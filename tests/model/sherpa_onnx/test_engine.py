@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from earmark.model.sherpa_onnx.engine import SherpaOnnx, time_words
 from earmark.model.source import open_source
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Segment, Transcript
+from earmark.schemas.records import SAMPLE_RATE_HZ, Segment, Transcript
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.small_onnx_models import LETTERS, WRITERS, write_models
 from tests.support.jobs import PHONE_PROMPTS, annotations, manifest_lines, run_command, write_manifest
@@ -37,12 +37,12 @@ OWN: dict[str, tuple[Callable[..., Any], dict[str, str], dict[str, str]]] = {
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def folders(tmp_path_factory):
     return write_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
-def spoken() -> list[np.ndarray]:
+def spoken():
     """Eight prompts of different lengths."""
     rows = manifest_lines(PHONE_PROMPTS)
     rows = sorted(rows, key=lambda row: row["duration"])[2::3]
@@ -50,13 +50,13 @@ def spoken() -> list[np.ndarray]:
     return [soxr.resample(samples, rate, SAMPLE_RATE_HZ) for samples, rate in found]
 
 
-def opened(folder: Path, **options: Any) -> SherpaOnnx:
+def opened(folder, **options):
     engine = open_source(find_checkpoint(str(folder)), JobOptions(device="cpu", **options))
     assert isinstance(engine, SherpaOnnx)
     return engine
 
 
-def transcripts(engine: SherpaOnnx, clips: Sequence[Clip]) -> list[Transcript]:
+def transcripts(engine, clips):
     found = []
     for result in engine.annotate(clips, JobOptions().tasks()):
         assert not isinstance(result, RowError)
@@ -66,7 +66,7 @@ def transcripts(engine: SherpaOnnx, clips: Sequence[Clip]) -> list[Transcript]:
     return found
 
 
-def own_streams(kind: str, folder: Path, audio: Sequence[np.ndarray]) -> tuple[Any, list[Any]]:
+def own_streams(kind, folder, audio):
     """sherpa-onnx's recognizer of a folder, as its documentation opens it, and a stream for each recording."""
     factory, files, settings = OWN[kind]
     paths = {argument: str(folder / f"{stem}.onnx") for argument, stem in files.items()}
@@ -79,7 +79,7 @@ def own_streams(kind: str, folder: Path, audio: Sequence[np.ndarray]) -> tuple[A
     return recognizer, streams
 
 
-def alone(kind: str, folder: Path, audio: Sequence[np.ndarray]) -> list[Any]:
+def alone(kind, folder, audio):
     recognizer, streams = own_streams(kind, folder, audio)
     for stream in streams:
         recognizer.decode_stream(stream)
@@ -87,9 +87,7 @@ def alone(kind: str, folder: Path, audio: Sequence[np.ndarray]) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_an_answer_is_what_sherpa_onnx_gives_for_the_recording_alone(
-    folders: dict[str, Path], spoken: list[np.ndarray], kind: str
-) -> None:
+def test_an_answer_is_what_sherpa_onnx_gives_for_the_recording_alone(folders, spoken, kind):
     expected = alone(kind, folders[kind], spoken)
     assert len({result.text for result in expected}) > 4
     engine = opened(folders[kind], model_threads=3)
@@ -102,7 +100,7 @@ def test_an_answer_is_what_sherpa_onnx_gives_for_the_recording_alone(
             assert ("transducer" in kind) == (mean is not None)
 
 
-def test_in_a_batch_sherpa_onnx_itself_gives_other_answers(folders: dict[str, Path], spoken: list[np.ndarray]) -> None:
+def test_in_a_batch_sherpa_onnx_itself_gives_other_answers(folders, spoken):
     """Why nothing is batched here: if this ever fails, it may be."""
     for kind in ("paraformer", "zipformer_ctc"):
         recognizer, streams = own_streams(kind, folders[kind], spoken)
@@ -112,9 +110,7 @@ def test_in_a_batch_sherpa_onnx_itself_gives_other_answers(folders: dict[str, Pa
 
 
 @pytest.mark.parametrize("kind", ["nemo_ctc", "zipformer_transducer", "nemo_transducer"])
-def test_with_timestamps_words_are_timed_in_the_file(
-    folders: dict[str, Path], spoken: list[np.ndarray], kind: str
-) -> None:
+def test_with_timestamps_words_are_timed_in_the_file(folders, spoken, kind):
     (own,) = alone(kind, folders[kind], spoken[-1:])
     (timed,) = transcripts(opened(folders[kind], timestamps=True), [clip_of(spoken[-1], offset_s=60.0)])
     assert timed.text == own.text.strip()
@@ -126,7 +122,7 @@ def test_with_timestamps_words_are_timed_in_the_file(
     assert ends == pytest.approx([*starts[1:], 60 + len(spoken[-1]) / SAMPLE_RATE_HZ])
 
 
-def test_a_language_without_spaces_is_timed_by_tokens(folders: dict[str, Path], spoken: list[np.ndarray]) -> None:
+def test_a_language_without_spaces_is_timed_by_tokens(folders, spoken):
     """Where words of another stand in it with spaces, the text stays what it is."""
     expected = alone("paraformer", folders["paraformer"], spoken)
     assert sum(" " in own.text.strip() for own in expected) > 2
@@ -153,17 +149,13 @@ def test_a_language_without_spaces_is_timed_by_tokens(folders: dict[str, Path], 
         ("", [], True, []),
     ],
 )
-def test_words_are_found_in_the_text_by_their_tokens(
-    text: str, tokens: list[str], spaced: bool, words: list[tuple[float, str]]
-) -> None:
+def test_words_are_found_in_the_text_by_their_tokens(text, tokens, spaced, words):
     assert time_words(text, tokens, list(range(len(tokens))), spaced) == words
     assert not words or (" " if spaced else "").join(word for _, word in words) == text
     assert time_words(text, tokens, [], spaced) == []
 
 
-def test_the_language_is_what_the_model_hears_else_what_the_row_or_the_job_names(
-    folders: dict[str, Path], spoken: list[np.ndarray]
-) -> None:
+def test_the_language_is_what_the_model_hears_else_what_the_row_or_the_job_names(folders, spoken):
     clips = [clip_of(spoken[0], language="en"), clip_of(spoken[0])]
     heard = transcripts(opened(folders["sense_voice"]), clips)
     assert [transcript.language for transcript in heard] == ["zh", "zh"]
@@ -171,7 +163,7 @@ def test_the_language_is_what_the_model_hears_else_what_the_row_or_the_job_names
     assert [transcript.language for transcript in named] == ["en", "de"]
 
 
-def test_a_sliver_is_heard_and_silence_is_not_shown_to_the_model(folders: dict[str, Path]) -> None:
+def test_a_sliver_is_heard_and_silence_is_not_shown_to_the_model(folders):
     engine = opened(folders["paraformer"])
     (sliver,) = transcripts(engine, [clip_of(np.full(7, 0.1, np.float32))])
     assert sliver.segments[0].end_s == pytest.approx(7 / SAMPLE_RATE_HZ)
@@ -181,21 +173,19 @@ def test_a_sliver_is_heard_and_silence_is_not_shown_to_the_model(folders: dict[s
     assert (nothing.text, nothing.flags) == ("", ("no_speech",))
 
 
-def test_running_out_of_memory_costs_the_recording(
-    folders: dict[str, Path], spoken: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_running_out_of_memory_costs_the_recording(folders, spoken, monkeypatch):
     engine = opened(folders["nemo_ctc"])
 
     class Full:
         """A recognizer that has no room for more than two seconds."""
 
-        def __getattr__(self, name: str) -> Any:
+        def __getattr__(self, name):
             return getattr(recognizer, name)
 
-        def create_stream(self) -> Any:
+        def create_stream(self):
             return recognizer.create_stream()
 
-        def decode_stream(self, stream: Any) -> None:
+        def decode_stream(self, stream):
             recognizer.decode_stream(stream)
             if len(stream.result.tokens) > longest:
                 raise RuntimeError("Non-zero status code: Failed to allocate memory for requested buffer of size 9")
@@ -207,7 +197,7 @@ def test_running_out_of_memory_costs_the_recording(
     assert [result.error for result in found if isinstance(result, RowError)] == ["out_of_memory"]
 
 
-def test_the_command_transcribes_with_a_folder_of_onnx(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_the_command_transcribes_with_a_folder_of_onnx(folders, tmp_path):
     rows = manifest_lines(PHONE_PROMPTS)[:3]
     rows = [row | {"audio_filepath": str(PHONE_PROMPTS.parent / row["audio_filepath"])} for row in rows]
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
@@ -217,7 +207,7 @@ def test_the_command_transcribes_with_a_folder_of_onnx(folders: dict[str, Path],
     assert len(done) == 3 and all(row["transcribe"]["text"] and row["transcribe"]["segments"] for row in done)
 
 
-def test_numbers_are_chosen_by_compute_type(folders: dict[str, Path], spoken: list[np.ndarray]) -> None:
+def test_numbers_are_chosen_by_compute_type(folders, spoken):
     """A decoder without int8 weights is taken as it is, an encoder is not."""
     folder = folders["zipformer_transducer"]
     clips = [clip_of(samples) for samples in spoken]
@@ -228,7 +218,7 @@ def test_numbers_are_chosen_by_compute_type(folders: dict[str, Path], spoken: li
     assert texts["default"] == texts["float32"] != texts["int8"]
 
 
-def test_its_files_are_what_names_it(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_its_files_are_what_names_it(folders, tmp_path):
     folder = Path(shutil.copytree(folders["zipformer_transducer"], tmp_path / "model"))
     seen = {find_checkpoint(str(folder)).identity}
     for name in ("encoder-epoch-9-avg-1.onnx", "joiner-epoch-9-avg-1.onnx", "tokens.txt"):

@@ -3,9 +3,7 @@
 import importlib.machinery
 import importlib.util
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -22,20 +20,20 @@ from tests.support.checkpoints.small_onnx_models import write_models
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def folders(tmp_path_factory):
     return write_models(tmp_path_factory.mktemp("models"))
 
 
-def check(folder: Path, **options: Any) -> None:
+def check(folder, **options):
     job = JobOptions(**options)
     check_source(find_checkpoint(str(folder)), job, job.tasks(), here=True)
 
 
 @pytest.fixture
-def broken(folders: dict[str, Path], tmp_path: Path) -> Callable[..., Path]:
+def broken(folders, tmp_path):
     """A copy of a model, with other metadata (None for none) or another tokens.txt."""
 
-    def make(kind: str, tokens: str | None = None, **metadata: str | None) -> Path:
+    def make(kind, tokens=None, **metadata):
         folder = Path(shutil.copytree(folders[kind], tmp_path / "model"))
         if tokens is not None:
             (folder / "tokens.txt").write_text(tokens)
@@ -51,7 +49,7 @@ def broken(folders: dict[str, Path], tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def test_a_folder_that_is_no_model_of_a_known_kind_is_refused(broken: Any, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_model_of_a_known_kind_is_refused(broken, tmp_path):
     folder = broken("paraformer", model_type="vits")
     with pytest.raises(JobError, match=r"model\.onnx is a model of type 'vits'; earmark runs Paraformer, SenseVoice"):
         check(folder)
@@ -68,12 +66,12 @@ def test_a_folder_that_is_no_model_of_a_known_kind_is_refused(broken: Any, tmp_p
         check(folder)
 
 
-def test_a_model_without_metadata_is_refused(broken: Any) -> None:
+def test_a_model_without_metadata_is_refused(broken):
     with pytest.raises(JobError, match=r"model\.onnx does not say in its metadata what model it is; earmark runs"):
         check(broken("paraformer", model_type=None))
 
 
-def test_two_models_in_a_folder_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_two_models_in_a_folder_are_refused(folders, tmp_path):
     folder = Path(shutil.copytree(folders["zipformer_transducer"], tmp_path / "model"))
     shutil.copy(folder / "decoder-epoch-9-avg-1.onnx", folder / "decoder-epoch-8-avg-1.onnx")
     with pytest.raises(JobError, match=r"several of one kind \(decoder-epoch-8-avg-1\.onnx, decoder-epoch-9"):
@@ -93,23 +91,19 @@ def test_two_models_in_a_folder_are_refused(folders: dict[str, Path], tmp_path: 
         ("zipformer_ctc", {"tokens": "a b c d\n"}, r"cannot run it \(.*a b c d"),
     ],
 )
-def test_what_would_end_the_process_is_refused_before_the_run(
-    broken: Any, kind: str, changes: dict[str, str | None], words: str
-) -> None:
+def test_what_would_end_the_process_is_refused_before_the_run(broken, kind, changes, words):
     with pytest.raises(JobError, match=words) as refused:
         check(broken(kind, **changes))
     assert "\n" not in str(refused.value)
 
 
-def test_the_tokens_of_another_model_are_refused(broken: Any) -> None:
+def test_the_tokens_of_another_model_are_refused(broken):
     with pytest.raises(JobError, match=r"tokens\.txt has 3 tokens, the model 15; put there the one that belongs to it"):
         check(broken("paraformer", tokens="<blank> 0\n<s> 1\n</s> 2\n"))
 
 
 @pytest.mark.parametrize(("devices", "chosen"), [(0, "cpu"), (1, "cuda")])
-def test_a_wheel_for_cuda_is_told_from_one_for_the_cpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: int, chosen: str
-) -> None:
+def test_a_wheel_for_cuda_is_told_from_one_for_the_cpu(tmp_path, monkeypatch, devices, chosen):
     """By the library that it brings; the wheel itself is in no package index."""
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "libonnxruntime_providers_cuda.so").touch()
@@ -121,7 +115,7 @@ def test_a_wheel_for_cuda_is_told_from_one_for_the_cpu(
     assert _choose_device(JobOptions(device="cpu")) == "cpu"
 
 
-def test_what_it_does_not_do_is_refused(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_does_not_do_is_refused(folders, monkeypatch):
     checkpoint, job = find_checkpoint(str(folders["paraformer"])), JobOptions(task=("transcribe", "caption"))
     with pytest.raises(JobError, match="is Paraformer in ONNX, which transcribes; for caption name another model"):
         check_source(checkpoint, job, job.tasks(), here=True)
@@ -138,7 +132,7 @@ def test_what_it_does_not_do_is_refused(folders: dict[str, Path], monkeypatch: p
         check_source(checkpoint, JobOptions(), JobOptions().tasks(), here=True)
 
 
-def test_a_token_that_is_missing_stops_the_job(broken: Any) -> None:
+def test_a_token_that_is_missing_stops_the_job(broken):
     """Where the model does not say how many it has, that is seen when it writes one of those."""
     checkpoint = find_checkpoint(str(broken("zipformer_ctc", tokens="<blk> 0\n")))
     noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE_HZ).astype(np.float32)
@@ -149,7 +143,7 @@ def test_a_token_that_is_missing_stops_the_job(broken: Any) -> None:
         engine.annotate([clip], JobOptions().tasks())
 
 
-def test_numbers_that_are_not_there_are_refused(folders: dict[str, Path]) -> None:
+def test_numbers_that_are_not_there_are_refused(folders):
     folder = folders["zipformer_transducer"]
     with pytest.raises(
         JobError, match=r"there is no encoder\*\.onnx in float16 .*; there are decoder-epoch-9-avg-1\.onnx"

@@ -1,9 +1,5 @@
 """The SpeechT5 engine against transformers' own `generate` for each clip alone, with random weights."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import sentencepiece
@@ -23,7 +19,7 @@ from earmark.model.source import open_source
 from earmark.model.speecht5.engine import SpeechT5, least_samples
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from earmark.schemas.records import SAMPLE_RATE_HZ
 from tests.support.audio.clips import clip_of, clips_of, make_samples
 from tests.support.checkpoints.checked_models import check_model
 from tests.support.checkpoints.small_qwen2_audio import edit_json
@@ -48,7 +44,7 @@ SIZES = {
 }
 
 
-def write_small_speecht5(folder: Path, network_class: Any = SpeechT5ForSpeechToText, seed: int = 1) -> Path:
+def write_small_speecht5(folder, network_class=SpeechT5ForSpeechToText, seed=1):
     """Writes a checkpoint with random weights and returns its folder."""
     text = folder / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 4)
@@ -75,7 +71,7 @@ def write_small_speecht5(folder: Path, network_class: Any = SpeechT5ForSpeechToT
 
 
 @torch.no_grad()
-def spread(network: torch.nn.Module, random: torch.Generator) -> None:
+def spread(network, random):
     """Weights so large that what is heard decides what is written."""
     for name, weight in network.named_parameters():
         if weight.ndim >= 2 and "parametrizations" not in name:
@@ -84,20 +80,20 @@ def spread(network: torch.nn.Module, random: torch.Generator) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return write_small_speecht5(tmp_path_factory.mktemp("speecht5"))
 
 
 @pytest.fixture(scope="module")
-def clips() -> list[Clip]:
+def clips():
     return clips_of(SECONDS)
 
 
-def open_cpu(folder: Path, **options: Any) -> SpeechT5:
+def open_cpu(folder, **options):
     return SpeechT5(str(folder), JobOptions(device="cpu", model_threads=1, **options))
 
 
-def transcripts(engine: SpeechT5, clips: Sequence[Clip]) -> list[Transcript]:
+def transcripts(engine, clips):
     found = engine.annotate(clips, TASKS)
     assert not [one for one in found if isinstance(one, RowError)]
     return [one["transcribe"] for one in found]  # type: ignore[index,misc]
@@ -105,9 +101,7 @@ def transcripts(engine: SpeechT5, clips: Sequence[Clip]) -> list[Transcript]:
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])
 @pytest.mark.parametrize("seed", [1, 2])  # answers that are cut, and answers that end
-def test_text_and_log_probability_are_what_generate_gives_for_each_clip_alone(
-    clips: list[Clip], tmp_path: Path, seed: int, beam_size: int
-) -> None:
+def test_text_and_log_probability_are_what_generate_gives_for_each_clip_alone(clips, tmp_path, seed, beam_size):
     folder = write_small_speecht5(tmp_path, seed=seed)
     network = SpeechT5ForSpeechToText.from_pretrained(folder, dtype=torch.float32).eval()
     processor = SpeechT5Processor.from_pretrained(folder)
@@ -126,7 +120,7 @@ def test_text_and_log_probability_are_what_generate_gives_for_each_clip_alone(
             assert transcript.avg_logprob == pytest.approx(float(found.sequences_scores[0]), abs=1e-4)
 
 
-def test_only_segments_of_one_length_share_a_batch(folder: Path) -> None:
+def test_only_segments_of_one_length_share_a_batch(folder):
     lengths = [16_000, 30_000, 16_000, 16_001, 16_000]
     plan = open_cpu(folder).plan(lengths)
     assert sorted(index for batch in plan for index in batch) == list(range(len(lengths)))
@@ -135,7 +129,7 @@ def test_only_segments_of_one_length_share_a_batch(folder: Path) -> None:
     assert sorted(map(len, open_cpu(folder, batch_s=30.0).plan([SAMPLE_RATE_HZ * 15] * 5))) == [1, 2, 2]
 
 
-def test_segments_are_joined_and_times_are_times_in_the_file(folder: Path, clips: list[Clip]) -> None:
+def test_segments_are_joined_and_times_are_times_in_the_file(folder, clips):
     engine = open_cpu(folder)
     samples = np.concatenate([clips[0].samples, clips[2].samples, clips[4].samples])
     (joined,) = transcripts(engine, [clip_of(samples, speech=(True, False, True), offset_s=10.0, language="de")])
@@ -144,26 +138,26 @@ def test_segments_are_joined_and_times_are_times_in_the_file(folder: Path, clips
     assert [moment for one in joined.segments for moment in (one.start_s, one.end_s)] == [10.0, 11.0, 12.0, 13.0]
 
 
-def test_what_is_too_short_for_the_convolutions_is_heard_with_silence_behind_it(folder: Path) -> None:
+def test_what_is_too_short_for_the_convolutions_is_heard_with_silence_behind_it(folder):
     assert least_samples(SpeechT5Config().conv_kernel, SpeechT5Config().conv_stride) == 400  # 25 ms, as documented
     (transcript,) = transcripts(open_cpu(folder), [clip_of(make_samples(0.01, 1))])
     assert transcript.avg_logprob is not None
 
 
-def test_text_that_is_cut_says_so(folder: Path, clips: list[Clip]) -> None:
+def test_text_that_is_cut_says_so(folder, clips):
     engine = open_cpu(folder)
-    with engine._copies.one() as network:
+    with engine._copies.acquire() as network:
         network._network.generation_config.suppress_tokens = [2]  # the end
     (transcript,) = transcripts(engine, clips[:1])
     assert "truncated" in transcript.flags
 
 
-def test_the_engine_is_chosen_from_the_checkpoint(folder: Path) -> None:
+def test_the_engine_is_chosen_from_the_checkpoint(folder):
     check_model(folder, beam_size=2)
     assert isinstance(open_source(find_checkpoint(str(folder)), JobOptions(device="cpu")), SpeechT5)
 
 
-def test_names_of_older_files_are_known(folder: Path, clips: list[Clip], tmp_path: Path) -> None:
+def test_names_of_older_files_are_known(folder, clips, tmp_path):
     """As published: weight norm under its old names, and buffers that are computed today."""
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -179,7 +173,7 @@ def test_names_of_older_files_are_known(folder: Path, clips: list[Clip], tmp_pat
     assert transcripts(open_cpu(tmp_path), clips[:1])[0] == transcripts(open_cpu(folder), clips[:1])[0]
 
 
-def test_a_checkpoint_that_speaks_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_that_speaks_is_refused(tmp_path):
     speaking = write_small_speecht5(tmp_path, SpeechT5ForTextToSpeech)
     words = (
         "it is SpeechT5ForTextToSpeech, which does another task than SpeechT5ForSpeechToText; name one of those, such"
@@ -198,12 +192,12 @@ def test_a_checkpoint_that_speaks_is_refused(tmp_path: Path) -> None:
         ({"timestamps": True}, "--timestamps does not work"),
     ],
 )
-def test_what_it_does_not_do_is_refused_before_any_work(folder: Path, options: Any, words: str) -> None:
+def test_what_it_does_not_do_is_refused_before_any_work(folder, options, words):
     with pytest.raises(JobError, match=words):
         check_model(folder, **options)
 
 
-def test_a_missing_tokenizer_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_missing_tokenizer_is_refused(folder, tmp_path):
     for path in folder.iterdir():
         if path.name != "spm_char.model":
             (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -2,8 +2,6 @@
 
 import shutil
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +12,7 @@ from tests.support.checkpoints.small_whisper import write_small_whisper
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return write_small_whisper(tmp_path_factory.mktemp("whisper"))
 
 
@@ -27,12 +25,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"compute_type": "int8"}, "--compute_type=int8 is none that cpu has here"),
     ],
 )
-def test_what_whisper_does_not_do_is_refused_before_any_work(folder: Path, options: Any, words: str) -> None:
+def test_what_whisper_does_not_do_is_refused_before_any_work(folder, options, words):
     with pytest.raises(JobError, match=words):
         check_model(folder, **options)
 
 
-def test_an_english_only_checkpoint_does_not_translate(folder: Path, tmp_path: Path) -> None:
+def test_an_english_only_checkpoint_does_not_translate(folder, tmp_path):
     english = shutil.copytree(folder, tmp_path / "english")
     edit_json(english / "generation_config.json", is_multilingual=False, lang_to_id=None, task_to_id=None)
     check_model(english)
@@ -40,31 +38,31 @@ def test_an_english_only_checkpoint_does_not_translate(folder: Path, tmp_path: P
         check_model(english, task=("translate",))
 
 
-def other_task(folder: Path) -> None:
+def other_task(folder):
     edit_json(folder / "config.json", architectures=["WhisperForCausalLM"])
 
 
-def pickled(folder: Path) -> None:
+def pickled(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
-def cut_short(folder: Path) -> None:
+def cut_short(folder):
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-4])
 
 
-def another_width(folder: Path) -> None:
+def another_width(folder):
     edit_json(folder / "config.json", d_model=64)
 
 
-def more_layers(folder: Path) -> None:
+def more_layers(folder):
     edit_json(folder / "config.json", decoder_layers=3)
 
 
-def other_mels(folder: Path) -> None:
+def other_mels(folder):
     edit_json(folder / "preprocessor_config.json", feature_size=128)
 
 
-def without(name: str, folder: Path) -> None:
+def without(name, folder):
     (folder / name).unlink()
 
 
@@ -81,7 +79,7 @@ def without(name: str, folder: Path) -> None:
         (partial(without, "preprocessor_config.json"), "says how audio is prepared"),
     ],
 )
-def test_a_checkpoint_that_is_not_whole_is_refused(folder: Path, tmp_path: Path, spoil: Any, words: str) -> None:
+def test_a_checkpoint_that_is_not_whole_is_refused(folder, tmp_path, spoil, words):
     spoiled = shutil.copytree(folder, tmp_path / "spoiled")
     spoil(spoiled)
     with pytest.raises(JobError, match=words):

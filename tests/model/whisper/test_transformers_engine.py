@@ -1,9 +1,6 @@
 """The Whisper engine of transformers against transformers' own `generate` for each clip alone, with random weights."""
 
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +8,14 @@ import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from earmark.model.checkpoints.checkpoint import find_checkpoint
-from earmark.model.decoding.greedy import Said
-from earmark.model.segments.segment_engine import Piece
+from earmark.model.decoding.greedy import Decoded
+from earmark.model.segments.segment_engine import SegmentTask
 from earmark.model.source import open_source
-from earmark.model.whisper.base import Written
+from earmark.model.whisper.base import WhisperOutput
 from earmark.model.whisper.transformers_engine import WhisperTransformers
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, Transcript
+from earmark.schemas.records import SAMPLE_RATE_HZ, Transcript
 from tests.support.audio.clips import clip_of, clips_of, make_samples
 from tests.support.checkpoints.checked_models import check_model
 from tests.support.checkpoints.small_qwen2_audio import edit_json
@@ -31,59 +28,57 @@ BEAM = 3
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return write_small_whisper(tmp_path_factory.mktemp("whisper"))
 
 
 @pytest.fixture(scope="module")
-def clips() -> list[Clip]:
+def clips():
     return clips_of(SECONDS)
 
 
 @pytest.fixture(scope="module")
-def reference(folder: Path) -> "Reference":
+def reference(folder):
     return Reference(folder)
 
 
 class Reference:
     """transformers alone, one clip at a time."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder):
         self.network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
         self.processor = WhisperProcessor.from_pretrained(folder)
 
-    def features(self, samples: np.ndarray) -> torch.Tensor:
+    def features(self, samples):
         found = self.processor.feature_extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
         return found.input_features  # type: ignore[no-any-return]
 
-    def language(self, samples: np.ndarray) -> str:
+    def language(self, samples):
         (token,) = self.network.detect_language(self.features(samples)).tolist()
         return self.processor.tokenizer.convert_ids_to_tokens(token).strip("<|>")  # type: ignore[no-any-return]
 
-    def tokens(self, samples: np.ndarray, language: str, task: str, **options: Any) -> list[int]:
+    def tokens(self, samples, language, task, **options):
         limit = {"max_new_tokens": CONTEXT_TOKENS // 2, "force_unique_generate_call": True}
         found = self.network.generate(self.features(samples), language=language, task=task, **limit, **options)
         return found[0].tolist()  # type: ignore[no-any-return]
 
-    def text(self, samples: np.ndarray, language: str, task: str, **options: Any) -> str:
+    def text(self, samples, language, task, **options):
         found = self.tokens(samples, language, task, **options)
         return self.processor.decode(found, skip_special_tokens=True).strip()  # type: ignore[no-any-return]
 
 
-def open_cpu(folder: Path, **options: Any) -> WhisperTransformers:
+def open_cpu(folder, **options):
     return WhisperTransformers(str(folder), JobOptions(device="cpu", model_threads=1, **options))
 
 
-def transcripts(engine: WhisperTransformers, clips: Sequence[Clip]) -> list[dict[str, Transcript]]:
+def transcripts(engine, clips):
     found = engine.annotate(clips, BOTH)
     assert not [one for one in found if isinstance(one, RowError)]
     return found  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])
-def test_the_text_is_what_generate_gives_for_each_clip_alone(
-    folder: Path, clips: list[Clip], reference: Reference, beam_size: int
-) -> None:
+def test_the_text_is_what_generate_gives_for_each_clip_alone(folder, clips, reference, beam_size):
     heard = [reference.language(clip.samples) for clip in clips]
     assert len(set(heard)) > 1, "the reference hears no difference"
     together = transcripts(open_cpu(folder, beam_size=beam_size), clips)
@@ -95,7 +90,7 @@ def test_the_text_is_what_generate_gives_for_each_clip_alone(
 
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])
-def test_an_answer_does_not_depend_on_its_neighbours(folder: Path, clips: list[Clip], beam_size: int) -> None:
+def test_an_answer_does_not_depend_on_its_neighbours(folder, clips, beam_size):
     engine = open_cpu(folder, beam_size=beam_size)
     alone = [transcripts(engine, [clip])[0] for clip in clips]
     for one, other in zip(alone, transcripts(engine, clips[::-1])[::-1], strict=True):
@@ -105,9 +100,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(folder: Path, clips: list[C
 
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])
-def test_the_log_probability_is_that_of_the_tokens(
-    folder: Path, clips: list[Clip], reference: Reference, beam_size: int
-) -> None:
+def test_the_log_probability_is_that_of_the_tokens(folder, clips, reference, beam_size):
     said = transcripts(open_cpu(folder, beam_size=beam_size, language="de"), clips[:2])
     for clip, answers in zip(clips, said, strict=False):
         options = {"num_beams": beam_size, "return_dict_in_generate": True, "output_scores": True}
@@ -123,7 +116,7 @@ def test_the_log_probability_is_that_of_the_tokens(
         assert answers["transcribe"].avg_logprob == pytest.approx(expected, abs=1e-4)
 
 
-def test_timestamps_time_the_phrases_that_generate_gives(folder: Path, clips: list[Clip], reference: Reference) -> None:
+def test_timestamps_time_the_phrases_that_generate_gives(folder, clips, reference):
     together = transcripts(open_cpu(folder, timestamps=True), clips)
     assert max(len(answers["transcribe"].segments) for answers in together) > 1
     for clip, answers in zip(clips, together, strict=True):
@@ -135,12 +128,10 @@ def test_timestamps_time_the_phrases_that_generate_gives(folder: Path, clips: li
         assert all(0 <= one.start_s <= one.end_s <= len(clip.samples) / SAMPLE_RATE_HZ for one in segments)
 
 
-def test_both_tasks_and_the_language_take_one_pass_of_the_encoder(
-    folder: Path, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_tasks_and_the_language_take_one_pass_of_the_encoder(folder, clips, monkeypatch):
     engine = open_cpu(folder)
     encoded: list[int] = []
-    with engine._copies.one() as network:
+    with engine._copies.acquire() as network:
         encoder = network._network.get_encoder()
         encoder.register_forward_hook(lambda module, given, found: encoded.append(len(given[0])))
     halves = clip_of(make_samples(4.0, 9), speech=(True, True, False, True))
@@ -148,7 +139,7 @@ def test_both_tasks_and_the_language_take_one_pass_of_the_encoder(
     assert sum(encoded) == len(clips) + 3
 
 
-def test_all_segments_are_in_the_language_of_the_first_with_speech(folder: Path, reference: Reference) -> None:
+def test_all_segments_are_in_the_language_of_the_first_with_speech(folder, reference):
     first, *others = (make_samples(2.0, seed) for seed in range(40))
     language = reference.language(first)
     foreign = (part for part in others if reference.language(part) != language)
@@ -162,7 +153,7 @@ def test_all_segments_are_in_the_language_of_the_first_with_speech(folder: Path,
     assert answers["transcribe"].segments[0].start_s == pytest.approx(2.0)
 
 
-def test_a_language_of_the_row_wins_over_the_job_s(folder: Path, clips: list[Clip], reference: Reference) -> None:
+def test_a_language_of_the_row_wins_over_the_job_s(folder, clips, reference):
     rows = [clip_of(clips[0].samples, language=code) for code in ("ja", "es-MX", "klingon")] + [clips[0]]
     japanese, spanish, klingon, german = open_cpu(folder, language="de").annotate(rows, BOTH)
     assert isinstance(klingon, RowError) and "'klingon'" in klingon.message
@@ -174,19 +165,19 @@ def test_a_language_of_the_row_wins_over_the_job_s(folder: Path, clips: list[Cli
 
 
 @torch.no_grad()
-def test_doubtful_text_is_told_from_silence(folder: Path, clips: list[Clip], reference: Reference) -> None:
+def test_doubtful_text_is_told_from_silence(folder, clips, reference):
     engine = open_cpu(folder)
-    piece = Piece(0, clips[0], clips[0].segments[0], BOTH[:1], ("",))
+    piece = SegmentTask(0, clips[0], clips[0].segments[0], BOTH[:1], ("",))
     (written,) = engine._listen([engine_window(piece)])
     start = torch.tensor([[reference.network.config.decoder_start_token_id]])
     logits = reference.network(reference.features(clips[0].samples), decoder_input_ids=start).logits[0, 0]
     no_speech = reference.network.generation_config.no_timestamps_token_id - 1
-    assert written.said[0].logprob_sum / written.said[0].counted < -1
+    assert written.said[0].logprob_sum / written.said[0].token_count < -1
     assert written.no_speech_probability == pytest.approx(float(logits.softmax(-1)[no_speech]), abs=1e-5)
 
-    def flags(logprob: float, no_speech: float) -> frozenset[str]:
+    def flags(logprob, no_speech):
         return (
-            engine._hear(piece, Written("en", (Said((40,), 2 * logprob, 2, False),), no_speech))
+            engine._hear(piece, WhisperOutput("en", (Decoded((40,), 2 * logprob, 2, False),), no_speech))
             .parts["transcribe"]
             .flags
         )
@@ -195,13 +186,13 @@ def test_doubtful_text_is_told_from_silence(folder: Path, clips: list[Clip], ref
     assert not flags(-0.9, 0.7) and not flags(-1.1, 0.5)
 
 
-def engine_window(piece: Piece) -> Any:
+def engine_window(piece):
     from earmark.model.whisper.base import Window
 
     return Window(piece, "en")
 
 
-def test_a_checkpoint_s_own_beams_are_the_default(folder: Path, clips: list[Clip], tmp_path: Path) -> None:
+def test_a_checkpoint_s_own_beams_are_the_default(folder, clips, tmp_path):
     own = shutil.copytree(folder, tmp_path / "own")
     edit_json(own / "generation_config.json", num_beams=BEAM)
     texts = [answers["translate"].text for answers in transcripts(open_cpu(own), clips)]
@@ -209,12 +200,12 @@ def test_a_checkpoint_s_own_beams_are_the_default(folder: Path, clips: list[Clip
     assert texts != [answers["translate"].text for answers in transcripts(open_cpu(folder), clips)]
 
 
-def test_the_engine_is_chosen_from_the_checkpoint(folder: Path) -> None:
+def test_the_engine_is_chosen_from_the_checkpoint(folder):
     check_model(folder, task=("transcribe", "translate"), beam_size=2, timestamps=True, language="haw")
     assert isinstance(open_source(find_checkpoint(str(folder)), JobOptions(device="cpu")), WhisperTransformers)
 
 
-def test_a_job_writes_both_columns(folder: Path, tmp_path: Path) -> None:
+def test_a_job_writes_both_columns(folder, tmp_path):
     rows = manifest_lines(PHONE_PROMPTS)[:2]
     rows = [row | {"audio_filepath": str(PHONE_PROMPTS.parent / row["audio_filepath"])} for row in rows]
     manifest = write_manifest(tmp_path / "manifest.jsonl", rows)

@@ -1,7 +1,6 @@
 """`earmark plan` as a user types it: what is printed, --json, --measure."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from tests.support.jobs import PHONE_PROMPTS, TINY, run_command, write_manifest,
 SCENES = PHONE_PROMPTS.parent.parent / "scenes" / "manifest.jsonl"
 
 
-def planned(capsys, *arguments: object) -> dict:
+def planned(capsys, *arguments):
     assert main(["plan", *map(str, arguments), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -44,7 +43,7 @@ def test_json_holds_every_figure_and_nothing_else_is_printed(capsys):
 
 
 def test_the_sample_is_the_same_each_time_and_another_with_another_seed(capsys):
-    def ids(*arguments: str) -> list[str]:
+    def ids(*arguments):
         return [one["id"] for one in planned(capsys, PHONE_PROMPTS, "--probe", "3", *arguments)["probe"]["found"]]
 
     assert ids() == ids()
@@ -89,7 +88,7 @@ def test_what_cannot_be_measured_is_one_line(tmp_path, capsys):
     assert "all 1 recordings that were tried failed, so there is no estimate" in capsys.readouterr().out
 
 
-def test_a_person_reads_what_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_person_reads_what_it_takes(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     samples = np.zeros(16_000, np.float32)
     soundfile.write(tmp_path / "quiet.wav", samples, 16_000)

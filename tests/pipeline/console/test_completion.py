@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -39,7 +38,7 @@ SHELLS = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     """A folder with files to complete; its bin/ has the command as the shells are to find it."""
     earmark = tmp_path / "bin" / "earmark"
     earmark.parent.mkdir()
@@ -50,11 +49,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder):
     return {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "TERM": "xterm", "HOME": str(folder)}
 
 
-def offered(folder: Path, *lines: str) -> list[list[str]]:
+def offered(folder, *lines):
     """What bash offers at the end of each line."""
     ended = subprocess.run(
         ["bash", "-c", ASK],
@@ -69,7 +68,7 @@ def offered(folder: Path, *lines: str) -> list[list[str]]:
     return [[word.strip() for word in line.split("\t") if word] for line in ended.stdout.splitlines()]
 
 
-def test_commands_options_and_files_are_completed(folder: Path) -> None:
+def test_commands_options_and_files_are_completed(folder):
     annotate = "earmark annotate calls.jsonl labels"
     lines = ("earmark anno", "earmark completion ", "earmark annotate cal", f"{annotate} --bat", f"{annotate} --limit ")
     assert offered(folder, *lines) == [
@@ -81,7 +80,7 @@ def test_commands_options_and_files_are_completed(folder: Path) -> None:
     ]
 
 
-def test_names_that_options_take_are_completed_within_lists_and_behind_a_task(folder: Path) -> None:
+def test_names_that_options_take_are_completed_within_lists_and_behind_a_task(folder):
     annotate = "earmark annotate calls.jsonl labels"
     lines = (
         f"{annotate} --task ",
@@ -106,7 +105,7 @@ def test_names_that_options_take_are_completed_within_lists_and_behind_a_task(fo
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_tab_in_a_terminal_completes(shell: str, folder: Path) -> None:
+def test_tab_in_a_terminal_completes(shell, folder):
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     flags, first = SHELLS[shell]
@@ -122,7 +121,7 @@ def test_tab_in_a_terminal_completes(shell: str, folder: Path) -> None:
     os.waitpid(child, 0)
 
 
-def until(terminal: int, expected: str) -> None:
+def until(terminal, expected):
     """Reads what a terminal shows until the expected text is there."""
     seen = b""
     end = time.monotonic() + ANSWER_S
@@ -132,7 +131,7 @@ def until(terminal: int, expected: str) -> None:
         seen += os.read(terminal, 4096)
 
 
-def test_the_script_of_every_shell_asks_earmark(folder: Path) -> None:
+def test_the_script_of_every_shell_asks_earmark(folder):
     for shell in SHELLS:
         command = [folder / "bin" / "earmark", "completion", shell]
         ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ANSWER_S)
@@ -140,7 +139,7 @@ def test_the_script_of_every_shell_asks_earmark(folder: Path) -> None:
         assert ended.stderr == ""
 
 
-def test_the_models_that_are_completed_are_those_that_earmark_names() -> None:
+def test_the_models_that_are_completed_are_those_that_earmark_names():
     assert tuple(PACKAGED) == PACKAGED_NAMES
     assert all(HUB_ID.fullmatch(id) for id in HUB_IDS)
     named = {word.strip("(),") for family in FAMILIES for word in family.about.split() if "/" in word}

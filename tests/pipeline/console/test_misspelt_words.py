@@ -25,9 +25,7 @@ from earmark.scoring.normalizers import find_normalizer
         (["annotate", "m.jsonl", "out", "--direct-num-worker=1"], "did you mean --direct_num_workers?"),
     ],
 )
-def test_a_misspelt_word_is_answered_with_what_was_meant(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_misspelt_word_is_answered_with_what_was_meant(arguments, words, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
@@ -46,12 +44,12 @@ def test_a_misspelt_word_is_answered_with_what_was_meant(
         ({"columns": ("duraton=seconds",)}, r"; did you mean duration\?$"),
     ],
 )
-def test_a_misspelt_value_is_answered_with_what_was_meant(option: dict[str, object], words: str) -> None:
+def test_a_misspelt_value_is_answered_with_what_was_meant(option, words):
     with pytest.raises(JobError, match=words):
         JobOptions(**option).check()  # type: ignore[arg-type]
 
 
-def test_a_misspelt_model_is_answered_with_the_folder_or_the_name_that_was_meant(tmp_path: Path) -> None:
+def test_a_misspelt_model_is_answered_with_the_folder_or_the_name_that_was_meant(tmp_path):
     (tmp_path / "models" / "whisper-small").mkdir(parents=True)
     with pytest.raises(JobError, match=r"; did you mean .*/models/whisper-small\?$"):
         find_checkpoint(f"{tmp_path}/models/whisper-smal")
@@ -61,11 +59,9 @@ def test_a_misspelt_model_is_answered_with_the_folder_or_the_name_that_was_meant
         find_checkpoint(f"{tmp_path}/models/another")
 
 
-def test_a_hub_id_that_the_hub_does_not_have_is_answered_with_one_that_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(error: Exception) -> None:
-        def fetch(*_: object, **__: object) -> str:
+def test_a_hub_id_that_the_hub_does_not_have_is_answered_with_one_that_is_known(tmp_path, monkeypatch):
+    def refuse(error):
+        def fetch(*_, **__):
             raise error
 
         monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
@@ -82,6 +78,6 @@ def test_a_hub_id_that_the_hub_does_not_have_is_answered_with_one_that_is_known(
         find_checkpoint("models/whisper-smal")
 
 
-def test_a_misspelt_normalizer_is_answered_with_what_was_meant() -> None:
+def test_a_misspelt_normalizer_is_answered_with_what_was_meant():
     with pytest.raises(JobError, match=r"did you mean whisper-english\?$"):
         find_normalizer("whisper-englisch")

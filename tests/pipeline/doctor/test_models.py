@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,11 +59,11 @@ def test_folders_that_hold_no_whole_model_are_problems(tmp_path):
 
 
 @contextlib.contextmanager
-def hub(sizes: dict[str, int]) -> Iterator[str]:
+def hub(sizes):
     """The address of a hub that has one model."""
 
     class Requests(JsonRequests):
-        def do_GET(self) -> None:  # noqa: N802 (http.server's name)
+        def do_GET(self):  # noqa: N802 (http.server's name)
             known = "/models/owner/name" in self.path
             files = [{"rfilename": name, "size": size} for name, size in sizes.items()]
             content = {"id": "owner/name", "siblings": files} if known else {"error": "none"}

@@ -36,7 +36,7 @@ def no_network(monkeypatch):
     """Whoever opens a connection fails."""
     asked: list[object] = []
 
-    def connect(self: socket.socket, address: object) -> None:
+    def connect(self, address):
         asked.append(address)
         raise AssertionError(f"asked the network: {address}")
 

@@ -23,11 +23,11 @@ HEARS = PlannedModel("org/big", ("caption", "emotion"), BIG, "Big")
 WRITES = PlannedModel("org/small", ("transcribe",), SMALL, "Small")
 
 
-def speed(model: str, tasks: tuple[str, ...], rtfx: float, compute_type: str = "bfloat16", **other: object) -> Speed:
+def speed(model, tasks, rtfx, compute_type="bfloat16", **other):
     return Speed("Card", model, tasks, compute_type, rtfx, 10.0, "command", "bench_x", DAY, **other)  # type: ignore[arg-type]
 
 
-def tables(*speeds: Speed, prices: tuple[Price, ...] = ()) -> Tables:
+def tables(*speeds, prices=()):
     known = SpeedTable((CARD, OTHER, PROCESSOR), (), speeds)
     return Tables(known, PriceTable(0.25, prices))
 

@@ -1,6 +1,5 @@
 import json
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ CAPTIONS = PlannedModel("org/7b", ("caption",), SEVEN_B, "")
 GPU = MachineDevice("NVIDIA Card", "cuda", 24.0)
 
 
-def needs(*models: PlannedModel, here: list[MachineDevice], known: list[Device] = [], **options: object):  # noqa: B006
+def needs(*models, here, known=[], **options):  # noqa: B006
     return memory_needs(models, JobOptions(**options), here, known)
 
 
@@ -79,7 +78,7 @@ def test_the_size_of_a_checkpoint_is_that_of_its_tensors():
     assert (size.family, size.parameters, size.cache_values) == ("qwen2_audio", 1_732_224, 2 * 3 * 4 * 32)
 
 
-def test_shards_of_weights_add_up(tmp_path: Path) -> None:
+def test_shards_of_weights_add_up(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "wav2vec2"}))
     for number, name in enumerate(("a", "b"), 1):
         save_file({name: np.zeros((number, 10), np.float32)}, tmp_path / f"model-0000{number}-of-00002.safetensors")
@@ -88,7 +87,7 @@ def test_shards_of_weights_add_up(tmp_path: Path) -> None:
     assert model_size(tmp_path) == ModelSize("wav2vec2", 30, model_size(tmp_path).file_bytes)
 
 
-def test_a_model_bin_that_is_cut_is_said(tmp_path: Path) -> None:
+def test_a_model_bin_that_is_cut_is_said(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.bin").write_bytes(struct.pack("<IH3sII", 6, 3, b"ab\0", 1, 2) + b"\x05")
     with pytest.raises(ValueError, match="ends in the middle"):
@@ -98,7 +97,7 @@ def test_a_model_bin_that_is_cut_is_said(tmp_path: Path) -> None:
         model_size(tmp_path)
 
 
-def test_files_of_onnx_count_as_they_are(tmp_path: Path) -> None:
+def test_files_of_onnx_count_as_they_are(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"x" * 1000)
     size = model_size(tmp_path)
     assert (size.family, size.weight_bytes("float32"), size.working_bytes("float32", 240)) == ("onnx", 1000, 0)

@@ -1,16 +1,12 @@
 """What `earmark plan` finds in a random sample, and every warning that comes of it."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import soundfile
 
 from earmark.pipeline.plan.plan import make_plan
 from earmark.pipeline.plan.probe import Probe, Probed, probe
-from earmark.pipeline.plan.warnings import Warned, warnings_of
+from earmark.pipeline.plan.warnings import warnings_of
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import Recording
 from tests.end_to_end.test_containers import write_containers
@@ -21,25 +17,25 @@ PROMPT = PHONE_PROMPTS.parent / "tt-weasels.flac"  # 8 kHz
 RATE_HZ = 16_000
 
 
-def write_samples(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ) -> Path:
+def write_samples(path, samples, rate_hz=RATE_HZ):
     soundfile.write(path, samples.astype(np.float32), rate_hz, subtype="FLOAT")
     return path
 
 
-def warned(manifest: Path, sample_rows: int = 50, **options: Any) -> dict[str, Warned]:
+def warned(manifest, sample_rows=50, **options):
     """The warnings of a plan by their kinds."""
     job = JobOptions(decode_processes=2, **options)
     plan = make_plan(str(manifest), "", job, 2, sample_rows)
     return {one.kind: one for one in warnings_of(plan, probe(plan.sample, job), job)}
 
 
-def one_of(path: Path, *others: Path) -> dict[str, Warned]:
+def one_of(path, *others):
     rows = [{"audio": str(file)} for file in (path, *others)]
     return warned(write_manifest(path.parent / "m.jsonl", rows))
 
 
 @pytest.fixture
-def speech() -> np.ndarray:
+def speech():
     """Speech at the models' rate."""
     import librosa
 
@@ -164,7 +160,7 @@ def test_a_file_that_takes_long_is_not_called_broken(tmp_path, monkeypatch):
     assert sorted(one.error for one in probe(sample, as_a_run, decode=crash_or_hang).found) == ["crashed", "timeout"]
 
 
-def sample_of(path: Path, count: int) -> Sequence[Recording]:
+def sample_of(path, count):
     return [Recording(f"{path.stem}{number}", str(path)) for number in range(count)]
 
 

@@ -7,7 +7,7 @@ from earmark.pipeline.plan.sample import Reservoir
 from earmark.schemas.records import Recording
 
 
-def sampled(ids: list[str], size: int, seed: int = 0) -> list[str]:
+def sampled(ids, size, seed=0):
     reservoir = Reservoir(size, seed)
     for id in ids:
         reservoir.offer([Recording(id, "u")])

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import duckdb
 import fsspec
@@ -19,8 +18,6 @@ from earmark.reporting.card.dataset_card import MARK, license_of, write_card
 from earmark.reporting.part_figures import KEPT_PATH
 from earmark.reporting.text.markdown import as_text
 from earmark.schemas.job import JobOptions
-from earmark.schemas.tasks import Task
-from earmark.transforms.annotate import Assignment
 from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import annotations, listening, write_manifest, write_tones
 from tests.support.outputs.answered_output import HOSTILE, NAMES, hostile_rows, write_answered
@@ -35,7 +32,7 @@ datasets.disable_progress_bars()
 """
 
 
-def run_offline(code: str, folder: Path, cache: Path) -> str:
+def run_offline(code, folder, cache):
     """What a script prints that may use datasets, without a network, where `folder` is."""
     command = [sys.executable, "-c", LOAD + code, str(cache)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -43,18 +40,18 @@ def run_offline(code: str, folder: Path, cache: Path) -> str:
     return done.stdout
 
 
-def head_of(card: str) -> dict[str, object]:
+def head_of(card):
     found = yaml.safe_load(card.split("---\n")[1])
     assert isinstance(found, dict)
     return found
 
 
-def blocks(card: str, language: str) -> list[str]:
+def blocks(card, language):
     return re.findall(rf"```{language}\n(.*?)```", card, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def output(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cards")
     store = write_answered(folder / "labels", hostile_rows(folder / "audio"))
     assert write_card(store, "cc-by-4.0")
@@ -62,7 +59,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("compacted", [False, True])
-def test_what_the_card_says_to_run_runs_and_finds_every_row(output: Path, tmp_path: Path, compacted: bool) -> None:
+def test_what_the_card_says_to_run_runs_and_finds_every_row(output, tmp_path, compacted):
     if compacted:
         assert compact_store(OutputStore(str(output)), 2**27).merged == 1
     card = (output / "README.md").read_text()
@@ -80,7 +77,7 @@ def test_what_the_card_says_to_run_runs_and_finds_every_row(output: Path, tmp_pa
     assert sorted(row[0] for row in rows) == sorted(HOSTILE)
 
 
-def test_the_parts_load_as_parquet_without_the_card(output: Path, tmp_path: Path) -> None:
+def test_the_parts_load_as_parquet_without_the_card(output, tmp_path):
     code = """
 rows = datasets.load_dataset("parquet", data_files="labels/annotations/*/*.parquet", split="train")
 by_card = datasets.load_dataset_builder("labels").info.features
@@ -93,7 +90,7 @@ print(json.dumps([list(rows["id"]), list(rows.features), rows[0]["embed"], rows[
     assert as_in_card
 
 
-def test_the_head_is_what_the_hub_reads(output: Path) -> None:
+def test_the_head_is_what_the_hub_reads(output):
     head = head_of((output / "README.md").read_text())
     assert (head["license"], head["language"], head["size_categories"]) == ("cc-by-4.0", ["en"], ["n<1K"])
     assert head["task_categories"] == [
@@ -105,14 +102,14 @@ def test_the_head_is_what_the_hub_reads(output: Path) -> None:
     assert [config["config_name"] for config in head["configs"]] == ["annotations", "failures"]
 
 
-def test_the_hubs_own_client_takes_the_head_for_valid(output: Path) -> None:
+def test_the_hubs_own_client_takes_the_head_for_valid(output):
     from huggingface_hub import DatasetCard
 
     card = DatasetCard.load(output / "README.md")
     assert card.data.license == "cc-by-4.0" and card.data.pretty_name == "labels"
 
 
-def test_the_card_says_counts_models_and_prompts(output: Path) -> None:
+def test_the_card_says_counts_models_and_prompts(output):
     card = (output / "README.md").read_text()
     assert f"| annotated recordings | {len(HOSTILE)} |" in card
     assert f"| recordings that failed | 1 ({1 / (len(HOSTILE) + 1):.2%}) |" in card
@@ -123,13 +120,13 @@ def test_the_card_says_counts_models_and_prompts(output: Path) -> None:
     assert "20260101T000000Z-aaaaaa" in card and "fingerprint" in card
 
 
-def test_texts_are_shown_as_texts() -> None:
+def test_texts_are_shown_as_texts():
     assert as_text("<script>|`x`\n# y") == "\\<script\\>\\|\\`x\\` \\# y"
     assert as_text("https://x [a](b)") == "https\\:// x [a](b)".replace(":// x", "://x").replace("[a]", "\\[a\\]")
     assert as_text("x" * 2000).endswith("…")
 
 
-def test_a_hostile_job_stays_text_in_head_and_body(tmp_path: Path) -> None:
+def test_a_hostile_job_stays_text_in_head_and_body(tmp_path):
     question = "a: b\n---\nlicense: mit\n<script>alert(1)</script> | `x` ```\n# head {question}"
     rows = hostile_rows(tmp_path / "audio")[:2]
     folder = tmp_path / "- x: [y] <b>'\"\n#"
@@ -151,12 +148,12 @@ def test_a_hostile_job_stays_text_in_head_and_body(tmp_path: Path) -> None:
     assert {line.count("|") for line in rows_of_tables} == {3, 5}
 
 
-def listened(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[Task, str]]:
+def listened(options, here):
     """As earmark.pipeline.annotate.assign, with an engine that needs no weights."""
     return listening(options), dict.fromkeys(options.tasks(), "listening")
 
 
-def test_a_run_leaves_a_card_and_later_ones_write_it_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_leaves_a_card_and_later_ones_write_it_anew(tmp_path, monkeypatch):
     monkeypatch.setattr("earmark.pipeline.annotate.assign", listened)
     options, path = JobOptions(model=("any",)), tmp_path / "labels" / "README.md"
     rows = write_tones(tmp_path / "audio", 4)
@@ -173,7 +170,7 @@ def test_a_run_leaves_a_card_and_later_ones_write_it_anew(tmp_path: Path, monkey
     assert len(pandas.read_parquet(tmp_path / "labels" / "annotations")) == 4
 
 
-def test_a_readme_of_somebodys_own_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_readme_of_somebodys_own_is_left_alone(tmp_path, capsys):
     write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
     (tmp_path / "labels" / "README.md").write_text("mine\n")
     assert main(["compact", str(tmp_path / "labels")]) == 0
@@ -183,22 +180,22 @@ def test_a_readme_of_somebodys_own_is_left_alone(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("license", ["a b", "x: y", "\n", "MIT!"])
-def test_a_licence_that_is_no_name_is_refused(license: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_licence_that_is_no_name_is_refused(license, capsys):
     assert main(["card", "nowhere", "--license", license]) == 1
     assert "does not work: name it as the Hub does" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["", "---\n", "---\n[\n---\n", "---\nlicense: [x]\n---\n", "---\n5\n---\n"])
-def test_a_head_that_cannot_be_read_names_no_licence(content: str) -> None:
+def test_a_head_that_cannot_be_read_names_no_licence(content):
     assert license_of(content) == "unknown"
 
 
-def test_parts_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_are_read_once(tmp_path, monkeypatch):
     store = write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
     read: list[str] = []
     plain = OutputStore.read_columns
 
-    def counting(self: OutputStore, path: str, columns: object) -> object:
+    def counting(self, path, columns):
         read.append(path)
         return plain(self, path, columns)
 
@@ -212,7 +209,7 @@ def test_parts_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert write_card(store) and len(read) == 2 * len(store.parts())
 
 
-def test_an_output_without_an_annotation_has_a_card(tmp_path: Path) -> None:
+def test_an_output_without_an_annotation_has_a_card(tmp_path):
     rows = [row for row in hostile_rows(tmp_path / "audio") if row.failed]
     store = write_answered(tmp_path / "labels", rows)
     assert write_card(store)
@@ -221,13 +218,13 @@ def test_an_output_without_an_annotation_has_a_card(tmp_path: Path) -> None:
     assert run_offline(code + "print(len(failures))", tmp_path, tmp_path / "cache").split() == ["1"]
 
 
-def test_what_is_no_output_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_output_is_refused(tmp_path, capsys):
     assert main(["card", str(tmp_path)]) == 1
     assert "is not an output of earmark" in capsys.readouterr().err
     assert not (tmp_path / "README.md").exists()
 
 
-def test_the_card_of_an_output_in_a_store(tmp_path: Path) -> None:
+def test_the_card_of_an_output_in_a_store(tmp_path):
     """fsspec's own store in memory."""
     store = write_answered("memory://cards/labels", hostile_rows(tmp_path / "audio"))
     assert main(["card", "memory://cards/labels/", "--license", "mit"]) == 0 and write_card(store)
@@ -235,9 +232,7 @@ def test_the_card_of_an_output_in_a_store(tmp_path: Path) -> None:
     fsspec.filesystem("memory").rm("/cards", recursive=True)
 
 
-def test_what_keeps_a_card_from_being_written_is_told_and_fails_no_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_keeps_a_card_from_being_written_is_told_and_fails_no_run(tmp_path, capsys):
     write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
     (tmp_path / "labels" / "failures" / "failures.parquet").write_bytes(b"damaged")
     assert main(["compact", str(tmp_path / "labels")]) == 0

@@ -19,7 +19,7 @@ from tests.support.jobs import annotations, run_here
 from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound
 
 
-def test_lhotse_reads_and_validates_its_manifests(hostile_output: Path, tmp_path: Path) -> None:
+def test_lhotse_reads_and_validates_its_manifests(hostile_output, tmp_path):
     export(str(hostile_output), str(tmp_path / "lhotse"), ExportOptions("lhotse"))
     recordings = lhotse.RecordingSet.from_file(tmp_path / "lhotse" / "recordings.jsonl.gz")
     supervisions = lhotse.SupervisionSet.from_file(tmp_path / "lhotse" / "supervisions.jsonl.gz")
@@ -35,7 +35,7 @@ def test_lhotse_reads_and_validates_its_manifests(hostile_output: Path, tmp_path
         assert rate == 16_000 and np.array_equal(cut.load_audio()[0], samples)
 
 
-def test_lhotse_hears_the_same_parts_of_files(tmp_path: Path) -> None:
+def test_lhotse_hears_the_same_parts_of_files(tmp_path):
     path = write_sound(tmp_path / "x.wav", 2.0, channels=2)
     rows = [
         Said("one", "x", str(path), facts_of(path, 1.0), offset_s=0.5, channel=1),
@@ -53,7 +53,7 @@ def test_lhotse_hears_the_same_parts_of_files(tmp_path: Path) -> None:
     assert np.array_equal(heard[0], samples[8000:24_000, 1])
 
 
-def test_a_folder_for_datasets_has_the_very_bytes_and_loads(hostile_output: Path, tmp_path: Path) -> None:
+def test_a_folder_for_datasets_has_the_very_bytes_and_loads(hostile_output, tmp_path):
     found = export(str(hostile_output), str(tmp_path / "hub"), ExportOptions("hf"))
     assert (found.rows, found.left_out) == (len(HOSTILE), {})
     files = {row["id"]: Path(row["uri"]) for row in annotations(hostile_output)}
@@ -79,7 +79,7 @@ print(json.dumps([[row["id"], row["audio"]["bytes"].hex(), row["audio"]["path"],
     assert len(blocks(card, "python")) == 2
 
 
-def test_parts_of_files_are_cut_sample_by_sample(tmp_path: Path) -> None:
+def test_parts_of_files_are_cut_sample_by_sample(tmp_path):
     path = write_sound(tmp_path / "x.wav", 2.0, channels=2, rate=44_100)
     deep = tmp_path / "deep.flac"
     soundfile.write(deep, np.random.default_rng(1).uniform(-1, 1, 32_000), 16_000, "PCM_24")
@@ -105,7 +105,7 @@ def test_parts_of_files_are_cut_sample_by_sample(tmp_path: Path) -> None:
     assert np.array_equal(sounds["deep"], soundfile.read(deep, dtype="int32", always_2d=True)[0][16_000:])
 
 
-def test_audio_in_containers_comes_along(tmp_path: Path) -> None:
+def test_audio_in_containers_comes_along(tmp_path):
     sounds = [write_sound(tmp_path / "audio" / f"{number}.flac") for number in range(5)]
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         for path in sounds[:2]:

@@ -1,7 +1,6 @@
 """`earmark export` to WebVTT and SubRip, read by a parser that knows nothing of earmark."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from tests.support.jobs import manifest_lines
 from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound
 
 
-def cues_of(path: Path) -> list[tuple[float, float, str]]:
+def cues_of(path):
     """Cues as the WebVTT and SubRip specifications split files: blocks at empty lines, times, an arrow, text."""
     blocks = re.split(r"\n\n+", path.read_text(encoding="utf-8").strip("\n"))
     if path.suffix == ".vtt":
@@ -32,14 +31,12 @@ def cues_of(path: Path) -> list[tuple[float, float, str]]:
     return cues
 
 
-def one_line(text: str) -> str:
+def one_line(text):
     return " ".join(re.sub(r"[\x00-\x1f]", " ", text).split())
 
 
 @pytest.mark.parametrize("format", ["vtt", "srt"])
-def test_captions_are_a_file_a_recording_whatever_it_is_called_and_says(
-    hostile_output: Path, tmp_path: Path, format: str
-) -> None:
+def test_captions_are_a_file_a_recording_whatever_it_is_called_and_says(hostile_output, tmp_path, format):
     export(str(hostile_output), str(tmp_path / "to" / "captions"), ExportOptions(format))
     folder = tmp_path / "to" / "captions"
     index = manifest_lines(folder / "files.jsonl")
@@ -57,7 +54,7 @@ def test_captions_are_a_file_a_recording_whatever_it_is_called_and_says(
             assert not set("<>{}") & set(first[2]) and len(first[2]) == len(one_line(row["id"]))
 
 
-def test_caption_times_are_the_files_also_where_a_row_is_a_part_of_it(tmp_path: Path) -> None:
+def test_caption_times_are_the_files_also_where_a_row_is_a_part_of_it(tmp_path):
     path = write_sound(tmp_path / "a.wav", 2.0)
     row = Said("a", "x", str(path), facts_of(path, 1.0), offset_s=3600.5)
     write_answered(tmp_path / "labels", [row])
@@ -65,7 +62,7 @@ def test_caption_times_are_the_files_also_where_a_row_is_a_part_of_it(tmp_path: 
     assert [cue[:2] for cue in cues_of(tmp_path / "vtt" / "a.vtt")] == [(3600.5, 3601.0), (3601.0, 3601.5)]
 
 
-def test_names_of_files_are_an_ids_own_and_stay_in_their_folder() -> None:
+def test_names_of_files_are_an_ids_own_and_stay_in_their_folder():
     ids = [*HOSTILE, "", ".", "...", "a/b", "a_b", "nul.txt", "LPT1", file_name("a/b"), "a\\b", "a:b", "~", "-x"]
     names = [file_name(id) for id in ids]
     assert len(set(names)) == len(set(ids))

@@ -3,9 +3,6 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +17,7 @@ from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, hosti
 SUFFIX = {"nemo": ".jsonl", "csv": ".csv"}
 
 
-def test_nemo_s_manifest_has_each_row_and_what_was_answered(hostile_output: Path, tmp_path: Path) -> None:
+def test_nemo_s_manifest_has_each_row_and_what_was_answered(hostile_output, tmp_path):
     found = export(str(hostile_output), str(tmp_path / "m.jsonl"), ExportOptions("nemo"))
     rows = {row["id"]: row for row in manifest_lines(tmp_path / "m.jsonl")}
     assert found.rows == found.of == len(HOSTILE) and rows.keys() == set(HOSTILE)
@@ -32,7 +29,7 @@ def test_nemo_s_manifest_has_each_row_and_what_was_answered(hostile_output: Path
         assert row["embed"] == [0.5, -1.0, 0.25] and row["=note"] == row["id"]
 
 
-def test_parts_of_files_are_named_as_such_and_can_be_annotated_again(tmp_path: Path) -> None:
+def test_parts_of_files_are_named_as_such_and_can_be_annotated_again(tmp_path):
     sound = write_sound(tmp_path / "x.wav", 3.0, channels=2)
     parts = [{"offset": 0.5, "duration": 1.5, "channel": 1}, {"duration": 2.0}, {"offset": 1, "channel": 0}]
     rows = [{"id": f"{number}", "audio_filepath": str(sound), "mood": "x", **part} for number, part in enumerate(parts)]
@@ -46,7 +43,7 @@ def test_parts_of_files_are_named_as_such_and_can_be_annotated_again(tmp_path: P
     assert [row["reference"] for row in again] == [row["transcribe"]["text"] for row in before]
 
 
-def test_a_carried_column_is_not_taken_for_an_answer(tmp_path: Path) -> None:
+def test_a_carried_column_is_not_taken_for_an_answer(tmp_path):
     path = write_sound(tmp_path / "a.wav")
     row = Said("a", "said", str(path), facts_of(path), extra=(("caption", "theirs"), ("mood", "x")))
     write_answered(tmp_path / "labels", [row])
@@ -55,7 +52,7 @@ def test_a_carried_column_is_not_taken_for_an_answer(tmp_path: Path) -> None:
     assert (found["caption"], found["manifest_caption"], found["mood"]) == ("said", "theirs", "x")
 
 
-def test_csv_holds_every_value_and_nothing_that_a_spreadsheet_computes(hostile_output: Path, tmp_path: Path) -> None:
+def test_csv_holds_every_value_and_nothing_that_a_spreadsheet_computes(hostile_output, tmp_path):
     export(str(hostile_output), str(tmp_path / "t.csv"), ExportOptions("csv"))
     with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -70,7 +67,7 @@ def test_csv_holds_every_value_and_nothing_that_a_spreadsheet_computes(hostile_o
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_condition_chooses_rows_also_of_a_compacted_output(tmp_path: Path, format: str) -> None:
+def test_a_condition_chooses_rows_also_of_a_compacted_output(tmp_path, format):
     paths = [write_sound(tmp_path / "audio" / f"{number}.wav") for number in range(12)]
     rows = [
         Said(f"r{number:02d}", "x", str(path), facts_of(path), flags=("repetition",) if number % 3 == 0 else ())
@@ -113,9 +110,7 @@ def test_a_condition_chooses_rows_also_of_a_compacted_output(tmp_path: Path, for
         "id = 'unclosed",
     ],
 )
-def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(
-    hostile_output: Path, tmp_path: Path, expression: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(hostile_output, tmp_path, expression, capsys):
     (tmp_path / "secret").write_text("id\nx\n")
     names = {"secret": tmp_path / "secret", "stolen": tmp_path / "stolen"}
     expression = expression.format(**names) if "{" in expression else expression
@@ -141,13 +136,13 @@ def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_remedy(
-    hostile_output: Path,
-    tmp_path: Path,
-    to: str,
-    arguments: Sequence[str],
-    words: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    hostile_output,
+    tmp_path,
+    to,
+    arguments,
+    words,
+    capsys,
+):
     (tmp_path / "there.jsonl").write_text("mine\n")
     (tmp_path / "there").mkdir()
     assert main(["export", str(hostile_output), str(tmp_path / to), *arguments]) == 1
@@ -155,9 +150,7 @@ def test_what_makes_no_sense_is_refused_with_the_remedy(
     assert (tmp_path / "there.jsonl").read_text() == "mine\n" and not list((tmp_path / "there").iterdir())
 
 
-def test_tasks_choose_what_is_written_and_counts_are_told(
-    hostile_output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tasks_choose_what_is_written_and_counts_are_told(hostile_output, tmp_path, capsys):
     arguments = ["export", str(hostile_output), str(tmp_path / "m.jsonl"), "--format", "nemo", "--json"]
     assert main([*arguments, "--task", "caption,embed", "--where", "id = 'a'"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -168,13 +161,11 @@ def test_tasks_choose_what_is_written_and_counts_are_told(
     assert "written" in capsys.readouterr().out
 
 
-def test_an_export_that_fails_leaves_nothing_and_the_next_one_goes_through(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_export_that_fails_leaves_nothing_and_the_next_one_goes_through(tmp_path, monkeypatch):
     store = write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
     read = OutputStore.batches
 
-    def failing(self: OutputStore, path: str, rows: int) -> Any:
+    def failing(self, path, rows):
         if path == store.parts()[-1]:
             raise OSError("the disk is gone")
         return read(self, path, rows)
@@ -191,7 +182,7 @@ def test_an_export_that_fails_leaves_nothing_and_the_next_one_goes_through(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audio", "labels", "m.jsonl"]
 
 
-def test_to_an_object_store(hostile_output: Path) -> None:
+def test_to_an_object_store(hostile_output):
     """fsspec's own store in memory, which like those of clouds knows no folders that were not written."""
     import fsspec
 

@@ -33,7 +33,7 @@ def test_an_annotation_stands_above_a_failure_and_a_later_failure_above_an_earli
     store.create(store.part_path(report.key), encode_part(annotations_table([], ()), report, "run2", "another"))
     found = inspect_row(store.root, "b").failure
     assert found is not None and found.failure == later
-    assert (found.made_by.run_id, found.made_by.is_of_this_job) == ("run2", False)
+    assert (found.provenance.run_id, found.provenance.is_of_this_job) == ("run2", False)
 
 
 def test_an_output_without_parts_has_no_recording_and_one_that_is_compacted_meanwhile_says_so(tmp_path, monkeypatch):
@@ -99,9 +99,9 @@ def test_after_a_compaction_a_row_still_knows_the_part_that_its_run_wrote(tmp_pa
         now = inspect_row(store.root, id)
         one, other = was.annotation or was.failure, now.annotation or now.failure
         assert one is not None and other is not None
-        assert (one.made_by.run_id, one.made_by.part_key) == (other.made_by.run_id, other.made_by.part_key)
-        assert (one.made_by.compaction, other.made_by.compaction) == ("", done.run_id)
-        assert other.made_by.part == store.parts()[0]
+        assert (one.provenance.run_id, one.provenance.part_key) == (other.provenance.run_id, other.provenance.part_key)
+        assert (one.provenance.compaction, other.provenance.compaction) == ("", done.run_id)
+        assert other.provenance.part == store.parts()[0]
 
 
 def test_statistics_spare_the_parts_that_cannot_hold_an_id(tmp_path, monkeypatch):

@@ -95,8 +95,8 @@ def test_json_is_all_there_is_on_stdout_and_says_the_same(listened, capsys):
     assert one["audio"] == row["audio"]
     assert [answer["answer"] for answer in one["answers"]] == [row["transcribe"], row["emotion"], row["caption"]]
     assert (one["source"]["offset_s"], one["source"]["channel"]) == (1.25, 1)
-    part = listened / one["made_by"]["part"]
-    assert one["made_by"]["part_key"] in part.name and part.exists()
+    part = listened / one["provenance"]["part"]
+    assert one["provenance"]["part_key"] in part.name and part.exists()
 
 
 def test_a_failed_id_is_shown_with_its_error_and_what_to_do(listened, wide, capsys):

@@ -4,7 +4,6 @@ import base64
 import io
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -28,17 +27,17 @@ from tests.support.jobs import run_here, write_manifest, write_tone, write_tones
 ROW = ShownRow("a", "", 0.0, None, 1.0, "random", None, 0, {}, None, (), ())
 
 
-def shown_rows(output: Path) -> dict[str, ShownRow]:
+def shown_rows(output):
     report = make_report(open_output(str(output)), ReportOptions())
     return {row.id: row for row in report.rows}
 
 
-def heard_again(output: Path, ids: list[str]) -> list[np.ndarray | RowError]:
+def heard_again(output, ids):
     rows = shown_rows(output)
     return list(read_audio([rows[id] for id in ids], 60.0))
 
 
-def test_every_row_is_heard_as_it_was_annotated(tmp_path: Path) -> None:
+def test_every_row_is_heard_as_it_was_annotated(tmp_path):
     """Offset, length and channel count; the engine of run_here answers with how many samples it heard, and the peak."""
     times = np.arange(SAMPLE_RATE_HZ * 3) / SAMPLE_RATE_HZ
     stereo = np.stack([0.3 * np.sin(2 * np.pi * 300 * times), 0.8 * times / 3], axis=1)
@@ -60,7 +59,7 @@ def test_every_row_is_heard_as_it_was_annotated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tar", "parquet"])
-def test_audio_in_containers_is_found_again(tmp_path: Path, kind: str) -> None:
+def test_audio_in_containers_is_found_again(tmp_path, kind):
     tones = write_tones(tmp_path / "tones", 20)
     run_here(write_container(tmp_path / f"x.{kind}", tones, group_rows=6), tmp_path / "out")
     rows = shown_rows(tmp_path / "out")
@@ -71,7 +70,7 @@ def test_audio_in_containers_is_found_again(tmp_path: Path, kind: str) -> None:
         assert answer.text == f"{len(samples)} samples, peak {np.abs(samples).max():.2f}"
 
 
-def test_a_recording_that_is_gone_is_a_note(tmp_path: Path) -> None:
+def test_a_recording_that_is_gone_is_a_note(tmp_path):
     there = write_tone(tmp_path / "there.wav")
     (tmp_path / "broken.wav").write_bytes(b"RIFF no audio")
     uris = [there, tmp_path / "gone.wav", tmp_path / "broken.wav", f"tar://x.wav::file://{tmp_path}/gone.tar"]
@@ -84,13 +83,13 @@ def test_a_recording_that_is_gone_is_a_note(tmp_path: Path) -> None:
     assert "gone.wav" in clips[1].note
 
 
-def test_a_row_that_a_parquet_file_has_no_more_is_a_note(tmp_path: Path) -> None:
+def test_a_row_that_a_parquet_file_has_no_more_is_a_note(tmp_path):
     write_audio_parquet(tmp_path / "x.parquet", write_tones(tmp_path / "tones", 3))
     (found,) = read_audio([replace(ROW, uri=f"{tmp_path}/x.parquet#row=3")], 60.0)
     assert isinstance(found, RowError) and "ends before row 3" in found.message
 
 
-def test_a_clip_sounds_and_looks_like_the_recording() -> None:
+def test_a_clip_sounds_and_looks_like_the_recording():
     times = np.arange(SAMPLE_RATE_HZ * 2) / SAMPLE_RATE_HZ
     samples = (0.5 * np.sin(2 * np.pi * 1000 * times) * (times > 1)).astype(np.float32)
     clip = make_clip(samples, 2.0)
@@ -103,30 +102,30 @@ def test_a_clip_sounds_and_looks_like_the_recording() -> None:
     assert picture[:, : picture.shape[1] * 2 // 5].max() < 20 < picture[:, picture.shape[1] * 3 // 5 :].max()
 
 
-def of_data_url(url: str, kind: str) -> bytes:
+def of_data_url(url, kind):
     head, _, content = url.partition(",")
     assert head == f"data:{kind};base64"
     return base64.b64decode(content)
 
 
-def mel(hz: float) -> float:
+def mel(hz):
     """Slaney's scale, which librosa uses."""
     return hz / (200 / 3) if hz < 1000 else 15 + 27 * np.log(hz / 1000) / np.log(6.4)
 
 
-def test_of_a_long_recording_there_is_the_beginning(tmp_path: Path) -> None:
+def test_of_a_long_recording_there_is_the_beginning(tmp_path):
     path = write_tone(tmp_path / "long.wav", seconds=70)
     clip = read_clips([replace(ROW, uri=str(path), duration_s=70.0)], 1)[0]
     assert (clip.shown_s, clip.note) == (60.0, "The first 60 s of 70.0 s.")
 
 
-def test_silence_and_the_shortest_clip_have_pictures_too() -> None:
+def test_silence_and_the_shortest_clip_have_pictures_too():
     for samples in (np.zeros(16_000, np.float32), np.zeros(1, np.float32)):
         clip = make_clip(samples, len(samples) / SAMPLE_RATE_HZ)
         assert isinstance(clip, Clip) and clip.audio and clip.spectrogram and "<svg" in clip.waveform
 
 
-def test_clips_are_of_the_first_rows_and_of_the_random_ones() -> None:
+def test_clips_are_of_the_first_rows_and_of_the_random_ones():
     first = [replace(ROW, id=f"f{n}", uri="/gone", reason="flagged") for n in range(10)]
     random = [replace(ROW, id=f"r{n}", uri="/gone") for n in range(10)]
     assert sorted(read_clips(first + random, 6)) == [0, 1, 2, 10, 14, 19]
@@ -134,7 +133,7 @@ def test_clips_are_of_the_first_rows_and_of_the_random_ones() -> None:
     assert read_clips(first, 0) == {}
 
 
-def test_clips_stop_at_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_stop_at_the_budget(tmp_path, monkeypatch):
     rows = [replace(ROW, uri=str(write_tone(tmp_path / f"{n}.wav"))) for n in range(6)]
     clip = read_clips(rows[:1], 1)[0]
     size_bytes = len(clip.audio) + len(clip.spectrogram) + len(clip.waveform)
@@ -142,7 +141,7 @@ def test_clips_stop_at_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(read_clips(rows, 6)) == 3
 
 
-def test_links_to_files_are_relative_to_the_page(tmp_path: Path) -> None:
+def test_links_to_files_are_relative_to_the_page(tmp_path):
     row = replace(ROW, uri=f"{tmp_path}/audio/a b#1.wav", offset_s=1.5, duration_s=2.0)
     (link,) = audio_links([row], f"{tmp_path}/out/page.html", sign=False)
     assert (link.url, link.scheme) == ("../audio/a%20b%231.wav#t=1.5,3.5", "file")
@@ -150,13 +149,13 @@ def test_links_to_files_are_relative_to_the_page(tmp_path: Path) -> None:
     assert not link.url and "machine that annotated it" in link.problem
 
 
-def test_links_of_the_web_are_what_they_are() -> None:
+def test_links_of_the_web_are_what_they_are():
     (link,) = audio_links([replace(ROW, uri="https://host/a.wav?x=1")], "/page.html", sign=False)
     assert (link.url, link.scheme) == ("https://host/a.wav?x=1#t=0,1", "https")
 
 
 @pytest.mark.parametrize("uri", ["tar://a.wav::file:///x.tar", "/x.parquet#row=1", "javascript://%0aalert(1)"])
-def test_what_a_browser_cannot_open_is_no_link(uri: str) -> None:
+def test_what_a_browser_cannot_open_is_no_link(uri):
     (link,) = audio_links([replace(ROW, uri=uri)], "/page.html", sign=True)
     assert not link.url and link.problem
 
@@ -164,13 +163,13 @@ def test_what_a_browser_cannot_open_is_no_link(uri: str) -> None:
 class SigningFileSystem(MemoryFileSystem):
     protocol = "signing"
 
-    def sign(self, path: str, expiration: int = 100, **options: object) -> str:
+    def sign(self, path, expiration=100, **options):
         if "secret" in path:
             raise PermissionError("no key to sign with")
         return f"https://store/{path.rsplit('/', 1)[1]}?expires={expiration}"
 
 
-def test_objects_of_a_store_are_signed_where_the_credentials_can() -> None:
+def test_objects_of_a_store_are_signed_where_the_credentials_can():
     fsspec.register_implementation("signing", SigningFileSystem, clobber=True)
     rows = [replace(ROW, uri=uri) for uri in ("signing://b/a.wav", "signing://b/secret.wav", "memory://b/a.wav")]
     signed, refused, cannot = audio_links(rows, "/page.html", sign=True)
@@ -181,7 +180,7 @@ def test_objects_of_a_store_are_signed_where_the_credentials_can() -> None:
     assert not unsigned.url
 
 
-def test_times_of_segments_count_from_where_the_recording_starts(tmp_path: Path) -> None:
+def test_times_of_segments_count_from_where_the_recording_starts(tmp_path):
     from tests.support.jobs import annotations
 
     tone = write_tone(tmp_path / "a.wav", seconds=3)

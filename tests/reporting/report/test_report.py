@@ -2,7 +2,6 @@
 
 import json
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pandas
@@ -11,8 +10,7 @@ import pytest
 from earmark.pipeline.cli import main
 from earmark.reporting.part_tables import part_tables
 from earmark.reporting.report.choose_rows import RowChooser
-from earmark.reporting.report.content import Report
-from earmark.reporting.report.figures import Distribution, columns_of
+from earmark.reporting.report.figures import columns_of
 from earmark.reporting.report.options import ReportOptions
 from earmark.reporting.report.report import make_report, write_report
 from earmark.schemas.errors import JobError
@@ -24,7 +22,7 @@ from tests.support.outputs.reported_outputs import HOSTILE, TASKS, hostile_outpu
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("output")
     failed = [Row(f"x{number}", None) for number in range(8)]
     write_output(folder, made_rows() + failed, rows_a_part=23, task=TASKS)
@@ -32,15 +30,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def table(folder: Path) -> pandas.DataFrame:
+def table(folder):
     return pandas.read_parquet(folder / "annotations")
 
 
-def report_of(folder: Path, **options: object) -> Report:
+def report_of(folder, **options):
     return make_report(open_output(str(folder)), ReportOptions(**options))  # type: ignore[arg-type]
 
 
-def test_totals_are_those_that_pandas_counts(folder: Path, table: pandas.DataFrame) -> None:
+def test_totals_are_those_that_pandas_counts(folder, table):
     figures = report_of(folder).figures
     assert figures.annotated == len(table) == 300
     assert figures.audio_s == pytest.approx(table["audio"].str["duration_s"].sum())
@@ -48,7 +46,7 @@ def test_totals_are_those_that_pandas_counts(folder: Path, table: pandas.DataFra
     assert figures.flagged == flagged.sum() > 0
 
 
-def test_distributions_are_those_that_pandas_counts(folder: Path, table: pandas.DataFrame) -> None:
+def test_distributions_are_those_that_pandas_counts(folder, table):
     duration_s = table["audio"].str["duration_s"]
     texts = table["transcribe"].str["text"]
     expected = {
@@ -68,7 +66,7 @@ def test_distributions_are_those_that_pandas_counts(folder: Path, table: pandas.
         assert_same(found[title], values.to_numpy(np.float64))
 
 
-def assert_same(found: Distribution, values: np.ndarray) -> None:
+def assert_same(found, values):
     edges = found.scale.edges
     counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
     assert found.counts == tuple(counts), found.scale.title
@@ -76,39 +74,39 @@ def assert_same(found: Distribution, values: np.ndarray) -> None:
     assert (found.mean, found.low, found.high) == pytest.approx((values.mean(), values.min(), values.max()))
 
 
-def test_shares_are_those_that_pandas_counts(folder: Path, table: pandas.DataFrame) -> None:
+def test_shares_are_those_that_pandas_counts(folder, table):
     shares = {one.title: dict(one.counts) for one in report_of(folder).figures.shares}
     assert shares["emotion"] == table["emotion"].str["label"].value_counts().to_dict()
     assert shares["transcribe: language"] == table["transcribe"].str["language"].value_counts().to_dict()
     assert shares["transcribe: flags"] == table["transcribe"].str["flags"].explode().value_counts().to_dict()
 
 
-def test_figures_do_not_depend_on_which_rows_are_shown(folder: Path) -> None:
+def test_figures_do_not_depend_on_which_rows_are_shown(folder):
     few, many = report_of(folder, rows=3), report_of(folder, rows=500)
     assert few.figures == many.figures
     assert (len(few.rows), len(many.rows)) == (3, 300)
 
 
-def test_failures_are_grouped_by_cause_with_examples(folder: Path) -> None:
+def test_failures_are_grouped_by_cause_with_examples(folder):
     (cause,) = report_of(folder).failures
     assert (cause.stage, cause.error, cause.count) == ("DecodeAudio", "not_found", 8)
     assert [failure.id for failure in cause.examples] == ["x0", "x1", "x2", "x3", "x4"]
 
 
-def test_what_failed_and_was_annotated_later_is_no_failure(tmp_path: Path) -> None:
+def test_what_failed_and_was_annotated_later_is_no_failure(tmp_path):
     write_output(tmp_path, [Row("a", None), Row("b", None), Row("c", {"transcribe": "hi"})], task=("transcribe",))
     write_output(tmp_path, [Row("a", {"transcribe": "now"})], task=("transcribe",))
     (cause,) = report_of(tmp_path).failures
     assert [failure.id for failure in cause.examples] == ["b"]
 
 
-def test_an_output_in_which_all_failed_has_a_report(tmp_path: Path) -> None:
+def test_an_output_in_which_all_failed_has_a_report(tmp_path):
     write_output(tmp_path, [Row("a", None)], task=("transcribe",))
     written = write_report(str(tmp_path), ReportOptions())
     assert (written.annotated, written.failed, written.rows) == (0, 1, 0)
 
 
-def test_flagged_and_least_confident_rows_come_first(folder: Path, table: pandas.DataFrame) -> None:
+def test_flagged_and_least_confident_rows_come_first(folder, table):
     rows = report_of(folder, rows=100).rows
     reasons = [row.reason for row in rows]
     assert reasons == sorted(reasons, key=["far from its reference", "flagged", "least confident", "random"].index)
@@ -119,7 +117,7 @@ def test_flagged_and_least_confident_rows_come_first(folder: Path, table: pandas
     assert len({row.id for row in rows}) == 100
 
 
-def test_the_least_confident_are_those_of_the_whole_output(tmp_path: Path) -> None:
+def test_the_least_confident_are_those_of_the_whole_output(tmp_path):
     rows = [Row(f"r{n}", {"emotion": "joy"}, score=0.2 + 0.001 * ((n * 37) % 500)) for n in range(500)]
     write_output(tmp_path, rows, rows_a_part=16, task=("emotion",))
     least = sorted(rows, key=lambda row: row.score)[:10]
@@ -127,7 +125,7 @@ def test_the_least_confident_are_those_of_the_whole_output(tmp_path: Path) -> No
     assert [row.id for row in shown] == [row.id for row in least]
 
 
-def test_the_same_rows_are_chosen_however_the_parts_are_cut(tmp_path: Path) -> None:
+def test_the_same_rows_are_chosen_however_the_parts_are_cut(tmp_path):
     rows = made_rows()
     chosen = []
     for rows_a_part in (7, 300):
@@ -136,7 +134,7 @@ def test_the_same_rows_are_chosen_however_the_parts_are_cut(tmp_path: Path) -> N
     assert chosen[0] == chosen[1]
 
 
-def test_what_is_asked_for_is_shown_before_all_else(folder: Path) -> None:
+def test_what_is_asked_for_is_shown_before_all_else(folder):
     output = open_output(str(folder))
     chooser = RowChooser(output.tasks, 4, ["r0123", "r0007"])
     paths = output.store.parts()
@@ -148,7 +146,7 @@ def test_what_is_asked_for_is_shown_before_all_else(folder: Path) -> None:
     assert set(ids) == {"r0123", "r0007"}
 
 
-def test_word_errors_are_those_of_evaluate(folder: Path) -> None:
+def test_word_errors_are_those_of_evaluate(folder):
     report = report_of(folder, rows=500)
     found = evaluate(str(folder), EvaluateOptions(worst=400))
     bad = {row.id: row.badness for row in found.task("transcribe").worst if not row.failed}
@@ -157,7 +155,7 @@ def test_word_errors_are_those_of_evaluate(folder: Path) -> None:
     assert report.evaluation.task("transcribe").figure("wer") == found.task("transcribe").figure("wer")
 
 
-def test_an_output_that_cannot_be_scored_says_why_and_shows_the_rest(tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_scored_says_why_and_shows_the_rest(tmp_path):
     write_output(tmp_path, [Row("a", {"emotion": "joy"}, reference="not a label")], task=("emotion",))
     assert "no reference is one of its labels" in str(report_of(tmp_path).evaluation)
     write_report(str(tmp_path), ReportOptions(audio="none"))
@@ -167,7 +165,7 @@ def test_an_output_that_cannot_be_scored_says_why_and_shows_the_rest(tmp_path: P
 class Page(HTMLParser):
     """Elements of a page as a browser would see them: tags with attributes, and what scripts hold."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.scripts: list[str] = []
@@ -175,28 +173,28 @@ class Page(HTMLParser):
         self._in_script = False
         self.feed(path.read_text())
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attributes):
         self.tags.append((tag, dict(attributes)))
         self._in_script = tag == "script"
         if self._in_script:
             self.scripts.append("")
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag):
         self._in_script = False
 
-    def handle_data(self, data: str) -> None:
+    def handle_data(self, data):
         if self._in_script:
             self.scripts[-1] += data
         else:
             self.texts.append(data)
 
-    def json(self, id: str) -> list[dict[str, object]]:
+    def json(self, id):
         scripts = [attributes for tag, attributes in self.tags if tag == "script"]
         (number,) = [number for number, attributes in enumerate(scripts) if attributes.get("id") == id]
         return list(json.loads(self.scripts[number]))
 
 
-def test_whatever_texts_hold_they_stay_texts(tmp_path: Path) -> None:
+def test_whatever_texts_hold_they_stay_texts(tmp_path):
     hostile_output(tmp_path)
     plain = tmp_path / "plain"
     write_output(plain, [Row("a", dict.fromkeys(TASKS, "joy") | {"vocal_sound": "Sigh"}, "b")], task=TASKS)
@@ -215,7 +213,7 @@ def test_whatever_texts_hold_they_stay_texts(tmp_path: Path) -> None:
         assert f"failed {text}" in shown
 
 
-def test_a_local_model_is_called_as_it_was_named(tmp_path: Path) -> None:
+def test_a_local_model_is_called_as_it_was_named(tmp_path):
     write_output(tmp_path, [Row("a", {"transcribe": "joy"}, "b")])
     job = tmp_path / "_earmark" / "job.json"
     content = json.loads(job.read_text())
@@ -230,7 +228,7 @@ def test_a_local_model_is_called_as_it_was_named(tmp_path: Path) -> None:
     assert "my-whisper" in texts and "sha256:0123" in texts
 
 
-def test_the_page_allows_its_own_script_and_nothing_from_elsewhere(folder: Path, tmp_path: Path) -> None:
+def test_the_page_allows_its_own_script_and_nothing_from_elsewhere(folder, tmp_path):
     write_report(str(folder), ReportOptions(to=str(tmp_path / "page.html"), audio="none"))
     page = Page(tmp_path / "page.html")
     (policy,) = [a["content"] for tag, a in page.tags if tag == "meta" and a.get("http-equiv")]
@@ -240,7 +238,7 @@ def test_the_page_allows_its_own_script_and_nothing_from_elsewhere(folder: Path,
     assert all(str(address).startswith(("#", "data:")) for address in addresses)
 
 
-def test_json_says_where_the_page_is_and_nothing_else(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_json_says_where_the_page_is_and_nothing_else(folder, capfd):
     assert main(["report", str(folder), "--json", "--rows", "10", "--audio", "none"]) == 0
     said = json.loads(capfd.readouterr().out)
     assert said["path"] == str(folder / "report.html")
@@ -248,7 +246,7 @@ def test_json_says_where_the_page_is_and_nothing_else(folder: Path, capfd: pytes
     assert said["size_bytes"] == (folder / "report.html").stat().st_size
 
 
-def test_a_page_in_the_output_is_no_part_of_it(folder: Path) -> None:
+def test_a_page_in_the_output_is_no_part_of_it(folder):
     write_report(str(folder), ReportOptions(audio="none"))
     assert report_of(folder).figures.annotated == 300
 
@@ -263,23 +261,23 @@ def test_a_page_in_the_output_is_no_part_of_it(folder: Path) -> None:
         ({"to": "/proc/no/page.html"}, "--to=/proc/no/page.html cannot be written"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(folder: Path, options: dict[str, object], said: str) -> None:
+def test_options_that_make_no_sense_are_refused(folder, options, said):
     with pytest.raises(JobError, match=said):
         write_report(str(folder), ReportOptions(**{"audio": "none", **options}))  # type: ignore[arg-type]
 
 
-def test_a_folder_without_an_output_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_an_output_is_refused(tmp_path):
     with pytest.raises(JobError, match="is not an output of earmark"):
         write_report(str(tmp_path), ReportOptions())
 
 
-def test_an_output_that_is_still_empty_is_refused(tmp_path: Path) -> None:
+def test_an_output_that_is_still_empty_is_refused(tmp_path):
     write_output(tmp_path, [], task=("transcribe",))
     with pytest.raises(JobError, match="no annotations and no failures yet"):
         write_report(str(tmp_path), ReportOptions())
 
 
-def test_a_damaged_part_is_named(tmp_path: Path) -> None:
+def test_a_damaged_part_is_named(tmp_path):
     store = write_output(tmp_path, [Row("a", {"transcribe": "hi"})], task=("transcribe",))
     store.create("annotations/zz/part-zz.parquet", b"PAR1 not a part")
     with pytest.raises(JobError, match=r"part-zz\.parquet is not a part that earmark wrote"):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
-from earmark.model.decoding.prefix_decoder import Said, Weighed
+from earmark.model.decoding.prefix_decoder import Decoded, LabelLogprobs
 from earmark.model.qwen2_audio.engine import Qwen2Audio
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
@@ -41,7 +41,7 @@ class NotingEngine(Qwen2Audio):
 
     def __init__(self, folder: object, **options: float):
         super().__init__(str(folder), JobOptions(device="cpu", model_threads=1, **options))  # type: ignore[arg-type]
-        self.noted: dict[str, dict[str, Said | Weighed]] = {}
+        self.noted: dict[str, dict[str, Decoded | LabelLogprobs]] = {}
 
     def _answer(self, clip, tasks, asked, found):  # type: ignore[no-untyped-def]
         ((_, results),) = found
@@ -116,7 +116,7 @@ class Reference:
 
 def saying(engine: Qwen2Audio, token: str) -> Qwen2Audio:
     """The engine with a model that says nothing but one token."""
-    with engine._models.one() as copy:
+    with engine._models.acquire() as copy:
         bias = torch.zeros(copy._model.lm_head.out_features)
         bias[engine._prompts.tokenizer.convert_tokens_to_ids(token)] = 1e4
         copy._model.lm_head.bias = torch.nn.Parameter(bias)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from earmark.pipeline.annotate import assign, run_job
 from earmark.pipeline.launch import launched_run
-from earmark.pipeline.runner import embedded_options, find_place
+from earmark.pipeline.runner import embedded_options, find_target
 from earmark.schemas.job import JobOptions
 from earmark.transforms.annotate import Assignment
 from tests.support.clusters.flink_log import decode_and_log, open_and_log
@@ -39,6 +39,6 @@ def main(manifest: str, output: str, log: str, *flags: str) -> int:
     beam_options = embedded_options([flag for flag in flags if flag != "--take_over"])
     assignments, models = assign(options, here=False)
     logging = [Assignment(functools.partial(open_and_log, log, one.open_engine), one.tasks) for one in assignments]
-    with launched_run(manifest, output, options, models, find_place(beam_options)) as run:
+    with launched_run(manifest, output, options, models, find_target(beam_options)) as run:
         summary = run_job(run, logging, beam_options, functools.partial(decode_and_log, log))
     return 0 if summary.adds_up else 1

@@ -11,14 +11,14 @@ import soundfile
 from earmark.schemas.errors import RowError
 from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.transforms.audio import open_audio as audio_source
-from earmark.transforms.audio.audio_file import CLIPPED, Levels, mono_blocks, open_source
+from earmark.transforms.audio.audio_file import CLIPPED, Levels, open_source, resampled_blocks
 
 TONE_HZ = 440
 
 
 def decode(path, offset_s=0.0, duration_s=None, channel=None, max_duration_s=100.0, levels=None):
     with open_source(str(path), offset_s) as source:
-        blocks = mono_blocks(source, channel, duration_s, max_duration_s, Levels() if levels is None else levels)
+        blocks = resampled_blocks(source, channel, duration_s, max_duration_s, Levels() if levels is None else levels)
         return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 

@@ -13,9 +13,9 @@ import soundfile
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
 from earmark.transforms.audio import decode_recordings
-from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source
+from earmark.transforms.audio.audio_file import Levels, open_source, resampled_blocks
 from earmark.transforms.audio.decode_recordings import DecodeRequest, decode_requests
-from tests.support.audio.hostile_files import HostileFile, make_hostile_files, write_flac_bomb
+from tests.support.audio.hostile_files import make_hostile_files, write_flac_bomb
 
 
 def request(uri, scratch, max_duration_s=3600.0):
@@ -23,7 +23,7 @@ def request(uri, scratch, max_duration_s=3600.0):
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory) -> list[HostileFile]:
+def hostile(tmp_path_factory):
     return make_hostile_files(tmp_path_factory.mktemp("hostile"))
 
 
@@ -64,7 +64,7 @@ def test_a_low_rate_does_not_make_blocks_large(hostile, name):
     (file,) = [file for file in hostile if file.name == name]
     with open_source(file.uri, 0.0) as source:
         assert source.sample_rate == 1
-        longest = max(len(block) for block in mono_blocks(source, None, None, 3600.0, Levels()))
+        longest = max(len(block) for block in resampled_blocks(source, None, None, 3600.0, Levels()))
     assert longest < 1000 * SAMPLE_RATE_HZ  # of 3000 s; soxr holds back some 800 s, of any length, to the end
 
 

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from earmark.schemas.records import SAMPLE_RATE_HZ
-from earmark.transforms.audio.audio_file import Levels, mono_blocks, open_source
+from earmark.transforms.audio.audio_file import Levels, open_source, resampled_blocks
 
 RATE_HZ = 44_100
 KBPS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # of MPEG 1, layer III, by its code
@@ -30,7 +30,7 @@ def decoded_s(tmp_path, content):
     path.write_bytes(content)
     with open_source(str(path), 0.0) as source:
         assert source.codec == "mp3"
-        return sum(len(block) for block in mono_blocks(source, None, None, 100.0, Levels())) / SAMPLE_RATE_HZ
+        return sum(len(block) for block in resampled_blocks(source, None, None, 100.0, Levels())) / SAMPLE_RATE_HZ
 
 
 def test_an_mp3_with_a_count_of_its_bytes_is_whole(tmp_path, frames):

@@ -3,13 +3,11 @@
 import http.server
 import json
 import threading
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from earmark.pipeline.launch import Place
-from earmark.pipeline.runner import embedded_options, find_place
+from earmark.pipeline.launch import ExecutionTarget
+from earmark.pipeline.runner import embedded_options, find_target
 from earmark.schemas.errors import JobError
 from earmark.transforms.clusters import cluster_job
 from earmark.transforms.clusters.cluster_job import ClusterJob
@@ -25,16 +23,16 @@ class PlayedFlink(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.state, self.obeys, self.settings = "RUNNING", True, {"restart-strategy.type": "fixed-delay"}
         self.answers_json = True
 
     @property
-    def address(self) -> str:
+    def address(self):
         return f"http://127.0.0.1:{self.server_port}"
 
-    def answer(self, path: str) -> Any:
+    def answer(self, path):
         return {
             "/jobs/overview": {"jobs": [{"jid": JOB_ID, "name": "mine", "state": self.state}]},
             "/overview": {"taskmanagers": 3, "slots-total": 12, "slots-available": 5},
@@ -45,26 +43,26 @@ class PlayedFlink(http.server.ThreadingHTTPServer):
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: PlayedFlink
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         self._send(200, json.dumps(self.server.answer(self.path)) if self.server.answers_json else "<html>")
 
-    def do_PATCH(self) -> None:
+    def do_PATCH(self):
         assert self.path == f"/jobs/{JOB_ID}?mode=cancel"
         if self.server.obeys:
             self.server.state = "CANCELED"
         self._send(202, "{}")
 
-    def _send(self, status: int, content: str) -> None:
+    def _send(self, status, content):
         self.send_response(status)
         self.end_headers()
         self.wfile.write(content.encode())
 
-    def log_message(self, format: str, *arguments: Any) -> None:
+    def log_message(self, format, *arguments):
         pass
 
 
 @pytest.fixture
-def flink() -> Iterator[PlayedFlink]:
+def flink():
     with PlayedFlink() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -72,11 +70,11 @@ def flink() -> Iterator[PlayedFlink]:
 
 
 @pytest.fixture
-def store(tmp_path: Any) -> OutputStore:
+def store(tmp_path):
     return OutputStore(str(tmp_path))
 
 
-def leave_lease(store: OutputStore, address: str) -> None:
+def leave_lease(store, address):
     """That of a run whose client, on another machine, has not been heard of for an hour."""
     held = take_lease(store, "theirs", take_over=False, job=ClusterJob("flink", address, "mine"))
     about = json.loads(store.read(f"{FOLDER}/000001.json"))
@@ -85,9 +83,7 @@ def leave_lease(store: OutputStore, address: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING", "CANCELLING"])
-def test_a_job_that_has_not_ended_keeps_the_output_though_its_client_is_gone(
-    flink: PlayedFlink, store: OutputStore, state: str
-) -> None:
+def test_a_job_that_has_not_ended_keeps_the_output_though_its_client_is_gone(flink, store, state):
     flink.state = state
     leave_lease(store, flink.address)
     with pytest.raises(
@@ -98,23 +94,21 @@ def test_a_job_that_has_not_ended_keeps_the_output_though_its_client_is_gone(
 
 
 @pytest.mark.parametrize("state", ["FINISHED", "CANCELED", "FAILED"])
-def test_the_lease_ends_with_the_job(flink: PlayedFlink, store: OutputStore, state: str) -> None:
+def test_the_lease_ends_with_the_job(flink, store, state):
     flink.state = state
     leave_lease(store, flink.address)
     take_lease(store, "ours", take_over=False)
     check_lease(store, "ours")
 
 
-def test_to_take_over_cancels_the_job_first(flink: PlayedFlink, store: OutputStore) -> None:
+def test_to_take_over_cancels_the_job_first(flink, store):
     leave_lease(store, flink.address)
     take_lease(store, "ours", take_over=True)
     assert flink.state == "CANCELED"
     check_lease(store, "ours")
 
 
-def test_a_job_that_cannot_be_cancelled_keeps_the_output(
-    flink: PlayedFlink, store: OutputStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_cannot_be_cancelled_keeps_the_output(flink, store, monkeypatch):
     monkeypatch.setattr(cluster_job, "CANCEL_S", 0.1)
     flink.obeys = False
     leave_lease(store, flink.address)
@@ -123,9 +117,7 @@ def test_a_job_that_cannot_be_cancelled_keeps_the_output(
     check_lease(store, "theirs")
 
 
-def test_a_cluster_that_is_gone_keeps_the_output_until_it_is_taken_over(
-    flink: PlayedFlink, store: OutputStore, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_cluster_that_is_gone_keeps_the_output_until_it_is_taken_over(flink, store, caplog):
     leave_lease(store, "http://127.0.0.1:9")
     with pytest.raises(JobError, match=r"does not say whether it still does .*--take_over if the cluster is gone"):
         take_lease(store, "ours", take_over=False)
@@ -135,22 +127,20 @@ def test_a_cluster_that_is_gone_keeps_the_output_until_it_is_taken_over(
 
 
 @pytest.mark.parametrize(("state", "ended"), [("RUNNING", False), ("FAILED", True)])
-def test_a_client_that_gives_up_keeps_the_lease_for_a_job_that_goes_on(
-    flink: PlayedFlink, store: OutputStore, state: str, ended: bool
-) -> None:
+def test_a_client_that_gives_up_keeps_the_lease_for_a_job_that_goes_on(flink, store, state, ended):
     with take_lease(store, "ours", take_over=False, job=ClusterJob("flink", flink.address, "mine")):
         flink.state = state
     assert Lease.from_json(store.read(f"{FOLDER}/000001.json")).ended == ended
 
 
 @pytest.mark.parametrize("settings", [{}, {"restart-strategy.type": "none"}, {"restart-strategy": "disable"}])
-def test_a_cluster_that_restarts_nothing_is_refused(flink: PlayedFlink, settings: dict[str, str]) -> None:
+def test_a_cluster_that_restarts_nothing_is_refused(flink, settings):
     flink.settings = settings
     with pytest.raises(JobError, match=r"set restart-strategy.type in its configuration"):
         check_restarts(flink.address)
 
 
-def test_what_is_no_flink_is_refused(flink: PlayedFlink) -> None:
+def test_what_is_no_flink_is_refused(flink):
     flink.answers_json = False
     with pytest.raises(JobError, match=rf"no Flink cluster answers at {flink.address} .*--flink_master"):
         count_slots(flink.address)
@@ -160,12 +150,12 @@ def test_what_is_no_flink_is_refused(flink: PlayedFlink) -> None:
     ("flags", "workers", "name"),
     [([], 12, "earmark"), (["--parallelism=3"], 3, "earmark"), (["--job_name=nightly"], 12, "nightly")],
 )
-def test_a_job_has_the_slots_it_asks_for_or_all(flink: PlayedFlink, flags: list[str], workers: int, name: str) -> None:
+def test_a_job_has_the_slots_it_asks_for_or_all(flink, flags, workers, name):
     master = flink.address.removeprefix("http://")
     options = embedded_options(["--runner=FlinkRunner", f"--flink_master={master}", *flags])
-    assert find_place(options) == Place(workers, "flink", flink.address, name)
+    assert find_target(options) == ExecutionTarget(workers, "flink", flink.address, name)
     assert options.get_all_options()["parallelism"] == workers
 
 
-def test_flink_within_this_machine_s_own_process_is_no_cluster() -> None:
-    assert find_place(embedded_options(["--runner=FlinkRunner"])).runner is None
+def test_flink_within_this_machine_s_own_process_is_no_cluster():
+    assert find_target(embedded_options(["--runner=FlinkRunner"])).runner is None

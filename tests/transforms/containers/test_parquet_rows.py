@@ -1,7 +1,6 @@
 """Parquet files that hold the audio themselves, as Hugging Face's datasets do, as manifests."""
 
 import os
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +14,7 @@ from tests.support.audio.containers import HF_AUDIO, Counted, read_rows
 AUDIO = b"a" * 1000
 
 
-def written(path: Path, audio, type=HF_AUDIO, group_rows=2, **others) -> Path:
+def written(path, audio, type=HF_AUDIO, group_rows=2, **others):
     table = pa.table({**others, "audio": pa.array(audio, type)})
     pq.write_table(table, path, row_group_size=group_rows)
     return path
@@ -26,7 +25,7 @@ def of_files(*names):
 
 
 def places(rows):
-    return [(row.place.row_group, row.place.row) for row in rows]
+    return [(row.location.row_group, row.location.row) for row in rows]
 
 
 def test_a_row_is_a_recording_whose_uri_names_the_row(tmp_path):
@@ -40,8 +39,8 @@ def test_a_row_is_a_recording_whose_uri_names_the_row(tmp_path):
         {"audio.path": "", "speaker": "3"},
     ]
     assert places(rows) == [(0, 0), (0, 1), (1, 0)]
-    assert [row.place.suffix for row in rows] == [".mp3", "", ""]
-    assert {row.place.column for row in rows} == {"audio.bytes"}
+    assert [row.location.suffix for row in rows] == [".mp3", "", ""]
+    assert {row.location.column for row in rows} == {"audio.bytes"}
 
 
 @pytest.mark.parametrize(
@@ -60,23 +59,23 @@ def test_a_row_is_a_recording_whose_uri_names_the_row(tmp_path):
 def test_columns_of_bytes_in_all_shapes(tmp_path, type, values, column):
     rows = read_rows(written(tmp_path / "a.parquet", values, type))
     assert places(rows) == [(0, 0), (0, 1), (1, 0)]
-    assert {row.place.column for row in rows} == {column}
+    assert {row.location.column for row in rows} == {column}
 
 
 def test_a_column_of_any_name_may_hold_the_audio_and_one_with_bytes_goes_before_paths(tmp_path):
     speech = pa.array(of_files("a.wav"), HF_AUDIO)
     pq.write_table(pa.table({"speech": speech, "audio_filepath": ["b.wav"]}), tmp_path / "a.parquet")
     (named,) = read_rows(tmp_path / "a.parquet", ManifestShape(columns=(("audio", "speech"),)))
-    assert named.place.column == "speech.bytes" and dict(named.extra)["audio_filepath"] == "b.wav"
+    assert named.location.column == "speech.bytes" and dict(named.extra)["audio_filepath"] == "b.wav"
     pq.write_table(pa.table({"audio": speech, "audio_filepath": ["b.wav"]}), tmp_path / "a.parquet")
     (found,) = read_rows(tmp_path / "a.parquet")
-    assert found.place.column == "audio.bytes"
+    assert found.location.column == "audio.bytes"
 
 
 def test_a_manifest_without_audio_in_it_stays_one(tmp_path):
     pq.write_table(pa.table({"audio": ["a.wav"], "blob": [AUDIO]}), tmp_path / "a.parquet")
     (row,) = read_rows(tmp_path / "a.parquet")
-    assert (row.uri, row.place) == (f"{tmp_path}/a.wav", None)
+    assert (row.uri, row.location) == (f"{tmp_path}/a.wav", None)
 
 
 @pytest.mark.parametrize("group_rows", [1, 2, 5], ids=["each alone", "mixed", "all in one"])
@@ -95,7 +94,9 @@ def test_without_bytes_the_path_is_the_audio_and_without_both_the_row_is_a_failu
     assert [row.uri for row in rows if isinstance(row, Recording)] == [
         *(f"{path}#row=0", f"{tmp_path}/1.wav", "gs://b/2.wav", f"{path}#row=5", f"{path}#row=6")
     ]
-    assert [isinstance(row, Recording) and row.place is not None for row in rows] == [True] + [False] * 4 + [True] * 2
+    assert [isinstance(row, Recording) and row.location is not None for row in rows] == [True] + [False] * 4 + [
+        True
+    ] * 2
     assert ["no path of a file" in row.message for row in rows if isinstance(row, Failure)] == [True, True]
 
 
@@ -134,5 +135,5 @@ def test_a_row_group_that_every_shard_would_have_to_read_is_warned_of(tmp_path, 
         ("/a/calls.parquet#row=", None),
     ],
 )
-def test_only_a_row_of_a_parquet_file_is_taken_for_one(uri: str, named: tuple[str, int] | None) -> None:
+def test_only_a_row_of_a_parquet_file_is_taken_for_one(uri, named):
     assert parquet_rows.named_row(uri) == named

@@ -8,9 +8,9 @@ import fsspec
 import pytest
 
 from earmark.schemas.errors import JobError
-from earmark.schemas.locations import TarPlace
+from earmark.schemas.locations import TarLocation
 from earmark.schemas.manifest import ManifestShape
-from earmark.schemas.records import Failure, Recording, winner
+from earmark.schemas.records import Failure, Recording, pick_canonical_row
 from earmark.transforms.containers.tar_members import MAX_TEXT_BYTES
 from tests.support.audio.containers import add_member, read_rows, write_tar
 
@@ -30,7 +30,7 @@ def test_a_sample_is_a_row_with_the_objects_names_as_columns_and_the_text_as_ref
         [("x/000.flac", AUDIO), ("x/000.json", json.dumps(beside).encode()), ("x/000.txt", b" hi\n")],
     )
     (row,) = read_rows(tar)
-    place = row.place
+    place = row.location
     assert row == Recording(
         id="one",
         uri=f"tar://x/000.flac::file://{tar}",
@@ -38,7 +38,7 @@ def test_a_sample_is_a_row_with_the_objects_names_as_columns_and_the_text_as_ref
         language="de",
         reference="hi",
         extra=(("speaker", "7"),),
-        place=place,
+        location=place,
     )
     assert (place.container, place.size_bytes, place.suffix) == (str(tar), len(AUDIO), ".flac")
     assert tar.read_bytes()[place.start : place.start + place.size_bytes] == AUDIO
@@ -139,7 +139,7 @@ def test_links_devices_sparse_files_and_folders_are_no_audio(tmp_path):
     failed = [row for row in rows if isinstance(row, Failure)]
     assert len(failed) == 5 and all("not a plain file" in row.message for row in failed)
     content = (tmp_path / "a.tar").read_bytes()
-    places = [row.place for row in rows if isinstance(row, Recording)]
+    places = [row.location for row in rows if isinstance(row, Recording)]
     assert all(content[place.start : place.start + place.size_bytes] == AUDIO for place in places)
 
 
@@ -157,7 +157,7 @@ def test_of_members_of_one_name_the_last_is_annotated(tmp_path):
     tar = write_tar(tmp_path / "a.tar", [("1.wav", b"old!"), ("2.wav", AUDIO), ("1.wav", b"new!")])
     rows = [row for row in read_rows(tar) if row.uri.startswith("tar://1.wav")]
     for order in (rows, rows[::-1]):
-        place = winner(order).place
+        place = pick_canonical_row(order).location
         assert tar.read_bytes()[place.start : place.start + 4] == b"new!"
     with fsspec.open(rows[0].uri, "rb") as file:
         assert file.read() == b"new!"
@@ -166,7 +166,7 @@ def test_of_members_of_one_name_the_last_is_annotated(tmp_path):
 def test_a_tar_that_is_cut_anywhere_is_at_most_one_failure_and_says_what_it_has_lost(tmp_path):
     """Cut within a member, a header or the blocks that end it; exactly between two members, nobody can know."""
     content = write_tar(tmp_path / "whole.tar", WHOLE).read_bytes()
-    ends = [row.place.start + 1024 for row in read_rows(tmp_path / "whole.tar")]  # of audio, with its padding
+    ends = [row.location.start + 1024 for row in read_rows(tmp_path / "whole.tar")]  # of audio, with its padding
     for cut in range(100, len(content), 100):
         (tmp_path / "cut.tar").write_bytes(content[:cut])
         if cut < 512:
@@ -175,7 +175,7 @@ def test_a_tar_that_is_cut_anywhere_is_at_most_one_failure_and_says_what_it_has_
             continue
         rows = read_rows(tmp_path / "cut.tar")
         recordings = [row for row in rows if isinstance(row, Recording)]
-        assert [row.place.start for row in recordings] == [
+        assert [row.location.start for row in recordings] == [
             place.start for place in _places(tmp_path / "whole.tar") if place.start + place.size_bytes <= cut
         ][: len(recordings)]
         failed = [row for row in rows if isinstance(row, Failure)]
@@ -186,12 +186,12 @@ def test_a_tar_that_is_cut_anywhere_is_at_most_one_failure_and_says_what_it_has_
 
 
 def _places(tar):
-    return [row.place for row in read_rows(tar) if isinstance(row.place, TarPlace)]
+    return [row.location for row in read_rows(tar) if isinstance(row.location, TarLocation)]
 
 
 def test_garbage_between_members_is_one_failure_that_says_what_it_has_lost(tmp_path):
     content = bytearray(write_tar(tmp_path / "a.tar", WHOLE).read_bytes())
-    second = read_rows(tmp_path / "a.tar")[1].place.start - 512
+    second = read_rows(tmp_path / "a.tar")[1].location.start - 512
     content[second : second + 512] = os.urandom(512)
     (tmp_path / "a.tar").write_bytes(content)
     rows = read_rows(tmp_path / "a.tar")

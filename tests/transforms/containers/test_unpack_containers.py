@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.schemas.errors import MachineError, RowError
-from earmark.schemas.records import Recording
 from earmark.transforms.containers import parquet_rows, unpack_parquet, unpack_tar
 from earmark.transforms.containers.unpack_containers import unpack_containers, unpack_requests
 from earmark.transforms.storage import scratch_file
@@ -36,7 +35,7 @@ def make_parquet(path, audio, group_rows=4, **options):
 MAKERS = pytest.mark.parametrize("make", [make_tar, make_parquet], ids=["tar", "parquet"])
 
 
-def unpack(recordings: list[Recording], scratch) -> list[bytes | RowError]:
+def unpack(recordings, scratch):
     """What each recording's file holds, or why there is none."""
     found: dict[int, bytes | RowError] = {}
     requests = unpack_requests(recordings, str(scratch))
@@ -135,7 +134,7 @@ def test_a_store_that_gives_less_than_it_was_asked_for_costs_what_was_in_it(tmp_
     rows = read_rows(f"counted://{make_tar(tmp_path / 'a.tar', audio)}")
     monkeypatch.setattr(unpack_tar, "BLOCK_BYTES", 3000)
     real = Counted.cat_file
-    bad = rows[2].place.start
+    bad = rows[2].location.start
     monkeypatch.setattr(
         Counted, "cat_file", lambda self, path, start, end, **_: real(self, path, start, end - (start <= bad < end))
     )
