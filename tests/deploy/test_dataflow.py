@@ -44,7 +44,7 @@ def test_every_parameter_of_the_template_is_one_of_the_command_or_of_beam():
 
 def example(parameter):
     """A value that the parameter's pattern allows."""
-    (pattern,) = parameter.get("regexes", [".*"])  # type: ignore[misc]
+    (pattern,) = parameter.get("regexes", [".*"])
     return next(value for value in ("text", "true", "3") if re.search(pattern, value))
 
 
@@ -116,7 +116,7 @@ def test_the_template_starts_a_file_that_the_image_holds():
 def test_the_build_gives_the_dockerfile_arguments_that_it_has():
     build = yaml.safe_load((ROOT / "deploy/dataflow/cloudbuild.yaml").read_text())
     (step,) = build["steps"]
-    given = {re.match(r"--build-arg=(\w+)=", argument).group(1) for argument in step["args"] if "build-arg" in argument}  # type: ignore[union-attr]
+    given = {re.match(r"--build-arg=(\w+)=", argument).group(1) for argument in step["args"] if "build-arg" in argument}
     assert given <= set(re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE))
     used = set(re.findall(r"\$\{(\w+)\}", yaml.safe_dump(build)))
     assert used == {*build["substitutions"], "_IMAGE"}

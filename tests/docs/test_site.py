@@ -89,7 +89,7 @@ def test_the_reference_has_every_option_of_every_command():
     page = reference_pages()["commands"]
     assert "SUPPRESS" not in page
     commands = next(action.choices for action in build_parser()._actions if action.dest == "command")
-    for name, command in commands.items():  # type: ignore[union-attr]
+    for name, command in commands.items():
         section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         for option in command._option_string_actions:
             assert f"`{option}`" in section, (name, option)
@@ -128,5 +128,5 @@ def test_the_citation_is_one_of_the_format_and_of_this_version():
     assert citation.keys() == {"cff-version", "message", "type", "title", "abstract", "authors", "license", "version"}
     assert (citation["cff-version"], citation["type"], citation["license"]) == ("1.2.0", "software", "Apache-2.0")
     assert citation["authors"] == [{"name": "earmark contributors"}]
-    assert re.search(r'version="([^"]+)"', (ROOT / "setup.py").read_text())[1] == citation["version"]  # type: ignore[index]
+    assert re.search(r'version="([^"]+)"', (ROOT / "setup.py").read_text())[1] == citation["version"]
     assert all(isinstance(value, str) for key, value in citation.items() if key != "authors")

@@ -136,7 +136,7 @@ def test_a_container_that_changes_after_planning_is_not_decoded_as_something_els
     manifest = write_containers(tmp_path, kind, rows)
     real = decode_shard.unpack_requests
 
-    def change_and_ask(*arguments):  # type: ignore[no-untyped-def]
+    def change_and_ask(*arguments):
         write_containers(tmp_path, kind, rows[::-1])
         return real(*arguments)
 

@@ -64,7 +64,7 @@ def answers(folder, clips, asked, **options):
 def as_json(answers):
     """Answers as lists and dicts, of which `same` compares floats to 1e-4."""
     fields = {task: dataclasses.asdict(answer) for task, answer in answers.items()}
-    return json.loads(json.dumps(fields))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(fields))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -110,7 +110,7 @@ def answered(engine, clips, tasks):
     """The answers of all clips, none of which is refused."""
     found = engine.annotate(clips, tasks)
     assert not [one for one in found if isinstance(one, RowError)]
-    return found  # type: ignore[return-value]
+    return found
 
 
 @pytest.mark.parametrize("together", [3, 1])
@@ -154,8 +154,8 @@ def test_all_that_is_asked_is_answered_and_a_silent_segment_is_not_transcribed(c
         transcript = answers["transcribe"]
         assert isinstance(transcript, Transcript) and len(transcript.segments) <= 1
         if "caption" in answers:
-            assert answers["caption"].flags or answers["caption"].text  # type: ignore[union-attr]
-            assert math.fsum(one.score for one in answers["emotion"].scores) == pytest.approx(1)  # type: ignore[union-attr]
+            assert answers["caption"].flags or answers["caption"].text
+            assert math.fsum(one.score for one in answers["emotion"].scores) == pytest.approx(1)
 
 
 def test_a_checkpoint_is_known_by_its_config_and_checked(case):

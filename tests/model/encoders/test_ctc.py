@@ -152,7 +152,7 @@ def test_segments_of_a_recording_are_joined_and_timed_in_its_file(folder):
 
 @pytest.mark.parametrize(("row", "job", "expected"), [(None, "", None), ("de-AT", "en", "de"), (None, "eng", "en")])
 def test_the_language_is_what_row_or_job_say(folder, row, job, expected):
-    clip = clip_of(make_samples(1.0, 2), language=row)  # type: ignore[arg-type]
+    clip = clip_of(make_samples(1.0, 2), language=row)
     (found,) = transcripts(open_cpu(folder, language=job), [clip])
     assert found.language == expected
 

@@ -129,7 +129,7 @@ def test_answers_are_those_of_transformers_for_the_clip_and_the_prompt_alone(cas
             for start in range(0, len(CLIPS), together)
             for answer in answered(engine, CLIPS[start : start + together], case.tasks)
         ]
-    sizes = [record.args[0] for record in caplog.records if "with padding" in record.msg]  # type: ignore
+    sizes = [record.args[0] for record in caplog.records if "with padding" in record.msg]
     assert max(sizes) == together if batch_s == 1e4 else 1 < max(sizes) < together
     for (id, name), expected in case.said.items():
         _assert_says(engine.noted[id][name], answers[int(id)][name], expected)

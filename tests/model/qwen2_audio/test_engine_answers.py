@@ -45,7 +45,7 @@ def asked(monkeypatch):
     questions: list[PromptBranch] = []
     real = Qwen2AudioModel.answer
 
-    def answer(self, head, groups, rows):  # type: ignore[no-untyped-def]
+    def answer(self, head, groups, rows):
         questions.extend(question for row in rows for question in row)
         return real(self, head, groups, rows)
 
@@ -54,7 +54,7 @@ def asked(monkeypatch):
 
 
 def one(engine, clip, *tasks):
-    (answers,) = answered(engine, [clip], tasks)  # type: ignore[arg-type]
+    (answers,) = answered(engine, [clip], tasks)
     return answers
 
 
@@ -116,7 +116,7 @@ def test_an_instruct_checkpoint_is_not_told_the_language(chat, asked):
 def test_a_row_without_a_prompt_is_refused_unless_the_job_has_one(chat):
     clips = [noise(1.0, 1, prompt="Is it loud?"), noise(1.0, 2), noise(1.0, 3, prompt=" \n")]
     good, *bad = chat.annotate(clips, [CAPTION, ANALYZE])
-    assert not isinstance(good, RowError) and good["analyze"].prompt == "Is it loud?"  # type: ignore[union-attr]
+    assert not isinstance(good, RowError) and good["analyze"].prompt == "Is it loud?"
     for error in bad:
         assert isinstance(error, RowError) and error.error == "prompt" and "--prompt" in error.message
     with_question = dataclasses.replace(ANALYZE, question="What is it?")
@@ -133,7 +133,7 @@ def test_special_tokens_in_a_row_s_prompt_are_text(chat, asked):
     assert attacked == plain and len(plain) > 0
     words = chat._prompts.tokenizer.decode(list(by_length[1].tokens))
     assert "im_end" in words.split("<|im_end|>")[0] and "AUDIO" in words
-    assert answers[1]["analyze"].prompt.count("< |") == 4  # type: ignore[union-attr]
+    assert answers[1]["analyze"].prompt.count("< |") == 4
 
 
 def test_a_prompt_longer_than_the_context_costs_its_row(chat):
@@ -165,18 +165,18 @@ def test_text_of_a_long_recording_is_that_of_its_segments_with_times_in_the_file
     whole = one(chat, long_clip, *ALL)
     transcript, caption = whole["transcribe"], whole["caption"]
     assert isinstance(transcript, Transcript) and isinstance(caption, TextAnswer)
-    texts = [answers["transcribe"].text for answers in (first, third)]  # type: ignore[union-attr]
+    texts = [answers["transcribe"].text for answers in (first, third)]
     assert transcript.text == " ".join(texts) and all(texts)
     times = [(segment.start_s, segment.end_s, segment.text) for segment in transcript.segments]
     assert times == [(100.0, 125.0, texts[0]), (146.0, 175.0, texts[1])]
-    captions = [answers["caption"].text for answers in (first, second, third)]  # type: ignore[union-attr]
+    captions = [answers["caption"].text for answers in (first, second, third)]
     assert caption.text == " ".join(captions) and all(captions)
     assert [(part.start_s, part.end_s) for part in caption.segments] == [(100, 125), (125, 146), (146, 175)]
     assert [part.text for part in caption.segments] == captions
 
 
 def test_labels_of_a_long_recording_weigh_its_segments_by_their_speech(chat, long_clip):
-    scores = [{score.label: score.score for score in answers["emotion"].scores} for answers in alone(chat, long_clip)]  # type: ignore[union-attr]
+    scores = [{score.label: score.score for score in answers["emotion"].scores} for answers in alone(chat, long_clip)]
     for speech, weights in (((20, 0, 5), (0.8, 0.0, 0.2)), ((0, 0, 0), (25 / 75, 21 / 75, 29 / 75))):
         segments = [
             dataclasses.replace(segment, speech=seconds * SAMPLE_RATE_HZ)

@@ -64,7 +64,7 @@ def test_free_labels_are_written_as_text(engine):
     assert isinstance(answer, TextAnswer)
     same_prompt = dataclasses.replace(limited("analyze", 5), question=TASKS["emotion"].chat_prompt)
     asked = answered(engine, [clip], [same_prompt])[0]["analyze"]
-    assert (answer.text, answer.prompt) == (asked.text, TASKS["emotion"].chat_prompt)  # type: ignore[union-attr]
+    assert (answer.text, answer.prompt) == (asked.text, TASKS["emotion"].chat_prompt)
 
 
 @pytest.mark.parametrize(
@@ -89,16 +89,16 @@ def test_answers_that_are_not_to_be_trusted_are_flagged(engine, token, limit, fl
 
 def test_an_answer_that_ends_at_its_limit_is_not_truncated(engine):
     caption = answered(saying(engine, "<|im_end|>"), clips_of([1.0]), [limited("caption", 1)])[0]["caption"]
-    assert caption.flags == ("empty",)  # type: ignore[union-attr]
+    assert caption.flags == ("empty",)
 
 
 def out_of_memory(monkeypatch, when, error):
     """Lets the encoder fail; returns where the clips of each call are counted."""
     real, calls = earmark.model.qwen2_audio.network.encode_audio, []
 
-    def encode(network, mels, frames):  # type: ignore[no-untyped-def]
+    def encode(network, mels, frames):
         calls.append(len(frames))
-        if when(frames):  # type: ignore[operator]
+        if when(frames):
             raise error
         return real(network, mels, frames)
 
@@ -145,7 +145,7 @@ def test_threads_get_the_answers_of_one(engine, monkeypatch):
     def encode(*arguments):
         assert busy.acquire(blocking=False), "two threads use one copy of the model"
         try:
-            return real(*arguments)  # type: ignore[arg-type]
+            return real(*arguments)
         finally:
             busy.release()
 

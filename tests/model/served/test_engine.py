@@ -44,12 +44,12 @@ def make_clips(count, **fields):
     return [clip_of(exact(make_samples(0.9 - 0.03 * n, n)), str(n), **fields) for n in range(count)]
 
 
-def asked_of(url, clips, *tasks, **options):  # type: ignore[no-untyped-def]
-    engine = open_source(find_endpoint(url), JobOptions(**options))  # type: ignore[arg-type]
+def asked_of(url, clips, *tasks, **options):
+    engine = open_source(find_endpoint(url), JobOptions(**options))
     return engine.annotate(clips, tasks)
 
 
-def labelled(server, answer, *segments, task=TASKS["emotion"]):  # type: ignore[no-untyped-def]
+def labelled(server, answer, *segments, task=TASKS["emotion"]):
     """What becomes of a server's answer to the question for a label."""
     server.behave = in_turn(answer)
     return asked_of(server.chat, [clip_of(exact(make_samples(1.0, 0)), speech=segments or (True,))], task)[0]
@@ -58,7 +58,7 @@ def labelled(server, answer, *segments, task=TASKS["emotion"]):  # type: ignore[
 def test_audio_of_16_bits_reaches_the_server_bit_by_bit_and_louder_audio_is_clipped(server):
     samples = exact(make_samples(0.5, 3))
     asked_of(server.chat, [clip_of(samples)], TASKS["caption"])
-    assert np.array_equal(server.asked[0].samples, samples)  # type: ignore[arg-type]
+    assert np.array_equal(server.asked[0].samples, samples)
     loud = wav_of(np.array([1.5, 1.0, -1.0, -1.5], np.float32))
     assert np.frombuffer(loud[-8:], "<i2").tolist() == [32767, 32767, -32768, -32768]
 
@@ -87,7 +87,7 @@ def test_a_question_goes_out_greedily_with_its_prompt_and_its_bound(server):
 
 
 def test_answers_have_the_times_of_their_segments_and_silence_no_transcript(server):
-    server.behave = lambda asked: said(f"{len(asked.samples)} {'words' if 'word' in asked.prompt else 'sounds'} ")  # type: ignore[arg-type]
+    server.behave = lambda asked: said(f"{len(asked.samples)} {'words' if 'word' in asked.prompt else 'sounds'} ")
     clip = clip_of(make_samples(3.0, 1), speech=(True, False, True), offset_s=10.0, language="en-US")
     (answer,) = asked_of(server.chat, [clip], TASKS["transcribe"], TASKS["caption"])
     transcript, caption = answer["transcribe"], answer["caption"]
@@ -185,7 +185,7 @@ def test_no_clips_ask_nothing(server):
 
 
 def checked(url, *tasks, here=True, **options):
-    return check_source(find_endpoint(url), JobOptions(**options), tasks, here)  # type: ignore[arg-type]
+    return check_source(find_endpoint(url), JobOptions(**options), tasks, here)
 
 
 def test_a_job_of_all_that_can_be_asked_passes(server):
@@ -219,14 +219,14 @@ def test_a_job_that_no_server_could_do_is_refused_without_asking_it(server):
         checked(server.chat, TASKS["transcribe"], language="Klingon")
     for option in ({"beam_size": 5}, {"timestamps": True}):
         with pytest.raises(JobError, match="does not work: http://"):
-            check_options([find_endpoint(server.chat)], JobOptions(**option))  # type: ignore[arg-type]
+            check_options([find_endpoint(server.chat)], JobOptions(**option))
     assert server.asked == []
 
 
 @pytest.mark.parametrize("option", [{"endpoint_requests": 3}, {"endpoint_timeout_s": 5.0}])
 def test_options_of_endpoints_are_refused_where_no_model_is_served(server, option):
     (name, value), *_ = option.items()
-    options = JobOptions(**option)  # type: ignore[arg-type]
+    options = JobOptions(**option)
     tiny = find_source("whisper-tiny.en")
     with pytest.raises(JobError, match=rf"--{name}={value} does not work: whisper-tiny.en is not served by an end"):
         check_options([tiny], options)

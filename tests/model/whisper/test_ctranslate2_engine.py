@@ -118,7 +118,7 @@ class NeverEnding:
         return getattr(self._model, name)
 
     def generate(self, *arguments, **options):
-        return self._model.generate(*arguments, **options, suppress_tokens=[-1, self._end_of_text])  # type: ignore[attr-defined]
+        return self._model.generate(*arguments, **options, suppress_tokens=[-1, self._end_of_text])
 
 
 def test_text_is_cut_at_half_of_the_context_and_says_so(spoken):
@@ -127,11 +127,11 @@ def test_text_is_cut_at_half_of_the_context_and_says_so(spoken):
     heard: list[int] = []
     real = engine._hear
 
-    def hear(piece, written):  # type: ignore[no-untyped-def]
+    def hear(piece, written):
         heard.append(len(written.said[0].tokens))
         return real(piece, written)
 
-    engine._hear = hear  # type: ignore[method-assign]
+    engine._hear = hear
     (transcript,) = transcripts(engine, [clip_of(spoken[0])])
     assert heard == [MAX_NEW_TOKENS]
     assert "truncated" in transcript.flags
@@ -173,13 +173,13 @@ def test_running_out_of_memory_halves_the_batch(spoken, together):
     engine = WhisperCTranslate2(FOLDER, JobOptions())
     real, sizes = engine._transcribe, []
 
-    def small(items):  # type: ignore[no-untyped-def]
+    def small(items):
         sizes.append(len(items))
         if len(items) > 3:
             raise RuntimeError("CUDA failed with error out of memory")
         return real(items)
 
-    engine._transcribe = small  # type: ignore[method-assign]
+    engine._transcribe = small
     assert [one.text for one in transcripts(engine, [clip_of(samples) for samples in spoken])] == [
         one.text for one in together
     ]

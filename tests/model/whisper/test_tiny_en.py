@@ -44,7 +44,7 @@ def transcribed(model, clips, beam_size):
     found = open_source(source, options).annotate(clips, check_source(source, options, TASKS, here=True))
     transcripts = [one["transcribe"] for one in found if not isinstance(one, RowError)]
     assert len(transcripts) == len(clips)
-    return transcripts  # type: ignore[return-value]
+    return transcripts
 
 
 @pytest.mark.slow

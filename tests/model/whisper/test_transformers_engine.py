@@ -51,20 +51,20 @@ class Reference:
 
     def features(self, samples):
         found = self.processor.feature_extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
-        return found.input_features  # type: ignore[no-any-return]
+        return found.input_features
 
     def language(self, samples):
         (token,) = self.network.detect_language(self.features(samples)).tolist()
-        return self.processor.tokenizer.convert_ids_to_tokens(token).strip("<|>")  # type: ignore[no-any-return]
+        return self.processor.tokenizer.convert_ids_to_tokens(token).strip("<|>")
 
     def tokens(self, samples, language, task, **options):
         limit = {"max_new_tokens": CONTEXT_TOKENS // 2, "force_unique_generate_call": True}
         found = self.network.generate(self.features(samples), language=language, task=task, **limit, **options)
-        return found[0].tolist()  # type: ignore[no-any-return]
+        return found[0].tolist()
 
     def text(self, samples, language, task, **options):
         found = self.tokens(samples, language, task, **options)
-        return self.processor.decode(found, skip_special_tokens=True).strip()  # type: ignore[no-any-return]
+        return self.processor.decode(found, skip_special_tokens=True).strip()
 
 
 def open_cpu(folder, **options):
@@ -74,7 +74,7 @@ def open_cpu(folder, **options):
 def transcripts(engine, clips):
     found = engine.annotate(clips, BOTH)
     assert not [one for one in found if isinstance(one, RowError)]
-    return found  # type: ignore[return-value]
+    return found
 
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])

@@ -46,7 +46,7 @@ def test_a_misspelt_word_is_answered_with_what_was_meant(arguments, words, capsy
 )
 def test_a_misspelt_value_is_answered_with_what_was_meant(option, words):
     with pytest.raises(JobError, match=words):
-        JobOptions(**option).check()  # type: ignore[arg-type]
+        JobOptions(**option).check()
 
 
 def test_a_misspelt_model_is_answered_with_the_folder_or_the_name_that_was_meant(tmp_path):

@@ -24,7 +24,7 @@ WRITES = PlannedModel("org/small", ("transcribe",), SMALL, "Small")
 
 
 def speed(model, tasks, rtfx, compute_type="bfloat16", **other):
-    return Speed("Card", model, tasks, compute_type, rtfx, 10.0, "command", "bench_x", DAY, **other)  # type: ignore[arg-type]
+    return Speed("Card", model, tasks, compute_type, rtfx, 10.0, "command", "bench_x", DAY, **other)
 
 
 def tables(*speeds, prices=()):

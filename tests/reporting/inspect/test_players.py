@@ -128,7 +128,7 @@ def test_where_there_is_no_player_the_audio_is_named(listened, tmp_path, monkeyp
     only_on_path(monkeypatch, tmp_path / "bin")
     assert main(["inspect", str(listened), "r0001", "--play"]) == 1
     told = capsys.readouterr()
-    uri = inspect_row(str(listened), "r0001").annotation.source.uri  # type: ignore[union-attr]
+    uri = inspect_row(str(listened), "r0001").annotation.source.uri
     assert told.err == (
         f"not played: there is no player here (looked for ffplay, play, aplay, paplay, afplay); the audio is {uri}\n"
     )

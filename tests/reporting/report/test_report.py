@@ -35,7 +35,7 @@ def table(folder):
 
 
 def report_of(folder, **options):
-    return make_report(open_output(str(folder)), ReportOptions(**options))  # type: ignore[arg-type]
+    return make_report(open_output(str(folder)), ReportOptions(**options))
 
 
 def test_totals_are_those_that_pandas_counts(folder, table):
@@ -263,7 +263,7 @@ def test_a_page_in_the_output_is_no_part_of_it(folder):
 )
 def test_options_that_make_no_sense_are_refused(folder, options, said):
     with pytest.raises(JobError, match=said):
-        write_report(str(folder), ReportOptions(**{"audio": "none", **options}))  # type: ignore[arg-type]
+        write_report(str(folder), ReportOptions(**{"audio": "none", **options}))
 
 
 def test_a_folder_without_an_output_is_refused(tmp_path):
