@@ -1,1 +1,98 @@
-"""x"""
+"""earmark from Python: run a job, write an engine, or use its stages in a Beam pipeline of your own.
+
+    import earmark
+
+    summary = earmark.annotate("calls.jsonl", "labels", task="transcribe", model="openai/whisper-large-v3")
+    print(summary.annotated, summary.failed)
+
+A name is imported when it is first used, so that `import earmark` loads neither Beam nor torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from earmark.pipeline.python_api import annotate, assignments
+    from earmark.schemas.errors import JobError, MachineError, RowError
+    from earmark.schemas.job import JobOptions
+    from earmark.schemas.records import (
+        AnnotatedShard,
+        Annotation,
+        Clip,
+        DecodedShard,
+        Failure,
+        LabelAnswer,
+        LabelScore,
+        Recording,
+        Segment,
+        Shard,
+        TextAnswer,
+        TextSegment,
+        Transcript,
+        VectorAnswer,
+    )
+    from earmark.schemas.tasks import Task
+    from earmark.transforms.annotate import Annotate, Assignment
+    from earmark.transforms.audio.measure_bandwidth import MeasureBandwidth
+    from earmark.transforms.decode_audio import DecodeAudio
+    from earmark.transforms.segment_speech import SegmentSpeech
+    from earmark.transforms.summarize import Summary
+
+__all__ = [
+    "Annotate",
+    "AnnotatedShard",
+    "Annotation",
+    "Assignment",
+    "Clip",
+    "DecodeAudio",
+    "DecodedShard",
+    "Failure",
+    "JobError",
+    "JobOptions",
+    "LabelAnswer",
+    "LabelScore",
+    "MachineError",
+    "MeasureBandwidth",
+    "Recording",
+    "RowError",
+    "Segment",
+    "SegmentSpeech",
+    "Shard",
+    "Summary",
+    "Task",
+    "TextAnswer",
+    "TextSegment",
+    "Transcript",
+    "VectorAnswer",
+    "annotate",
+    "assignments",
+]
+
+_MODULES = {
+    "earmark.pipeline.python_api": ("annotate", "assignments"),
+    "earmark.schemas.errors": ("JobError", "MachineError", "RowError"),
+    "earmark.schemas.job": ("JobOptions",),
+    "earmark.schemas.records": (
+        *("AnnotatedShard", "Annotation", "Clip", "DecodedShard", "Failure", "Recording", "Segment", "Shard"),
+        *("LabelAnswer", "LabelScore", "TextAnswer", "TextSegment", "Transcript", "VectorAnswer"),
+    ),
+    "earmark.schemas.tasks": ("Task",),
+    "earmark.transforms.annotate": ("Annotate", "Assignment"),
+    "earmark.transforms.audio.measure_bandwidth": ("MeasureBandwidth",),
+    "earmark.transforms.decode_audio": ("DecodeAudio",),
+    "earmark.transforms.segment_speech": ("SegmentSpeech",),
+    "earmark.transforms.summarize": ("Summary",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'earmark' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import re
+import threading
 from collections.abc import Callable, Sequence
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
@@ -34,11 +35,28 @@ def annotate(
     beam_flags: Sequence[str],
     show: Callable[[Summary, Run], None] = print_summary,
 ) -> int:
-    """Runs the job to its end, shows how it went, and returns the exit status.
+    """Runs the job to its end, shows how it went, and returns the exit status: 1 where rows are missing.
 
     Raises:
-        JobError, MachineError: it could not run.
-        KeyboardInterrupt: somebody has stopped it.
+        JobError, MachineError: the job cannot run.
+        KeyboardInterrupt: a signal stopped it.
+    """
+    summary = annotate_manifest(manifest, output, options, beam_flags, show)
+    return 0 if summary is None or summary.adds_up else 1
+
+
+def annotate_manifest(
+    manifest: str,
+    output: str,
+    options: JobOptions,
+    beam_flags: Sequence[str] = (),
+    show: Callable[[Summary, Run], None] = lambda summary, run: None,
+) -> Summary | None:
+    """Runs the job to its end and returns its summary; None where Dataflow starts the job later, as a Flex Template.
+
+    Raises:
+        JobError, MachineError: the job cannot run.
+        KeyboardInterrupt: a signal stopped it.
     """
     options.check()
     pipeline_options = embedded_options(beam_flags)
@@ -50,15 +68,20 @@ def annotate(
         if place.starts_later:
             start_job(run, assignments, pipeline_options)
             print(f"run {run.run_id} is planned; Dataflow starts its job {run.job_name} now")
-            return 0
+            return None
         stop = StopRequest(run.run_id)
         # Elsewhere the shards are in the hands of others, who are not told: the job is cancelled.
-        with graceful_shutdown(stop, "shards") if is_embedded(pipeline_options) else contextlib.nullcontext():
+        with graceful_shutdown(stop, "shards") if _takes_signals(pipeline_options) else contextlib.nullcontext():
             summary = run_job(run, assignments, pipeline_options)
     show(summary, run)
     write_card_after_run(run.output)
     interrupt_if_asked(stop)
-    return 0 if summary.adds_up else 1
+    return summary
+
+
+def _takes_signals(options: PipelineOptions) -> bool:
+    """Whether the work is done in this process, whose main thread alone may handle signals."""
+    return is_embedded(options) and threading.current_thread() is threading.main_thread()
 
 
 def check_models_are_named(options: JobOptions) -> None:

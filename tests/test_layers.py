@@ -44,7 +44,7 @@ ROOMS = {
         ("console", "launch", "shutdown"),
         ("graph", "runner", "progress", "compact"),
         ("annotate",),
-        ("benchmark", "doctor", "plan"),
+        ("benchmark", "doctor", "plan", "python_api"),
         ("views",),
         ("commands",),
         ("cli",),

@@ -10,8 +10,8 @@ from earmark.model.engine import Engine
 from earmark.schemas.errors import RowError
 from earmark.schemas.records import AnnotatedShard, Annotation, Answer, Clip, DecodedShard, Failure
 from earmark.schemas.tasks import Task
-from earmark.transforms.counters import Counters
-from earmark.transforms.stop_request import StopRequest
+from earmark.transforms.counters import NO_RUN, Counters
+from earmark.transforms.stop_request import NEVER_STOPPED, StopRequest
 
 STAGE = "Annotate"
 OpenEngine = Callable[[], Engine]
@@ -73,7 +73,9 @@ class _AnnotateShard(beam.DoFn):
 class Annotate(beam.PTransform):
     """DecodedShards to AnnotatedShards; each assignment's model is loaded once a worker process."""
 
-    def __init__(self, assignments: Sequence[Assignment], counters: Counters, stop: StopRequest):
+    def __init__(
+        self, assignments: Sequence[Assignment], counters: Counters = NO_RUN, stop: StopRequest = NEVER_STOPPED
+    ):
         super().__init__()
         self._annotate = _AnnotateShard(assignments, counters, stop)
 

@@ -42,6 +42,9 @@ class Counters:
             return _tallies.get(self.run_id, Counter()).copy()
 
 
+NO_RUN = Counters("")  # for pipelines that are no run of earmark's
+
+
 @functools.cache  # some are counted for every row
 def _metric(name: str) -> Any:
     return Metrics.counter(NAMESPACE, name)

@@ -16,7 +16,7 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.records import DecodedShard, Shard
 from earmark.transforms.audio.decode_recordings import decode_requests
 from earmark.transforms.audio.isolation import child_processes
-from earmark.transforms.counters import Counters
+from earmark.transforms.counters import NO_RUN, Counters
 from earmark.transforms.decode_shard import Decode, decode_shard
 from earmark.transforms.stays_on_worker import StaysOnWorker
 
@@ -67,7 +67,7 @@ def remove_leftovers(parent: str) -> None:
 class DecodeAudio(beam.PTransform):
     """Shards to DecodedShards; a recording that cannot be decoded becomes a failure of its shard."""
 
-    def __init__(self, options: JobOptions, counters: Counters, decode: Decode = decode_requests):
+    def __init__(self, options: JobOptions, counters: Counters = NO_RUN, decode: Decode = decode_requests):
         super().__init__()
         self._options, self._counters, self._decode = options, counters, decode
 

@@ -11,7 +11,7 @@ from apache_beam.utils.shared import Shared
 from earmark.model.segments.speech_detector import FRAME_SAMPLES, SPEECH_PROBABILITY, SpeechDetector, speech_spans
 from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard, Segment
 from earmark.transforms.audio.measure_noise import signal_to_noise_db
-from earmark.transforms.counters import Counters
+from earmark.transforms.counters import NO_RUN, Counters
 
 MAX_SEGMENT_SAMPLES = 30 * SAMPLE_RATE_HZ
 # A cut is looked for in the second part of a segment, so that no sliver comes before it.
@@ -82,7 +82,7 @@ def _segmented(clip: Clip, detector: SpeechDetector) -> Clip:
 class SegmentSpeech(beam.PTransform):
     """Fills in `segments`, `facts.speech_ratio` and `facts.snr_db` of every clip."""
 
-    def __init__(self, counters: Counters):
+    def __init__(self, counters: Counters = NO_RUN):
         super().__init__()
         self._counters = counters
 

@@ -48,3 +48,6 @@ class StopRequest:
     @property
     def has_progress(self) -> bool:
         return self.run_id in _has_progress
+
+
+NEVER_STOPPED = StopRequest("")  # for pipelines that are no run of earmark's

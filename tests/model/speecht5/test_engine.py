@@ -96,7 +96,7 @@ def open_cpu(folder, **options):
 def transcripts(engine, clips):
     found = engine.annotate(clips, TASKS)
     assert not [one for one in found if isinstance(one, RowError)]
-    return [one["transcribe"] for one in found][index, misc]
+    return [one["transcribe"] for one in found]
 
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])
