@@ -86,7 +86,7 @@ def _of_type(*model_types: str) -> Callable[[Path, Mapping[str, Any]], bool]:
     return lambda folder, config: config.get("model_type") in model_types
 
 
-# The model types of model/audio_chat/kinds.py, whose import takes seconds.
+# The model types of model/audio_chat/supported_models.py, whose import takes seconds.
 AUDIO_CHATS = (
     "voxtral",
     "audioflamingo3",

@@ -1,6 +1,6 @@
 """Talking with an audio language model: what is written around the audio, and how answers are read.
 
-What is the same for all kinds of checkpoints; model/audio_chat/kinds.py has the kinds.
+What is the same for all kinds of checkpoints; model/audio_chat/supported_models.py has the kinds.
 """
 
 from abc import ABC, abstractmethod

@@ -7,8 +7,8 @@ from pathlib import Path
 import transformers
 
 from earmark.model.audio_chat.chat_format import ChatFormat
-from earmark.model.audio_chat.kinds import CHATS
 from earmark.model.audio_chat.prompts import Questions
+from earmark.model.audio_chat.supported_models import CHATS
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.checkpoints.json_files import json_object
 from earmark.model.checkpoints.parts import read_config

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from earmark.model.decoding.kv_cache import SlotCache
 from earmark.model.decoding.prompt_tree import NO_BRANCH, PADDING, PREFIX
-from earmark.model.decoding.steps import next_logits, visible_to
+from earmark.model.decoding.step_runner import next_logits, visible_to
 
 CLIP_STEP, SLOT_STEP = 4, 128  # clips and slots are rounded up to a multiple, so that batches find a graph that suits
 WARM_UP_STEPS = 2  # before a capture, as torch's documentation of CUDA graphs asks

@@ -16,7 +16,7 @@ from earmark.model.decoding.cuda_graphs import GraphedSteps
 from earmark.model.decoding.greedy import Decoded, Steps, decode_greedily
 from earmark.model.decoding.kv_cache import SlotCache
 from earmark.model.decoding.prompt_tree import NO_LABEL, PADDING, PromptTree, Rows, build_prompt_tree
-from earmark.model.decoding.steps import GrowingSteps, run_tokens, visible_to
+from earmark.model.decoding.step_runner import GrowingSteps, run_tokens, visible_to
 
 LOGIT_ROWS = 256  # positions whose logits over the whole vocabulary are held at a time
 

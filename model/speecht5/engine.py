@@ -15,8 +15,8 @@ from transformers import SpeechT5FeatureExtractor, SpeechT5ForSpeechToText, Spee
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.checkpoints.weights import load_whole
-from earmark.model.decoding.generate import end_tokens, generate_tokens
 from earmark.model.decoding.greedy import Decoded
+from earmark.model.decoding.transformers_generate import end_tokens, generate_tokens
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
 from earmark.model.segments.batching import plan_batches
 from earmark.model.segments.join import SpokenPart

@@ -7,8 +7,8 @@ import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTimeStampLogitsProcessor
 from transformers.modeling_outputs import BaseModelOutput
 
-from earmark.model.decoding.generate import end_tokens, generate_tokens
 from earmark.model.decoding.greedy import Decoded
+from earmark.model.decoding.transformers_generate import end_tokens, generate_tokens
 from earmark.model.features.log_mels import LogMels
 
 # What the extractor makes of the least power that it tells from none, and how far below the loudest it cuts:

@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from earmark.model.audio_chat.engine import AudioChat
-from earmark.model.audio_chat.kinds import CHATS
+from earmark.model.audio_chat.supported_models import CHATS
 from earmark.model.checkpoints.checkpoint import find_checkpoint
 from earmark.model.decoding.prefix_decoder import Decoded, LabelLogprobs
 from earmark.model.families import AUDIO_CHATS

@@ -9,7 +9,7 @@ from earmark.model.decoding.cuda_graphs import GraphedSteps, StaticSteps
 from earmark.model.decoding.greedy import decode_greedily
 from earmark.model.decoding.prefix_decoder import SharedPrefixDecoder
 from earmark.model.decoding.prompt_tree import PromptBranch
-from earmark.model.decoding.steps import GrowingSteps
+from earmark.model.decoding.step_runner import GrowingSteps
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
 
 STOPS = tuple(range(0, 512, 9))  # so many that answers end at different lengths
