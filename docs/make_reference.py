@@ -1,4 +1,4 @@
-"""A hook of MkDocs: the pages of reference/, made from the code each time the site is built."""
+"""MkDocs hook: generates the pages of reference/ from the code each time the site is built."""
 
 import argparse
 import dataclasses
@@ -31,7 +31,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def reference_pages() -> dict[str, str]:
-    """The Markdown of each page of reference/ by its name."""
+    """Markdown of each page of reference/, by the name of the page."""
     return {
         "commands": _commands(),
         "tasks": _tasks(),
@@ -45,11 +45,13 @@ def reference_pages() -> dict[str, str]:
 def _commands() -> str:
     parser = build_parser()
     listed = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    about = {action.dest: action.help or "" for action in listed._choices_actions}
+    help_of = {action.dest: action.help or "" for action in listed._choices_actions}
     lines = ["# Commands", "", parser.description or "", ""]
-    lines += _table(("command", ""), [(f"[`{name}`](#{name})", _text(about.get(name, ""))) for name in listed.choices])
+    lines += _table(
+        ("command", ""), [(f"[`{name}`](#{name})", _text(help_of.get(name, ""))) for name in listed.choices]
+    )
     for name, command in listed.choices.items():
-        lines += [f"## {name}", "", _text(command.description or about.get(name, "")), ""]
+        lines += [f"## {name}", "", _text(command.description or help_of.get(name, "")), ""]
         arguments = [action for action in command._actions if action.help != argparse.SUPPRESS]
         names = [action.metavar or action.dest for action in arguments if not action.option_strings]
         lines += ["```text", " ".join([f"earmark {name}", *map(str, names), "[options]"]), "```", ""]
@@ -61,12 +63,12 @@ def _option(action: argparse.Action) -> Sequence[str]:
     default = action.default if action.default is not None else JOB_DEFAULTS.get(action.dest)
     shown = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
     no_default = (
-        any(shown is one for one in (None, False)) or shown in ("", argparse.SUPPRESS) or not action.option_strings
+        any(shown is empty for empty in (None, False)) or shown in ("", argparse.SUPPRESS) or not action.option_strings
     )
     names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
-    said = (action.help or "").replace("%%", "%").replace("%(default)s", str(default))
-    said = said.replace(f" (default: {shown})", "")
-    return names, _takes(action), "" if no_default else f"`{shown}`", _text(said)
+    text = (action.help or "").replace("%%", "%").replace("%(default)s", str(default))
+    text = text.replace(f" (default: {shown})", "")
+    return names, _takes(action), "" if no_default else f"`{shown}`", _text(text)
 
 
 def _takes(action: argparse.Action) -> str:
@@ -74,21 +76,24 @@ def _takes(action: argparse.Action) -> str:
         return ""
     if action.choices:
         return _text(", ".join(map(str, action.choices)))
-    names = action.type not in TYPES  # what splits a text at its commas is the only other type
-    return "names, by commas" if names else TYPES[action.type]  # type: ignore[index]
+    is_list = action.type not in TYPES  # the only other type splits a text at its commas
+    return "names, separated by commas" if is_list else TYPES[action.type]  # type: ignore[index]
 
 
 def _tasks() -> str:
-    lines = ["# Tasks", "", "What each task asks, and how its answer is kept ([columns](columns.md)).", ""]
+    lines = ["# Tasks", "", "The prompt of each task, and the type of its answer ([columns](columns.md)).", ""]
     for task in BUILT_IN:
         labels = f": {', '.join(task.labels)}" if task.labels else ""
-        base = "cannot be asked" if task.base_prompt is None else _asked(task.base_prompt)
-        rows = [("answers with", f"a {task.answer}{labels}")]
+        base = "not supported" if task.base_prompt is None else _prompt(task.base_prompt)
+        rows = [("answer", f"{task.answer}{labels}")]
         if task.answer != "vector":
-            rows += [("base checkpoints are asked", base), ("Instruct checkpoints are asked", _asked(task.chat_prompt))]
-            rows += [("longest answer to one segment", f"{task.max_new_tokens} tokens")]
-        about = task.about[0].upper() + task.about[1:]
-        lines += [f"## {task.name}", "", f"{_text(about)}.", "", *_table(("", ""), rows)]
+            rows += [
+                ("prompt for base checkpoints", base),
+                ("prompt for Instruct checkpoints", _prompt(task.chat_prompt)),
+            ]
+            rows += [("maximum answer per segment", f"{task.max_new_tokens} tokens")]
+        summary = task.about[0].upper() + task.about[1:]
+        lines += [f"## {task.name}", "", f"{_text(summary)}.", "", *_table(("", ""), rows)]
     stands_for = (
         "In a prompt, `{language_tag}` stands for the language, `{target}` for that of `--translate_to`, and"
         " `{row_prompt}` for the prompt of the row, or `--prompt`."
@@ -96,23 +101,23 @@ def _tasks() -> str:
     return "\n".join([*lines, stands_for])
 
 
-def _asked(prompt: str) -> str:
+def _prompt(prompt: str) -> str:
     return f"`{prompt}`" if prompt else "the audio alone"
 
 
 def _columns() -> str:
-    lines = ["# Columns", "", "What the columns mean in use: [What comes out](../output.md).", ""]
+    lines = ["# Columns", "", "The columns by task, with examples: [Output](../output.md).", ""]
     own = annotations_schema([])
     lines += ["## annotations, for every job", "", *_fields(own)]
     for kind, record in ANSWERS.items():
-        task = Task("TASK", "", None, "", kind, dimensions=512)  # type: ignore[arg-type]  # the four kinds there are
-        of = [one.name for one in BUILT_IN if one.answer == kind]
+        example = Task("TASK", "", None, "", kind, dimensions=512)  # type: ignore[arg-type]  # the four kinds
+        of = [task.name for task in BUILT_IN if task.answer == kind]
         lines += [f"## {kind}: the column of {', '.join(f'`{name}`' for name in of)}", "", _prose(record), ""]
         if kind == "vector":
-            lines += ["The 512 below is an example: as many as the model has dimensions.", ""]
+            lines += ["512 stands for the number of dimensions of the model.", ""]
         elif kind != "label":
             lines += [f"`segments`: {_prose(TextSegment)}", ""]
-        lines += _fields(pa.schema([pa.field("TASK", answer_type(task))]))
+        lines += _fields(pa.schema([pa.field("TASK", answer_type(example))]))
     return "\n".join([*lines, "## failures", "", _prose(Failure), "", *_fields(FAILURES)])
 
 
@@ -137,34 +142,36 @@ def _paths(path: str, kind: pa.DataType) -> Iterable[tuple[str, str]]:
 
 def _failures() -> str:
     intro = (
-        "The rows of `failures/failures.parquet` have the `stage` that gave a recording up, an `error` to group them"
-        " by, and a `message` that says what was found and what to do (… stands for what it names). Engines of other"
-        " packages bring errors of their own."
+        "Each row of `failures/failures.parquet` has the `stage` in which the recording failed, an `error` code to"
+        " group by, and a `message` with the cause and the remedy (… stands for a value that is filled in). Engines of other"
+        " packages add errors of their own."
     )
-    rows = [(f"`{one.error}`", one.stage, _text(one.message)) for one in row_errors()]
+    rows = [(f"`{error.error}`", error.stage, _text(error.message)) for error in row_errors()]
     return "\n".join(["# Failures", "", intro, "", *_table(("error", "stage", "message"), rows)])
 
 
 def _benchmarks() -> str:
     intro = (
-        "The names that `earmark benchmark` takes ([how to](../reproduce-a-benchmark.md)). The last column is what was"
-        " published of Qwen2-Audio, with its original weights and with those on the hub: WER in percent, ACC as a"
-        " share."
+        "The names that `earmark benchmark` takes ([how to](../reproduce-a-benchmark.md)). The last column holds the"
+        " figures published for Qwen2-Audio, with its original weights and with those on the hub: WER in percent, ACC"
+        " as a fraction."
     )
     rows = []
-    for one in benchmarks().values():
-        figures = [f"{row.value:g}" for row in published_for(one) if row.system == "Qwen2-Audio"]
-        rows.append((f"`{one.name}`", one.task, one.metric, f"`{one.table[0]}`", _text(one.source), ", ".join(figures)))
-    headings = ("name", "task", "metric", "the folder holds", "from", "published")
+    for benchmark in benchmarks().values():
+        figures = ", ".join(f"{row.value:g}" for row in published_for(benchmark) if row.system == "Qwen2-Audio")
+        table = f"`{benchmark.table[0]}`"
+        rows.append((f"`{benchmark.name}`", benchmark.task, benchmark.metric, table, _text(benchmark.source), figures))
+    headings = ("name", "task", "metric", "file or folder in the data", "source", "published")
     return "\n".join(["# Benchmarks", "", intro, "", *_table(headings, rows)])
 
 
 def _environment() -> str:
-    lines = ["# Environment", "", "What earmark itself looks at:", ""]
-    lines += _table(("variable", ""), [(f"`{name}`", _text(about)) for name, about in environment_variables()])
+    lines = ["# Environment", "", "Variables that earmark reads:", ""]
+    lines += _table(("variable", ""), [(f"`{name}`", _text(text)) for name, text in environment_variables()])
     lines += ["Object stores and hubs have variables of their own: [object stores](../manifests.md#object-stores).", ""]
-    lines += ["What `deploy/dataflow/launch.sh` looks at:", ""]
-    return "\n".join([*lines, *_table(("variable", "default"), [(f"`{a}`", f"`{b}`") for a, b in launch_settings()])])
+    lines += ["Variables that `deploy/dataflow/launch.sh` reads:", ""]
+    settings = [(f"`{name}`", f"`{default}`") for name, default in launch_settings()]
+    return "\n".join([*lines, *_table(("variable", "default"), settings)])
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -172,11 +179,11 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [*(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells), ""]
 
 
-def _text(said: str) -> str:
-    """Plain text as Markdown that says the same, on one line; what is in backticks stays."""
-    pieces = re.split(r"(`[^`]*`)", " ".join(said.split()))
+def _text(text: str) -> str:
+    """Plain text escaped for Markdown, on one line; code in backticks stays as it is."""
+    pieces = re.split(r"(`[^`]*`)", " ".join(text.split()))
     return "".join(piece if piece.startswith("`") else _escaped(piece) for piece in pieces)
 
 
-def _escaped(said: str) -> str:
-    return re.sub(r"([*_\[])", r"\\\1", html.escape(said, quote=False))
+def _escaped(text: str) -> str:
+    return re.sub(r"([*_\[])", r"\\\1", html.escape(text, quote=False))

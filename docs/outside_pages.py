@@ -1,6 +1,6 @@
-"""A hook of MkDocs: pages of the project that lie outside docs/ are pages of the site too.
+"""MkDocs hook: adds Markdown files from outside docs/ to the site.
 
-Links between pages are written as they are right in the repository, and led to the site's own pages here.
+Links in the sources are relative to the repository; this hook rewrites them to the pages of the site.
 """
 
 import os.path
@@ -13,7 +13,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
-# Pages of the site by the file that they are made of.
+# Source file -> page of the site.
 OUTSIDE = {
     "BENCHMARKS.md": "outside/benchmarks.md",
     "CONTRIBUTING.md": "outside/contributing.md",
@@ -35,13 +35,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """The page with links to the site's pages; one that leads nowhere stays, and MkDocs warns of it."""
+    """The page with its links rewritten; a dead link stays as it is, so that MkDocs reports it."""
     uri = page.file.src_uri
     source = next((source for source, outside in OUTSIDE.items() if outside == uri), f"docs/{uri}")
 
-    def site_link(found: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[1]))
+    def site_link(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link[1]))
         target = OUTSIDE.get(target, target.removeprefix("docs/"))
-        return f"]({os.path.relpath(target, posixpath.dirname(uri) or '.')}{found[2] or ''})"
+        return f"]({os.path.relpath(target, posixpath.dirname(uri) or '.')}{link[2] or ''})"
 
     return LINK.sub(site_link, markdown) if uri.startswith("outside/") or "../" in markdown else markdown

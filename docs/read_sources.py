@@ -1,4 +1,4 @@
-"""What the reference says of errors and the environment: read from the sources, where the words are written."""
+"""The errors and environment variables of the reference, read from the source code."""
 
 import ast
 import functools
@@ -11,13 +11,14 @@ from earmark.transforms import annotate, decode_shard
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("schemas", "model", "transforms", "scoring", "reporting", "pipeline")
-# Who gives a recording up: engines are asked in Annotate, all of transforms/ that can fail works for DecodeAudio.
+# The stage that turns a package's RowErrors into failures: ReadManifest parses rows with schemas/, Annotate runs the
+# engines of model/, and everything in transforms/ that raises a RowError is called by DecodeAudio.
 STAGES = {"schemas": "ReadManifest", "model": annotate.STAGE, "transforms": decode_shard.STAGE}
 
 
 @dataclass(frozen=True, order=True)
 class KnownError:
-    """An error that a row can fail with; in `message`, … stands for what is known only then."""
+    """An error that a row can fail with; in `message`, … stands for a value that is filled in when it is raised."""
 
     stage: str
     error: str
@@ -27,20 +28,20 @@ class KnownError:
 @functools.cache
 def row_errors() -> Sequence[KnownError]:
     """Every RowError that the sources can raise, in order of stages."""
-    found = set()
+    errors = set()
     for path, module in _modules("RowError(", STAGES):
+        stage = STAGES[path.relative_to(ROOT).parts[0]]
         for scope in _scopes(module):
             for call in _calls(scope, "RowError"):
-                message = _written(call.args[1], scope)
-                for error in _errors(call.args[0], scope, module):
-                    found.add(KnownError(STAGES[path.parent.name], error, message))
+                message = _literal_text(call.args[1], scope)
+                errors |= {KnownError(stage, code, message) for code in _codes(call.args[0], scope, module)}
     order = ["ReadManifest", decode_shard.STAGE, annotate.STAGE]
-    return sorted(found, key=lambda one: (order.index(one.stage), one))
+    return sorted(errors, key=lambda error: (order.index(error.stage), error))
 
 
 def environment_variables() -> list[tuple[str, str]]:
-    """Variables that the sources look up, each with what the function that does so, or its module, says of itself."""
-    found = {}
+    """Each variable that the sources read, with the first paragraph of the docstring of that function or module."""
+    variables = {}
     for _, module in _modules("os.environ", PACKAGES):
         lists = {
             target.id: ast.literal_eval(node.value)
@@ -55,22 +56,22 @@ def environment_variables() -> list[tuple[str, str]]:
             for node in ast.walk(scope):
                 names = [node.value] if isinstance(node, ast.Constant) and _is_looked_up(node, scope) else []
                 names += lists.get(node.id, ()) if isinstance(node, ast.Name) else []
-                for name in names:
-                    about = ast.get_docstring(scope) or ast.get_docstring(module) or ""
-                    found[name] = about.partition("\n\n")[0]
-    return sorted(found.items())
+                docstring = ast.get_docstring(scope) or ast.get_docstring(module) or ""
+                variables |= dict.fromkeys(names, docstring.partition("\n\n")[0])
+    return sorted(variables.items())
 
 
 def launch_settings() -> list[tuple[str, str]]:
-    """What deploy/dataflow/launch.sh takes from the environment, with its defaults."""
+    """Variables that deploy/dataflow/launch.sh reads, with their defaults."""
     return re.findall(r"\$\{(\w+):-([^}]*)\}", (ROOT / "deploy/dataflow/launch.sh").read_text(encoding="utf-8"))
 
 
-def _modules(with_words: str, packages: Iterable[str]) -> Iterator[tuple[Path, ast.Module]]:
+def _modules(substring: str, packages: Iterable[str]) -> Iterator[tuple[Path, ast.Module]]:
+    """The syntax trees of the files of packages, at any depth, that hold a substring."""
     for package in packages:
-        for path in sorted((ROOT / package).glob("*.py")):
+        for path in sorted((ROOT / package).rglob("*.py")):
             source = path.read_text(encoding="utf-8")
-            if with_words in source:
+            if substring in source:
                 yield path, ast.parse(source)
 
 
@@ -84,30 +85,30 @@ def _calls(scope: ast.AST, name: str) -> Iterator[ast.Call]:
             yield node
 
 
-def _errors(code: ast.expr, scope: ast.FunctionDef, module: ast.Module) -> list[str]:
-    """The codes that an expression can be: a text, or one with a parameter in it that callers give as text."""
+def _codes(code: ast.expr, scope: ast.FunctionDef, module: ast.Module) -> list[str]:
+    """The values of an error code: of a literal, or of an f-string whose parameter callers pass as a literal."""
     if isinstance(code, ast.Constant):
         return [str(code.value)]
     if not isinstance(code, ast.JoinedStr):
-        return []  # the code of another RowError, which is listed where it is made
+        return []  # the code of another RowError, which is listed where that one is raised
     parameters = [argument.arg for argument in scope.args.args]
-    given = [
-        {name: one.value for name, one in zip(parameters, call.args, strict=False) if isinstance(one, ast.Constant)}
+    calls = [
+        {name: arg.value for name, arg in zip(parameters, call.args, strict=False) if isinstance(arg, ast.Constant)}
         for call in _calls(module, scope.name)
     ]
-    return sorted({"".join(_part(part, values) for part in code.values) for values in given})
+    return sorted({"".join(_part(part, values) for part in code.values) for values in calls})
 
 
-def _written(message: ast.expr, scope: ast.FunctionDef) -> str:
-    """A text as it is written in the source; a name is looked up among the assignments of its function."""
+def _literal_text(message: ast.expr, scope: ast.FunctionDef) -> str:
+    """A literal or f-string as it stands in the source; a name is looked up among its function's assignments."""
     if isinstance(message, ast.Constant):
         return str(message.value)
     if isinstance(message, ast.JoinedStr):
         return "".join(_part(part, {}) for part in message.values)
     if isinstance(message, ast.Name):
         for node in ast.walk(scope):
-            if isinstance(node, ast.Assign) and any(ast.unparse(one) == message.id for one in node.targets):
-                return _written(node.value, scope)
+            if isinstance(node, ast.Assign) and any(ast.unparse(target) == message.id for target in node.targets):
+                return _literal_text(node.value, scope)
     return "…"
 
 
@@ -121,10 +122,10 @@ def _part(part: ast.expr, values: dict[str, object]) -> str:
 def _is_looked_up(name: ast.Constant, scope: ast.AST) -> bool:
     """Whether it is read from the environment, as os.environ.get(name) or os.environ[name]."""
     for node in ast.walk(scope):
-        asked = isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "os.getenv")
-        if asked and node.args and node.args[0] is name:
+        is_getenv = isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "os.getenv")
+        if is_getenv and node.args and node.args[0] is name:
             return True
-        read = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and node.slice is name
-        if read and ast.unparse(node.value) == "os.environ":
+        is_lookup = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and node.slice is name
+        if is_lookup and ast.unparse(node.value) == "os.environ":
             return True
     return False

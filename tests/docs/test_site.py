@@ -1,4 +1,4 @@
-"""The site of docs/ can be built, leads nowhere dead, asks nobody else for anything, and says what the code says."""
+"""The documentation site: it builds, has no dead links, loads nothing from other hosts, and matches the code."""
 
 import dataclasses
 import hashlib
@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from docs.make_reference import reference_pages
-from docs.read_sources import environment_variables, row_errors
+from docs.read_sources import STAGES, environment_variables, row_errors
 from earmark.pipeline.cli import build_parser
 from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import BUILT_IN
@@ -46,14 +46,14 @@ def test_every_page_is_in_the_site(site):
     assert {path.stem for path in (site / "reference").glob("*.html")} == reference_pages().keys()
 
 
-def test_a_page_asks_no_other_host_for_anything(site):
+def test_a_page_loads_nothing_from_another_host(site):
     for page in site.rglob("*.html"):
         text = page.read_text()
         loaded = re.findall(r"<(?:script|img|iframe|link)[^>]*(?:src|href)=\"?(https?:[^\s\">]+)", text)
         assert loaded == [], page
 
 
-def test_a_page_names_no_place_that_only_the_sources_have(site):
+def test_links_between_pages_of_the_site_resolve(site):
     for page in site.rglob("*.html"):
         links = re.findall(r'href="(?!https?:|#)([^"#]+\.html)', page.read_text())
         assert [link for link in links if not (page.parent / link).exists() and page.name != "404.html"] == [], page
@@ -108,13 +108,27 @@ def test_the_reference_has_every_task_benchmark_and_variable():
     assert [name for name, about in environment_variables() if not about] == []
 
 
+def row_error_codes():
+    """The first argument of each RowError of the sources, as a pattern: what an f-string fills in may be anything."""
+    for package in STAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for code in re.findall(r'\bRowError\(\s*f?"([^"]+)"', path.read_text()):
+                yield package, re.sub(r"\{[^}]+\}", r"\\w+", code), path
+
+
 def test_the_reference_has_every_error_that_the_sources_can_raise():
-    known = {one.error for one in row_errors()}
-    for package in ("schemas", "model", "transforms"):
-        for path in (ROOT / package).glob("*.py"):
-            assert set(re.findall(r'\bRowError\(\s*"(\w+)"', path.read_text())) <= known, path
-    assert {"bad_offset", "bad_duration", "bad_id", "not_found", "crashed", "out_of_memory"} <= known
-    assert all(one.message and one.stage for one in row_errors())
+    codes = list(row_error_codes())
+    assert len(codes) > 40
+    errors = row_errors()
+    for package, code, path in codes:
+        assert any(error.stage == STAGES[package] and re.fullmatch(code, error.error) for error in errors), (path, code)
+    assert {"bad_offset", "bad_duration", "bad_id", "not_found", "crashed", "out_of_memory"} <= {
+        error.error for error in errors
+    }
+
+
+def test_every_error_of_the_reference_has_a_message_and_a_stage():
+    assert all(error.message and error.stage for error in row_errors())
 
 
 def test_the_license_is_the_whole_of_apache_2():
@@ -122,9 +136,9 @@ def test_the_license_is_the_whole_of_apache_2():
     assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  # apache.org's LICENSE-2.0.txt
 
 
-def test_the_citation_is_one_of_the_format_and_of_this_version():
+def test_the_citation_follows_the_format_and_names_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    # What the format's schema 1.2.0 requires, and the kinds of what is used beside it.
+    # The fields that the format's schema 1.2.0 requires, and the types of the optional ones used here.
     assert citation.keys() == {"cff-version", "message", "type", "title", "abstract", "authors", "license", "version"}
     assert (citation["cff-version"], citation["type"], citation["license"]) == ("1.2.0", "software", "Apache-2.0")
     assert citation["authors"] == [{"name": "earmark contributors"}]
