@@ -143,8 +143,8 @@ def _paths(path: str, kind: pa.DataType) -> Iterable[tuple[str, str]]:
 def _failures() -> str:
     intro = (
         "Each row of `failures/failures.parquet` has the `stage` in which the recording failed, an `error` code to"
-        " group by, and a `message` with the cause and the remedy (… stands for a value that is filled in). Engines of other"
-        " packages add errors of their own."
+        " group by, and a `message` with the cause and the remedy (… stands for a value that is filled in). Engines of"
+        " other packages add errors of their own."
     )
     rows = [(f"`{error.error}`", error.stage, _text(error.message)) for error in row_errors()]
     return "\n".join(["# Failures", "", intro, "", *_table(("error", "stage", "message"), rows)])
