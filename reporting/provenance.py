@@ -1,4 +1,4 @@
-"""What made an output: its job, and the run that came last."""
+"""What made an output: its job, and what each run wrote about itself in `run.json`."""
 
 import json
 import os
@@ -13,63 +13,87 @@ RUNS = "_earmark/runs"
 
 
 @dataclass(frozen=True, slots=True)
-class LastRun:
-    """The run that came last.
+class RunInfo:
+    """A run, as its `run.json` describes it.
 
     Attributes:
+        manifests: paths or URLs of the manifest's files.
+        host: name of the machine that launched the run.
+        python: version of Python.
         libraries: pairs of name and version.
-        models: as they were named to it.
-        columns: of the manifest, as they were named to it.
+        models: values of --model.
+        columns: values of --columns, such as "audio=path".
+        audio_root: value of --audio_root.
     """
 
     run_id: str
+    manifests: tuple[str, ...]
+    host: str
     python: str
     libraries: tuple[tuple[str, str], ...]
     models: tuple[str, ...]
     columns: tuple[str, ...]
+    audio_root: str
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """`run`: None where no run has written down what it is."""
+    """What made an output.
+
+    Attributes:
+        run: the latest run; None where no run has left a description of itself.
+        runs: number of runs and compactions.
+    """
 
     job: JobDescription
-    run: LastRun | None
+    run: RunInfo | None
     runs: int
 
     def model_name(self, task: AskedTask) -> str:
-        """What a person calls the model of a task; without the folders that a local one lies in."""
+        """The readable name of a task's model; of a local checkpoint, the name of its folder."""
         if not task.model.startswith("sha256:") or self.run is None:
             return task.model
-        known = [asked.name for asked in self.job.tasks]
+        task_names = [asked.name for asked in self.job.tasks]
         pairs = [(name, model) for name, _, model in (entry.partition("=") for entry in self.run.models)]
-        for_all = [entry for entry, (name, _) in zip(self.run.models, pairs, strict=True) if name not in known]
+        for_all = [entry for entry, (name, _) in zip(self.run.models, pairs, strict=True) if name not in task_names]
         name = dict(pairs).get(task.name) or "".join(for_all[:1])
         return os.path.basename(name.rstrip("/")) or task.model
 
 
 def read_provenance(store: OutputStore) -> Provenance:
-    """What made an output.
+    """Read what made an output.
 
     Raises:
-        JobError: there is no output of earmark, of this version of its schema, or its description is damaged.
+        JobError: this is not an output of earmark or has another version of the schema, or one of the files is damaged.
+        OSError: a file cannot be read.
+    """
+    run_ids = store.names(RUNS)
+    runs = (read_run(store, run_id) for run_id in reversed(run_ids))  # compactions have no run.json
+    return Provenance(read_job(store), next((run for run in runs if run is not None), None), len(run_ids))
+
+
+def read_run(store: OutputStore, run_id: str) -> RunInfo | None:
+    """Read the description of a run; None where the run has left none, or it has been removed since.
+
+    Raises:
+        JobError: the description is damaged.
         OSError: it cannot be read.
     """
-    runs = store.names(RUNS)
-    return Provenance(read_job(store), _last_run(store, runs), len(runs))
-
-
-def _last_run(store: OutputStore, runs: list[str]) -> LastRun | None:
-    for name in reversed(runs):  # those of compactions have no run.json
-        try:
-            about = json.loads(store.read(f"{RUNS}/{name}/run.json"))
-            options = about["options"]
-            libraries = tuple((str(one), str(version)) for one, version in about["libraries"].items())
-            return LastRun(
-                about["run_id"], about["python"], libraries, tuple(options["model"]), tuple(options["columns"])
-            )
-        except FileNotFoundError:
-            continue
-        except (ValueError, KeyError, TypeError) as error:
-            raise JobError(f"{store.root}/{RUNS}/{name}/run.json is damaged ({error!r})") from error
-    return None
+    path = f"{RUNS}/{run_id}/run.json"
+    try:
+        values = json.loads(store.read(path))
+        options = values["options"]
+        return RunInfo(
+            values["run_id"],
+            tuple(values["manifests"]),
+            values["host"],
+            values["python"],
+            tuple((str(name), str(version)) for name, version in values["libraries"].items()),
+            tuple(options["model"]),
+            tuple(options["columns"]),
+            options["audio_root"],
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise JobError(f"{store.root}/{path} is damaged or of another version of earmark ({error!r})") from error

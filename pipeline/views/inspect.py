@@ -20,8 +20,8 @@ from earmark.reporting.inspect.row import (
     InspectedFailure,
     InspectedRow,
     Inspection,
-    Provenance,
 )
+from earmark.reporting.inspect.row_provenance import RowProvenance
 from earmark.reporting.text.plain_text import visible
 from earmark.schemas.records import AudioFacts, LabelAnswer, LabelScore, TextSegment, VectorAnswer
 from earmark.scoring.alignment import aligned
@@ -186,7 +186,7 @@ def _vector(vector: Sequence[float]) -> str:
     return f"{len(vector)} numbers of length {length:.4f}: {first}{', …' if len(vector) > MAX_NUMBERS else ''}"
 
 
-def _made_by(provenance: Provenance) -> Iterator[tuple[str, str]]:
+def _made_by(provenance: RowProvenance) -> Iterator[tuple[str, str]]:
     details = [f"earmark {provenance.earmark}"] if provenance.earmark else []
     details += [f"on {provenance.host}"] if provenance.host else []
     yield "run", f"{provenance.run_id} ({', '.join(details)})" if details else provenance.run_id

@@ -1,7 +1,6 @@
 """All that an output knows of one id: its answers beside its reference, its audio, and what made it; or its failure."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from earmark.reporting.clip_audio import AudioSource
-from earmark.reporting.inspect.find_row import FoundRow, find_row, near_ids
+from earmark.reporting.inspect.find_row import find_row, near_ids
+from earmark.reporting.inspect.row_provenance import RowProvenance, row_provenance
 from earmark.reporting.text.plain_text import visible
 from earmark.schemas.errors import JobError
-from earmark.schemas.job_description import AskedTask, JobDescription
-from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.job_description import AskedTask
 from earmark.schemas.records import (
     Answer,
     AudioFacts,
@@ -32,40 +31,6 @@ from earmark.scoring.options import EvaluateOptions
 from earmark.scoring.references import find_column, language_expression, own_references
 from earmark.scoring.word_errors import Edits, edits_of
 from earmark.transforms.output.job_file import read_job
-from earmark.transforms.output.store import OutputStore
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """What wrote an annotation or a failure.
-
-    Attributes:
-        run_id: of the run; what else is known of it is "" or empty where the run left no description.
-        part, part_key: path of the part in the output, and the key of the part as the run wrote it; "" for a row of a
-            manifest that cannot be read, which no part has.
-        fingerprint: of the job's description; `is_of_this_job`: whether `_earmark/job.json` has that one.
-        compaction: run id of the compaction that merged the part; "" for none.
-        models: as the run's --model named them.
-        columns, audio_root: of the run's options, by which a manifest that holds audio is read.
-    """
-
-    run_id: str
-    part: str
-    part_key: str
-    fingerprint: str
-    is_of_this_job: bool
-    compaction: str
-    manifests: tuple[str, ...] = ()
-    host: str = ""
-    earmark: str = ""
-    models: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    audio_root: str = ""
-
-    @property
-    def shape(self) -> ManifestShape:
-        pairs = [column.partition("=") for column in self.columns]
-        return ManifestShape(tuple((name, column) for name, _, column in pairs), self.audio_root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +91,13 @@ class InspectedRow:
     extra: Mapping[str, str]
     audio: AudioFacts
     answers: tuple[InspectedAnswer, ...]
-    provenance: Provenance
+    provenance: RowProvenance
 
 
 @dataclass(frozen=True, slots=True)
 class InspectedFailure:
     failure: Failure
-    provenance: Provenance
+    provenance: RowProvenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +123,7 @@ def inspect_row(place: str, id: str) -> Inspection:
             hint = visible(f"; did you mean {' or '.join(near)}?") if near else ""
             raise JobError(f"{output.store.root} has no recording {visible(id)}{hint}")
         job = read_job(output.store)
-        provenance = _made_by(output.store, found, job)
+        provenance = row_provenance(output.store, found, job)
     except FileNotFoundError as error:
         raise JobError(f"{error}: it went while it was read, as parts do that are compacted; start again") from error
     except OSError as error:
@@ -169,7 +134,7 @@ def inspect_row(place: str, id: str) -> Inspection:
     return Inspection(output.store.root, _annotation(output, found.row, job.tasks, provenance), None)
 
 
-def _annotation(output: Output, table: pa.Table, asked: Sequence[AskedTask], provenance: Provenance) -> InspectedRow:
+def _annotation(output: Output, table: pa.Table, asked: Sequence[AskedTask], provenance: RowProvenance) -> InspectedRow:
     (row,) = table.to_pylist()
     answers = tuple(_answer(task, row[task.name]) for task in asked if task.name in row)
     return InspectedRow(
@@ -246,36 +211,3 @@ def _alignment(reference: str, hypothesis: str, language: str) -> Alignment:
     one, other = by.words(reference), by.words(hypothesis)
     (edits,) = edits_of([one], [other])
     return Alignment(by.name, edits.errors / max(1, edits.reference_length), edits, tuple(one), tuple(other))
-
-
-def _made_by(store: OutputStore, found: FoundRow, job: JobDescription) -> Provenance:
-    origin = found.origin
-    if origin is None:
-        run_id = found.failure.run_id if found.failure else ""
-        provenance = Provenance(run_id, "", "", job.fingerprint, True, "")
-    else:
-        is_of_this_job = origin.fingerprint == job.fingerprint
-        provenance = Provenance(
-            origin.run_id, found.part, origin.key, origin.fingerprint, is_of_this_job, found.compaction
-        )
-    return _with_run(store, provenance)
-
-
-def _with_run(store: OutputStore, provenance: Provenance) -> Provenance:
-    path = f"_earmark/runs/{provenance.run_id}/run.json"
-    try:
-        run = json.loads(store.read(path))
-        options = run["options"]
-        return dataclasses.replace(
-            provenance,
-            manifests=tuple(run["manifests"]),
-            host=run["host"],
-            earmark=run["libraries"].get("earmark", ""),
-            models=tuple(options["model"]),
-            columns=tuple(options["columns"]),
-            audio_root=options["audio_root"],
-        )
-    except FileNotFoundError:  # runs may be tidied away; the parts stay
-        return provenance
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise JobError(f"{store.root}/{path} is damaged or of another version of earmark ({error!r})") from error

@@ -19,6 +19,7 @@ from earmark.scoring.evaluate import evaluate
 from earmark.scoring.options import EvaluateOptions
 from tests.support.outputs.made_outputs import Row, write_output
 from tests.support.outputs.reported_outputs import HOSTILE, TASKS, hostile_output, made_rows
+from tests.support.outputs.run_info import write_run_info
 
 
 @pytest.fixture(scope="module")
@@ -214,15 +215,12 @@ def test_whatever_texts_hold_they_stay_texts(tmp_path):
 
 
 def test_a_local_model_is_called_as_it_was_named(tmp_path):
-    write_output(tmp_path, [Row("a", {"transcribe": "joy"}, "b")])
+    store = write_output(tmp_path, [Row("a", {"transcribe": "joy"}, "b")])
     job = tmp_path / "_earmark" / "job.json"
     content = json.loads(job.read_text())
     content["tasks"][0]["model"] = "sha256:0123"
     job.write_text(json.dumps(content))
-    run = tmp_path / "_earmark" / "runs" / "r1" / "run.json"
-    run.parent.mkdir(parents=True)
-    options = {"model": ["models/my-whisper"], "columns": []}
-    run.write_text(json.dumps({"run_id": "r1", "python": "3", "libraries": {}, "options": options}))
+    write_run_info(store, model=["models/my-whisper"])
     write_report(str(tmp_path), ReportOptions(clips=0))
     texts = Page(tmp_path / "report.html").texts
     assert "my-whisper" in texts and "sha256:0123" in texts

@@ -2,7 +2,6 @@
 is made of them."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from earmark.schemas.records import (
 from earmark.schemas.tables import annotations_table, failures_table
 from earmark.schemas.tasks import BUILT_IN, MELD_EMOTIONS, Task
 from earmark.transforms.output.store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table
+from tests.support.outputs.run_info import write_run_info
 
 NAMES = ("transcribe", "caption", "emotion", "embed")
 TASKS = tuple(task for task in BUILT_IN if task.name in NAMES)
@@ -103,13 +103,7 @@ def write_answered(folder: Path | str, rows: Sequence[Said], rows_a_part: int = 
     store = OutputStore(str(folder))
     description = JobDescription.of(job, dict.fromkeys(tasks, "sha256:" + "0" * 64), "none")
     store.create(JOB_PATH, description.to_json().encode())
-    run = {
-        "run_id": "20260101T000000Z-aaaaaa",
-        "python": "3.11.7",
-        "libraries": {"earmark": "0.1.0"},
-        "options": {"model": ["secret/folder/my-model", "transcribe=whisper"], "columns": []},
-    }
-    store.create("_earmark/runs/20260101T000000Z-aaaaaa/run.json", json.dumps(run).encode())
+    write_run_info(store, model=["secret/folder/my-model", "transcribe=whisper"])
     answered, failed = [row for row in rows if not row.failed], [row for row in rows if row.failed]
     for start in range(0, len(answered), rows_a_part):
         _write_part(store, answered[start : start + rows_a_part], (), tasks, description.fingerprint)
