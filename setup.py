@@ -28,7 +28,7 @@ setup(
         "gcsfs>=2026.9",  # gs:// for fsspec
         "google-auth>=2.50",  # asks Dataflow whether a job still runs
         "google-crc32c>=1.7",  # checksums of models that come from Google's object stores
-        "httpx2>=2.12",  # openai's own client of HTTP, whose time-outs are made to bound whole requests
+        "httpx2>=2.12",  # the HTTP client of openai and huggingface-hub: its time-outs are made to bound whole requests
         "huggingface-hub>=2.4",  # models by hub id
         "jinja2>=3.1",  # chat templates; the page of a report
         "jiwer>=4",  # word and character error rates

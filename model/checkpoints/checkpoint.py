@@ -148,25 +148,18 @@ def _from_store(name: str) -> Checkpoint:
 
 
 def _from_hub(name: str, pinned: str) -> Checkpoint:
-    """`pinned`: the hub id with the revision to take; without one, the current commit."""
-    import httpx
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
+    """The snapshot of `pinned`, a hub id with the revision to take; without one, the current commit."""
+    from huggingface_hub.errors import RepositoryNotFoundError
 
-    repository, _, revision = pinned.partition("@")
+    from earmark.model.checkpoints import hub
+
     try:
-        folder = snapshot_download(repository, revision=revision or None, allow_patterns=list(FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
-        # Only where the hub has none of that name is another name what was meant.
+        folder = hub.fetch_snapshot(pinned)
+    except hub.HUB_ERRORS as error:
+        # Only where the hub has no repository of that name can another name have been meant.
         meant = suggest_model(name) if isinstance(error, RepositoryNotFoundError) else suggest_folder(name)
-        told = meant or "; is there a folder of it?"
-        raise JobError(f"--model={name} could not be had from the hub ({reason}){told}") from error
-    if not Path(folder).is_dir():
+        remedy = meant or "; is there a folder of it?"
+        raise JobError(f"--model={name} could not be had from the hub ({hub.first_line(error)}){remedy}") from error
+    if not folder.is_dir():
         raise JobError(f"--model={name}: the hub's repository holds none of the files of a model ({', '.join(FILES)})")
-    return Checkpoint(name, folder, f"{repository}@{Path(folder).name}")  # the folder's name is the commit
+    return Checkpoint(name, str(folder), f"{pinned.partition('@')[0]}@{folder.name}")  # the folder's name is the commit

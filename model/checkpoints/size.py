@@ -64,14 +64,9 @@ def folder_here(name: str) -> Path | None:
         return folder
     if not HUB_ID.fullmatch(name):
         return None
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from earmark.model.checkpoints.hub import cached_snapshot
 
-    repository, _, revision = name.partition("@")
-    try:
-        return Path(snapshot_download(repository, revision=revision or None, local_files_only=True))
-    except (LocalEntryNotFoundError, OSError):
-        return None
+    return cached_snapshot(name)
 
 
 def model_size(folder: Path) -> ModelSize:

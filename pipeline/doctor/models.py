@@ -14,7 +14,7 @@ from fsspec.core import url_to_fs
 
 from earmark.model.checkpoints.checkpoint import HUB_ID, PACKAGED, Checkpoint, find_checkpoint
 from earmark.model.checkpoints.copy_from_store import models_folder
-from earmark.model.checkpoints.files import FILES, is_read
+from earmark.model.checkpoints.files import is_read
 from earmark.model.checkpoints.headers import read_header
 from earmark.model.checkpoints.json_files import json_object, json_part
 from earmark.model.families import family_of
@@ -147,24 +147,18 @@ def _in_store(name: str) -> Check:
 
 
 def _on_hub(name: str) -> Check:
-    import httpx2  # what the hub's client is made of
-    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.constants import HF_HUB_CACHE
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    repository, _, revision = name.partition("@")
+    from earmark.model.checkpoints import hub
+
+    if folder := hub.cached_snapshot(name):
+        return _in_folder(name, str(folder))
     try:
-        pinned = revision or None
-        try:
-            folder = snapshot_download(repository, revision=pinned, allow_patterns=list(FILES), local_files_only=True)
-            return _in_folder(name, folder)
-        except LocalEntryNotFoundError:
-            found = HfApi().model_info(repository, revision=pinned, files_metadata=True, timeout=HUB_S)
-    except (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        sizes = hub.list_file_sizes(name, HUB_S)
+    except hub.HUB_ERRORS as error:
         remedy = "see to the network, to the name and to HF_TOKEN; or name a folder of it"
-        return Check("model", name, "problem", f"not on this machine, nor to be had from the hub ({said})", remedy)
-    sizes = {file.rfilename: file.size or 0 for file in found.siblings or ()}
+        reason = hub.first_line(error)
+        return Check("model", name, "problem", f"not on this machine, nor to be had from the hub ({reason})", remedy)
     return _to_fetch(name, sizes, Path(HF_HUB_CACHE))
 
 

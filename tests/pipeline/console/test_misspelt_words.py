@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import httpx
+import httpx2
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
@@ -68,10 +68,10 @@ def test_a_hub_id_that_the_hub_does_not_have_is_answered_with_one_that_is_known(
 
     monkeypatch.chdir(tmp_path)
     Path("models", "whisper-small").mkdir(parents=True)
-    refuse(RepositoryNotFoundError("404", response=httpx.Response(404, request=httpx.Request("GET", "https://hub"))))
+    refuse(RepositoryNotFoundError("404", response=httpx2.Response(404, request=httpx2.Request("GET", "https://hub"))))
     with pytest.raises(JobError, match=r"\(404\); did you mean openai/whisper-large-v3\?$"):
         find_checkpoint("openai/whisper-large-v4")
-    refuse(httpx.ConnectError("no route to host"))  # so there may well be such a model
+    refuse(httpx2.ConnectError("no route to host"))  # so there may well be such a model
     with pytest.raises(JobError, match=r"\(no route to host\); is there a folder of it\?$"):
         find_checkpoint("openai/whisper-large-v4")
     with pytest.raises(JobError, match=r"\(no route to host\); did you mean models/whisper-small\?$"):

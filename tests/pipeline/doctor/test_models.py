@@ -1,6 +1,5 @@
 """`earmark doctor` on models: whole, small enough, and to be had, without fetching any."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from earmark.pipeline.doctor.models import caches, model
 from earmark.transforms.output.store import OutputStore
 from tests.support.bare_home import live_in
 from tests.support.jobs import TINY
-from tests.support.servers.json_server import JsonRequests, serving
+from tests.support.servers.hub_server import serve_hub, use_hub
 from tests.support.servers.misbehaving_server import MODEL, misbehaving_server
 
 
@@ -58,25 +57,10 @@ def test_folders_that_hold_no_whole_model_are_problems(tmp_path):
     assert "is not one that earmark runs" in model(str(folder)).found
 
 
-@contextlib.contextmanager
-def hub(sizes):
-    """The address of a hub that has one model."""
-
-    class Requests(JsonRequests):
-        def do_GET(self):  # noqa: N802 (http.server's name)
-            known = "/models/owner/name" in self.path
-            files = [{"rfilename": name, "size": size} for name, size in sizes.items()]
-            content = {"id": "owner/name", "siblings": files} if known else {"error": "none"}
-            self.send_json(content, 200 if known else 404)
-
-    with serving(Requests) as port:
-        yield f"http://127.0.0.1:{port}"
-
-
 def test_a_model_of_the_hub_is_asked_for_and_not_fetched(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor_models, "model_memory", lambda: Memory("cuda", 10**10, 10**10))
-    with hub({"model.safetensors": 2 * 10**9, "pytorch_model.bin": 10**15, "config.json": 1000}) as address:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    with serve_hub({}, {"model.safetensors": 2 * 10**9, "pytorch_model.bin": 10**15, "config.json": 1000}) as address:
+        use_hub(monkeypatch, address, tmp_path / "home" / "hub")
         found = model("owner/name@main")
         assert (found.status, found.found.partition(",")[0]) == (
             "ok",
@@ -87,9 +71,9 @@ def test_a_model_of_the_hub_is_asked_for_and_not_fetched(tmp_path, monkeypatch):
     assert not list((tmp_path / "home").rglob("*.safetensors"))
 
 
-def test_a_model_that_the_disk_does_not_hold_is_a_problem(monkeypatch):
-    with hub({"model.safetensors": 10**18}) as address:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+def test_a_model_that_the_disk_does_not_hold_is_a_problem(tmp_path, monkeypatch):
+    with serve_hub({}, {"model.safetensors": 10**18}) as address:
+        use_hub(monkeypatch, address, tmp_path / "home" / "hub")
         found = model("owner/name")
     assert found.status == "problem" and "make room there" in found.remedy
 
