@@ -1,34 +1,39 @@
-"""How large a model is, by the headers of its files: nothing is loaded, nothing fetched."""
+"""Memory that a model takes, by the headers and sizes of its files: nothing is loaded, nothing fetched."""
 
 import importlib.util
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from earmark.model.checkpoints.checkpoint import HUB_ID, PACKAGED
+from earmark.model.checkpoints.files import is_read
 from earmark.model.checkpoints.json_files import json_object
+from earmark.model.runtime.devices import DEFAULT_COMPUTE_TYPES
 from earmark.schemas.job import JobOptions
 
 WHISPER_CTRANSLATE2 = "whisper-ctranslate2"
 ONNX = "onnx"
-# Bytes of a number that weights are held in; int8 means that of Whisper in CTranslate2's format.
+# Bytes of one weight; int8 is that of Whisper in CTranslate2's format.
 NUMBER_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "int8_float32": 1, "int8_float16": 1}
 NUMBER_BYTES |= {"int8_bfloat16": 1}
+PUBLISHED_NUMBER_BYTES = 2  # of one weight in files whose headers are not on this machine
 TOKEN_S = 0.04  # of --batch_s for each token of audio, prompts and answers
 CACHES = 2  # while a batch's keys and values are put together anew, there are two of them
+ONNX_SUFFIXES = (".onnx", ".weights")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """A model by what its files say.
+    """The size of a model, and the memory that follows from it.
 
     Attributes:
         family: model_type of its config.json, WHISPER_CTRANSLATE2, or ONNX.
-        parameters: 0 for ONNX, whose files are as large as what is loaded.
-        file_bytes: of the files of weights.
-        cache_values: numbers kept for each token, keys and values of all layers; 0 where that is not known.
+        parameters: Number of weights; 0 for ONNX, whose files are as large as what is loaded.
+        file_bytes: Bytes of the files of weights.
+        cache_values: Numbers kept for each token, keys and values of all layers; 0 where that is not known.
     """
 
     family: str
@@ -36,26 +41,30 @@ class ModelSize:
     file_bytes: int = 0
     cache_values: int = 0
 
-    def weight_bytes(self, compute_type: str) -> int:
-        """The weights in memory, as numbers of this type."""
-        return self.parameters * NUMBER_BYTES[compute_type] if self.parameters else self.file_bytes
+    def compute_type(self, options: JobOptions, device: str) -> str:
+        """The numbers that the model computes with on a `device` of the kind "cpu" or "cuda"."""
+        if options.compute_type != "default":
+            return options.compute_type
+        if self.family == ONNX:
+            return "float32"
+        if device == "cuda" and self.family == WHISPER_CTRANSLATE2:
+            return "float16"
+        return DEFAULT_COMPUTE_TYPES[device]
 
-    def working_bytes(self, compute_type: str, batch_s: float) -> int:
-        """What a batch needs beside the weights; 0 where that is not known."""
-        return round(CACHES * self.cache_values * NUMBER_BYTES[compute_type] * batch_s / TOKEN_S)
+    def weight_bytes(self, options: JobOptions, device: str) -> int:
+        """Bytes of the weights in memory."""
+        if not self.parameters:
+            return self.file_bytes
+        return self.parameters * NUMBER_BYTES[self.compute_type(options, device)]
 
-
-def computed_in(family: str, options: JobOptions, kind: str) -> str:
-    """The numbers that a model of the family computes with on a device of the `kind` "cpu" or "cuda"."""
-    if options.compute_type != "default":
-        return options.compute_type
-    if kind == "cpu" or family == ONNX:
-        return "float32"
-    return "float16" if family == WHISPER_CTRANSLATE2 else "bfloat16"
+    def working_bytes(self, options: JobOptions, device: str, batch_s: float) -> int:
+        """Bytes that a batch takes beside the weights; 0 where that is not known."""
+        number_bytes = NUMBER_BYTES[self.compute_type(options, device)]
+        return round(CACHES * self.cache_values * number_bytes * batch_s / TOKEN_S)
 
 
 def folder_here(name: str) -> Path | None:
-    """Where on this machine the files of a --model are; None where they would have to be fetched, or there are none."""
+    """The folder on this machine with the files of a --model; None where a run would have to fetch them, or fail."""
     if name in PACKAGED:
         package = importlib.util.find_spec(PACKAGED[name].package)
         return Path(package.origin).parent / PACKAGED[name].folder if package and package.origin else None
@@ -73,16 +82,16 @@ def model_size(folder: Path) -> ModelSize:
     """The size of the model in a folder.
 
     Raises:
-        ValueError: its files are not whole, or of no kind that is known here.
-        OSError: they cannot be read.
+        ValueError: The files are not whole, or of no format that earmark reads.
+        OSError: They cannot be read.
     """
     config = json_object(folder / "config.json")
     if (folder / "model.bin").is_file():
         with open(folder / "model.bin", "rb") as file:
             parameters = _ctranslate2_parameters(file)
         return ModelSize(WHISPER_CTRANSLATE2, parameters, (folder / "model.bin").stat().st_size)
-    if not config and (onnx := list(folder.glob("*.onnx"))):
-        return ModelSize(ONNX, 0, sum(path.stat().st_size for path in onnx))
+    if not config and any(folder.glob("*.onnx")):
+        return estimate_size({path.name: path.stat().st_size for path in folder.iterdir()})
     from earmark.model.checkpoints.weights import weight_headers
 
     headers = weight_headers(folder)
@@ -90,6 +99,25 @@ def model_size(folder: Path) -> ModelSize:
     family = str(config.get("model_type", ""))
     files = sum(path.stat().st_size for path in folder.glob("model*.safetensors"))
     return ModelSize(family, parameters, files, _cache_values(folder) if family == "qwen2_audio" else 0)
+
+
+def estimate_size(file_bytes: Mapping[str, int]) -> ModelSize:
+    """The size of a model that is not on this machine, as far as the sizes of its files go.
+
+    Args:
+        file_bytes: Bytes of each file by its name.
+
+    Raises:
+        ValueError: None of the files holds weights that earmark reads.
+    """
+    read = {name: size for name, size in file_bytes.items() if is_read(name)}
+    if size := read.get("model.bin"):
+        return ModelSize(WHISPER_CTRANSLATE2, size // PUBLISHED_NUMBER_BYTES, size)
+    if size := sum(size for name, size in read.items() if name.endswith(".safetensors")):
+        return ModelSize("", size // PUBLISHED_NUMBER_BYTES, size)
+    if size := sum(size for name, size in read.items() if name.endswith(ONNX_SUFFIXES)):
+        return ModelSize(ONNX, 0, size)
+    raise ValueError("it holds no weights that earmark reads (model.safetensors, model.bin, *.onnx)")
 
 
 def _cache_values(folder: Path) -> int:
@@ -102,16 +130,16 @@ def _cache_values(folder: Path) -> int:
 
 
 def _ctranslate2_parameters(file: BinaryIO) -> int:
-    """The numbers in a model.bin of CTranslate2: after a head, arrays with their names, shapes, types and bytes.
+    """Number of weights in CTranslate2's model.bin: after a header, arrays with names, shapes, types and bytes.
 
     Strings are their length in 16 bits and their letters; see ctranslate2.specs.ModelSpec.save.
     """
 
     def number(form: str) -> int:
-        read = file.read(struct.calcsize(form))
-        if len(read) < struct.calcsize(form):
+        content = file.read(struct.calcsize(form))
+        if len(content) < struct.calcsize(form):
             raise ValueError(f"{file.name} ends in the middle; get it again")
-        return int(struct.unpack(form, read)[0])
+        return int(struct.unpack(form, content)[0])
 
     number("<I")  # version of the format
     file.seek(number("<H"), 1)  # name of the kind of model

@@ -2,6 +2,8 @@
 
 from earmark.schemas.errors import JobError
 
+DEFAULT_COMPUTE_TYPES = {"cpu": "float32", "cuda": "bfloat16"}  # of torch models, by kind of device
+
 
 def choose_device(wanted: str, cuda_devices: int) -> str:
     """ "cpu" or "cuda" for "auto", "cpu" or "cuda", where the engine's runtime sees so many CUDA devices.

@@ -11,14 +11,13 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils.logging import disable_progress_bar
 
-from earmark.model.runtime.devices import check_compute_type, choose_device
+from earmark.model.runtime.devices import DEFAULT_COMPUTE_TYPES, check_compute_type, choose_device
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 
 log = logging.getLogger("earmark")
 disable_progress_bar()  # of loading, in the middle of earmark's own
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-DEFAULT_DTYPES = {"cpu": "float32", "cuda": "bfloat16"}
 M = TypeVar("M")
 
 
@@ -52,7 +51,7 @@ def load_replicas(about: str, folder: str, options: JobOptions, load: Callable[[
     torch.set_num_threads(options.model_threads or os.cpu_count() or 1)
     chosen = choose_device(options.device, torch.cuda.device_count())
     places = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if chosen == "cuda" else ["cpu"]
-    numbers = DEFAULT_DTYPES[chosen] if options.compute_type == "default" else options.compute_type
+    numbers = DEFAULT_COMPUTE_TYPES[chosen] if options.compute_type == "default" else options.compute_type
     torch.backends.cudnn.allow_tf32 = False  # else convolutions in float32 have 10 bits of mantissa on CUDA
     log.info("%s on %s, computing in %s", about, ", ".join(places), numbers)
     try:

@@ -3,11 +3,9 @@
 No model is loaded or fetched: a folder is looked at by the names, sizes and headers of its files.
 """
 
-import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from fsspec.core import url_to_fs
@@ -15,8 +13,7 @@ from fsspec.core import url_to_fs
 from earmark.model.checkpoints.checkpoint import HUB_ID, PACKAGED, Checkpoint, find_checkpoint
 from earmark.model.checkpoints.copy_from_store import models_folder
 from earmark.model.checkpoints.files import is_read
-from earmark.model.checkpoints.headers import read_header
-from earmark.model.checkpoints.json_files import json_object, json_part
+from earmark.model.checkpoints.size import ModelSize, estimate_size, model_size
 from earmark.model.families import family_of
 from earmark.model.plugins.entry_points import NAMED, entry_point, is_own_engine
 from earmark.model.served.endpoint import Endpoint, find_endpoint, names_endpoint
@@ -31,19 +28,7 @@ from earmark.transforms.storage.file_system import StorageError, call_with_timeo
 GB = 1e9
 HUB_S = 8.0
 SERVER_S = 5.0
-WEIGHTS = (".safetensors", ".bin", ".onnx", ".weights")
-# Of a number in memory: engines compute in float32 on a CPU and in 16 bits on a GPU unless --compute_type says else.
-BYTES_A_NUMBER: Mapping[str, int] = {"cpu": 4, "cuda": 2}
-BYTES_IN_FILES = 2  # of a number in files that do not say how many they hold: published weights are of 16 bits
 REMEDY = "name a folder, hub id or URL as `earmark annotate --help` says"
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """`numbers`: how many a model has, of files that do not say it by their size; `file_bytes`: of all weight files."""
-
-    numbers: int
-    file_bytes: int
 
 
 def caches() -> Iterator[Check]:
@@ -114,22 +99,7 @@ def _own_engine(name: str) -> Check:
 
 def _in_folder(name: str, folder: str) -> Check:
     family = family_of(Checkpoint(name, folder, ""))
-    found = f"{folder}: {family.about.partition(' (')[0]}"
-    return _fits(name, found, _weights_in(Path(folder)))
-
-
-def _weights_in(folder: Path) -> Weights:
-    """Raises ValueError for a file that is missing or cut short."""
-    files = [path for path in folder.iterdir() if is_read(path.name) and path.suffix in WEIGHTS]
-    named = json_part(json_object(folder / "model.safetensors.index.json"), "weight_map").values()
-    if absent := sorted(set(map(str, named)) - {path.name for path in files}):
-        raise ValueError(f"{folder} lacks {', '.join(absent[:3])}, which its index names; get the whole checkpoint")
-    if not files:
-        raise ValueError(f"{folder} holds no weights ({', '.join(WEIGHTS)}); get the whole checkpoint")
-    headers = [read_header(path) for path in files if path.suffix == ".safetensors"]
-    numbers = sum(math.prod(tensor.shape) for header in headers for tensor in header.values())
-    others = sum(path.stat().st_size for path in files if path.suffix != ".safetensors")
-    return Weights(numbers + others // BYTES_IN_FILES, sum(path.stat().st_size for path in files))
+    return _fits(name, f"{folder}: {family.about.partition(' (')[0]}", model_size(Path(folder)))
 
 
 def _in_store(name: str) -> Check:
@@ -162,34 +132,31 @@ def _on_hub(name: str) -> Check:
     return _to_fetch(name, sizes, Path(HF_HUB_CACHE))
 
 
-def _to_fetch(name: str, sizes: Mapping[str, int], cache: Path) -> Check:
-    """Of a model that a run would copy to this machine first."""
-    read = {file: size for file, size in sizes.items() if is_read(file)}
-    weights = sum(size for file, size in read.items() if file.endswith(WEIGHTS))
+def _to_fetch(name: str, file_bytes: Mapping[str, int], cache: Path) -> Check:
+    """Whether a model that a run would copy to this machine first fits on its disk and into its memory."""
+    size = estimate_size(file_bytes)
     shown = without_user(name)
-    if not weights:
-        raise ValueError(f"{shown} holds no weights that earmark reads ({', '.join(WEIGHTS)})")
-    there = next(path for path in (cache, *cache.parents) if path.exists())
-    total, free = sum(read.values()), shutil.disk_usage(there).free
-    found = f"a run fetches {total / GB:.2f} GB to {cache}"
+    existing = next(path for path in (cache, *cache.parents) if path.exists())
+    total = sum(count for file, count in file_bytes.items() if is_read(file))
+    free = shutil.disk_usage(existing).free
+    about = f"a run fetches {total / GB:.2f} GB to {cache}"
     if total > free:
         remedy = "make room there, or let HF_HOME or EARMARK_CACHE name another folder"
-        return Check("model", shown, "problem", f"{found}, where {free / GB:.1f} GB are free", remedy)
-    return _fits(shown, found, Weights(weights // BYTES_IN_FILES, weights))
+        return Check("model", shown, "problem", f"{about}, where {free / GB:.1f} GB are free", remedy)
+    return _fits(shown, about, size)
 
 
-def _fits(name: str, found: str, weights: Weights) -> Check:
+def _fits(name: str, about: str, size: ModelSize) -> Check:
     memory = model_memory()
-    needed = weights.numbers * BYTES_A_NUMBER[memory.device]
-    where = "the GPU" if memory.device == "cuda" else "this machine"
-    has = f"{where} has {memory.total / GB:.1f} GB, {memory.free / GB:.1f} GB of them free"
-    said = (
-        f"{found}, {weights.file_bytes / GB:.2f} GB of weights, about {needed / GB:.2f} GB in memory and more while it"
-        f" runs; {has}"
+    needed = size.weight_bytes(JobOptions(), memory.device)
+    owner = "the GPU" if memory.device == "cuda" else "this machine"
+    finding = (
+        f"{about}, {size.file_bytes / GB:.2f} GB of weights, about {needed / GB:.2f} GB in memory and more while it"
+        f" runs; {owner} has {memory.total / GB:.1f} GB, of which {memory.free / GB:.1f} GB are free"
     )
     if needed > memory.total:
         remedy = "take a smaller model, a smaller --compute_type where its engine has one, or a larger device"
-        return Check("model", name, "problem", said, remedy)
+        return Check("model", name, "problem", finding, remedy)
     if needed > memory.free:
-        return Check("model", name, "warning", said, "end what else uses the memory")
-    return Check("model", name, "ok", said)
+        return Check("model", name, "warning", finding, "end other programs that use the memory")
+    return Check("model", name, "ok", finding)

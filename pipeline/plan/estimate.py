@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from earmark.model.checkpoints.size import computed_in
 from earmark.pipeline.plan.memory import MachineDevice
 from earmark.pipeline.plan.models import PlannedModel
 from earmark.pipeline.plan.tables import Device, Price, PriceTable, Speed, Tables
@@ -109,11 +108,11 @@ def _best(device: Device, model: PlannedModel, options: JobOptions, speeds: Sequ
     """The fastest that was measured with all that is asked; what was asked beyond it only makes it slower."""
     if model.size is None or not model.shape:
         return None
-    computes = computed_in(model.size.family, options, device.kind)
+    compute_type = model.size.compute_type(options, device.kind)
     fitting = [
         speed
         for speed in speeds
-        if (speed.device, speed.model, speed.compute_type) == (device.name, model.shape, computes)
+        if (speed.device, speed.model, speed.compute_type) == (device.name, model.shape, compute_type)
         and (speed.beam_size, speed.timestamps) == (options.beam_size, options.timestamps)
         and set(model.tasks) <= set(speed.tasks)
     ]

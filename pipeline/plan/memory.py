@@ -8,7 +8,6 @@ from typing import Literal
 
 import psutil
 
-from earmark.model.checkpoints.size import computed_in
 from earmark.pipeline.plan.models import PlannedModel
 from earmark.pipeline.plan.tables import Device
 from earmark.schemas.job import JobOptions
@@ -80,10 +79,9 @@ def _need(
     options: JobOptions,
 ) -> MemoryNeed:
     sizes = [model.size for model in models if model.size is not None]
-    numbers = [computed_in(size.family, options, kind) for size in sizes]
-    weights = sum(size.weight_bytes(number) for size, number in zip(sizes, numbers, strict=True)) / GB
-    # The models take turns, but what one has worked with stays its own.
-    second = sum(size.working_bytes(number, 1) for size, number in zip(sizes, numbers, strict=True)) / GB
+    weights = sum(size.weight_bytes(options, kind) for size in sizes) / GB
+    # The models take turns, but none gives back the memory that it has worked with.
+    second = sum(size.working_bytes(options, kind, 1) for size in sizes) / GB
     working = second * options.batch_s
     usable = memory_gb * USABLE_SHARE
     unknown = [f"{model.name}: {model.unknown}" for model in models if model.size is None and not model.elsewhere]

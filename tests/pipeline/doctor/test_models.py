@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from earmark.model.checkpoints.size import folder_here
 from earmark.pipeline.doctor import models as doctor_models
 from earmark.pipeline.doctor.machine import Memory
 from earmark.pipeline.doctor.models import caches, model
+from earmark.pipeline.plan.memory import MachineDevice, memory_needs
+from earmark.pipeline.plan.models import planned_models
+from earmark.schemas.job import JobOptions
 from earmark.transforms.output.store import OutputStore
 from tests.support.bare_home import live_in
+from tests.support.checkpoints.small_onnx_models import write_paraformer
 from tests.support.jobs import TINY
 from tests.support.servers.hub_server import serve_hub, use_hub
 from tests.support.servers.misbehaving_server import MODEL, misbehaving_server
@@ -23,10 +28,25 @@ def bare(monkeypatch, tmp_path):
     live_in(monkeypatch, tmp_path / "home")
 
 
-def test_a_model_of_a_folder_is_held_against_the_memory(monkeypatch):
-    numbers = doctor_models._weights_in(TINY).numbers
-    for device, bytes_a_number in (("cpu", 4), ("cuda", 2)):
-        needed = numbers * bytes_a_number
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Checkpoints in every format that earmark reads."""
+    onnx = tmp_path_factory.mktemp("paraformer")
+    write_paraformer(onnx)
+    return (TINY, onnx, folder_here("whisper-tiny.en"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_doctor_and_plan_name_the_same_bytes(folders, device, monkeypatch):
+    for folder in folders:
+        (planned,) = memory_needs(
+            planned_models(JobOptions(model=(str(folder),)), ()),
+            JobOptions(),
+            [MachineDevice("this one", device, 1000.0)],
+            (),
+        )
+        needed = round(planned.weights_gb * 1e9)
+        assert needed > 0
         for total, free, status in (
             (needed, needed, "ok"),
             (needed, needed - 1, "warning"),
@@ -34,9 +54,14 @@ def test_a_model_of_a_folder_is_held_against_the_memory(monkeypatch):
         ):
             memory = Memory(device, total, free)
             monkeypatch.setattr(doctor_models, "model_memory", lambda memory=memory: memory)
-            found = model(f"transcribe={TINY}")
-            assert (found.name, found.status) == (str(TINY), status)
-            assert "Qwen2-Audio" in found.found and bool(found.remedy) == (status != "ok")
+            check = model(f"transcribe={folder}")
+            assert (check.name, check.status) == (str(folder), status)
+            assert f"about {planned.weights_gb:.2f} GB in memory" in check.found
+            assert bool(check.remedy) == (status != "ok")
+
+
+def test_a_finding_names_the_family_of_the_model():
+    assert f"{TINY}: Qwen2-Audio" in model(str(TINY)).found
 
 
 def test_folders_that_hold_no_whole_model_are_problems(tmp_path):
@@ -46,13 +71,13 @@ def test_folders_that_hold_no_whole_model_are_problems(tmp_path):
     weights.write_bytes(content[:-10])
     assert "is not a whole safetensors file" in model(str(folder)).found
     weights.unlink()
-    assert "holds no weights" in model(str(folder)).found
+    assert "there are no weights in" in model(str(folder)).found
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     (folder / "model-00001-of-00002.safetensors").write_bytes(content)
     found = model(str(folder))
-    assert "lacks model-00002-of-00002.safetensors" in found.found
-    assert found.remedy == "get the whole checkpoint"
+    assert "1 of 2 weight files" in found.found and "model-00002-of-00002.safetensors" in found.found
+    assert found.remedy == "get them again"
     (folder / "config.json").write_text('{"model_type": "bert"}')
     assert "is not one that earmark runs" in model(str(folder)).found
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from earmark.model.checkpoints.size import ModelSize, computed_in, model_size
+from earmark.model.checkpoints.size import ModelSize, model_size
 from earmark.pipeline.plan.memory import MachineDevice, memory_needs
 from earmark.pipeline.plan.models import PlannedModel
 from earmark.pipeline.plan.tables import Device, read_tables
@@ -44,8 +44,9 @@ def test_numbers_are_those_that_the_device_computes_in():
     (here,) = needs(CAPTIONS, here=[MachineDevice("CPU", "cpu", 64.0, 8)])
     assert here.weights_gb == pytest.approx(33.6), "float32 on a CPU"
     assert needs(CAPTIONS, here=[GPU], compute_type="float32")[0].weights_gb == pytest.approx(33.6)
-    assert computed_in("whisper-ctranslate2", JobOptions(), "cuda") == "float16"
-    whisper = PlannedModel("w", ("transcribe",), ModelSize("whisper-ctranslate2", 1_000_000_000), "")
+    size = ModelSize("whisper-ctranslate2", 1_000_000_000)
+    assert size.compute_type(JobOptions(), "cuda") == "float16"
+    whisper = PlannedModel("w", ("transcribe",), size, "")
     assert needs(whisper, here=[GPU], compute_type="int8")[0].weights_gb == pytest.approx(1.0)
 
 
@@ -100,4 +101,6 @@ def test_a_model_bin_that_is_cut_is_said(tmp_path):
 def test_files_of_onnx_count_as_they_are(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"x" * 1000)
     size = model_size(tmp_path)
-    assert (size.family, size.weight_bytes("float32"), size.working_bytes("float32", 240)) == ("onnx", 1000, 0)
+    assert (size.family, size.file_bytes) == ("onnx", 1000)
+    assert size.weight_bytes(JobOptions(), "cpu") == 1000
+    assert size.working_bytes(JobOptions(), "cpu", 240) == 0
