@@ -1,4 +1,4 @@
-"""Audio of some rows for a page: by the decoder that annotated them, as MP3 with pictures."""
+"""Audio clips of some rows for a page: decoded as for annotation, encoded as MP3, with a waveform and a spectrogram."""
 
 import base64
 import io
@@ -14,27 +14,30 @@ from PIL import Image
 
 from earmark.reporting.report.plots import draw_waveform
 from earmark.reporting.report.row_audio import read_audio
-from earmark.reporting.report.sample_rows import ShownRow
+from earmark.reporting.report.sample_rows import ReportRow
 from earmark.schemas.errors import RowError
 from earmark.schemas.records import SAMPLE_RATE_HZ
 
-CLIP_S = 60.0  # of a longer recording the page has its beginning
-BUDGET_BYTES = 10 * 2**20  # of all clips of a page together, in base64; what comes after it is not embedded
+CLIP_S = 60.0  # a longer recording is cut to its beginning
+BUDGET_BYTES = 10 * 2**20  # size of all clips of a page in base64; clips beyond it are not embedded
 MELS = 80
 FRAME_SAMPLES = 512  # 32 ms
-COLUMNS = 600  # of a spectrogram at most
-DYNAMIC_DB = 70.0  # below its loudest point a spectrogram is black
+MAX_FRAMES = 600  # width of a spectrogram
+DYNAMIC_DB = 70.0  # range of a spectrogram below its loudest point; the rest is black
 WEBP_QUALITY = 60
 MP3_QUALITY = 0.6  # libsndfile's compression_level; a minute of speech at 16 kHz becomes some 250 KB
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What the page has of a recording's audio.
+    """The audio of a recording as the page embeds it.
 
     Attributes:
-        audio, spectrogram: as data: URLs; "" where there are none, and `note` says why.
-        shown_s: how long the clip is, which waveform and spectrogram span.
+        audio: MP3 as a data: URL; "" where the audio cannot be read.
+        waveform: SVG element.
+        spectrogram: WebP as a data: URL; "" where the audio cannot be read.
+        shown_s: duration of the clip, which waveform and spectrogram span.
+        note: why the clip is missing or shorter than the recording; "" for neither.
     """
 
     audio: str
@@ -44,18 +47,18 @@ class Clip:
     note: str = ""
 
 
-def read_clips(rows: Sequence[ShownRow], count: int) -> dict[int, Clip]:
-    """Clips of `count` rows by their number: half of them the first, the rest of the random sample.
+def read_clips(rows: Sequence[ReportRow], count: int) -> dict[int, Clip]:
+    """Clips of `count` rows by row number: one half are the first rows, the other half come from the random sample.
 
-    A recording that cannot be read is a clip without audio that says so.
+    A recording that cannot be read becomes a clip without audio and with a note.
     """
-    numbers = _numbers(rows, count)
+    numbers = _clip_rows(rows, count)
     clips: dict[int, Clip] = {}
     size_bytes = 0
-    heard = read_audio([rows[number] for number in numbers], CLIP_S)
-    for number, samples in zip(numbers, heard, strict=True):
+    audio = read_audio([rows[number] for number in numbers], CLIP_S)
+    for number, samples in zip(numbers, audio, strict=True):
         if isinstance(samples, RowError):
-            clips[number] = Clip("", Markup(), "", 0.0, f"The audio cannot be read any more: {samples.message}.")
+            clips[number] = Clip("", Markup(), "", 0.0, f"The audio can no longer be read: {samples.message}.")
             continue
         clip = make_clip(samples, rows[number].duration_s)
         size_bytes += len(clip.audio) + len(clip.spectrogram) + len(clip.waveform)
@@ -65,39 +68,45 @@ def read_clips(rows: Sequence[ShownRow], count: int) -> dict[int, Clip]:
     return clips
 
 
-def _numbers(rows: Sequence[ShownRow], count: int) -> list[int]:
+def _clip_rows(rows: Sequence[ReportRow], count: int) -> list[int]:
+    """Numbers of the rows that get a clip."""
     first = list(range(min(len(rows), count - count // 2)))
     random = [number for number, row in enumerate(rows) if row.reason == "random" and number >= len(first)]
     others = [number for number in range(len(first), len(rows)) if number not in random]
-    chosen = _evenly(random, count - len(first))
-    chosen += others[: count - len(first) - len(chosen)]
-    return first + chosen
+    sample = _spread(random, count - len(first))
+    sample += others[: count - len(first) - len(sample)]
+    return first + sample
 
 
-def _evenly(numbers: Sequence[int], count: int) -> list[int]:
-    """`count` of them from beginning to end: the random rows are in order of need."""
+def _spread(numbers: Sequence[int], count: int) -> list[int]:
+    """`count` of the numbers, evenly spread: the random rows are sorted too, so the first would be the most suspect."""
     if len(numbers) <= count:
         return list(numbers)
-    return [numbers[int(place)] for place in np.linspace(0, len(numbers) - 1, count)]
+    return [numbers[int(index)] for index in np.linspace(0, len(numbers) - 1, count)]
 
 
 def make_clip(samples: np.ndarray, duration_s: float) -> Clip:
-    """Args: samples: float32 of shape (samples,) at SAMPLE_RATE_HZ. duration_s: of the whole recording."""
+    """Encode a clip and draw it.
+
+    Args:
+        samples: float32 of shape (samples,) at SAMPLE_RATE_HZ.
+        duration_s: duration of the whole recording.
+    """
     shown_s = len(samples) / SAMPLE_RATE_HZ
     waveform = Markup(draw_waveform(samples))
-    return Clip(_mp3(samples), waveform, _spectrogram(samples), shown_s, _shortened(shown_s, duration_s))
+    return Clip(_mp3(samples), waveform, _spectrogram(samples), shown_s, _length_note(shown_s, duration_s))
 
 
-def _shortened(shown_s: float, duration_s: float) -> str:
+def _length_note(shown_s: float, duration_s: float) -> str:
     if duration_s - shown_s < 0.1:
         return ""
     if shown_s >= CLIP_S:
         return f"The first {shown_s:g} s of {duration_s:.1f} s."
-    return f"The file is not what was annotated: {duration_s:.1f} s then, {shown_s:.1f} s now."
+    return f"The file has changed since it was annotated: {duration_s:.1f} s then, {shown_s:.1f} s now."
 
 
 def _mp3(samples: np.ndarray) -> str:
-    """MP3, which every browser plays."""
+    """A data: URL of MP3, which every browser plays."""
     content = io.BytesIO()
     soundfile.write(
         content,
@@ -111,8 +120,8 @@ def _mp3(samples: np.ndarray) -> str:
 
 
 def _spectrogram(samples: np.ndarray) -> str:
-    """Mels of 0 to 8 kHz, low at the bottom, over time."""
-    hop = max(FRAME_SAMPLES // 4, -(-len(samples) // COLUMNS))
+    """A data: URL of a mel spectrogram from 0 to 8 kHz, low frequencies at the bottom."""
+    hop = max(FRAME_SAMPLES // 4, -(-len(samples) // MAX_FRAMES))
     power = librosa.feature.melspectrogram(
         y=np.pad(samples, (0, max(0, FRAME_SAMPLES - len(samples)))),
         sr=SAMPLE_RATE_HZ,

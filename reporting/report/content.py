@@ -1,27 +1,30 @@
-"""What a report shows, before it becomes a page."""
+"""The content of a report, before it is rendered as a page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from earmark.reporting.report.figures import FailureCause, Figures
-from earmark.reporting.report.sample_rows import ShownRow
+from earmark.reporting.report.sample_rows import ReportRow
 from earmark.scoring.answers import AnsweredTask
 from earmark.scoring.scores import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a report is made of.
+    """The content of a report.
 
     Attributes:
-        models: what a person calls the model of each task.
-        evaluation: None where no row has a reference, or why they cannot be scored as a sentence.
+        models: readable name of each task's model.
+        evaluation: None where no row has a reference, or the answers cannot be scored.
+        scoring_error: why the answers cannot be scored, as a sentence; "" where they are, or no row has a reference.
+        rows: rows of the page's table.
     """
 
-    place: str
+    output_url: str
     tasks: Sequence[AnsweredTask]
     models: Mapping[str, str]
     figures: Figures
     failures: Sequence[FailureCause]
-    evaluation: Evaluation | str | None
-    rows: Sequence[ShownRow]
+    evaluation: Evaluation | None
+    scoring_error: str
+    rows: Sequence[ReportRow]

@@ -1,4 +1,4 @@
-"""The failures of an output that stand, by their cause."""
+"""The unresolved failures of an output, by cause."""
 
 from collections.abc import Iterable
 
@@ -8,31 +8,31 @@ from earmark.schemas.records import Failure
 EXAMPLES = 5
 
 
-class StandingFailures:
-    """The latest failure of each recording, until the recording turns out to be annotated; they are all in memory."""
+class UnresolvedFailures:
+    """The latest failure of each recording that is not annotated. All failures are in memory."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Failure] = {}
 
     def add(self, failures: Iterable[Failure]) -> None:
         for failure in failures:
-            before = self._by_id.get(failure.id)
-            if before is None or before.run_id <= failure.run_id:
+            earlier = self._by_id.get(failure.id)
+            if earlier is None or earlier.run_id <= failure.run_id:
                 self._by_id[failure.id] = failure
 
-    def leave_out(self, annotated: Iterable[str]) -> None:
-        """An annotation stands above a failure of another run."""
+    def resolve(self, annotated_ids: Iterable[str]) -> None:
+        """Drop the failures of recordings that another run has annotated."""
         if self._by_id:
-            for id in annotated:
+            for id in annotated_ids:
                 self._by_id.pop(id, None)
 
     def causes(self) -> list[FailureCause]:
-        """Most frequent first."""
-        found: dict[tuple[str, str], list[Failure]] = {}
+        """The causes, most frequent first."""
+        by_cause: dict[tuple[str, str], list[Failure]] = {}
         for failure in self._by_id.values():
-            found.setdefault((failure.stage, failure.error), []).append(failure)
+            by_cause.setdefault((failure.stage, failure.error), []).append(failure)
         causes = [
-            FailureCause(*cause, len(those), tuple(sorted(those, key=lambda failure: failure.id)[:EXAMPLES]))
-            for cause, those in found.items()
+            FailureCause(*cause, len(failures), tuple(sorted(failures, key=lambda failure: failure.id)[:EXAMPLES]))
+            for cause, failures in by_cause.items()
         ]
         return sorted(causes, key=lambda cause: (-cause.count, cause.stage, cause.error))

@@ -1,4 +1,4 @@
-"""What all rows of an output add up to: totals and distributions. Counted part by part; what is held are the counts."""
+"""Totals and distributions over all rows of an output, counted part by part; only the counts are in memory."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,19 +12,19 @@ from earmark.schemas.records import Failure
 from earmark.scoring.answers import FIELDS, AnsweredTask
 
 FACTS = ("duration_s", "speech_ratio", "rms_dbfs", "snr_db", "bandwidth_hz")
-MAX_VALUES = 10_000  # that are told apart of languages and labels: a model that writes labels freely may write anything
+MAX_VALUES = 10_000  # distinct values that are counted: a model that writes labels freely may never repeat one
 OTHERS = "(others)"
 SHARE = tuple(np.linspace(0, 1, 21))
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What the bars of a distribution are.
+    """The axis of a distribution.
 
     Attributes:
-        edges: of the bars; a value beyond the first or the last counts in the bar next to it.
-        log: the edges are equally far apart on a logarithmic axis.
-        whole: all of it is drawn, not only where rows are.
+        edges: bounds of the bars; a value beyond the first or last edge counts in the outermost bar.
+        log: whether the axis is logarithmic.
+        whole: whether the plot spans all edges, and not only the range that has rows.
     """
 
     title: str
@@ -36,11 +36,14 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Rows by a number.
+    """The distribution of a number over the rows.
 
     Attributes:
-        counts: of the rows in each bar, one less than there are edges.
-        rows: that have the number; `mean`, `low` and `high` are of all of them, and None where there are none.
+        counts: rows in each bar, one fewer than edges.
+        rows: number of rows that have the number.
+        mean: mean over these rows; None for no rows, like `low` and `high`.
+        low: least value.
+        high: greatest value.
     """
 
     scale: Scale
@@ -53,7 +56,11 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Values of a column with the rows that have each, most frequent first."""
+    """Values of a column.
+
+    Attributes:
+        counts: pairs of a value and the number of its rows, most frequent first.
+    """
 
     title: str
     counts: tuple[tuple[str, int], ...]
@@ -61,7 +68,11 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class FailureCause:
-    """Recordings that failed for one reason, and some of them."""
+    """Recordings that failed for the same reason.
+
+    Attributes:
+        examples: the first few failures by id.
+    """
 
     stage: str
     error: str
@@ -71,7 +82,11 @@ class FailureCause:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`flagged`: rows with a flag in an answer to any task."""
+    """Totals and distributions over all rows.
+
+    Attributes:
+        flagged: number of rows with a flag on any answer.
+    """
 
     annotated: int
     audio_s: float
@@ -80,11 +95,11 @@ class Figures:
     shares: tuple[Shares, ...]
 
 
-Values = Callable[[pa.Table], np.ndarray]  # float64 of shape (rows,), NaN where a row has none
+Values = Callable[[pa.Table], np.ndarray]  # float64 of shape (rows,), NaN where a row has no value
 
 
 class FigureCounter:
-    """Counts parts of an output with answers to `tasks`."""
+    """Counts the parts of an output that answers `tasks`."""
 
     def __init__(self, tasks: Sequence[AnsweredTask]):
         self._tasks = tasks
@@ -101,17 +116,17 @@ class FigureCounter:
         self._audio_s = 0.0
 
     def add(self, part: pa.Table) -> None:
-        """Takes the rows of a part in; it has the columns of columns_of(tasks)."""
+        """Count the rows of a part, which has the columns of `columns_of(tasks)`."""
         self._annotated += part.num_rows
         self._flagged += int((flags_of(part, self._tasks) > 0).sum())
         self._audio_s += float(np.nansum(_numbers("audio", "duration_s")(part)))
         for tally in self._tallies:
             tally.add(part)
         for values, counts in self._shares.values():
-            for one in pc.value_counts(values(part).combine_chunks()).to_pylist():
-                if one["values"] is not None:
-                    known = one["values"] in counts or len(counts) < MAX_VALUES
-                    counts[one["values"] if known else OTHERS] += one["counts"]
+            for entry in pc.value_counts(values(part).combine_chunks()).to_pylist():
+                if entry["values"] is not None:
+                    has_room = entry["values"] in counts or len(counts) < MAX_VALUES
+                    counts[entry["values"] if has_room else OTHERS] += entry["counts"]
 
     def figures(self) -> Figures:
         return Figures(
@@ -120,23 +135,23 @@ class FigureCounter:
             self._flagged,
             tuple(tally.distribution() for tally in self._tallies),
             tuple(
-                Shares(title, tuple(sorted(counts.items(), key=lambda one: (-one[1], one[0]))))
+                Shares(title, tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))))
                 for title, (_, counts) in self._shares.items()
             ),
         )
 
 
 def columns_of(tasks: Sequence[AnsweredTask]) -> list[str]:
-    """The columns of a part that its figures are counted from."""
+    """The columns of a part that the figures need."""
     return ["id", *(f"audio.{fact}" for fact in FACTS)] + [
         f"{task.name}.{field}" for task in tasks for field in FIELDS[task.answer]
     ]
 
 
 def confidences(part: pa.Table, task: AnsweredTask) -> np.ndarray:
-    """How sure the model was of each answer, from 0 to 1: float64 of shape (rows,), NaN where it told no likelihood.
+    """Confidence of each answer, from 0 to 1: float64 of shape (rows,), NaN where the model gave no likelihood.
 
-    Of a label its score; of a text the mean probability of a token (the exponential of avg_logprob).
+    The score of a label, or the mean token probability of a text (the exponential of avg_logprob).
     """
     logprob = np.exp(_numbers(task.name, "avg_logprob")(part))
     if task.answer != "label":
@@ -146,7 +161,7 @@ def confidences(part: pa.Table, task: AnsweredTask) -> np.ndarray:
 
 
 def least_confidences(part: pa.Table, tasks: Sequence[AnsweredTask]) -> np.ndarray:
-    """The confidence of each row's least certain answer; NaN where none of them is known."""
+    """The confidence of each row's least certain answer; NaN where no answer has one."""
     least = np.full(part.num_rows, np.nan)
     for task in tasks:
         least = np.fmin(least, confidences(part, task))
@@ -154,7 +169,7 @@ def least_confidences(part: pa.Table, tasks: Sequence[AnsweredTask]) -> np.ndarr
 
 
 def flags_of(part: pa.Table, tasks: Sequence[AnsweredTask]) -> np.ndarray:
-    """How many flags the answers of each row have, int64 of shape (rows,)."""
+    """Number of flags on the answers of each row, int64 of shape (rows,)."""
     flags = np.zeros(part.num_rows, np.int64)
     for task in tasks:
         if "flags" in FIELDS[task.answer]:
@@ -164,7 +179,7 @@ def flags_of(part: pa.Table, tasks: Sequence[AnsweredTask]) -> np.ndarray:
 
 
 class _Tally:
-    """Counts one number of the rows."""
+    """Counts the distribution of one number."""
 
     def __init__(self, scale: Scale, values: Values):
         self._scale, self._values = scale, values
@@ -190,20 +205,20 @@ class _Tally:
 
 
 def _measures(tasks: Sequence[AnsweredTask]) -> list[tuple[Scale, Values]]:
-    found: list[tuple[Scale, Values]] = [
-        # 0.1 s to the 4 hours of --max_duration_s, and more; ten bars in a power of ten
+    measures: list[tuple[Scale, Values]] = [
+        # 0.1 s to beyond the 4 hours of --max_duration_s; ten bars per power of ten
         (Scale("Duration", "s", tuple(np.geomspace(0.1, 1e5, 61)), log=True), _numbers("audio", "duration_s")),
-        (Scale("Share of speech", "", SHARE, whole=True), _numbers("audio", "speech_ratio")),
+        (Scale("Speech ratio", "", SHARE, whole=True), _numbers("audio", "speech_ratio")),
         (Scale("Loudness (RMS)", "dBFS", tuple(np.arange(-100.0, 1, 2))), _numbers("audio", "rms_dbfs")),
-        (Scale("Speech over noise", "dB", tuple(np.arange(-20.0, 103, 3))), _numbers("audio", "snr_db")),
+        (Scale("Signal-to-noise ratio", "dB", tuple(np.arange(-20.0, 103, 3))), _numbers("audio", "snr_db")),
         (Scale("Bandwidth", "Hz", tuple(np.linspace(0, 8000, 33))), _numbers("audio", "bandwidth_hz")),
     ]
     for task in tasks:
         if task.answer == "transcript":
-            scale = Scale(f"{task.name}: characters a second", "characters/s", tuple(np.arange(0.0, 41)))
-            found.append((scale, _pace(task.name)))
-        found.append((Scale(f"{task.name}: confidence", "", SHARE, whole=True), _confidences(task)))
-    return found
+            scale = Scale(f"{task.name}: characters per second", "characters/s", tuple(np.arange(0.0, 41)))
+            measures.append((scale, _pace(task.name)))
+        measures.append((Scale(f"{task.name}: confidence", "", SHARE, whole=True), _confidences(task)))
+    return measures
 
 
 def _field(column: str, name: str) -> Callable[[pa.Table], pa.ChunkedArray]:
@@ -223,7 +238,7 @@ def _confidences(task: AnsweredTask) -> Values:
 
 
 def _pace(column: str) -> Values:
-    """Characters a second of audio; none of a recording without any."""
+    """Characters per second of audio; NaN for an empty recording."""
 
     def values(part: pa.Table) -> np.ndarray:
         lengths = pc.cast(pc.utf8_length(pc.struct_field(part[column], "text")), pa.float64())

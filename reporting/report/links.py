@@ -1,4 +1,4 @@
-"""Where a browser finds the audio of a row, if it can."""
+"""Links from the rows of a page to their audio, where a browser can open it."""
 
 import os
 from collections.abc import Sequence
@@ -7,16 +7,19 @@ from urllib.parse import quote
 
 from fsspec.core import url_to_fs
 
-from earmark.reporting.report.sample_rows import ShownRow
+from earmark.reporting.report.sample_rows import ReportRow
 
-SIGNED_S = 7 * 24 * 3600  # the longest that Amazon's and Google's signatures are good for
+SIGNED_S = 7 * 24 * 3600  # longest lifetime of Amazon's and Google's signatures
 
 
 @dataclass(frozen=True, slots=True)
 class AudioLink:
-    """An address, "" where there is none, and then why as a sentence.
+    """A link to the audio of a row.
 
-    `scheme`: file, http or https, which the page must be allowed to play from.
+    Attributes:
+        url: "" where a browser cannot open the audio.
+        scheme: file, http or https, which the page's security policy must allow; "" without a URL.
+        problem: why there is no URL, as a sentence.
     """
 
     url: str
@@ -24,51 +27,55 @@ class AudioLink:
     problem: str = ""
 
 
-def audio_links(rows: Sequence[ShownRow], page: str, sign: bool) -> list[AudioLink]:
-    """A link for each row.
+def audio_links(rows: Sequence[ReportRow], page: str, sign: bool) -> list[AudioLink]:
+    """Return a link for each row.
 
     Args:
-        page: path or URL of the page, which links to local files go from.
-        sign: ask object stores for addresses that are good for SIGNED_S without credentials.
+        page: path or URL of the page; links to local files are relative to it.
+        sign: whether to ask object stores for URLs that work for SIGNED_S without credentials.
     """
     return [_link(row, page, sign) for row in rows]
 
 
-def _link(row: ShownRow, page: str, sign: bool) -> AudioLink:
+def _link(row: ReportRow, page: str, sign: bool) -> AudioLink:
     uri = row.uri.removeprefix("file://")
     if "::" in uri or "#row=" in uri:
-        return AudioLink("", problem="The audio lies in a container, which a browser cannot open.")
+        return AudioLink("", problem="The audio is inside a container file, which a browser cannot open.")
     if "://" not in uri:
         return _local(row, uri, page)
     scheme = uri.partition("://")[0]
     if scheme in ("http", "https"):
-        return AudioLink(uri + _part(row), scheme)
-    return _signed(row, uri, scheme) if sign else AudioLink("", problem=f"The audio is at a {scheme}:// address.")
+        return AudioLink(uri + _fragment(row), scheme)
+    return (
+        _signed(row, uri, scheme)
+        if sign
+        else AudioLink("", problem=f"The audio has a {scheme}:// URL, which a browser cannot open.")
+    )
 
 
-def _local(row: ShownRow, path: str, page: str) -> AudioLink:
-    """Relative to the page, so that a folder of both can be moved."""
+def _local(row: ReportRow, path: str, page: str) -> AudioLink:
+    """A link relative to the page, so that a folder with both can be moved."""
     if "://" in page:
-        return AudioLink("", problem="The audio is a file on the machine that annotated it.")
+        return AudioLink("", problem="The audio is a local file on the machine that annotated it.")
     folder = os.path.dirname(os.path.abspath(page))
-    return AudioLink(quote(os.path.relpath(path, folder)) + _part(row), "file")
+    return AudioLink(quote(os.path.relpath(path, folder)) + _fragment(row), "file")
 
 
-def _signed(row: ShownRow, uri: str, scheme: str) -> AudioLink:
+def _signed(row: ReportRow, uri: str, scheme: str) -> AudioLink:
     try:
         file_system, path = url_to_fs(uri)
         url = str(file_system.sign(path, expiration=SIGNED_S))
     except NotImplementedError:
-        return AudioLink("", problem=f"Addresses of {scheme}:// cannot be signed.")
-    except Exception as error:  # clients raise what they like where credentials are missing or may not sign
-        said = " ".join(str(error).split()) or type(error).__name__
-        return AudioLink("", problem=f"The address could not be signed ({said[:200]}).")
+        return AudioLink("", problem=f"{scheme}:// URLs cannot be signed.")
+    except Exception as error:  # store clients raise errors of any class where credentials are missing or may not sign
+        message = " ".join(str(error).split()) or type(error).__name__
+        return AudioLink("", problem=f"The URL could not be signed ({message[:200]}).")
     scheme = url.partition("://")[0]
     if scheme not in ("http", "https"):
-        return AudioLink("", problem=f"The signed address is of {scheme}://, which a browser does not open.")
-    return AudioLink(url + _part(row), scheme)
+        return AudioLink("", problem=f"The signed URL uses {scheme}://, which a browser cannot open.")
+    return AudioLink(url + _fragment(row), scheme)
 
 
-def _part(row: ShownRow) -> str:
-    """The part of a file that a row is of, as a media fragment (W3C Media Fragments URI 1.0)."""
+def _fragment(row: ReportRow) -> str:
+    """The annotated part of the file, as a media fragment (W3C Media Fragments URI 1.0)."""
     return f"#t={row.offset_s:g},{row.offset_s + row.duration_s:g}"

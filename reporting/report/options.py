@@ -1,4 +1,4 @@
-"""What `earmark report` can be told."""
+"""Options of `earmark report`."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -16,10 +16,10 @@ class ReportOptions:
 
     Attributes:
         to: path or URL of the page; "" for report.html in the output.
-        rows: how many recordings the table shows.
-        clips: of how many of them the audio is in the page.
-        audio: embed: clips are in the page, and the other rows link to theirs where a browser can open it; link: all
-            rows link, to objects of a store with an address that is signed; none: no audio is read or linked.
+        rows: number of recordings in the table.
+        clips: number of recordings whose audio is embedded in the page.
+        audio: "embed": embed clips, and link the other rows to their audio where a browser can open it; "link": link
+            all rows, to objects of a store by signed URLs; "none": neither read nor link audio.
     """
 
     to: str = ""
@@ -28,9 +28,9 @@ class ReportOptions:
     audio: str = "embed"
 
     def check(self) -> None:
-        """Raises JobError with the value and the remedy for the first option that makes no sense."""
+        """Raise a JobError with the value and the remedy for the first option that makes no sense."""
         if self.to and not self.to.endswith((".html", ".htm")):
-            raise JobError(f"--to={self.to} does not work: what is written is a page, so name it .html")
+            raise JobError(f"--to={self.to} does not work: the report is a page, so name it .html")
         if self.audio not in AUDIO:
             raise JobError(f"--audio={self.audio} does not work: choose from {', '.join(AUDIO)}")
         if self.rows < 1:

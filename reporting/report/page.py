@@ -1,6 +1,6 @@
-"""The page of a report: one HTML file whose script, style, plots and audio are in it, and that asks for nothing else.
+"""The page of a report: one self-contained HTML file with its script, style, plots and audio.
 
-All that comes from a manifest or a model passes through Jinja's escaping: as text, or as JSON in which no tag can end.
+All texts of manifests and models pass through Jinja's escaping: as text, or as JSON that cannot close a tag.
 """
 
 import base64
@@ -26,11 +26,13 @@ from earmark.transforms.output.store import OutputStore
 from earmark.transforms.storage.file_system import wrap_storage_errors
 
 FILES = Path(__file__).parent
-TABLE_ROWS = 200  # of the values below a plot
+TABLE_ROWS = 200  # most values listed below a plot
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenPage:
+    """A page that was written; `clips`: number of recordings whose audio is embedded."""
+
     path: str
     clips: int
     size_bytes: int
@@ -38,7 +40,12 @@ class WrittenPage:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A plot, what it shows in words, and its numbers."""
+    """A plot.
+
+    Attributes:
+        about: the plot in words, for people who cannot see it.
+        values: the plotted numbers, as a table below `headers`.
+    """
 
     title: str
     about: str
@@ -49,19 +56,19 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class PageTask:
-    """A task for the page's script; `closed`: its answers are labels, to filter by."""
+    """A task for the page's script; `closed`: whether its answers are labels, which the page can filter by."""
 
     name: str
     closed: bool
 
 
 def write_page(report: Report, options: ReportOptions) -> WrittenPage:
-    """Renders the page and writes it.
+    """Render the page and write it.
 
     Raises:
-        JobError: it cannot be written.
+        JobError: the page cannot be written.
     """
-    path = options.to or f"{report.place}/{NAME}"
+    path = options.to or f"{report.output_url}/{NAME}"
     clips = read_clips(report.rows, options.clips) if options.audio == "embed" else {}
     links = audio_links(report.rows, path, sign=options.audio == "link") if options.audio != "none" else []
     content = render(report, clips, links).encode("utf-8", "replace")
@@ -71,33 +78,42 @@ def write_page(report: Report, options: ReportOptions) -> WrittenPage:
                 with fsspec.open(path, "wb", auto_mkdir=True) as file:
                     file.write(content)
             else:
-                OutputStore(report.place).replace(NAME, content)
+                OutputStore(report.output_url).replace(NAME, content)
     except OSError as error:
         raise JobError(f"--to={path} cannot be written: {error}") from error
     return WrittenPage(path, sum(bool(clip.audio) for clip in clips.values()), len(content))
 
 
 def render(report: Report, clips: dict[int, Clip], links: Sequence[AudioLink]) -> str:
-    """The page.
+    """Render the page as HTML.
 
     Args:
-        clips: by the number of the row among report.rows.
-        links: for each row, or none.
+        clips: clips by index into `report.rows`.
+        links: a link for each row, or an empty sequence.
     """
     environment = Environment(loader=FileSystemLoader(FILES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": _number, "percent": _percent, "figure": _figure, "named": NAMES.__getitem__}
+    environment.filters |= {
+        "number": _number,
+        "percent": _percent,
+        "count": _count,
+        "score": _score,
+        "named": NAMES.__getitem__,
+    }
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     script = (FILES / "report.js").read_text()
     figures = report.figures
     return environment.get_template("report.html.j2").render(
         report=report,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        name=report.place.rstrip("/").rsplit("/", 1)[-1],
+        name=report.output_url.rstrip("/").rsplit("/", 1)[-1],
         policy=_policy(script, links),
         style=Markup((FILES / "report.css").read_text()),
         script=Markup(script),
         failed=sum(cause.count for cause in report.failures),
-        plots=[*map(_of_distribution, _seen(figures.distributions)), *map(_of_shares, _counted(figures.shares))],
+        plots=[
+            *(_distribution_plot(one) for one in figures.distributions if one.rows),
+            *(_shares_plot(one) for one in figures.shares if one.counts),
+        ],
         tasks=[asdict(PageTask(task.name, task.kind == "label")) for task in report.tasks],
         rows=[asdict(row) for row in report.rows],
         links=[asdict(link) for link in links],
@@ -106,13 +122,13 @@ def render(report: Report, clips: dict[int, Clip], links: Sequence[AudioLink]) -
 
 
 def _policy(script: str, links: Iterable[AudioLink]) -> str:
-    """A Content-Security-Policy: this script and no other, nothing from anywhere but the audio that rows link to."""
+    """A Content-Security-Policy that allows this script and the audio that rows link to, and nothing else."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     schemes = sorted({link.scheme for link in links if link.scheme})
     rules = {
         "default-src": "'none'",
         "script-src": f"'sha256-{digest}'",
-        "style-src": "'unsafe-inline'",  # matplotlib's SVG says its colours in style attributes
+        "style-src": "'unsafe-inline'",  # matplotlib's SVG has its colours in style attributes
         "img-src": "data:",
         "media-src": " ".join(["data:", *(f"{scheme}:" for scheme in schemes)]),
         "base-uri": "'none'",
@@ -122,30 +138,26 @@ def _policy(script: str, links: Iterable[AudioLink]) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def _seen(found: Iterable[Distribution]) -> list[Distribution]:
-    return [one for one in found if one.rows]
-
-
-def _counted(found: Iterable[Shares]) -> list[Shares]:
-    return [one for one in found if one.counts]
-
-
-def _of_distribution(found: Distribution) -> Plot:
-    unit = f" {found.scale.unit}" if found.scale.unit else ""
-    about = f"{_number(found.rows)} recordings, from {found.low:.3g} to {found.high:.3g}{unit}, mean {found.mean:.3g}"
-    edges = found.scale.edges
-    bars = zip(edges[:-1], edges[1:], found.counts, strict=True)
+def _distribution_plot(numbers: Distribution) -> Plot:
+    scale = numbers.scale
+    unit = f" {scale.unit}" if scale.unit else ""
+    bounds = f"from {numbers.low:.3g} to {numbers.high:.3g}{unit}, mean {numbers.mean:.3g}"
+    about = f"{_count(numbers.rows, 'recording')}, {bounds}"
+    bars = zip(scale.edges[:-1], scale.edges[1:], numbers.counts, strict=True)
     values = tuple((f"{low:.3g} to {high:.3g}{unit}", count) for low, high, count in bars if count)
-    svg = draw_distribution(found, f"{found.scale.title}: {about}")
-    return Plot(found.scale.title, about, Markup(svg), (found.scale.unit or "share", "recordings"), values)
+    svg = draw_distribution(numbers, f"{scale.title}: {about}")
+    return Plot(scale.title, about, Markup(svg), (scale.unit or "share", "recordings"), values)
 
 
-def _of_shares(found: Shares) -> Plot:
-    first = ", ".join(f"{name or '(empty)'} {_number(count)}" for name, count in found.counts[:3])
-    values = "1 value" if len(found.counts) == 1 else f"{_number(len(found.counts))} values"
-    about = f"{values}; most frequent: {first}"
-    svg = draw_shares(found, f"{found.title}: {about}")
-    return Plot(found.title, about, Markup(svg), ("value", "recordings"), found.counts[:TABLE_ROWS])
+def _shares_plot(shares: Shares) -> Plot:
+    first = ", ".join(f"{name or '(empty)'} {_number(count)}" for name, count in shares.counts[:3])
+    about = f"{_count(len(shares.counts), 'value')}; most frequent: {first}"
+    svg = draw_shares(shares, f"{shares.title}: {about}")
+    return Plot(shares.title, about, Markup(svg), ("value", "recordings"), shares.counts[:TABLE_ROWS])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{_number(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def _number(value: float) -> str:
@@ -156,8 +168,8 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _figure(value: float | None, name: str) -> str:
-    """A figure of an evaluation: a share in percent, BLEU and chrF from 0 to 100."""
+def _score(value: float | None, name: str) -> str:
+    """A score of an evaluation: BLEU and chrF from 0 to 100, all others in percent."""
     if value is None:
         return "-"
     return f"{value:.2f}" if name in POINTS else f"{100 * value:.2f} %"

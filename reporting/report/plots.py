@@ -1,4 +1,4 @@
-"""Plots as SVG for a page: matplotlib draws them, and the page's own style gives them their colours."""
+"""Plots as SVG for a page, drawn by matplotlib in the colours of the page's style."""
 
 import io
 import re
@@ -16,19 +16,19 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from earmark.reporting.report.figures import Distribution, Shares
 
-# Colours that stand for a colour of the page; no plot has them by itself.
+# Placeholders, used for nothing else, that are replaced by colours of the page.
 INK, BAR = "#0a0b0c", "#0d0e0f"
-OF_PAGE = {INK: "currentColor", BAR: "var(--bar)"}
+PAGE_COLOURS = {INK: "currentColor", BAR: "var(--bar)"}
 SIZE_IN = (3.6, 2.2)
 WAVEFORM_IN = (8.0, 0.8)
 WAVEFORM_POINTS = 500
-MAX_BARS = 12  # of labels that a plot has room for
-MIN_BARS = 3  # that there is room for: one alone would be a block
-MAX_CHARACTERS = 22  # of a label beside its bar
+MAX_BARS = 12  # labels that a plot has room for
+MIN_BARS = 3  # a plot is at least this high: a single bar would be a block
+MAX_CHARACTERS = 22  # of the label next to a bar
 STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # texts stay texts, in the page's font
-    "svg.hashsalt": "earmark",  # names within the file are the same every time
-    "text.parse_math": False,  # a label of a model may hold $
+    "svg.fonttype": "none",  # keep texts as texts, in the page's font
+    "svg.hashsalt": "earmark",  # make the element names reproducible
+    "text.parse_math": False,  # labels that a model writes may contain $
     "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -40,36 +40,36 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def draw_distribution(found: Distribution, about: str) -> str:
-    """Bars where there are rows, or over the whole scale. `about`: the same in words, for who cannot see it."""
-    edges, counts = np.array(found.scale.edges), np.array(found.counts)
-    there = np.flatnonzero(counts)
-    first, last = (max(there[0] - 1, 0), min(there[-1] + 2, len(counts))) if there.size else (0, len(counts))
-    if found.scale.whole:
+def draw_distribution(numbers: Distribution, about: str) -> str:
+    """Draw a histogram of the bars that have rows, or of the whole scale; `about` is the plot in words."""
+    edges, counts = np.array(numbers.scale.edges), np.array(numbers.counts)
+    filled = np.flatnonzero(counts)
+    first, last = (max(filled[0] - 1, 0), min(filled[-1] + 2, len(counts))) if filled.size else (0, len(counts))
+    if numbers.scale.whole:
         first, last = 0, len(counts)
     with _axes(SIZE_IN) as (figure, axes):
         axes.stairs(counts[first:last], edges[first : last + 1], fill=True, color=BAR)
-        if found.scale.log:
+        if numbers.scale.log:
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel(found.scale.unit)
+        axes.set_xlabel(numbers.scale.unit)
         _count_axis(axes.yaxis)
         return _svg(figure, about)
 
 
-def draw_shares(found: Shares, about: str) -> str:
-    """A bar for each of the most frequent values, and one for all others."""
-    names = [_shortened(name) for name, _ in found.counts[:MAX_BARS]]
-    counts = [count for _, count in found.counts[:MAX_BARS]]
-    if rest := found.counts[MAX_BARS:]:
-        names.append(f"({len(rest)} others)")
-        counts.append(sum(count for _, count in rest))
+def draw_shares(shares: Shares, about: str) -> str:
+    """Draw a bar for each of the most frequent values, and one for all others."""
+    names = [_shortened(name) for name, _ in shares.counts[:MAX_BARS]]
+    counts = [count for _, count in shares.counts[:MAX_BARS]]
+    if others := shares.counts[MAX_BARS:]:
+        names.append("(1 other)" if len(others) == 1 else f"({len(others)} others)")
+        counts.append(sum(count for _, count in others))
     with _axes((SIZE_IN[0], 0.7 + 0.25 * max(len(names), MIN_BARS))) as (figure, axes):
-        places = np.arange(len(names))
-        axes.barh(places, counts, color=BAR, height=0.7)
-        axes.set_yticks(places, names)
+        positions = np.arange(len(names))
+        axes.barh(positions, counts, color=BAR, height=0.7)
+        axes.set_yticks(positions, names)
         axes.set_ylim(max(len(names), MIN_BARS) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.margins(x=0.02)
@@ -78,14 +78,14 @@ def draw_shares(found: Shares, about: str) -> str:
 
 
 def draw_waveform(samples: np.ndarray) -> str:
-    """The outline of float32 samples, loudest to the edge, over the whole width.
+    """Draw the envelope of float32 samples over the whole width, scaled to the loudest sample.
 
     Args:
-        samples: shape (samples,), at least one.
+        samples: float32 of shape (samples,), at least one sample.
     """
     bounds = np.unique(np.linspace(0, len(samples), WAVEFORM_POINTS + 1).astype(int)[:-1])
     high, low = np.maximum.reduceat(samples, bounds), np.minimum.reduceat(samples, bounds)
-    loudest = max(float(np.abs(samples).max()), 1e-4)  # silence is a line
+    loudest = max(float(np.abs(samples).max()), 1e-4)  # draws silence as a line
     with matplotlib.rc_context(STYLE | {"path.simplify": True}):
         figure = Figure(figsize=WAVEFORM_IN)
         axes = figure.add_axes((0, 0, 1, 1))
@@ -108,13 +108,13 @@ def _count_axis(axis: Any) -> None:
 @contextmanager
 def _axes(size_in: tuple[float, float]) -> Iterator[tuple[Figure, Any]]:
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the page's font draws it
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the page's font has it
         figure = Figure(figsize=size_in, layout="constrained")
         yield figure, figure.add_subplot()
 
 
 def _svg(figure: Figure, about: str) -> str:
-    """The figure as an element of a page: without a background, names and rules that would meet those of the page."""
+    """The figure as an SVG element, without background, and without ids and rules that could clash with the page's."""
     content = io.StringIO()
     FigureCanvasSVG(figure)
     figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
@@ -122,7 +122,7 @@ def _svg(figure: Figure, about: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    for ours, of_page in OF_PAGE.items():
-        svg = svg.replace(f": {ours}", f": {of_page}")
-    spoken = f'role="img" aria-label="{escape(about)}"' if about else 'aria-hidden="true"'
-    return svg.replace("<svg ", f"<svg {spoken} ", 1)
+    for placeholder, colour in PAGE_COLOURS.items():
+        svg = svg.replace(f": {placeholder}", f": {colour}")
+    label = f'role="img" aria-label="{escape(about)}"' if about else 'aria-hidden="true"'
+    return svg.replace("<svg ", f"<svg {label} ", 1)

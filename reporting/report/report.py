@@ -1,6 +1,6 @@
 """`earmark report`: an output as one page that opens anywhere, without a network.
 
-Figures are of all rows, part by part; the page's table shows a choice of them.
+The figures cover all rows; the page's table shows a selection.
 """
 
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from earmark.reporting.part_tables import part_tables
 from earmark.reporting.provenance import read_provenance
-from earmark.reporting.report.choose_rows import RowChooser
 from earmark.reporting.report.content import Report
-from earmark.reporting.report.failures import StandingFailures
+from earmark.reporting.report.failures import UnresolvedFailures
 from earmark.reporting.report.figures import FigureCounter, columns_of
 from earmark.reporting.report.options import ReportOptions
 from earmark.reporting.report.page import write_page
 from earmark.reporting.report.sample_rows import read_rows
+from earmark.reporting.report.select_rows import RowSelector
 from earmark.schemas.errors import JobError
 from earmark.schemas.records import Failure
 from earmark.scoring.answers import AnsweredTask, Output, open_output
@@ -23,12 +23,19 @@ from earmark.scoring.options import EvaluateOptions
 from earmark.scoring.scores import Evaluation
 from earmark.transforms.output.store import OutputStore
 
-WORST = 20  # alignments of each task
+WORST = 20  # worst answers of each task
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenReport:
-    """Where a report is, and what it shows. `clips`: recordings whose audio is in it."""
+    """A report that was written.
+
+    Attributes:
+        annotated: number of annotated recordings in the output.
+        failed: number of unresolved failures.
+        rows: number of rows in the table.
+        clips: number of recordings whose audio is embedded.
+    """
 
     path: str
     annotated: int
@@ -38,15 +45,14 @@ class WrittenReport:
     size_bytes: int
 
 
-def write_report(place: str, options: ReportOptions) -> WrittenReport:
-    """Reads an output and writes its report.
+def write_report(output_url: str, options: ReportOptions) -> WrittenReport:
+    """Read an output and write its report.
 
     Raises:
-        JobError: an option makes no sense, the output cannot be read or has no annotations and no failures, or the
-            page cannot be written.
+        JobError: an option makes no sense, the output cannot be read or is empty, or the page cannot be written.
     """
     options.check()
-    output = open_output(place)
+    output = open_output(output_url)
     try:
         report = make_report(output, options)
     except OSError as error:
@@ -63,53 +69,64 @@ def write_report(place: str, options: ReportOptions) -> WrittenReport:
 
 
 def make_report(output: Output, options: ReportOptions) -> Report:
+    """Collect the content of the report.
+
+    Raises:
+        JobError: the output is empty, or a file in it is damaged.
+        OSError: the output cannot be read.
+    """
     store, tasks = output.store, output.tasks
     provenance = read_provenance(store)
     models = {task.name: provenance.model_name(task) for task in provenance.job.tasks}
     paths = store.parts()
-    failures, has_references = _first_look(store, paths, tasks)
-    evaluation = _evaluate(store.root) if has_references else None
-    worst = [row.id for task in evaluation.tasks for row in task.worst] if isinstance(evaluation, Evaluation) else []
-    counter, chooser = FigureCounter(tasks), RowChooser(tasks, options.rows, worst)
+    failures, has_references = _failures_and_references(store, paths, tasks)
+    evaluation, scoring_error = _evaluate(store.root) if has_references else (None, "")
+    worst = [row.id for task in evaluation.tasks for row in task.worst] if evaluation else []
+    counter, selector = FigureCounter(tasks), RowSelector(tasks, options.rows, worst)
     for part, _ in part_tables(store, paths, columns_of(tasks)):
         counter.add(part)
-        chooser.add(part)
-        failures.leave_out(part["id"].to_pylist())
+        selector.add(part)
+        failures.resolve(part["id"].to_pylist())
     causes = failures.causes()
     if not paths and not causes:
         raise JobError(f"{store.root} has no annotations and no failures yet; run `earmark annotate` first")
-    rows = read_rows(store, paths, tasks, chooser.chosen(), _compared(tasks, evaluation), output.language)
-    return Report(store.root, tasks, models, counter.figures(), causes, evaluation, rows)
+    rows = read_rows(store, paths, tasks, selector.selected(), _scored_transcript(tasks, evaluation), output.language)
+    return Report(store.root, tasks, models, counter.figures(), causes, evaluation, scoring_error, rows)
 
 
-def _first_look(
+def _failures_and_references(
     store: OutputStore, paths: Sequence[str], tasks: Sequence[AnsweredTask]
-) -> tuple[StandingFailures, bool]:
-    """All failures, of which later some turn out to be annotated; and whether any row brought a reference."""
-    failures = StandingFailures()
+) -> tuple[UnresolvedFailures, bool]:
+    """All failures, also of recordings that were annotated later; and whether any row has a reference."""
+    failures = UnresolvedFailures()
     names = {task.name for task in tasks}
-    found = False
+    has_references = False
     for table, report in part_tables(store, paths, ["reference", "extra"]):
         failures.add(report.failures)
-        found = found or table["reference"].null_count < len(table) or _names_a_task(table["extra"].to_pylist(), names)
+        has_references = (
+            has_references
+            or table["reference"].null_count < len(table)
+            or _names_a_task(table["extra"].to_pylist(), names)
+        )
     failures.add(Failure(**row) for row in store.read_failures().to_pylist())
-    return failures, found
+    return failures, has_references
 
 
 def _names_a_task(extras: Sequence[Sequence[tuple[str, str]] | None], names: set[str]) -> bool:
     return any(name in names for extra in extras for name, _ in extra or ())
 
 
-def _evaluate(place: str) -> Evaluation | str:
+def _evaluate(output_url: str) -> tuple[Evaluation | None, str]:
+    """The scores, or else why there are no scores."""
     try:
-        return evaluate(place, EvaluateOptions(worst=WORST))
-    except JobError as error:  # the page says it, and shows all else
-        return str(error)
+        return evaluate(output_url, EvaluateOptions(worst=WORST)), ""
+    except JobError as error:  # the page shows the error, and everything that needs no scores
+        return None, str(error)
 
 
-def _compared(tasks: Sequence[AnsweredTask], evaluation: Evaluation | str | None) -> AnsweredTask | None:
-    """The transcript whose references are the column `reference`."""
-    if not isinstance(evaluation, Evaluation):
+def _scored_transcript(tasks: Sequence[AnsweredTask], evaluation: Evaluation | None) -> AnsweredTask | None:
+    """The task whose transcripts are scored against the column `reference`."""
+    if evaluation is None:
         return None
     scored = {
         score.task for score in evaluation.tasks if score.kind == "transcript" and score.reference_column == "reference"

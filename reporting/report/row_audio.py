@@ -1,4 +1,4 @@
-"""The audio of annotated recordings once more, as it was heard: the same decoder, the same part, the same channel."""
+"""Decode annotated recordings again: the same decoder, the same part of the file, the same channel."""
 
 import os
 import tempfile
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from earmark.reporting.report.sample_rows import ShownRow
+from earmark.reporting.report.sample_rows import ReportRow
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.manifest import ManifestShape
@@ -16,44 +16,44 @@ from earmark.transforms.containers.parquet_rows import location_of_row, named_ro
 from earmark.transforms.decode_shard import decode_shard
 from earmark.transforms.storage.fetch_audio import row_error
 
-TIMEOUT_S = 60.0  # a recording; a page must not wait for a store that is gone
-AT_ONCE = 8  # recordings; half a minute at 16 kHz is 2 MB, and they stay in memory
+TIMEOUT_S = 60.0  # per recording; a page must not wait for a store that is gone
+CHUNK_ROWS = 8  # recordings that are in memory at once; half a minute at 16 kHz is 2 MB
 
 
-def read_audio(rows: Sequence[ShownRow], max_s: float) -> Iterator[np.ndarray | RowError]:
-    """The first `max_s` of each recording, or why it cannot be read; float32 mono at SAMPLE_RATE_HZ.
+def read_audio(rows: Sequence[ReportRow], max_s: float) -> Iterator[np.ndarray | RowError]:
+    """Decode the first `max_s` of each recording to float32 mono at SAMPLE_RATE_HZ, or say why it cannot be read.
 
-    Decoders run in child processes: what crashes one costs its recording.
+    Decoders run in child processes, so a recording that crashes its decoder fails alone.
     """
     with tempfile.TemporaryDirectory(prefix="earmark-report-", ignore_cleanup_errors=True) as scratch:
-        for start in range(0, len(rows), AT_ONCE):
-            some = rows[start : start + AT_ONCE]
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = rows[start : start + CHUNK_ROWS]
             try:
-                yield from _read(some, max_s, scratch)
-            except MachineError as error:  # such as credentials that this machine does not have
-                yield from [RowError("machine", str(error))] * len(some)
+                yield from _read(chunk, max_s, scratch)
+            except MachineError as error:  # such as missing credentials
+                yield from [RowError("machine", str(error))] * len(chunk)
 
 
-def _read(rows: Sequence[ShownRow], max_s: float, scratch: str) -> list[np.ndarray | RowError]:
+def _read(rows: Sequence[ReportRow], max_s: float, scratch: str) -> list[np.ndarray | RowError]:
     recordings = [_recording(str(number), row, max_s) for number, row in enumerate(rows)]
-    there = tuple(one for one in recordings if isinstance(one, Recording))
-    found: dict[str, np.ndarray | RowError] = {}
-    if there:
+    readable = tuple(recording for recording in recordings if isinstance(recording, Recording))
+    results: dict[str, np.ndarray | RowError] = {}
+    if readable:
         options = JobOptions(max_duration_s=2 * max_s, recording_timeout_s=TIMEOUT_S)
-        decoded = decode_shard(Shard("", there), options, child_processes(min(2, os.cpu_count() or 1)), scratch)
-        found |= {clip.recording.id: clip.samples for clip in decoded.clips}
-        found |= {failure.id: RowError(failure.error, failure.message) for failure in decoded.failures}
-    return [one if isinstance(one, RowError) else found[one.id] for one in recordings]
+        decoded = decode_shard(Shard("", readable), options, child_processes(min(2, os.cpu_count() or 1)), scratch)
+        results |= {clip.recording.id: clip.samples for clip in decoded.clips}
+        results |= {failure.id: RowError(failure.error, failure.message) for failure in decoded.failures}
+    return [recording if isinstance(recording, RowError) else results[recording.id] for recording in recordings]
 
 
-def _recording(id: str, row: ShownRow, max_s: float) -> Recording | RowError:
-    """What to decode. fsspec itself opens a member of a tar; a row of a Parquet file has to be found first."""
+def _recording(id: str, row: ReportRow, max_s: float) -> Recording | RowError:
+    """What to decode. fsspec opens a member of a tar by itself; a row of a Parquet file has to be located first."""
     duration_s = min(row.duration_s, max_s)
     try:
-        place = location_of_row(*named, ManifestShape()) if (named := named_row(row.uri)) else None
-    except Exception as error:  # file systems raise what they like, and pyarrow for a file that is none any more
+        location = location_of_row(*named, ManifestShape()) if (named := named_row(row.uri)) else None
+    except Exception as error:  # file systems and pyarrow raise errors of any class
         try:
             return row_error(row.uri, error)
         except MachineError as worse:
             return RowError("machine", str(worse))
-    return Recording(id, row.uri, row.offset_s, duration_s, row.channel, location=place)
+    return Recording(id, row.uri, row.offset_s, duration_s, row.channel, location=location)

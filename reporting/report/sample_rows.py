@@ -1,4 +1,4 @@
-"""Rows of an output as a report shows them: everything that is known of a recording, ready for its page."""
+"""Read the selected rows of an output, with everything that the page shows of a recording."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from earmark.reporting.part_tables import part_tables
-from earmark.reporting.report.choose_rows import ChosenRow
+from earmark.reporting.report.select_rows import SelectedRow
 from earmark.scoring.answers import FACTS, AnsweredTask
 from earmark.scoring.normalizers import normalizer_for
 from earmark.scoring.word_errors import edits_of
 from earmark.transforms.output.store import OutputStore
 
-MAX_CHARACTERS = 20_000  # of one text on the page
+MAX_CHARACTERS = 20_000  # of a text on the page
 
 
 @dataclass(frozen=True, slots=True)
-class ShownSegment:
-    """A piece of a recording; times in seconds from the start of the recording, not of the file."""
+class ReportSegment:
+    """A segment of a recording; times in seconds from the start of the recording, not of the file."""
 
     start_s: float
     end_s: float
@@ -26,8 +26,13 @@ class ShownSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownAnswer:
-    """An answer; `text` is the label of a closed set, `scores` the likelihood of all its labels."""
+class ReportAnswer:
+    """An answer.
+
+    Attributes:
+        text: text, or label of a closed set.
+        scores: pairs of label and likelihood, of a closed set.
+    """
 
     task: str
     text: str
@@ -35,18 +40,18 @@ class ShownAnswer:
     prompt: str
     confidence: float | None
     flags: tuple[str, ...]
-    segments: tuple[ShownSegment, ...]
+    segments: tuple[ReportSegment, ...]
     scores: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ShownRow:
-    """A recording.
+class ReportRow:
+    """A recording in the table of the page.
 
     Attributes:
-        reason: why it is among the rows that are shown.
-        facts: of the audio, by name.
-        wer: word errors a word of its reference; None where it has none or its transcript is not compared with it.
+        reason: why the row was selected.
+        facts: measurements of the audio by name.
+        wer: word errors per reference word; None without a reference, or where it is not scored.
     """
 
     id: str
@@ -60,7 +65,7 @@ class ShownRow:
     facts: Mapping[str, Any]
     reference: str | None
     extra: tuple[tuple[str, str], ...]
-    answers: tuple[ShownAnswer, ...]
+    answers: tuple[ReportAnswer, ...]
     wer: float | None = None
 
 
@@ -68,49 +73,53 @@ def read_rows(
     store: OutputStore,
     paths: Sequence[str],
     tasks: Sequence[AnsweredTask],
-    chosen: Sequence[ChosenRow],
-    compared: AnsweredTask | None,
+    selected: Sequence[SelectedRow],
+    scored: AnsweredTask | None,
     language: str,
-) -> list[ShownRow]:
-    """The chosen rows, in their order.
+) -> list[ReportRow]:
+    """Read the selected rows, in order.
 
     Args:
-        paths: of the parts, in the order in which they were chosen from.
-        compared: the transcript that the references are of.
-        language: of the references; "" where the answers tell it.
+        paths: paths of the parts, as listed for the selection.
+        scored: task whose transcripts are scored against the references; None for no scores.
+        language: language of the references; "" to take the one of each transcript.
     """
-    by_part: dict[int, list[ChosenRow]] = {}
-    for one in chosen:
-        by_part.setdefault(one.part, []).append(one)
+    by_part: dict[int, list[SelectedRow]] = {}
+    for key in selected:
+        by_part.setdefault(key.part, []).append(key)
     columns = FACTS + [task.name for task in tasks]
-    found: dict[ChosenRow, ShownRow] = {}
+    rows: dict[SelectedRow, ReportRow] = {}
     tables = part_tables(store, [paths[part] for part in by_part], columns)
-    for rows, (table, _) in zip(by_part.values(), tables, strict=True):
-        values = table.take([one.row for one in rows]).to_pylist()
-        for one, row in zip(rows, values, strict=True):
-            found[one] = _shown(row, one, tasks, compared, language)
-    return [found[one] for one in chosen]
+    for keys, (table, _) in zip(by_part.values(), tables, strict=True):
+        records = table.take([key.row for key in keys]).to_pylist()
+        for key, record in zip(keys, records, strict=True):
+            rows[key] = _report_row(record, key, tasks, scored, language)
+    return [rows[key] for key in selected]
 
 
-def _shown(
-    row: Mapping[str, Any], chosen: ChosenRow, tasks: Sequence[AnsweredTask], compared: AnsweredTask | None, spoken: str
-) -> ShownRow:
+def _report_row(
+    row: Mapping[str, Any],
+    selected: SelectedRow,
+    tasks: Sequence[AnsweredTask],
+    scored: AnsweredTask | None,
+    language: str,
+) -> ReportRow:
     answers = tuple(_answer(task.name, row[task.name] or {}, row["offset_s"]) for task in tasks)
     wer = None
-    if compared and row["reference"] is not None:
-        (answer,) = (answer for answer in answers if answer.task == compared.name)
-        by = normalizer_for(spoken or answer.language)
-        (edits,) = edits_of([by.words(row["reference"])], [by.words(answer.text)])
+    if scored and row["reference"] is not None:
+        (answer,) = (answer for answer in answers if answer.task == scored.name)
+        normalizer = normalizer_for(language or answer.language)
+        (edits,) = edits_of([normalizer.words(row["reference"])], [normalizer.words(answer.text)])
         wer = edits.errors / max(1, edits.reference_length)
-    return ShownRow(
+    return ReportRow(
         row["id"],
         row["uri"],
         row["offset_s"],
         row["channel"],
         row["audio"]["duration_s"],
-        chosen.reason,
-        None if math.isnan(chosen.confidence) else round(chosen.confidence, 4),
-        chosen.flags,
+        selected.reason,
+        None if math.isnan(selected.confidence) else round(selected.confidence, 4),
+        selected.flags,
         {name: _rounded(value) for name, value in row["audio"].items()},
         _cut(row["reference"]),
         tuple((name, _cut(value) or "") for name, value in row["extra"] or ()),
@@ -119,25 +128,25 @@ def _shown(
     )
 
 
-def _answer(task: str, found: Mapping[str, Any], offset_s: float) -> ShownAnswer:
-    score, logprob = found.get("score"), found.get("avg_logprob")
+def _answer(task: str, value: Mapping[str, Any], offset_s: float) -> ReportAnswer:
+    score, logprob = value.get("score"), value.get("avg_logprob")
     confidence = score if score is not None else _likelihood(logprob)
-    return ShownAnswer(
+    return ReportAnswer(
         task,
-        _cut(found.get("text", found.get("label"))) or "",
-        found.get("language") or "",
-        _cut(found.get("prompt")) or "",
+        _cut(value.get("text", value.get("label"))) or "",
+        value.get("language") or "",
+        _cut(value.get("prompt")) or "",
         _rounded(confidence),
-        tuple(found.get("flags") or ()),
-        tuple(_segment(segment, offset_s) for segment in found.get("segments") or ()),
-        tuple((one["label"], _rounded(one["score"])) for one in found.get("scores") or ()),
+        tuple(value.get("flags") or ()),
+        tuple(_segment(segment, offset_s) for segment in value.get("segments") or ()),
+        tuple((score["label"], _rounded(score["score"])) for score in value.get("scores") or ()),
     )
 
 
-def _segment(found: Mapping[str, Any], offset_s: float) -> ShownSegment:
-    """Times of the output are those of the file at the uri; see README, "What comes out"."""
-    start_s, end_s = (round(found[name] - offset_s, 3) for name in ("start_s", "end_s"))
-    return ShownSegment(start_s, end_s, _cut(found["text"]) or "", _rounded(_likelihood(found["avg_logprob"])))
+def _segment(segment: Mapping[str, Any], offset_s: float) -> ReportSegment:
+    """Times in the output count from the start of the file, as README says under "What comes out"."""
+    start_s, end_s = (round(segment[name] - offset_s, 3) for name in ("start_s", "end_s"))
+    return ReportSegment(start_s, end_s, _cut(segment["text"]) or "", _rounded(_likelihood(segment["avg_logprob"])))
 
 
 def _likelihood(logprob: float | None) -> float | None:
@@ -145,7 +154,7 @@ def _likelihood(logprob: float | None) -> float | None:
 
 
 def _rounded(value: Any) -> Any:
-    """A float to four digits behind the point, which is what a page can show; JSON has no NaN."""
+    """A float rounded to four decimals; None for NaN and infinity, which JSON does not have."""
     if not isinstance(value, float):
         return value
     return round(value, 4) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""A report in Debian's Chromium, from disk: it works, asks for nothing, and can be used by everybody."""
+"""A report opened from disk in Debian's Chromium: it works, sends no requests, and is accessible."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ PHONE, DESKTOP = (390, 844), (1280, 800)
 
 @dataclass
 class Opened:
-    """A page in the browser, with all that it has said and asked for."""
+    """A page in the browser, with its console messages and its requests."""
 
     page: "playwright.Page"
     console: list[str] = field(default_factory=list)
@@ -41,23 +41,23 @@ def browser():
         browser.close()
 
 
-def opened(browser, path, **options):
-    found = Opened(browser.new_page(**{"viewport": {"width": DESKTOP[0], "height": DESKTOP[1]}, **options}))
-    found.page.set_default_timeout(20_000)
-    found.page.on("console", lambda message: found.console.append(message.text))
-    found.page.on("pageerror", lambda error: found.console.append(str(error)))
-    found.page.on("request", lambda request: found.requests.append(request.url))
-    found.page.goto(path.as_uri())
-    return found
+def open_page(browser, path, **options):
+    opened_page = Opened(browser.new_page(**{"viewport": {"width": DESKTOP[0], "height": DESKTOP[1]}, **options}))
+    opened_page.page.set_default_timeout(20_000)
+    opened_page.page.on("console", lambda message: opened_page.console.append(message.text))
+    opened_page.page.on("pageerror", lambda error: opened_page.console.append(str(error)))
+    opened_page.page.on("request", lambda request: opened_page.requests.append(request.url))
+    opened_page.page.goto(path.as_uri())
+    return opened_page
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Of a real run: the answers are lengths and peaks of tones, of which one is gone before the report is made."""
+    """A report of a real run over tones, one of which is deleted before the report is written."""
     folder = tmp_path_factory.mktemp("run")
     rows = write_tones(folder / "tones", TONES)
     for number in (5, 42, 59):  # the worst answers are among those with audio
-        rows[number]["text"] = "nothing of the kind"
+        rows[number]["text"] = "something else entirely"
     run_here(write_manifest(folder / "m.jsonl", rows), folder / "out", task=TASKS)
     (folder / "tones" / "tone5.wav").unlink()
     write_report(str(folder / "out"), ReportOptions(to=str(folder / "report.html"), clips=6))
@@ -66,7 +66,7 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made_report(tmp_path_factory):
-    """Of answers that were chosen, with flags, failures and labels."""
+    """A report of made-up answers with flags, failures and labels."""
     folder = tmp_path_factory.mktemp("made")
     tone = str(write_tone(folder / "tone.wav", seconds=3))
     rows = [
@@ -80,30 +80,34 @@ def made_report(tmp_path_factory):
         )
         for number in range(90)
     ]
-    write_output(folder / "out", [*rows, Row("gone", None)], task=TASKS)
+    write_output(folder / "out", [*rows, Row("failed", None)], task=TASKS)
     write_report(str(folder / "out"), ReportOptions(to=str(folder / "report.html"), clips=4))
     return folder / "report.html"
 
 
 @pytest.fixture
 def page(browser, report):
-    found = opened(browser, report)
-    yield found
-    assert found.console == []
-    assert {url for url in found.requests if not url.startswith("data:")} == {report.as_uri()}
-    found.page.close()
+    opened = open_page(browser, report)
+    yield opened
+    assert_silent(opened, report)
+    opened.page.close()
 
 
 @pytest.fixture
 def made(browser, made_report):
-    found = opened(browser, made_report)
-    yield found
-    assert found.console == []
-    assert {url for url in found.requests if not url.startswith("data:")} == {made_report.as_uri()}
-    found.page.close()
+    opened = open_page(browser, made_report)
+    yield opened
+    assert_silent(opened, made_report)
+    opened.page.close()
 
 
-def test_it_shows_a_page_of_rows_and_then_the_next(page):
+def assert_silent(opened, path):
+    """The page has written nothing to the console and loaded nothing but itself."""
+    assert opened.console == []
+    assert {url for url in opened.requests if not url.startswith("data:")} == {path.as_uri()}
+
+
+def test_the_table_has_pages_of_rows(page):
     first = page.ids()
     assert len(first) == 50
     assert page.page.locator("#previous").is_disabled()
@@ -113,16 +117,16 @@ def test_it_shows_a_page_of_rows_and_then_the_next(page):
     assert page.page.locator("#next").is_disabled()
 
 
-def test_it_sorts_by_every_column_both_ways_and_back(page):
-    by_need = page.ids()
-    for number in range(page.page.locator("#heads th").count()):
-        head = page.page.locator("#heads th").nth(number)
+def test_every_column_sorts_in_both_directions_and_back(page):
+    most_suspect_first = page.ids()
+    for number in range(page.page.locator("#headers th").count()):
+        header = page.page.locator("#headers th").nth(number)
         orders = []
         for sort in ("ascending", "descending", "none"):
-            head.locator("button").click()
-            assert head.get_attribute("aria-sort") == sort
+            header.locator("button").click()
+            assert header.get_attribute("aria-sort") == sort
             orders.append(page.ids())
-        assert orders[2] == by_need
+        assert orders[2] == most_suspect_first
     page.page.get_by_role("button", name="recording", exact=True).click()
     assert page.ids() == [f"r{number:04d}" for number in range(50)]
     page.page.get_by_role("button", name="length").click()
@@ -130,8 +134,8 @@ def test_it_sorts_by_every_column_both_ways_and_back(page):
     assert page.ids() == [f"r{number:04d}" for number in range(TONES - 1, TONES - 51, -1)]
 
 
-def test_it_sorts_from_the_keyboard(page):
-    page.page.locator("#heads button").first.focus()
+def test_sorting_works_from_the_keyboard(page):
+    page.page.locator("#headers button").first.focus()
     page.page.keyboard.press("Enter")
     assert page.ids()[0] == "r0000"
     page.page.locator(".open").first.focus()
@@ -139,30 +143,30 @@ def test_it_sorts_from_the_keyboard(page):
     assert page.page.locator(".inside audio").count() == 1
 
 
-def test_it_finds_what_is_searched_for(page):
+def test_the_search_filters_the_rows(page):
     page.page.get_by_label("Search").fill("R0042")
     assert page.ids() == ["r0042"]
-    page.page.get_by_label("Search").fill("nothing is like this")
+    page.page.get_by_label("Search").fill("no such text")
     assert page.ids() == []
-    assert page.page.get_by_role("status").inner_text() == "No row is like that."
+    assert page.page.get_by_role("status").inner_text() == "No rows match."
     page.page.get_by_role("button", name="Clear").click()
     assert len(page.ids()) == 50
 
 
-def test_it_filters_by_label_and_flag(made):
+def test_rows_can_be_filtered_by_label_and_flag(made):
     assert made.ids()[0] != "row 0"
     made.page.locator("#label-filters select").select_option("joy")
     assert "1 to 30 of 30" in made.page.get_by_role("status").inner_text()
     made.page.locator("#flag").select_option("=repetition")
     assert sorted(made.ids()) == ["row 13", "row 43", "row 73"]
-    made.page.get_by_label("with audio in this page").check()
+    made.page.get_by_label("with embedded audio").check()
     assert len(made.ids()) < 3
 
 
-def test_failures_and_scores_are_told(made):
+def test_failures_and_scores_are_shown(made):
     assert "not_found in DecodeAudio" in made.page.locator("#failures").inner_text()
     assert "there is no such file" in made.page.locator("#failures").inner_text()
-    made.page.get_by_text("The worst answers").first.click()
+    made.page.get_by_text("Worst answers").first.click()
     assert made.page.locator(".aligned pre").first.inner_text() == "RED green\n0   green"
     link = made.page.locator(".to-row").first
     id = link.locator("bdi").inner_text()
@@ -170,7 +174,7 @@ def test_failures_and_scores_are_told(made):
     assert made.ids() == [id] and made.page.locator(".inside").is_visible()
 
 
-def test_a_row_opens_to_its_pictures_and_all_its_answers(page):
+def test_an_open_row_has_its_plots_and_all_its_answers(page):
     page.page.get_by_label("Search").fill("r0042")
     opener = page.page.locator(".open")
     assert opener.get_attribute("aria-expanded") == "false"
@@ -178,8 +182,8 @@ def test_a_row_opens_to_its_pictures_and_all_its_answers(page):
     assert opener.get_attribute("aria-expanded") == "true"
     inside = page.page.locator(".inside")
     assert [title.split()[0] for title in inside.locator("h3").all_inner_texts()][:4] == ["reference,", *TASKS]
-    assert inside.locator(".sound svg path").count() >= 1
-    assert inside.locator(".sound img").evaluate("image => image.complete && image.naturalWidth") > 0
+    assert inside.locator(".clip svg path").count() >= 1
+    assert inside.locator(".clip img").evaluate("image => image.complete && image.naturalWidth") > 0
     assert inside.locator(".scores meter").count() == 7
     assert "tone42.wav" in inside.inner_text()
     opener.click()
@@ -190,8 +194,8 @@ def test_a_clip_plays(page):
     page.page.get_by_label("Search").fill("r0059")
     page.page.locator(".open").click()
     player = page.page.locator(".inside audio")
-    went_on = "player => player.play().then(() => new Promise(done => player.addEventListener('ended', done)))"
-    player.evaluate(went_on)
+    play_to_end = "player => player.play().then(() => new Promise(done => player.addEventListener('ended', done)))"
+    player.evaluate(play_to_end)
     assert player.evaluate("player => player.currentTime") > 0.5
     assert player.evaluate("player => player.error") is None
     assert player.evaluate("player => player.duration") == pytest.approx(0.79, abs=0.1)
@@ -203,21 +207,21 @@ def test_a_link_plays_the_part_of_the_file_that_was_annotated(browser, tmp_path)
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out", task=("transcribe",))
     written = write_report(str(tmp_path / "out"), ReportOptions(audio="link"))
     assert (written.path, written.clips) == (str(tmp_path / "out" / "report.html"), 0)
-    found = opened(browser, Path(written.path))
-    assert found.requests == [Path(written.path).as_uri()], "nothing is loaded before somebody asks for it"
-    found.page.locator(".open").click()
-    player = found.page.locator(".inside audio")
+    opened = open_page(browser, Path(written.path))
+    assert opened.requests == [Path(written.path).as_uri()], "audio is loaded on demand"
+    opened.page.locator(".open").click()
+    player = opened.page.locator(".inside audio")
     player.evaluate("player => player.play().then(() => new Promise(done => player.addEventListener('pause', done)))")
     assert player.evaluate("player => player.error") is None
     assert player.evaluate("player => player.currentTime") == pytest.approx(2.5, abs=0.3)
-    assert found.console == []
-    found.page.close()
+    assert opened.console == []
+    opened.page.close()
 
 
-def test_a_recording_that_is_gone_has_a_note(page):
+def test_a_recording_that_has_been_removed_has_a_note(page):
     page.page.get_by_label("Search").fill("r0005")
     page.page.locator(".open").click()
-    assert "The audio cannot be read any more" in page.page.locator(".inside").inner_text()
+    assert "The audio can no longer be read" in page.page.locator(".inside").inner_text()
 
 
 def test_the_plots_are_drawn_in_the_colours_of_the_theme(page):
@@ -238,74 +242,73 @@ def test_the_plots_are_drawn_in_the_colours_of_the_theme(page):
     assert page.page.locator(".plot svg").first.get_attribute("aria-label").startswith("Duration: 60 recordings, from")
 
 
-def test_the_theme_can_be_chosen_and_is_kept(page):
-    ground = "getComputedStyle(document.body).backgroundColor"
-    light = page.page.evaluate(ground)
+def test_the_chosen_theme_is_remembered(page):
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.page.evaluate(background)
     page.page.get_by_role("button", name="Dark theme").click()
-    dark = page.page.evaluate(ground)
+    dark = page.page.evaluate(background)
     assert light != dark
     page.page.reload()
-    assert page.page.evaluate(ground) == dark
+    assert page.page.evaluate(background) == dark
     page.page.get_by_role("button", name="Light theme").click()
-    assert page.page.evaluate(ground) == light
+    assert page.page.evaluate(background) == light
 
 
 @pytest.mark.parametrize("width", [360, 390, 1280])
-def test_it_fits_the_screen(browser, made_report, width):
-    found = opened(browser, made_report, viewport={"width": width, "height": 800})
-    found.page.locator(".open").first.click()
-    assert found.page.evaluate("document.documentElement.scrollWidth") <= width
-    box = found.page.locator(".inside").bounding_box()
+def test_the_page_fits_the_screen(browser, made_report, width):
+    opened = open_page(browser, made_report, viewport={"width": width, "height": 800})
+    opened.page.locator(".open").first.click()
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    box = opened.page.locator(".inside").bounding_box()
     assert box and box["x"] >= 0 and box["x"] + box["width"] <= width
-    found.page.close()
+    opened.page.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_axe_finds_nothing_serious(browser, made_report, theme, size):
+def test_axe_reports_no_serious_violation(browser, made_report, theme, size):
     from axe_playwright_python.sync_playwright import Axe
 
-    found = opened(
+    opened = open_page(
         browser,
         made_report,
         color_scheme=theme,
         viewport={"width": size[0], "height": size[1]},
         bypass_csp=True,  # for axe's own script
     )
-    for summary in found.page.locator("summary").all():
+    for summary in opened.page.locator("summary").all():
         summary.click()
-    for opener in found.page.locator(".open").all()[:3]:
+    for opener in opened.page.locator(".open").all()[:3]:
         opener.click()
-    violations = Axe().run(found.page).response["violations"]
-    bad = [(one["id"], one["nodes"][0]["html"]) for one in violations if one["impact"] in ("serious", "critical")]
-    assert bad == []
-    found.page.close()
+    violations = Axe().run(opened.page).response["violations"]
+    serious = [violation for violation in violations if violation["impact"] in ("serious", "critical")]
+    assert [(violation["id"], violation["nodes"][0]["html"]) for violation in serious] == []
+    opened.page.close()
 
 
-def test_hostile_texts_are_shown_as_texts(browser, tmp_path):
+def test_hostile_texts_stay_texts(browser, tmp_path):
     hostile_output(tmp_path / "out", str(write_tone(tmp_path / "tone.wav")))
     write_report(str(tmp_path / "out"), ReportOptions(to=str(tmp_path / "report.html")))
-    found = opened(browser, tmp_path / "report.html")
-    found.page.on("dialog", lambda dialog: found.console.append(f"dialog {dialog.message}"))
-    for opener in found.page.locator(".open").all():
+    opened = open_page(browser, tmp_path / "report.html")
+    opened.page.on("dialog", lambda dialog: opened.console.append(f"dialog {dialog.message}"))
+    for opener in opened.page.locator(".open").all():
         opener.click()
-    shown = found.page.evaluate("document.body.textContent")
+    body_text = opened.page.evaluate("document.body.textContent")
     for text in HOSTILE:
-        said = found.page.evaluate(
-            "text => [...document.querySelectorAll('.said')].some(e => e.textContent === text)", text
+        has_text = opened.page.evaluate(
+            "text => [...document.querySelectorAll('.answer-text')].some(e => e.textContent === text)", text
         )
-        assert said, text
-    assert "failed </script><script>alert(2)</script>" in shown
-    assert found.page.evaluate("[...document.querySelectorAll('script')].filter(s => !s.type).length") == 1
-    assert found.page.evaluate("document.querySelectorAll('.inside img:not([alt^=Spectrogram])').length") == 0
-    assert found.console == []
-    assert {url for url in found.requests if not url.startswith("data:")} == {(tmp_path / "report.html").as_uri()}
-    found.page.close()
+        assert has_text, text
+    assert "failed </script><script>alert(2)</script>" in body_text
+    assert opened.page.evaluate("[...document.querySelectorAll('script')].filter(s => !s.type).length") == 1
+    assert opened.page.evaluate("document.querySelectorAll('.inside img:not([alt^=Spectrogram])').length") == 0
+    assert_silent(opened, tmp_path / "report.html")
+    opened.page.close()
 
 
 def test_text_cannot_become_markup_in_the_page(browser, made_report):
-    found = opened(browser, made_report)
-    tries = "try { document.body.insertAdjacentHTML('beforeend', '<b>x</b>') } catch { window.refused = 1 }"
-    found.page.evaluate(f"() => {{ {tries} }}")
-    assert found.page.evaluate("window.refused") == 1
-    found.page.close()
+    opened = open_page(browser, made_report)
+    attempt = "try { document.body.insertAdjacentHTML('beforeend', '<b>x</b>') } catch { window.refused = 1 }"
+    opened.page.evaluate(f"() => {{ {attempt} }}")
+    assert opened.page.evaluate("window.refused") == 1
+    opened.page.close()
