@@ -9,6 +9,7 @@ from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.checkpoints.json_files import json_object
 from earmark.model.engine import EngineModule
 from earmark.schemas.errors import JobError
+from earmark.schemas.text import join_some
 
 
 def _whisper_ctranslate2() -> EngineModule:
@@ -167,7 +168,7 @@ def family_of(checkpoint: Checkpoint) -> Family:
     for family in FAMILIES:
         if family.runs(folder, config):
             return family
-    found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
+    found = join_some(sorted(path.name for path in folder.iterdir()), 12) or "nothing"
     kind = f"a model of type {config['model_type']!r}: " if "model_type" in config else ""
     known = ", ".join(family.about for family in FAMILIES)
     raise JobError(

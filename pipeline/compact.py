@@ -18,6 +18,7 @@ from rich.table import Table
 from earmark.pipeline.console.console import console, errors, is_terminal
 from earmark.pipeline.shutdown import graceful_shutdown
 from earmark.schemas.errors import JobError
+from earmark.schemas.text import counted
 from earmark.transforms.output.lease import check_lease, new_run_id, take_lease
 from earmark.transforms.output.merge import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
 from earmark.transforms.output.store import JOB_PATH, OutputStore
@@ -140,7 +141,7 @@ def _about(done: Compaction) -> str:
 
 def print_compaction(done: Compaction) -> None:
     if not done.merged:
-        console.print(f"Nothing to merge in {done.parts_before} parts.")
+        console.print(f"Nothing to merge in {counted(done.parts_before, 'part')}.")
         return
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_row("parts before", str(done.parts_before))

@@ -22,6 +22,7 @@ from rich.table import Table
 from earmark.pipeline.console.console import console, errors, is_terminal
 from earmark.pipeline.console.json_output import print_json
 from earmark.pipeline.launch import Run
+from earmark.schemas.text import counted, join_some
 from earmark.transforms.clusters.cluster_job import ClusterJob
 from earmark.transforms.counters import Counters
 from earmark.transforms.output.store import FAILURES_PATH
@@ -78,7 +79,8 @@ def update_bar(progress: Progress, bar: TaskID, counts: Mapping[str, int], elaps
         bar,
         total=counts["planned_recordings"],
         completed=counts["annotated"] + counts["failed"],
-        description=f"{audio_s / 3600:.2f} h of audio, RTFx {audio_s / elapsed_s:.1f}, {counts['failed']} failures",
+        description=f"{audio_s / 3600:.2f} h of audio, RTFx {audio_s / elapsed_s:.1f},"
+        f" {counted(counts['failed'], 'failure')}",
     )
 
 
@@ -127,5 +129,6 @@ def _warn(summary: Summary, run: Run) -> None:
         if summary.foreign_parts:
             told += f"; parts of another run: {', '.join(summary.foreign_parts)}"
         if summary.doubled:
-            told += f"; {summary.doubled} annotated more than once, such as {', '.join(summary.doubled_ids)}"
+            ids = join_some(summary.doubled_ids, len(summary.doubled_ids), summary.doubled)
+            told += f"; annotated more than once: {ids}"
         errors.print(escape(told), soft_wrap=True)

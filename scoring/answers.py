@@ -12,6 +12,7 @@ from earmark.schemas.records import Failure
 from earmark.schemas.suggest import suggest
 from earmark.schemas.tables import failures_table
 from earmark.schemas.tasks import BUILT_IN, AnswerKind
+from earmark.schemas.text import join_some
 from earmark.scoring.pairs import Kind
 from earmark.scoring.scores import Ids
 from earmark.transforms.output.job_file import read_job
@@ -126,8 +127,8 @@ def load_answers(database: duckdb.DuckDBPyConnection, output: Output, tasks: Seq
     doubled = database.execute(f"SELECT id FROM {name} GROUP BY id HAVING count(*) > 1 ORDER BY id").fetchall()
     if doubled:
         raise JobError(
-            f"{output.store.root} has several annotations of {named([id for (id,) in doubled])}; annotate says which"
-            " parts are too many"
+            f"{output.store.root} has several annotations of {join_some([id for (id,) in doubled], MAX_NAMED)};"
+            " annotate says which parts are too many"
         )
     # An annotation stands above a failure of another run.
     database.execute(f"DELETE FROM {name}_failures WHERE id IN (SELECT id FROM {name})")
@@ -148,12 +149,6 @@ def insert(database: duckdb.DuckDBPyConnection, name: str, table: pa.Table, crea
     database.register("arriving", table)
     database.execute(f"CREATE TABLE {name} AS FROM arriving" if create else f"INSERT INTO {name} BY NAME FROM arriving")
     database.unregister("arriving")
-
-
-def named(ids: Sequence[str]) -> str:
-    """The first of some ids, and how many more there are."""
-    rest = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
-    return ", ".join(ids[:MAX_NAMED]) + rest
 
 
 def ids_of(database: duckdb.DuckDBPyConnection, query: str) -> Ids:

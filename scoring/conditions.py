@@ -11,6 +11,7 @@ import duckdb
 from duckdb.sqltypes import BOOLEAN
 
 from earmark.schemas.errors import JobError
+from earmark.schemas.text import counted
 
 PASSES = "passes_the_condition"
 
@@ -46,7 +47,9 @@ class Condition:
     def check_rows(self, of: int, judged: int) -> None:
         """Raises JobError where `of` rows have become another number, as unnest() makes of them."""
         if judged != of:
-            raise self.error(f"it answers {judged} times for {of} rows; write what is true or false once a row")
+            raise self.error(
+                f"it answers {counted(judged, 'time')} for {counted(of, 'row')}; write what is true or false once a row"
+            )
 
     def error(self, reason: str) -> JobError:
         return JobError(f"{self.option}={self.expression} does not work: {reason}")

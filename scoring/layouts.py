@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from earmark.schemas.errors import JobError
+from earmark.schemas.text import counted
 from earmark.scoring.benchmarks import Benchmark
 from earmark.scoring.data_folder import DataFolder
 
@@ -91,7 +92,7 @@ def entries(benchmark: Benchmark, data: DataFolder) -> list[Entry]:
     if not found:
         raise files.broken(f"names no recording of {benchmark.name}")
     if doubled:
-        log.warning("%s/%s names %d recordings again; of each, the first row counts", data.url, table, doubled)
+        log.warning("%s/%s repeats %s; of each, the first row counts", data.url, table, counted(doubled, "recording"))
     return list(found.values())
 
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 from earmark.schemas.errors import JobError
 from earmark.schemas.manifest import ManifestRow, ManifestShape, parse_row
 from earmark.schemas.records import Failure, Recording
-from earmark.scoring.answers import AnsweredTask, Output, insert, named, quoted
+from earmark.schemas.text import counted, join_some
+from earmark.scoring.answers import MAX_NAMED, AnsweredTask, Output, insert, quoted
 from earmark.scoring.options import EvaluateOptions
 from earmark.transforms.manifests.files import manifest_rows, shape_for
 from earmark.transforms.manifests.find import find_manifests
@@ -149,7 +150,7 @@ def _problem(database: duckdb.DuckDBPyConnection, task: AnsweredTask, tasks: Seq
     if task.kind == "label":
         labels = ", ".join(map(quoted, task.labels))
         fits = bool(labels) and _count(database, name, f"trim(g.reference) IN ({labels})")
-        return "" if fits else f"no reference is one of its labels, {named(task.labels)}"
+        return "" if fits else f"no reference is one of its labels, {join_some(task.labels, MAX_NAMED)}"
     texts = [other for other in tasks if other.kind != "label"]
     first = next((other for other in texts if other.kind == "transcript"), texts[0] if len(texts) == 1 else None)
     if first is task:
@@ -174,9 +175,11 @@ def load_given(
     found = load_references(database, options.references, options.shape)
     notes = []
     if found.broken:
-        notes.append(f"{len(found.broken)} rows of {options.references} cannot be read, such as {found.broken[0]}")
+        notes.append(
+            f"{counted(len(found.broken), 'row')} of {options.references} cannot be read, such as {found.broken[0]}"
+        )
     if found.doubled:
-        notes.append(f"of several rows of one id the first counts: {named(found.doubled)}")
+        notes.append(f"of several rows of one id the first counts: {join_some(found.doubled, MAX_NAMED)}")
     return tuple(notes)
 
 

@@ -19,6 +19,7 @@ from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import Recording
 from earmark.schemas.tasks import Task
+from earmark.schemas.text import error_message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +73,7 @@ def open_chat(folder: str, language: str) -> OpenedChat:
         )
     except (OSError, ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
         # What a tokenizer or processor that is not the kind's own lacks shows in any of these.
-        raise JobError(f"the processor in {folder} cannot be used: {' '.join(str(error).split())}") from error
+        raise JobError(f"the processor in {folder} cannot be used: {error_message(error)}") from error
 
 
 def _kind(folder: Path) -> type[ChatFormat]:

@@ -23,6 +23,7 @@ from earmark.model.checkpoints.files import FILES, files_digest, is_read
 from earmark.model.checkpoints.retry import retry_transient
 from earmark.schemas.errors import JobError
 from earmark.schemas.records import stable_hash
+from earmark.schemas.text import error_message, join_some
 
 log = logging.getLogger("earmark")
 RECORD = "copied.json"  # written last: what has it was copied to its end
@@ -185,7 +186,7 @@ def _listed(url: str) -> tuple[StoredFile, ...]:
     names = {entry["name"].rpartition("/")[2]: entry for entry in entries if entry["type"] == "file"}
     files = tuple(_stored(url, name, names[name]) for name in sorted(names) if is_read(name))
     if not files:
-        found = ", ".join(sorted(names)[:12]) or "no files"
+        found = join_some(sorted(names), 12) or "no files"
         raise JobError(f"--model={url} holds none of the files of a model ({', '.join(FILES)}); found {found}")
     return files
 
@@ -219,5 +220,5 @@ def _store_errors(url: str) -> Iterator[None]:
     except Exception as error:  # those of gcsfs, google.auth and botocore have no class in common
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = error_message(error)
         raise JobError(f"--model={url} cannot be read: {reason}") from error

@@ -9,8 +9,10 @@ import torch
 
 from earmark.model.checkpoints.headers import TensorHeader, read_header
 from earmark.model.checkpoints.json_files import json_object, json_part
+from earmark.schemas.text import counted, error_message, join_some
 
 DTYPES = {"F32", "F16", "BF16"}  # others belong to quantized checkpoints, whose tensors mean something else
+NAMED = 3  # of the tensors or files that a message is about
 REMEDY = "get the whole checkpoint, or name one that was trained for this"
 PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt"})
 OF_TRAINING = ("masked_spec_embed",)  # used in training only, and missing in checkpoints saved for the rest
@@ -35,7 +37,9 @@ def load_whole(network: Any, folder: str, dtype: torch.dtype, attention: str | N
         output_loading_info=True,
     )
     if absent := sorted(name for name in loading["missing_keys"] if not name.endswith(OF_TRAINING)):
-        raise ValueError(f"{len(absent)} tensors are in none of the weight files ({_few(absent)}); {REMEDY}")
+        raise ValueError(
+            f"the weight files lack {counted(len(absent), 'tensor')} ({join_some(absent, NAMED)}); {REMEDY}"
+        )
     return model.eval()
 
 
@@ -50,30 +54,30 @@ def check_weights(folder: Path, build: Callable[[], Any]) -> None:
         with torch.device("meta"):
             model = build()
     except Exception as error:  # what a wrong value breaks may be anywhere in transformers or torch
-        raise ValueError(f"no network can be built from config.json ({' '.join(str(error).split())})") from error
+        raise ValueError(f"no network can be built from config.json ({error_message(error)})") from error
     state = model.state_dict()
     expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
     held = _as_loaded(model, found)
     not_needed = held.keys() | model.all_tied_weights_keys.keys()
     if absent := [name for name in expected if name not in not_needed and not name.endswith(OF_TRAINING)]:
         raise ValueError(
-            f"{len(absent)} of {len(expected)} tensors are in none of the weight files in {folder} ({_few(absent)});"
-            f" the files hold {len(found)} ({_few(list(found))}); {REMEDY}"
+            f"{len(absent)} of {len(expected)} tensors are in none of the weight files in {folder}"
+            f" ({join_some(absent, NAMED)}); the files hold {len(found)} ({join_some(list(found), NAMED)}); {REMEDY}"
         )
     both = expected.keys() & held.keys()
     if odd := sorted(name for name in both if not _fills(held[name], expected[name])):
-        words = [f"{name} is {_shapes(held[name])}, not {list(expected[name])}" for name in odd]
+        mismatches = [f"{name} is {_shapes(held[name])}, not {list(expected[name])}" for name in odd]
         raise ValueError(
-            f"{len(odd)} of {len(expected)} tensors have not the shape that config.json calls for ({_few(words)});"
-            " config.json or the weights are of another checkpoint"
+            f"{len(odd)} of {len(expected)} tensors have not the shape that config.json calls for"
+            f" ({join_some(mismatches, NAMED)}); config.json or the weights are of another checkpoint"
         )
     floating = (name for name in both if state[name].is_floating_point())  # counts of batches are none
     kinds = {name: {header.dtype for header in held[name]} - DTYPES for name in floating}
     if odd := sorted(name for name, kind in kinds.items() if kind):
-        words = [f"{name} is {', '.join(sorted(kinds[name]))}" for name in odd]
+        mismatches = [f"{name} is {', '.join(sorted(kinds[name]))}" for name in odd]
         raise ValueError(
-            f"{len(odd)} of {len(expected)} tensors are not floating-point numbers of 16 or 32 bits ({_few(words)});"
-            " take a checkpoint that is not quantized"
+            f"{len(odd)} of {len(expected)} tensors are not floating-point numbers of 16 or 32 bits"
+            f" ({join_some(mismatches, NAMED)}); take a checkpoint that is not quantized"
         )
 
 
@@ -117,7 +121,7 @@ def weight_headers(folder: Path) -> dict[str, TensorHeader]:
     if absent := [name for name in files if not (folder / name).is_file()]:
         raise ValueError(
             f"{len(absent)} of {len(files)} weight files that model.safetensors.index.json names are missing in"
-            f" {folder} ({_few(absent)}); get them again"
+            f" {folder} ({join_some(absent, NAMED)}); get them again"
         )
     return {name: header for file in files for name, header in read_header(folder / file).items()}
 
@@ -125,14 +129,10 @@ def weight_headers(folder: Path) -> dict[str, TensorHeader]:
 def _weights_found(folder: Path) -> str:
     if pickles := sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES):
         return (
-            f"{_few(pickles)} may hold code and is not loaded; convert it to safetensors (transformers:"
+            f"{join_some(pickles, NAMED)} may hold code and is not loaded; convert it to safetensors (transformers:"
             " from_pretrained, then save_pretrained)"
         )
     return (
         "neither model.safetensors nor model.safetensors.index.json (pickles such as pytorch_model.bin are not even"
         " fetched); get the whole checkpoint, as safetensors"
     )
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

@@ -17,6 +17,7 @@ from earmark.model.segments.task_support import check_tasks_fit
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import Task
+from earmark.schemas.text import error_message
 
 log = logging.getLogger("earmark")
 LABEL = "{label}"
@@ -42,7 +43,7 @@ def check_clap_job(checkpoint: Checkpoint, options: JobOptions, tasks: Sequence[
         tokenizer = load_tokenizer(checkpoint.folder)
         _check_extractor(config, extractor)
     except Exception as error:  # what a wrong value breaks may be anywhere in transformers
-        raise JobError(f"model {checkpoint.name} cannot be run: {' '.join(str(error).split())}") from error
+        raise JobError(f"model {checkpoint.name} cannot be run: {error_message(error)}") from error
     asked = tuple(_asked(task, config.projection_dim) for task in tasks)
     _check_texts(checkpoint, config, tokenizer, asked)
     try:

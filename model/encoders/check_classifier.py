@@ -12,11 +12,12 @@ from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.checkpoints.json_files import json_object
 from earmark.model.encoders.check_encoder import architecture, check_encoder
 from earmark.model.runtime.replicas import check_torch_device
-from earmark.model.segments.label_matching import check_label_map, few, match_labels, task_labels
+from earmark.model.segments.label_matching import NAMED_LABELS, check_label_map, match_labels, task_labels
 from earmark.model.segments.task_support import check_tasks_fit
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import Task
+from earmark.schemas.text import join_some
 
 log = logging.getLogger("earmark")
 
@@ -68,13 +69,14 @@ def _compare_labels(name: str, task: Task, own: Sequence[str]) -> None:
     if not any(matches):
         theirs = own[0] if own else "…"
         raise JobError(
-            f"task {task.name} has the labels {few(task.labels)}, model {name} has {few(own)}, and none is the same;"
+            f"task {task.name} has the labels {join_some(task.labels, NAMED_LABELS)}, model {name} has"
+            f" {join_some(own, NAMED_LABELS)}, and none is the same;"
             f" say which stands for which (--label_map {task.name}.{theirs}={task.labels[0]},…), or name another model"
         )
     used = {index for members in matches for index in members}
     alone = [label for label, members in zip(task_labels(task, own), matches, strict=True) if not members]
     left = [label for index, label in enumerate(own) if index not in used]
     if alone or left:
-        words = [f"the model does not know {few(alone)} (score 0)"] if alone else []
-        words += [f"the task does not know {few(left)} (left out)"] if left else []
+        words = [f"the model does not know {join_some(alone, NAMED_LABELS)} (score 0)"] if alone else []
+        words += [f"the task does not know {join_some(left, NAMED_LABELS)} (left out)"] if left else []
         log.warning("task %s, model %s: %s; --label_map says what stands for what", task.name, name, ", ".join(words))

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from transformers import AutoTokenizer
 
 from earmark.model.segments.language_codes import all_codes
 from earmark.schemas.errors import RowError
+from earmark.schemas.text import join_some
 
+NAMED = 12  # languages in a message; MMS has over a thousand
 ADAPTER = "adapter.{}.safetensors"  # of a language
 VOCABULARY = "vocab.json"
 
@@ -80,8 +82,8 @@ def adapter_languages(folder: Path) -> tuple[str, ...]:
     languages = tuple(sorted(language for language in vocabulary if (folder / ADAPTER.format(language)).is_file()))
     if not languages:
         raise ValueError(
-            f"{VOCABULARY} holds tokens by language ({_few(vocabulary)}), but no {ADAPTER.format('*')} is in {folder};"
-            " get those of the languages that you need"
+            f"{VOCABULARY} holds tokens by language ({join_some(sorted(vocabulary), NAMED)}), but no"
+            f" {ADAPTER.format('*')} is in {folder}; get those of the languages that you need"
         )
     return languages
 
@@ -97,7 +99,8 @@ def choose_language(wanted: str, known: Collection[str]) -> str:
             return next(iter(known))
         raise RowError(
             "language",
-            f"the model has to be told the language, one of {_few(known)}: give the row a language, or all --language",
+            f"the model needs the language, one of {join_some(sorted(known), NAMED)}: give the row a language, or all"
+            " --language",
         )
     named = wanted.strip().lower().replace("_", "-")
     for language in known:
@@ -109,9 +112,6 @@ def choose_language(wanted: str, known: Collection[str]) -> str:
             return found[0]
         if found:
             raise RowError("language", f"language {wanted!r} may be {', '.join(found)} for the model; name one of them")
-    raise RowError("language", f"the model knows no language {wanted!r}; it has adapters for {_few(known)}")
-
-
-def _few(languages: Iterable[str]) -> str:
-    names = sorted(languages)
-    return ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:12])} and {len(names) - 12} more"
+    raise RowError(
+        "language", f"the model knows no language {wanted!r}; it has adapters for {join_some(sorted(known), 12)}"
+    )

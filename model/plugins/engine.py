@@ -12,6 +12,7 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.records import Annotation, Answer, Answers, Clip, LabelAnswer, TextAnswer, Transcript, VectorAnswer
 from earmark.schemas.tables import annotations_table
 from earmark.schemas.tasks import AnswerKind, Task
+from earmark.schemas.text import counted, error_with_type
 
 RECORDS: Mapping[AnswerKind, type[Answer]] = {
     "transcript": Transcript,
@@ -39,7 +40,9 @@ class CheckedEngine:
             lambda: list(self._engine.annotate(clips, tasks)),
         )
         if len(found) != len(clips):
-            raise JobError(f"model {self._name} answered {len(found)} of {len(clips)} clips; return one for each")
+            raise JobError(
+                f"model {self._name} answered {len(found)} of {counted(len(clips), 'clip')}; return one for each"
+            )
         for clip, answers in zip(clips, found, strict=True):
             if not isinstance(answers, RowError):
                 self._check(clip, answers, tasks)
@@ -126,8 +129,7 @@ def _call(what: str, remedy: str, function: Callable[[], Any]) -> Any:
     except (JobError, MachineError):
         raise
     except (Exception, SystemExit) as error:  # it may raise anything
-        words = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
-        raise JobError(f"{what} raised {words}; {remedy}") from error
+        raise JobError(f"{what} raised {error_with_type(error)}; {remedy}") from error
 
 
 def _check_tasks(name: str, asked: Sequence[Task], filled: Sequence[Any]) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from earmark.schemas.errors import JobError
 from earmark.schemas.tasks import Task
+from earmark.schemas.text import join_some
+
+NAMED_LABELS = 20  # in a message; AudioSet has 527
 
 
 def task_labels(task: Task, own: Sequence[str]) -> tuple[str, ...]:
@@ -28,12 +31,10 @@ def check_label_map(name: str, task: Task, own: Sequence[str]) -> None:
     """Raises JobError where a task's label_map speaks of labels that the model, called `name`, does not have."""
     known = {_key(label) for label in own}
     if unknown := [theirs for theirs, _ in task.label_map if _key(theirs) not in known]:
-        raise JobError(f"--label_map={task.name}.{unknown[0]}=… does not work: model {name} has the labels {few(own)}")
-
-
-def few(labels: Sequence[str]) -> str:
-    """Some of the labels, for a message: AudioSet has 527."""
-    return ", ".join(labels[:20]) + (f" and {len(labels) - 20} more" if len(labels) > 20 else "")
+        raise JobError(
+            f"--label_map={task.name}.{unknown[0]}=… does not work: model {name} has the labels"
+            f" {join_some(own, NAMED_LABELS)}"
+        )
 
 
 def _mapped(task: Task) -> Mapping[str, str]:

@@ -15,6 +15,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 
 from earmark.schemas.errors import JobError
+from earmark.schemas.text import error_message
 
 TOKENS = "tokens.txt"
 PUBLISHED = "https://k2-fsa.github.io/sherpa/onnx/pretrained_models"
@@ -152,6 +153,7 @@ def _metadata(name: str, path: Path) -> dict[str, str]:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except BROKEN as error:
-        reason = " ".join(str(error).split())
-        raise JobError(f"model {name}: {path.name} cannot be read ({reason}); fetch it again, whole") from error
+        raise JobError(
+            f"model {name}: {path.name} cannot be read ({error_message(error)}); fetch it again, whole"
+        ) from error
     return dict(session.get_modelmeta().custom_metadata_map)

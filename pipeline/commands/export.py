@@ -11,6 +11,7 @@ from earmark.reporting.export.options import FORMATS, ExportOptions
 if TYPE_CHECKING:
     from earmark.reporting.export.options import Exported
 from earmark.pipeline.console.parser import Commands
+from earmark.schemas.text import counted
 
 
 def add_export_command(commands: Commands) -> None:
@@ -79,6 +80,6 @@ def print_export(found: "Exported") -> None:
         say(f"  {one.id}: {one.message}")
     if found.in_containers and found.format in ("nemo", "lhotse"):
         say(
-            f"{found.in_containers} recordings lie in containers, whose audio other programs do not find by these"
+            f"{counted(found.in_containers, 'recording')} in containers: other programs do not find the audio by these"
             " names; --format hf brings it along"
         )

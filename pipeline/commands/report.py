@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from earmark.pipeline.console.json_output import print_json
 from earmark.pipeline.console.parser import Commands
 from earmark.reporting.report.options import AUDIO, ReportOptions
+from earmark.schemas.text import counted
 
 
 def add_report_command(commands: Commands) -> None:
@@ -48,7 +49,7 @@ def _report(known: argparse.Namespace, rest: Sequence[str]) -> int:
         print_json(written)
     else:
         print(
-            f"{written.path}: {written.annotated} recordings and {written.failed} failures, of which"
-            f" {written.rows} rows are shown, {written.clips} with audio; {written.size_bytes / 1e6:.1f} MB"
+            f"{written.path}: {counted(written.annotated, 'recording')} and {counted(written.failed, 'failure')};"
+            f" {counted(written.rows, 'row')} shown, {written.clips} with audio; {written.size_bytes / 1e6:.1f} MB"
         )
     return 0

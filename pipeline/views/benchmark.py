@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from earmark.pipeline.console.console import console
+from earmark.schemas.text import counted
 from earmark.scoring.benchmark_scores import LOWER_IS_BETTER, BenchmarkScores
 from earmark.scoring.benchmarks import Benchmark
 from earmark.scoring.judge_scores import JudgeScores
@@ -37,8 +38,9 @@ def print_scores(scores: BenchmarkScores, models: Iterable[str]) -> None:
     for system, value, weights in _rows(scores.published):
         table.add_row(escape(system), _number(value, metric), weights)
     console.print(table)
-    rows = f"{scores.scored}" if scores.scored == of_set else f"{scores.scored} of {of_set}"
-    console.print(escape(f"{scores.benchmark.name}: {rows} recordings{''.join(_asides(scores))}"), soft_wrap=True)
+    scored = "" if scores.scored == of_set else f"{scores.scored} of "
+    rows = f"{scored}{counted(of_set, 'recording')}"
+    console.print(escape(f"{scores.benchmark.name}: {rows}{''.join(_asides(scores))}"), soft_wrap=True)
 
 
 def _rows(published: Iterable[Published]) -> Iterator[tuple[str, float, str]]:
@@ -73,6 +75,7 @@ def _asides(scores: BenchmarkScores) -> Iterator[str]:
     details = scores.details
     if isinstance(details, JudgeScores):
         yield f"; judged by {details.judge}, who gave the references {_number(details.reference, metric)}"
-        yield f"; {details.malformed} verdicts had no two scores, {details.unjudged} recordings could not be judged"
+        yield f"; {counted(details.malformed, 'verdict')} without two scores"
+        yield f", {counted(details.unjudged, 'recording')} not judged"
     elif details.calibration is not None:
         yield "; the likeliest label counts; with --free_labels, as published, the one that the model writes"

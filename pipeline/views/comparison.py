@@ -4,6 +4,7 @@ from rich.table import Table
 
 from earmark.pipeline.console.console import console, say
 from earmark.pipeline.views.scores import NONE, about_ids, shown, shown_interval
+from earmark.schemas.text import counted
 from earmark.scoring.comparison import Agreement, Comparison, DifferentRow, Kept
 from earmark.scoring.figures import NAMES
 
@@ -11,7 +12,7 @@ PADDING = (0, 2, 0, 0)
 
 
 def print_comparison(found: Comparison) -> None:
-    say(f"{found.task}: {found.rows} recordings that all have, {found.with_reference} of them with a reference")
+    say(f"{found.task}: {counted(found.rows, 'recording')} in all outputs, {found.with_reference} with a reference")
     if found.no_references:
         say(f"no figures by references: {found.no_references}")
     _print_systems(found)
@@ -31,7 +32,7 @@ def _print_systems(found: Comparison) -> None:
     for header in ("", "figure", "", "95 % interval", *(["without failures"] if failed else [])):
         table.add_column(header, justify="left" if header == "figure" else "right", no_wrap=True)
     for system in found.systems:
-        say(f"{system.letter}  {system.output}: {system.rows} recordings, {system.failed} of them failed")
+        say(f"{system.letter}  {system.output}: {counted(system.rows, 'recording')}, {system.failed} failed")
         for line in about_ids(system.lacks, f"recordings are not in {system.letter}, and are left out"):
             say(f"   {line}")
         for figure in system.figures:
@@ -77,6 +78,6 @@ def _print_row(row: DifferentRow) -> None:
 
 
 def _print_kept(kept: Kept) -> None:
-    say(f"{kept.rows} of {kept.of} recordings pass {kept.expression}: {kept.to}")
+    say(f"{kept.rows} of {counted(kept.of, 'recording')} passed {kept.expression}: {kept.to}")
     if kept.unknown:
         say(f"  of {kept.unknown} it is not known, as a system failed; they are left out")

@@ -24,6 +24,7 @@ from earmark.reporting.inspect.row import (
 from earmark.reporting.inspect.row_provenance import RowProvenance
 from earmark.reporting.text.plain_text import visible
 from earmark.schemas.records import AudioFacts, LabelAnswer, LabelScore, TextSegment, VectorAnswer
+from earmark.schemas.text import counted
 from earmark.scoring.alignment import aligned
 
 BAR_COLUMNS = 24
@@ -171,8 +172,10 @@ def _segments(segments: Sequence[TextSegment], whole: str) -> Table:
 def _print_alignment(found: Alignment) -> None:
     edits = found.edits
     counts = f"{edits.substitutions} substituted, {edits.deletions} deleted, {edits.insertions} inserted"
-    words = f"of {edits.reference_length} words" if edits.reference_length else "and the reference has no words"
-    rate = f"WER {100 * found.wer:.1f} %" if edits.reference_length else f"{edits.errors} errors"
+    words = (
+        f"of {counted(edits.reference_length, 'word')}" if edits.reference_length else "and the reference has no words"
+    )
+    rate = f"WER {100 * found.wer:.1f} %" if edits.reference_length else f"{counted(edits.errors, 'error')}"
     _show(line(f"{rate}: {counts}, {words} (normalised by {found.normalizer})"))
     width = max(20, console.width - len("    ref  "))
     for reference, hypothesis in aligned(found.reference, found.transcript, width):

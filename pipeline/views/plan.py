@@ -10,6 +10,7 @@ from earmark.pipeline.plan.lengths import LengthClass, Lengths
 from earmark.pipeline.plan.memory import MemoryNeed
 from earmark.pipeline.plan.report import MeasuredHere, PlanReport
 from earmark.pipeline.plan.warnings import Warned
+from earmark.schemas.text import counted
 
 BROKEN_ROWS = 5  # that are shown
 
@@ -90,7 +91,7 @@ def _print_warnings(report: PlanReport) -> None:
         )
         odd = "" if report.warnings else "; nothing is odd about them"
         console.print()
-        say(f"{len(probe.found)} recordings, chosen at random, were decoded and heard{missing}{odd}")
+        say(f"decoded and measured {counted(len(probe.found), 'recording')}, chosen at random{missing}{odd}")
     for warning in report.warnings:
         say(f"  {_share(warning)}: {warning.message}{_such_as(warning)}")
 
@@ -109,8 +110,10 @@ def _such_as(warning: Warned) -> str:
 def _here(measured: MeasuredHere) -> str:
     devices = ", ".join(measured.devices)
     if measured.rtfx is None or measured.run_s is None:
-        return f"here ({devices}): all {measured.failed} recordings that were tried failed, so there is no estimate"
-    sample = f"{measured.recordings} recordings, {measured.audio_s:.0f} s of audio, in {measured.sample_s:.1f} s"
+        return f"here ({devices}): every recording that was tried failed ({measured.failed}), so there is no estimate"
+    sample = (
+        f"{counted(measured.recordings, 'recording')}, {measured.audio_s:.0f} s of audio, in {measured.sample_s:.1f} s"
+    )
     speed = f"here ({devices}): {sample}, RTFx {measured.rtfx:.1f}"
     if measured.failed:
         speed += f"; {measured.failed} failed"

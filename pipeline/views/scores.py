@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.table import Table
 
 from earmark.pipeline.console.console import console, plain, say
+from earmark.schemas.text import counted, join_some
 from earmark.scoring.comparison import Difference
 from earmark.scoring.figures import NAMES, POINTS
 from earmark.scoring.labels import Calibration, Confusion
@@ -27,7 +28,7 @@ def print_evaluation(found: Evaluation) -> None:
 
 def _print_task(task: TaskScores) -> None:
     table = Table(show_header=True, box=None, title_justify="left", padding=(0, 2, 0, 0))
-    table.title = plain(f"{task.task}, {task.rows} recordings, beside the column {task.reference_column}")
+    table.title = plain(f"{task.task}, {counted(task.rows, 'recording')}, beside the column {task.reference_column}")
     for header in ("", "figure", "95 % interval", "without failures"):
         table.add_column(header, justify="left" if not header else "right")
     for figure in task.figures:
@@ -87,19 +88,19 @@ def _about(task: TaskScores) -> Iterable[str]:
 
 def _edits(what: str, edits: Edits) -> str:
     return (
-        f"{edits.errors} errors in {edits.reference_length} {what}: {edits.substitutions} substituted,"
+        f"{counted(edits.errors, 'error')} in {edits.reference_length} {what}: {edits.substitutions} substituted,"
         f" {edits.deletions} deleted, {edits.insertions} inserted, {edits.hits} right"
     )
 
 
 def _calibration(calibration: Calibration) -> str:
-    return f"expected calibration error of the scores {100 * calibration.ece:.2f} % ({calibration.rows} answers)"
+    answers = counted(calibration.rows, "answer")
+    return f"expected calibration error of the scores {100 * calibration.ece:.2f} % ({answers})"
 
 
 def about_ids(ids: Ids | None, what: str) -> Iterable[str]:
     if ids is not None and ids.count:
-        rest = " …" if ids.count > len(ids.first) else ""
-        yield f"{ids.count} {what}: {', '.join(ids.first)}{rest}"
+        yield f"{ids.count} {what}: {join_some(ids.first, len(ids.first), ids.count)}"
 
 
 def _print_confusion(confusion: Confusion) -> None:

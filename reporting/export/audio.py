@@ -12,6 +12,7 @@ import soundfile
 
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.manifest import ManifestShape
+from earmark.schemas.text import error_with_type
 from earmark.transforms.audio.audio_file import open_source
 from earmark.transforms.audio.open_audio import Source, frames_in
 from earmark.transforms.containers.container_file import find_container
@@ -101,8 +102,7 @@ def _audio_file(request: AudioRequest, path: str | RowError) -> AudioFile | RowE
     except (OSError, MemoryError) as error:
         return row_error(request.uri, error)
     except Exception as error:  # decoders raise anything for a hostile file
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        return RowError("decoder_error", f"the decoder gave up ({said}); is it audio, and whole?")
+        return RowError("decoder_error", f"the decoder gave up ({error_with_type(error)}); is it audio, and whole?")
 
 
 def _is_whole(request: AudioRequest, path: str) -> bool:

@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow as pa
 
 from earmark.reporting.export.rows import Counts, Row
-from earmark.reporting.text.one_line import one_line
 from earmark.schemas.job_description import AskedTask
 from earmark.schemas.records import stable_hash
+from earmark.schemas.text import one_line
 
 INDEX = "files.jsonl"
 MIN_CUE_S = 0.001  # both formats ask for an end after the start, in whole milliseconds

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fsspec.core import url_to_fs
 
 from earmark.reporting.report.sample_rows import ReportRow
+from earmark.schemas.text import error_message
 
 SIGNED_S = 7 * 24 * 3600  # longest lifetime of Amazon's and Google's signatures
 
@@ -68,8 +69,7 @@ def _signed(row: ReportRow, uri: str, scheme: str) -> AudioLink:
     except NotImplementedError:
         return AudioLink("", problem=f"{scheme}:// URLs cannot be signed.")
     except Exception as error:  # store clients raise errors of any class where credentials are missing or may not sign
-        message = " ".join(str(error).split()) or type(error).__name__
-        return AudioLink("", problem=f"The URL could not be signed ({message[:200]}).")
+        return AudioLink("", problem=f"The URL could not be signed ({error_message(error)[:200]}).")
     scheme = url.partition("://")[0]
     if scheme not in ("http", "https"):
         return AudioLink("", problem=f"The signed URL uses {scheme}://, which a browser cannot open.")

@@ -21,6 +21,7 @@ from earmark.reporting.report.links import AudioLink, audio_links
 from earmark.reporting.report.options import NAME, ReportOptions
 from earmark.reporting.report.plots import draw_distribution, draw_shares
 from earmark.schemas.errors import JobError
+from earmark.schemas.text import counted
 from earmark.scoring.figures import NAMES, POINTS
 from earmark.transforms.output.store import OutputStore
 from earmark.transforms.storage.file_system import wrap_storage_errors
@@ -95,7 +96,7 @@ def render(report: Report, clips: dict[int, Clip], links: Sequence[AudioLink]) -
     environment.filters |= {
         "number": _number,
         "percent": _percent,
-        "count": _count,
+        "count": counted,
         "score": _score,
         "named": NAMES.__getitem__,
     }
@@ -142,7 +143,7 @@ def _distribution_plot(numbers: Distribution) -> Plot:
     scale = numbers.scale
     unit = f" {scale.unit}" if scale.unit else ""
     bounds = f"from {numbers.low:.3g} to {numbers.high:.3g}{unit}, mean {numbers.mean:.3g}"
-    about = f"{_count(numbers.rows, 'recording')}, {bounds}"
+    about = f"{counted(numbers.rows, 'recording')}, {bounds}"
     bars = zip(scale.edges[:-1], scale.edges[1:], numbers.counts, strict=True)
     values = tuple((f"{low:.3g} to {high:.3g}{unit}", count) for low, high, count in bars if count)
     svg = draw_distribution(numbers, f"{scale.title}: {about}")
@@ -151,13 +152,9 @@ def _distribution_plot(numbers: Distribution) -> Plot:
 
 def _shares_plot(shares: Shares) -> Plot:
     first = ", ".join(f"{name or '(empty)'} {_number(count)}" for name, count in shares.counts[:3])
-    about = f"{_count(len(shares.counts), 'value')}; most frequent: {first}"
+    about = f"{counted(len(shares.counts), 'value')}; most frequent: {first}"
     svg = draw_shares(shares, f"{shares.title}: {about}")
     return Plot(shares.title, about, Markup(svg), ("value", "recordings"), shares.counts[:TABLE_ROWS])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{_number(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def _number(value: float) -> str:

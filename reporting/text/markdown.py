@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from earmark.reporting.text.one_line import one_line
+from earmark.schemas.text import one_line
 
 MAX_CHARACTERS = 600  # of a text within a page
 # CommonMark, section 2.4: a backslash makes any ASCII punctuation a plain character, in a table's cell too (GFM 4.10).

@@ -170,7 +170,7 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
     assert main(["parts", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.split() == [f"{tmp_path}/out/{path}" for path in store.parts()]
     assert main(["compact", str(tmp_path / "out")]) == 0
-    assert "Nothing to merge in 1 parts" in capsys.readouterr().out
+    assert "Nothing to merge in 1 part" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

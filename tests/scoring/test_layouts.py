@@ -181,4 +181,4 @@ def test_a_recording_that_is_named_twice_counts_once(tmp_path, caplog):
     table = tmp_path / "AISHELL-DEV-TEST-SET/Mic/test/trans.txt"
     table.write_text(table.read_text() + "IT0011W0001\tc\n")
     assert [entry.reference for entry in read("aishell2-mic", tmp_path)] == ["a", "b"]
-    assert "names 1 recordings again; of each, the first row counts" in caplog.text
+    assert "repeats 1 recording; of each, the first row counts" in caplog.text

@@ -83,7 +83,7 @@ def test_a_file_of_references_with_broken_and_double_rows_says_so(tmp_path):
     (tmp_path / "r.jsonl").write_text('{"id": "a", "text": "x"}\nnot JSON\n{"id": "a", "text": "y"}\n')
     found = evaluate(str(tmp_path / "out"), EvaluateOptions(references=str(tmp_path / "r.jsonl"), bootstrap=0))
     assert found.task("transcribe").figure("wer").value == 0.0
-    assert "1 rows" in found.notes[0] and "r.jsonl:2" in found.notes[0]
+    assert "1 row " in found.notes[0] and "r.jsonl:2" in found.notes[0]
     assert found.notes[1] == "of several rows of one id the first counts: a"
 
 

@@ -37,4 +37,4 @@ def test_the_bar_shows_recordings_hours_speed_and_failures():
     update_bar(progress, bar, counters.here(), elapsed_s=100.0)
     (task,) = progress.tasks
     assert (task.completed, task.total) == (7, 10)
-    assert task.description == "2.00 h of audio, RTFx 72.0, 1 failures"
+    assert task.description == "2.00 h of audio, RTFx 72.0, 1 failure"

@@ -12,6 +12,7 @@ import numpy as np
 
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Recording
+from earmark.schemas.text import error_with_type
 from earmark.transforms.audio.audio_file import Levels, open_source, resampled_blocks, to_dbfs
 from earmark.transforms.storage.fetch_audio import fetch_audio, row_error
 from earmark.transforms.storage.scratch_file import no_scratch, write
@@ -72,8 +73,7 @@ def _decode_request(request: DecodeRequest, path: str) -> DecodedAudio | RowErro
     except (OSError, MemoryError) as error:
         return row_error(request.recording.uri, error)
     except Exception as error:  # decoders raise anything for a hostile file, which costs that file and not the job
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        return RowError("decoder_error", f"the decoder gave up ({said}); is it audio, and whole?")
+        return RowError("decoder_error", f"the decoder gave up ({error_with_type(error)}); is it audio, and whole?")
 
 
 def decode_recording(request: DecodeRequest, path: str) -> DecodedAudio:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from earmark.model.checkpoints.retry import retry_transient
 from earmark.schemas.errors import JobError
+from earmark.schemas.text import error_message
 from earmark.transforms.containers.container_file import ContainerFile
 from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
 from earmark.transforms.storage.file_system import wrap_storage_errors
@@ -77,7 +78,7 @@ def _members(tar: str, file: "_Reads", size_bytes: int) -> Iterator[Member]:
     except OSError:
         raise
     except Exception as error:  # tarfile raises anything for a hostile header, which costs what comes after it
-        problem = " ".join(f"{error}".split()) or type(error).__name__
+        problem = error_message(error)
     if problem and not number:
         raise JobError(f"manifest {tar} is no tar that can be read: {problem}")
     if problem:

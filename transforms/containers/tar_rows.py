@@ -12,6 +12,7 @@ from typing import Any
 from earmark.schemas.errors import JobError
 from earmark.schemas.locations import TarLocation
 from earmark.schemas.manifest import ManifestRow, ManifestShape, json_object
+from earmark.schemas.text import counted
 from earmark.transforms.containers.container_file import ContainerFile, find_container
 from earmark.transforms.containers.tar_index import kept_members
 from earmark.transforms.containers.tar_members import (
@@ -70,7 +71,7 @@ def _rows(tar: str, container: ContainerFile, members: list[Member]) -> Iterator
         else:
             left_out += 1
     if left_out:
-        log.warning("%d members of %s are neither audio nor text beside audio, and are left out", left_out, tar)
+        log.warning("left out of %s: %s, neither audio nor text beside audio", tar, counted(left_out, "member"))
 
 
 def _uri(tar: str, member: str) -> str:

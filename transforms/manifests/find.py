@@ -13,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from earmark.model.checkpoints.retry import retry_transient
 from earmark.schemas.errors import JobError
 from earmark.schemas.manifest import ManifestRow
+from earmark.schemas.text import counted
 from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
 from earmark.transforms.storage.file_system import call_with_timeout, files_below, stat_or_none, wrap_storage_errors
 
@@ -104,7 +105,7 @@ def audio_files(place: str) -> Iterator[ManifestRow]:
         files = list(files_below(file_system, path))
         names = [name for name in files if _is_audio(name)]
         if left_out := len(files) - len(names):
-            log.warning("%d files of %s have no suffix of an audio file and are left out", left_out, place)
+            log.warning("left out of %s: %s without the suffix of an audio file", place, counted(left_out, "file"))
     else:
         matches = file_system.glob(path, detail=True)
         names = [name for name, info in matches.items() if info["type"] != "directory"]

@@ -14,6 +14,7 @@ from fsspec.core import url_to_fs
 
 from earmark.model.checkpoints.retry import is_about_credentials, is_forbidden, is_from_store, retry_transient
 from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.text import error_message
 
 # Of the machine, not of a row: no space, no memory, no file handles, a broken disk.
 MACHINE_ERRNOS = frozenset(
@@ -111,12 +112,12 @@ def row_error(uri: str, error: BaseException) -> RowError:
     Raises:
         MachineError: nothing; the error is not about the recording.
     """
-    said = " ".join(str(error).split()) or type(error).__name__
+    reason = error_message(error)
     # A page of the web that wants a login is a bad address; a store that does not know this machine is not.
     if not uri.startswith(("http://", "https://")) and is_about_credentials(error):
-        raise MachineError(f"no valid credentials to read {uri!r} ({said}); sign in again on this machine") from error
+        raise MachineError(f"no valid credentials to read {uri!r} ({reason}); sign in again on this machine") from error
     if isinstance(error, MemoryError) or (_errno(error) in MACHINE_ERRNOS and not is_from_store(error)):
-        message = f"this machine cannot go on, as seen when it read {uri!r} ({said}); see to its memory and disks"
+        message = f"this machine cannot go on, as seen when it read {uri!r} ({reason}); see to its memory and disks"
         raise MachineError(message) from error
     if isinstance(error, FileNotFoundError):
         return RowError("not_found", f"there is no {uri!r}; look at the manifest, or --audio_root")
@@ -126,7 +127,7 @@ def row_error(uri: str, error: BaseException) -> RowError:
         return RowError("not_a_file", f"{uri!r} is a folder; name the files in it")
     if isinstance(error, TimeoutError):
         return RowError("fetch_timeout", f"{uri!r} did not arrive in time; see --recording_timeout_s")
-    return RowError("fetch_failed", f"{uri!r} could not be read: {said}")
+    return RowError("fetch_failed", f"{uri!r} could not be read: {reason}")
 
 
 def _errno(error: BaseException) -> int | None:

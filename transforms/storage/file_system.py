@@ -12,6 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from earmark.model.checkpoints.retry import is_forbidden
 from earmark.schemas.errors import JobError
+from earmark.schemas.text import error_message
 
 ANSWER_S = 20.0  # clients look for a network and for credentials for a minute and more where there are none
 T = TypeVar("T")
@@ -33,8 +34,8 @@ def wrap_storage_errors() -> Iterator[None]:
     except (FileNotFoundError, FileExistsError, StorageError, JobError):
         raise
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise StorageError(f"no permission ({said})" if is_forbidden(error) else said) from error
+        reason = error_message(error)
+        raise StorageError(f"no permission ({reason})" if is_forbidden(error) else reason) from error
 
 
 def call_with_timeout(ask: Callable[[], T]) -> T:

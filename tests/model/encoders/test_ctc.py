@@ -208,7 +208,7 @@ def test_a_row_of_a_language_without_an_adapter_fails_alone(mms):
     for failure, words in [
         (unknown, "no language 'klingon'; it has adapters for cmn, eng, fra"),
         (unclear, "'uz' may be uzb-script_cyrillic, uzb-script_latin for the model; name one"),
-        (untold, "the model has to be told the language, one of cmn, eng"),
+        (untold, "the model needs the language, one of cmn, eng"),
     ]:
         assert isinstance(failure, RowError) and failure.error == "language" and words in failure.message
 

@@ -97,7 +97,7 @@ def test_what_is_neither_audio_nor_beside_it_is_counted_once(tmp_path, caplog):
     tar = write_tar(tmp_path / "a.tar", members)
     assert outline(read_rows(tar)) == ["1.wav"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"3 members of {tar} are neither audio nor text beside audio, and are left out"
+        f"left out of {tar}: 3 members, neither audio nor text beside audio"
     ]
 
 

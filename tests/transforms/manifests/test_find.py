@@ -14,7 +14,7 @@ def test_files_that_are_left_out_of_a_folder_are_counted_once(tmp_path, caplog):
         written(tmp_path / name, b"")
     read(tmp_path)
     assert [record.getMessage() for record in caplog.records] == [
-        f"2 files of {tmp_path} have no suffix of an audio file and are left out"
+        f"left out of {tmp_path}: 2 files without the suffix of an audio file"
     ]
     caplog.clear()
     read(tmp_path / "*.wav")
