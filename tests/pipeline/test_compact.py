@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from earmark.pipeline import compact as module
 from earmark.pipeline.cli import main
 from earmark.pipeline.compact import compact_store, part_urls
 from earmark.schemas.errors import JobError
 from earmark.schemas.records import PartReport
 from earmark.transforms.output.lease import take_lease
 from earmark.transforms.output.store import JOB_PATH, MERGED_FOLDER, OutputStore, encode_part
-from pipeline import compact as module
 from tests.support.audio import odd_decoders
 from tests.support.jobs import annotations, failures, run_here, transcripts, write_manifest, write_tone, write_tones
 from tests.transforms.output.test_store import FAILURE, part
@@ -221,7 +221,7 @@ def fill_with_noise(store, parts):
 PEAK = """
 import sys
 from pathlib import Path
-from pipeline import compact
+from earmark.pipeline import compact
 from earmark.transforms.output.store import OutputStore
 compact.LISTING_S = 0.0
 done = compact.compact_store(OutputStore(sys.argv[1]), 4 * 2**20)

@@ -10,12 +10,12 @@ from collections import Counter
 import duckdb
 import pytest
 
+from earmark.pipeline import compact as module
 from earmark.pipeline.cli import main
 from earmark.pipeline.compact import compact_store
 from earmark.schemas.errors import MachineError
 from earmark.transforms.output.lease import take_lease
 from earmark.transforms.output.store import JOB_PATH, OutputStore
-from pipeline import compact as module
 from tests.pipeline.test_compact import KEYS, LARGE, all_of, fill, held, three_parts_large
 from tests.support.audio import odd_decoders
 from tests.support.jobs import annotations, command_line, run_here, write_manifest, write_tones

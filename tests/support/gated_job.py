@@ -26,11 +26,11 @@ def gated_command(folder: Path, *arguments: object) -> list[str]:
 
 
 def main(folder: str, *arguments: str) -> int:
+    from earmark.pipeline import annotate, cli
     from earmark.schemas.job import JobOptions
     from earmark.schemas.tasks import Task
     from earmark.transforms import read_manifest
     from earmark.transforms.annotate import Assignment
-    from pipeline import annotate, cli
     from tests.support.jobs import ListeningEngine
 
     calls, read_manifests = itertools.count(1), read_manifest.read_manifests

@@ -5,6 +5,7 @@ import uuid
 import pyarrow.parquet as pq
 import pytest
 
+from earmark.pipeline import compact
 from earmark.pipeline.cli import main
 from earmark.pipeline.compact import compact_store
 from earmark.reporting.inspect.find_row import find_row, near_ids
@@ -15,7 +16,6 @@ from earmark.schemas.job_description import JobDescription
 from earmark.schemas.records import Failure, PartReport
 from earmark.schemas.tables import annotations_table
 from earmark.transforms.output.store import JOB_PATH, OutputStore, encode_part
-from pipeline import compact
 from tests.support.outputs.made_outputs import Row, write_output
 
 
