@@ -10,12 +10,12 @@ from earmark.schemas.tasks import Task
 
 
 class Engine(Protocol):
-    """What answers questions about clips."""
+    """A loaded model that answers tasks about clips."""
 
     def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-        """One mapping of answers by task's name, or the reason there is none, for each clip, in order.
+        """Answer all tasks for each clip, in order: a mapping of answers by task name, or the error of that clip.
 
-        An answer does not depend on the other clips. Raises MachineError when the device cannot go on.
+        An answer does not depend on the other clips. Raises MachineError when the device cannot continue.
         """
         ...
 
@@ -24,16 +24,22 @@ class EngineModule(Protocol):
     """The module of an engine; imported when needed, because it loads torch or another runtime, which takes seconds."""
 
     def check_job(self, source: Any, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
-        """The tasks with what only the model knows put in: labels of its own, dimensions of its vectors.
+        """Check a job before any work, and complete its tasks from the model: its labels, its vectors' dimensions.
 
         Args:
-            here: whether it will run on this machine, so that devices can be looked at.
+            source: The model, as `model/source.py` resolved it.
+            options: Options of the job.
+            tasks: Tasks that this model is to answer.
+            here: Whether the job will run on this machine, so that its devices can be checked.
+
+        Returns:
+            The tasks, in order, with the fields set that depend on the model.
 
         Raises:
-            JobError: the model is not whole, or cannot do what is asked.
+            JobError: the model is incomplete, or cannot do one of the tasks.
         """
         ...
 
     def open_engine(self, source: Any, options: JobOptions) -> Engine:
-        """Loads the model of a checked job; raises JobError or MachineError where it cannot be loaded."""
+        """Load the model of a checked job. Raises JobError or MachineError if it cannot be loaded."""
         ...

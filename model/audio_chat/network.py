@@ -29,7 +29,7 @@ class AudioChatModel:
 
     def __init__(self, network: Any, stops: Sequence[int], capturable: bool):
         self._network = network
-        self._sharer = SharedPrefixDecoder(network.model.language_model, network.lm_head, stops, capturable)
+        self._decoder = SharedPrefixDecoder(network.model.language_model, network.lm_head, stops, capturable)
 
     def answer(
         self, head: Sequence[int], groups: Sequence[Sequence[AudioInputs]], rows: Rows
@@ -41,9 +41,9 @@ class AudioChatModel:
                 for group in groups:
                     heard.append(self._take_in(head, group, rows[start : start + len(group)]))
                     start += len(group)
-                return self._sharer.answer(heard, rows)
+                return self._decoder.decode(heard, rows)
             except torch.OutOfMemoryError:
-                self._sharer.release_memory()
+                self._decoder.release_memory()
                 raise
 
     def _take_in(self, head: Sequence[int], group: Sequence[AudioInputs], rows: Rows) -> PrefillState:
@@ -51,7 +51,7 @@ class AudioChatModel:
         # The audio of all clips, one behind the other: (tokens, hidden size).
         audio = self._network.get_audio_features(**inputs, return_dict=True).pooler_output
         tokens = [sound.tokens for sound in group]
-        return self._sharer.prefill(head, pad_sequence(audio.split(tokens), batch_first=True), tokens, rows)
+        return self._decoder.prefill(head, pad_sequence(audio.split(tokens), batch_first=True), tokens, rows)
 
     def _stacked(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
         """Parts (1, ..., length) as one (parts, ..., longest) tensor on the device, with zeros behind them."""

@@ -1,4 +1,4 @@
-"""Greedy decoding of several answers about each clip of a batch, side by side."""
+"""Greedy decoding of several answers about each clip of a batch, side by side: the decode loop."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,36 +8,37 @@ import torch
 from earmark.model.decoding.prompt_tree import NO_BRANCH
 
 
-class Steps(Protocol):
-    """A language model in the middle of answers: it is shown one token of each, and gives the next ones' logits."""
+class StepRunner(Protocol):
+    """A language model after its prefill: runs one decode step for all open answers of a batch."""
 
-    def step(self, chosen: torch.Tensor, positions: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
-        """Logits, float32 (clips, branches, vocabulary).
+    def decode_step(self, tokens: torch.Tensor, positions: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
+        """Append one token to each answer and return the logits after it, float32 (clips, branches, vocabulary).
 
         Args:
-            chosen, positions: int64 (clips, branches), a token of each answer and its position.
-            branch: int64 (clips, branches), the column that each answer belongs to, or NO_BRANCH.
+            tokens: Token ids, int64 (clips, branches).
+            positions: Position ids of the tokens, int64 (clips, branches).
+            branch: Column of the answer that each token belongs to, or NO_BRANCH, int64 (clips, branches).
         """
         ...
 
-    def may_leave(self, staying: int, clips: int) -> bool:
-        """Whether it pays to go on with `staying` of the `clips` alone."""
+    def should_shrink(self, open_clips: int, clips: int) -> bool:
+        """Whether a batch of `clips`, of which `open_clips` have open answers, is worth shrinking."""
         ...
 
     def keep_clips(self, kept: torch.Tensor) -> None:
-        """Forgets all clips but those at the indices."""
+        """Drop all clips except those at the given indices."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An answer as tokens.
+    """An answer as token ids.
 
     Attributes:
-        tokens: without the end token.
-        logprob_sum: of the tokens and, where the answer ended by itself, of the end token.
-        token_count: tokens that `logprob_sum` is of.
-        truncated: it was cut at its limit.
+        tokens: Token ids without the end token.
+        logprob_sum: Sum of the log-probabilities of the tokens, and of the end token if the answer has one.
+        token_count: Number of tokens in `logprob_sum`.
+        truncated: Whether the answer was cut at its limit.
     """
 
     tokens: tuple[int, ...]
@@ -47,77 +48,82 @@ class Decoded:
 
 
 def decode_greedily(
-    steps: Steps, logits: torch.Tensor, positions: torch.Tensor, limits: torch.Tensor, eos_ids: torch.Tensor
+    runner: StepRunner, logits: torch.Tensor, positions: torch.Tensor, limits: torch.Tensor, eos_ids: torch.Tensor
 ) -> list[list[Decoded]]:
-    """Answers by clip and column.
+    """Decode the answers of a batch after its prefill; return them by clip and column.
 
     Args:
-        logits: float32 (clips, columns, vocabulary), of each answer's first token.
-        positions: int64 (clips, columns), of that token.
-        limits: int64 (clips, columns), most tokens of an answer, its end included; 0 where there is none to give.
-        eos_ids: tokens that end an answer.
+        runner: The language model, with the prefilled KV cache.
+        logits: Logits of each answer's first token, float32 (clips, columns, vocabulary).
+        positions: Position ids of the first tokens, int64 (clips, columns).
+        limits: Maximum number of tokens of each answer with its end token, 0 for no answer, int64 (clips, columns).
+        eos_ids: Ids of the tokens that end an answer.
     """
     clips = torch.arange(limits.shape[0], device=limits.device)
     branch = torch.arange(limits.shape[1], device=limits.device).expand_as(limits)
     branch = torch.where(limits > 0, branch, NO_BRANCH)
-    spoken = _Spoken(limits)
+    hypotheses = _Hypotheses(limits)
     while True:
-        chosen = logits.argmax(-1)
-        logprobs = logits.gather(-1, chosen[..., None])[..., 0] - logits.logsumexp(-1)
-        going = spoken.add(clips, branch, chosen, logprobs, torch.isin(chosen, eos_ids))
-        branch = torch.where(going, branch, NO_BRANCH)
-        staying = going.any(1)
-        left, width = torch.stack([staying.sum(), going.sum(1).max()]).tolist()
-        if not left:
-            return spoken.answers()
-        if (left, width) != tuple(branch.shape) and steps.may_leave(left, len(clips)):
-            # Those who are done leave: whole clips from the batch, single answers from their clip.
-            order = torch.argsort(~going, dim=1, stable=True)[staying, :width]
-            branch, chosen, positions = (kept[staying].gather(1, order) for kept in (branch, chosen, positions))
-            if left < len(clips):
-                clips = clips[staying]
-                steps.keep_clips(staying.nonzero()[:, 0])
-        logits = steps.step(chosen, positions, branch)
+        tokens = logits.argmax(-1)
+        logprobs = logits.gather(-1, tokens[..., None])[..., 0] - logits.logsumexp(-1)
+        is_open = hypotheses.add(clips, branch, tokens, logprobs, torch.isin(tokens, eos_ids))
+        branch = torch.where(is_open, branch, NO_BRANCH)
+        has_open = is_open.any(1)
+        # One transfer from the device for both numbers.
+        open_clips, width = torch.stack([has_open.sum(), is_open.sum(1).max()]).tolist()
+        if not open_clips:
+            return hypotheses.decoded()
+        if (open_clips, width) != tuple(branch.shape) and runner.should_shrink(open_clips, len(clips)):
+            # Finished clips leave the batch, and finished answers leave their clip.
+            order = torch.argsort(~is_open, dim=1, stable=True)[has_open, :width]
+            branch, tokens, positions = (rows[has_open].gather(1, order) for rows in (branch, tokens, positions))
+            if open_clips < len(clips):
+                clips = clips[has_open]
+                runner.keep_clips(has_open.nonzero()[:, 0])
+        logits = runner.decode_step(tokens, positions, branch)
         positions = positions + 1
 
 
-class _Spoken:
-    """What has been said, for each clip and column; a column behind the last takes what nobody asked for."""
+class _Hypotheses:
+    """Tokens decoded so far for each clip and column, and their log-probabilities.
+
+    A column behind the last one collects the tokens of NO_BRANCH, so that a step can be written with one index.
+    """
 
     def __init__(self, limits: torch.Tensor):
         self._limits = torch.cat([limits, limits.new_zeros(len(limits), 1)], 1)
-        self._steps: list[torch.Tensor] = []  # (clips, columns) a token of each answer, or -1
+        self._steps: list[torch.Tensor] = []  # for each step (clips, columns) token ids, or -1
         self._logprob_sums = torch.zeros(self._limits.shape, device=limits.device)
-        self._counted = torch.zeros_like(self._limits)
+        self._token_counts = torch.zeros_like(self._limits)
         self._ended = torch.zeros_like(self._limits, dtype=torch.bool)
 
     def add(
         self,
         clips: torch.Tensor,
         branch: torch.Tensor,
-        chosen: torch.Tensor,
+        tokens: torch.Tensor,
         logprobs: torch.Tensor,
         ended: torch.Tensor,
     ) -> torch.Tensor:
-        """Takes down one token of each answer, all (clips, branches); returns who goes on."""
+        """Append one token to each answer, all (clips, branches); return which answers are still open."""
         columns = torch.where(branch == NO_BRANCH, self._limits.shape[1] - 1, branch)
-        where = (clips[:, None].expand_as(columns), columns)
+        index = (clips[:, None].expand_as(columns), columns)
         step = torch.full_like(self._limits, -1)
-        step[where] = torch.where(ended, -1, chosen)
+        step[index] = torch.where(ended, -1, tokens)
         self._steps.append(step)
-        self._logprob_sums[where] += logprobs
-        self._counted[where] += 1
-        self._ended[where] |= ended
-        return (branch != NO_BRANCH) & ~ended & (self._counted[where] < self._limits[where])
+        self._logprob_sums[index] += logprobs
+        self._token_counts[index] += 1
+        self._ended[index] |= ended
+        return (branch != NO_BRANCH) & ~ended & (self._token_counts[index] < self._limits[index])
 
-    def answers(self) -> list[list[Decoded]]:
-        """What was said, by clip and column."""
+    def decoded(self) -> list[list[Decoded]]:
+        """Return the answers by clip and column."""
         tokens = torch.stack(self._steps, -1).tolist()
-        numbers = zip(tokens, self._logprob_sums.tolist(), self._counted.tolist(), self._ended.tolist(), strict=True)
+        clips = zip(tokens, self._logprob_sums.tolist(), self._token_counts.tolist(), self._ended.tolist(), strict=True)
         return [
             [
-                Decoded(tuple(token for token in said if token >= 0), logprob_sum, counted, not ended)
-                for said, logprob_sum, counted, ended in list(zip(*clip, strict=True))[:-1]
+                Decoded(tuple(token for token in answer if token >= 0), logprob_sum, token_count, not ended)
+                for answer, logprob_sum, token_count, ended in list(zip(*clip, strict=True))[:-1]
             ]
-            for clip in numbers
+            for clip in clips
         ]

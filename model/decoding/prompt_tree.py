@@ -1,9 +1,10 @@
-"""Questions about one piece of audio, laid out so that one forward pass takes them all in.
+"""The prompt tree: several questions about one piece of audio, laid out as branches of one sequence.
 
-    head | audio | question 0 | question 1 | question 2 | label a of 2 | label b of 2 | ...
+    prefix | audio | question 0 | question 1 | question 2 | label a of 2 | label b of 2 | ...
 
-Every question sees head, audio and itself, and counts its positions from the audio's end, as if it were alone; a label
-sees its question besides. Labels come last, because what is decoded from questions does not need them any more.
+One prefill covers all of it. A question's branch sees the prefix, the audio and itself, and its positions count on from
+the audio's end, as if it were the only question; a label also sees its own question. Labels come last, because decoding
+does not need their slots. Only numpy: model/decoding/prefix_decoder.py turns the layout into an attention mask.
 """
 
 from collections.abc import Sequence
@@ -12,20 +13,20 @@ from typing import TypeAlias
 
 import numpy as np
 
-PREFIX = -1  # slot_branch of slots that every question sees
-PADDING = -2  # slot_branch of padding, which nobody sees
-NO_BRANCH = -3  # who asks in a row that asks less than its neighbours
-NO_LABEL = -1  # the question itself, not one of its labels
+PREFIX = -1  # slot_branch of slots that every branch sees
+PADDING = -2  # slot_branch of slots that no branch sees
+NO_BRANCH = -3  # branch of an unused column, in a row with fewer open answers than its neighbours
+NO_LABEL = -1  # slot_label of slots that belong to the question itself
 
 
 @dataclass(frozen=True, slots=True)
 class PromptBranch:
-    """Text that follows the audio, as tokens, and how it is answered.
+    """One question: the prompt that follows the audio, and the limits of its answer.
 
     Attributes:
-        tokens: from the audio's end to where the answer begins; empty where nothing is asked.
-        max_new_tokens: longest answer, its end token included.
-        labels: tokens of each label with the end token; empty where the answer is text.
+        tokens: Token ids from the audio's end to where the answer begins; empty if the question is not asked.
+        max_new_tokens: Maximum number of tokens of the answer, including the end token.
+        labels: Token ids of each label, including the end token; empty if the answer is free text.
     """
 
     tokens: tuple[int, ...]
@@ -33,21 +34,24 @@ class PromptBranch:
     labels: tuple[tuple[int, ...], ...] = ()
 
 
-Rows: TypeAlias = Sequence[Sequence[PromptBranch]]  # the branches of each clip, in order
+Rows: TypeAlias = Sequence[Sequence[PromptBranch]]  # the branches of each clip, in the order of the columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptTree:
-    """Clips by slots. Integers are int64; a column is a question's place in its row.
+    """Layout of a batch: one row for each clip, one slot for each token. Integers are int64.
+
+    A branch is named by its column, the index of its question in the clip's row.
 
     Attributes:
-        tokens, positions: (clips, slots); tokens of audio slots mean nothing.
-        slot_branch: (clips, slots), PREFIX, PADDING or the column that a slot belongs to.
-        slot_label: (slots,), which label of its question a slot belongs to, or NO_LABEL.
-        last: (clips, columns), slot of a question's last token; 0 where nothing is asked.
-        label_start: for each column, the slots where its labels begin.
-        audio_start: slot of the first audio token.
-        text_slots: slots before the first label.
+        tokens: Token ids, (clips, slots); arbitrary in the slots of the audio.
+        positions: Position ids, (clips, slots).
+        slot_branch: Branch that each slot belongs to, PREFIX or PADDING, (clips, slots).
+        slot_label: Index of the label that each slot belongs to, or NO_LABEL, (slots,).
+        last: Slot of each question's last token, 0 if the question is not asked, (clips, columns).
+        label_start: First slot of each label, for each column.
+        audio_start: Slot of the first audio token.
+        text_slots: Number of slots before the first label.
     """
 
     tokens: np.ndarray
@@ -61,36 +65,42 @@ class PromptTree:
 
 
 def build_prompt_tree(prefix_ids: Sequence[int], audio_tokens: Sequence[int], rows: Rows) -> PromptTree:
-    """The layout of clips with `audio_tokens` each, all with the same number of questions and labels, in order."""
-    audio_start, prefix = len(prefix_ids), len(prefix_ids) + max(audio_tokens)
-    starts, text_slots = _places(
-        [max(len(row[column].tokens) for row in rows) for column in range(len(rows[0]))], prefix
+    """Lay out a batch of clips.
+
+    Args:
+        prefix_ids: Token ids before the audio, the same for all clips.
+        audio_tokens: Number of audio tokens of each clip.
+        rows: Branches of each clip; all rows have the same number of columns, and the same labels in a column.
+    """
+    audio_start, prefix_slots = len(prefix_ids), len(prefix_ids) + max(audio_tokens)
+    starts, text_slots = _consecutive(
+        [max(len(row[column].tokens) for row in rows) for column in range(len(rows[0]))], prefix_slots
     )
     label_start, slots = [], text_slots
     for question in rows[0]:
-        # The end token is looked for, not shown.
-        spots, slots = _places([len(label) - 1 for label in question.labels], slots)
-        label_start.append(spots)
+        # A label's last token is only predicted, so it takes no slot.
+        label_starts, slots = _consecutive([len(label) - 1 for label in question.labels], slots)
+        label_start.append(label_starts)
 
     tokens = np.zeros((len(rows), slots), np.int64)
     positions = np.zeros_like(tokens)
     slot_branch = np.full_like(tokens, PADDING)
     last = np.zeros((len(rows), len(starts)), np.int64)
-    tokens[:, :audio_start], positions[:, :prefix] = prefix_ids, np.arange(prefix)
-    slot_branch[:, :prefix] = np.where(
-        np.arange(prefix) < audio_start + np.array(audio_tokens)[:, None], PREFIX, PADDING
+    tokens[:, :audio_start], positions[:, :prefix_slots] = prefix_ids, np.arange(prefix_slots)
+    slot_branch[:, :prefix_slots] = np.where(
+        np.arange(prefix_slots) < audio_start + np.array(audio_tokens)[:, None], PREFIX, PADDING
     )
 
-    def put(clip: int, column: int, start: int, text: Sequence[int], position: int) -> None:
-        place = slice(start, start + len(text))
-        tokens[clip, place], slot_branch[clip, place] = text, column
-        positions[clip, place] = np.arange(position, position + len(text))
+    def put(clip: int, column: int, start: int, ids: Sequence[int], position: int) -> None:
+        span = slice(start, start + len(ids))
+        tokens[clip, span], slot_branch[clip, span] = ids, column
+        positions[clip, span] = np.arange(position, position + len(ids))
 
-    for clip, (row, heard) in enumerate(zip(rows, audio_tokens, strict=True)):
+    for clip, (row, audio_length) in enumerate(zip(rows, audio_tokens, strict=True)):
         for column, question in enumerate(row):
             if not question.tokens:
                 continue
-            after_audio = audio_start + heard
+            after_audio = audio_start + audio_length
             put(clip, column, starts[column], question.tokens, after_audio)
             last[clip, column] = starts[column] + len(question.tokens) - 1
             for start, label in zip(label_start[column], question.labels, strict=True):
@@ -99,7 +109,7 @@ def build_prompt_tree(prefix_ids: Sequence[int], audio_tokens: Sequence[int], ro
         tokens,
         positions,
         slot_branch,
-        _leaves(label_start, rows[0], slots),
+        _slot_labels(label_start, rows[0], slots),
         last,
         tuple(label_start),
         audio_start,
@@ -107,15 +117,15 @@ def build_prompt_tree(prefix_ids: Sequence[int], audio_tokens: Sequence[int], ro
     )
 
 
-def _places(widths: Sequence[int], start: int) -> tuple[tuple[int, ...], int]:
-    """Where pieces of such widths begin, one behind the other from `start`, and where the last one ends."""
+def _consecutive(widths: Sequence[int], start: int) -> tuple[tuple[int, ...], int]:
+    """Return the start of each of several adjacent spans of these widths, and the end of the last one."""
     ends = np.cumsum([start, *widths]).tolist()
     return tuple(ends[:-1]), ends[-1]
 
 
-def _leaves(label_start: Sequence[Sequence[int]], row: Sequence[PromptBranch], slots: int) -> np.ndarray:
+def _slot_labels(label_start: Sequence[Sequence[int]], row: Sequence[PromptBranch], slots: int) -> np.ndarray:
     slot_label = np.full(slots, NO_LABEL, np.int64)
-    for spots, question in zip(label_start, row, strict=True):
-        for index, (start, label) in enumerate(zip(spots, question.labels, strict=True)):
+    for starts, question in zip(label_start, row, strict=True):
+        for index, (start, label) in enumerate(zip(starts, question.labels, strict=True)):
             slot_label[start : start + len(label) - 1] = index
     return slot_label

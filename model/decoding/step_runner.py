@@ -1,4 +1,4 @@
-"""Decoding over keys and values that grow with the answers, and shrink when clips leave."""
+"""The decode step: one forward pass over one new token of each answer, on a KV cache that grows."""
 
 import torch
 from transformers import PreTrainedModel
@@ -7,20 +7,24 @@ from earmark.model.decoding.kv_cache import SlotCache
 from earmark.model.decoding.prompt_tree import PREFIX
 
 
-def run_tokens(
+def forward(
     model: PreTrainedModel, embedded: torch.Tensor, visible: torch.Tensor, positions: torch.Tensor, cache: object
 ) -> torch.Tensor:
-    """Hidden states of new tokens, whose keys and values go into the cache.
+    """Run new tokens through the language model, and write their keys and values to the cache.
 
     Args:
-        embedded: (clips, tokens, hidden size).
-        visible: bool (clips, tokens, slots), who sees what.
-        positions: int64 (clips, tokens).
-        cache: stands in for transformers' Cache.
+        model: Decoder of transformers, from embeddings to hidden states.
+        embedded: Embeddings of the new tokens, (clips, tokens, hidden size).
+        visible: Attention mask, bool (clips, tokens, slots), true where a token sees a slot.
+        positions: Position ids, int64 (clips, tokens).
+        cache: Object with the `update` of transformers' Cache.
+
+    Returns:
+        Hidden states, (clips, tokens, hidden size).
     """
     hidden: torch.Tensor = model(
         inputs_embeds=embedded,
-        attention_mask=visible[:, None],  # of four dimensions, which transformers takes as they are
+        attention_mask=visible[:, None],  # a mask of four dimensions is used by transformers as it is
         position_ids=positions,
         cache=cache,
         use_cache=True,
@@ -28,41 +32,47 @@ def run_tokens(
     return hidden
 
 
-def visible_to(branch: torch.Tensor, slot_branch: torch.Tensor) -> torch.Tensor:
-    """bool (clips, branches, slots): a slot is seen by all, or by the answer that it belongs to."""
+def visible_slots(branch: torch.Tensor, slot_branch: torch.Tensor) -> torch.Tensor:
+    """Return which slots each branch sees, bool (clips, branches, slots): those of the prefix and its own."""
     return (slot_branch[:, None, :] == PREFIX) | (slot_branch[:, None, :] == branch[:, :, None])
 
 
 def next_logits(
     model: PreTrainedModel,
-    head: torch.nn.Linear,
-    chosen: torch.Tensor,
+    lm_head: torch.nn.Linear,
+    tokens: torch.Tensor,
     visible: torch.Tensor,
     positions: torch.Tensor,
     cache: object,
 ) -> torch.Tensor:
-    """Logits after tokens that were chosen, float32 (clips, answers, vocabulary); the rest as in run_tokens."""
-    hidden = run_tokens(model, model.embed_tokens(chosen), visible, positions, cache)
-    logits: torch.Tensor = head(hidden).float()
+    """Logits after `tokens`, float32 (clips, branches, vocabulary).
+
+    Args:
+        lm_head: Linear layer from hidden states to logits.
+        tokens: Newest token id of each answer, int64 (clips, branches).
+        model, visible, positions, cache: As in `forward`.
+    """
+    hidden = forward(model, model.embed_tokens(tokens), visible, positions, cache)
+    logits: torch.Tensor = lm_head(hidden).float()
     return logits
 
 
-class GrowingSteps:
-    """Steps whose tensors are as large as what is left to answer."""
+class GrowingStepRunner:
+    """Decode steps on a cache that grows by a slot a branch, and shrinks as soon as answers are finished."""
 
-    def __init__(self, model: PreTrainedModel, head: torch.nn.Linear, cache: SlotCache, slot_branch: torch.Tensor):
-        self._model, self._head, self._cache, self._owner = model, head, cache, slot_branch
+    def __init__(self, model: PreTrainedModel, lm_head: torch.nn.Linear, cache: SlotCache, slot_branch: torch.Tensor):
+        self._model, self._lm_head, self._cache, self._slot_branch = model, lm_head, cache, slot_branch
 
-    def step(self, chosen: torch.Tensor, positions: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
-        self._owner = torch.cat([self._owner, branch], 1)
-        visible = visible_to(branch, self._owner)
-        logits = next_logits(self._model, self._head, chosen, visible, positions, self._cache)
-        self._cache.advance(chosen.shape[1])
+    def decode_step(self, tokens: torch.Tensor, positions: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
+        self._slot_branch = torch.cat([self._slot_branch, branch], 1)
+        visible = visible_slots(branch, self._slot_branch)
+        logits = next_logits(self._model, self._lm_head, tokens, visible, positions, self._cache)
+        self._cache.advance(tokens.shape[1])
         return logits
 
-    def may_leave(self, staying: int, clips: int) -> bool:
+    def should_shrink(self, open_clips: int, clips: int) -> bool:
         return True
 
     def keep_clips(self, kept: torch.Tensor) -> None:
-        self._owner = self._owner[kept]
+        self._slot_branch = self._slot_branch[kept]
         self._cache.keep_clips(kept)

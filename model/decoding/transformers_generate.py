@@ -1,4 +1,4 @@
-"""What transformers' `generate` writes from an encoder's states, greedily or with beams, and how likely it is."""
+"""Decoding of encoder-decoder models with transformers' `generate`, greedy or by beam search."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from transformers.modeling_outputs import BaseModelOutput
 from earmark.model.decoding.greedy import Decoded
 
 
-class _Likelihoods(LogitsProcessor):
-    """Remembers how likely each token is that greedy decoding takes, in the numbers that all other processors left.
+class _GreedyLogprobs(LogitsProcessor):
+    """Record the log-probability of each token that greedy decoding picks, after all other processors.
 
-    `output_scores` would hold the whole vocabulary's numbers of every step until the end.
+    `output_scores` would keep every step's scores over the whole vocabulary until the end.
     """
 
     def __init__(self) -> None:
@@ -32,52 +32,58 @@ def generate_tokens(
     max_new_tokens: int,
     processors: Sequence[LogitsProcessor] = (),
 ) -> list[Decoded]:
-    """One text for each clip.
+    """Decode one text for each clip.
 
-    The library's loop itself: models such as Whisper wrap theirs around it, which encodes the audio again and has one
-    prompt for all clips.
+    Calls GenerationMixin.generate itself, because models such as Whisper wrap it in a method of their own, which
+    encodes the audio a second time and has one prompt for all clips.
 
     Args:
-        network: an encoder and a decoder, whose generation_config says what ends a text and what is never written.
-        encoded: what its encoder gives: last_hidden_state (clips, positions, width).
-        attention_mask: int64 (clips, frames) of the encoder's input, 1 where it is to be heard.
-        prompts: int64 (clips, tokens), what each text begins with.
-        beam_size: 1 for greedy decoding.
+        network: Encoder-decoder model; its generation_config sets the end tokens and the suppressed tokens.
+        encoded: Output of the encoder, with last_hidden_state (clips, positions, width).
+        attention_mask: Mask of the encoder's input, 1 where there is audio, int64 (clips, frames).
+        prompts: Token ids that each text begins with, int64 (clips, tokens).
+        beam_size: Number of beams, 1 for greedy decoding.
+        max_new_tokens: Maximum number of tokens after the prompt, including the end token.
+        processors: Further rules for the logits.
     """
-    likelihoods = _Likelihoods()
-    found = GenerationMixin.generate(
+    greedy_logprobs = _GreedyLogprobs()
+    output = GenerationMixin.generate(
         network,
         encoder_outputs=encoded,
         attention_mask=attention_mask,
         decoder_input_ids=prompts,
-        logits_processor=LogitsProcessorList([*processors, likelihoods] if beam_size == 1 else processors),
+        logits_processor=LogitsProcessorList([*processors, greedy_logprobs] if beam_size == 1 else processors),
         num_beams=beam_size,
         do_sample=False,
         max_new_tokens=max_new_tokens,
         return_dict_in_generate=True,
         output_scores=beam_size > 1,
     )
-    written = found.sequences[:, prompts.shape[1] :].tolist()
-    ends = set(end_tokens(network))
-    lengths = [next((at for at, token in enumerate(row) if token in ends), None) for row in written]
-    counts = [len(row) if length is None else length + 1 for row, length in zip(written, lengths, strict=True)]
+    rows = output.sequences[:, prompts.shape[1] :].tolist()
+    eos_ids = set(end_tokens(network))
+    lengths = [next((index for index, token in enumerate(row) if token in eos_ids), None) for row in rows]
+    counts = [len(row) if length is None else length + 1 for row, length in zip(rows, lengths, strict=True)]
     if beam_size == 1:
-        steps = torch.stack(likelihoods.steps).double().cpu()
+        steps = torch.stack(greedy_logprobs.steps).double().cpu()
         sums = [float(steps[:count, clip].sum()) for clip, count in enumerate(counts)]
     else:  # beam search divides its sums by this
         penalty = network.generation_config.length_penalty
         penalty = 1.0 if penalty is None else penalty
-        scores = found.sequences_scores.tolist()
+        scores = output.sequences_scores.tolist()
         sums = [score * count**penalty for score, count in zip(scores, counts, strict=True)]
     return [
-        Decoded(tuple(row[:length]), total, count, length is None)
-        for row, length, count, total in zip(written, lengths, counts, sums, strict=True)
+        Decoded(tuple(row[:length]), logprob_sum, count, length is None)
+        for row, length, count, logprob_sum in zip(rows, lengths, counts, sums, strict=True)
     ]
 
 
 def end_tokens(network: PreTrainedModel) -> list[int]:
-    """The tokens that end a text."""
-    ends = network.generation_config.eos_token_id
-    if ends is None:
+    """Return the ids of the tokens that end a text.
+
+    Raises:
+        ValueError: no file of the checkpoint names one.
+    """
+    eos_ids = network.generation_config.eos_token_id
+    if eos_ids is None:
         raise ValueError("neither its generation_config.json nor its config.json names an eos_token_id")
-    return ends if isinstance(ends, list) else [ends]
+    return eos_ids if isinstance(eos_ids, list) else [eos_ids]

@@ -46,7 +46,7 @@ class Qwen2AudioModel:
         self._device = model.device
         self._mels = LogMels(extractor, model.device)
         self._hop = int(extractor.hop_length)
-        self._sharer = SharedPrefixDecoder(model.model.language_model, model.lm_head, _stops(model))
+        self._decoder = SharedPrefixDecoder(model.model.language_model, model.lm_head, _stops(model))
 
     def stack(self, segments: Sequence[np.ndarray]) -> list[AudioGroup]:
         """Segments (float32 at 16 kHz, longest first) in groups that waste little on padding."""
@@ -68,7 +68,7 @@ class Qwen2AudioModel:
             try:
                 return self._answer(head, groups, rows)
             except torch.OutOfMemoryError:
-                self._sharer.release_memory()
+                self._decoder.release_memory()
                 raise
 
     def _answer(
@@ -81,8 +81,8 @@ class Qwen2AudioModel:
             frames = torch.tensor(group.frames, device=self._device)
             mels = self._mels.spectrograms(group.rows.to(self._device, non_blocking=True), max(group.frames))
             audio, tokens = encode_audio(self._model, mels, frames)
-            heard.append(self._sharer.prefill(head, audio, tokens.tolist(), of_group))
-        return self._sharer.answer(heard, rows)
+            heard.append(self._decoder.prefill(head, audio, tokens.tolist(), of_group))
+        return self._decoder.decode(heard, rows)
 
     def _current_device(self) -> contextlib.AbstractContextManager[object]:
         """Makes the model's device the one that streams and graphs belong to."""

@@ -1,4 +1,4 @@
-"""ReplicaPool of a torch model, one a device: where they are, in which numbers, and who has one."""
+"""Replicas of a torch model, one on each device, and the pool that lends them to threads."""
 
 import contextlib
 import logging
@@ -16,51 +16,58 @@ from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 
 log = logging.getLogger("earmark")
-disable_progress_bar()  # of loading, in the middle of earmark's own
+disable_progress_bar()  # transformers' bar for loading would break into earmark's own
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 M = TypeVar("M")
 
 
 class ReplicaPool(Generic[M]):
-    """Threads take a copy for a batch and put it back, so that each device has one batch at a time."""
+    """Lends each replica to one thread at a time, so that each device runs one batch at a time."""
 
-    def __init__(self, models: Sequence[M]):
+    def __init__(self, replicas: Sequence[M]):
         self._free: queue.SimpleQueue[M] = queue.SimpleQueue()
-        for model in models:
-            self._free.put(model)
+        for replica in replicas:
+            self._free.put(replica)
 
     @contextlib.contextmanager
     def acquire(self) -> Iterator[M]:
-        """A copy that nobody else has in the meantime; waits for one."""
-        model = self._free.get()
+        """Wait for a free replica, and hold it until the end of the context."""
+        replica = self._free.get()
         try:
-            yield model
+            yield replica
         finally:
-            self._free.put(model)
+            self._free.put(replica)
 
 
 def load_replicas(about: str, folder: str, options: JobOptions, load: Callable[[str, torch.dtype], M]) -> list[M]:
-    """`load(place, dtype)` for each visible CUDA device, or for the CPU.
+    """Load a model once on each visible CUDA device, or once on the CPU.
 
     Args:
-        about: what is loaded, to a person.
+        about: Name of the model in the log.
+        folder: Folder of the checkpoint.
+        options: Options of the job: device, compute type, threads.
+        load: Function of device ("cpu", "cuda:0") and dtype that loads one replica.
 
     Raises:
-        JobError: there is no such device, or the weights cannot be loaded.
+        JobError: the requested device is missing, or the weights cannot be loaded.
     """
     torch.set_num_threads(options.model_threads or os.cpu_count() or 1)
     chosen = choose_device(options.device, torch.cuda.device_count())
-    places = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if chosen == "cuda" else ["cpu"]
-    numbers = DEFAULT_COMPUTE_TYPES[chosen] if options.compute_type == "default" else options.compute_type
+    devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if chosen == "cuda" else ["cpu"]
+    dtype = DEFAULT_COMPUTE_TYPES[chosen] if options.compute_type == "default" else options.compute_type
     torch.backends.cudnn.allow_tf32 = False  # else convolutions in float32 have 10 bits of mantissa on CUDA
-    log.info("%s on %s, computing in %s", about, ", ".join(places), numbers)
+    log.info("%s on %s, computing in %s", about, ", ".join(devices), dtype)
     try:
-        return [load(place, DTYPES[numbers]) for place in places]
+        return [load(device, DTYPES[dtype]) for device in devices]
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise JobError(f"the model in {folder} cannot be loaded on {chosen}: {error}") from error
 
 
 def check_torch_device(options: JobOptions) -> None:
-    """Raises JobError where this machine has no such device, or torch models do not compute in such numbers."""
+    """Check the device and the compute type for an engine that runs on torch.
+
+    Raises:
+        JobError: this machine does not have the device, or torch does not support the compute type.
+    """
     chosen = choose_device(options.device, torch.cuda.device_count())
     check_compute_type(options.compute_type, set(DTYPES), chosen)

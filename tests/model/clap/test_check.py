@@ -73,7 +73,7 @@ def test_a_prompt_with_a_place_for_the_label_is_shown(folder, caplog):
             {"task": ("emotion",), "label_map": ("emotion.hap=joy",)},
             "--label_map=emotion.* CLAP has no labels of its",
         ),
-        ({"task": ("embed",), "compute_type": "int8"}, "--compute_type=int8 is none that cpu has here"),
+        ({"task": ("embed",), "compute_type": "int8"}, "--compute_type=int8 is not supported by cpu here"),
         (
             with_task({"prompt": "A {label}", "labels": ["x " * 80, "y"]}),
             "task music: label 'x x .* tokens with what is around it, and m reads at most 64; shorten it",

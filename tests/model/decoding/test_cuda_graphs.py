@@ -1,19 +1,19 @@
-"""Decoding over tensors of fixed shapes says what decoding over growing ones says; on CUDA, as graphs too."""
+"""Decode steps over fixed shapes give the answers of steps over a growing cache; on CUDA, as captured graphs too."""
 
 import pytest
 import torch
 from transformers import Qwen2AudioForConditionalGeneration
 
 import earmark.model.decoding.cuda_graphs
-from earmark.model.decoding.cuda_graphs import GraphedSteps, StaticSteps
+from earmark.model.decoding.cuda_graphs import CudaGraphStepRunner, StaticStepRunner
 from earmark.model.decoding.greedy import decode_greedily
 from earmark.model.decoding.prefix_decoder import SharedPrefixDecoder
 from earmark.model.decoding.prompt_tree import PromptBranch
-from earmark.model.decoding.step_runner import GrowingSteps
+from earmark.model.decoding.step_runner import GrowingStepRunner
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
 
-STOPS = tuple(range(0, 512, 9))  # so many that answers end at different lengths
-HEAD = (300, 301)
+EOS_IDS = tuple(range(0, 512, 9))  # enough of the vocabulary that answers end at different lengths
+PREFIX_IDS = (300, 301)
 AUDIO_TOKENS = (40, 33, 31, 12, 7, 3, 3, 2, 1, 1)
 
 
@@ -23,87 +23,91 @@ def language_model(tmp_path_factory):
     return Qwen2AudioForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-def listen(model):
-    """Ten clips of random audio, asked three questions each."""
+def prefilled(model):
+    """Ten clips of random audio, with three questions each, after their prefill."""
     audio = torch.randn(len(AUDIO_TOKENS), max(AUDIO_TOKENS), 64, generator=torch.Generator().manual_seed(1))
     rows = [
         [PromptBranch((310 + clip, 320), 40), PromptBranch((330,), 7), PromptBranch((340, 341, 342), 60)]
         for clip in range(len(AUDIO_TOKENS))
     ]
-    sharer = SharedPrefixDecoder(model.model.language_model, model.lm_head, STOPS)
+    decoder = SharedPrefixDecoder(model.model.language_model, model.lm_head, EOS_IDS)
     with torch.inference_mode():
-        return sharer.prefill(HEAD, audio.to(model.device), AUDIO_TOKENS, rows)
+        return decoder.prefill(PREFIX_IDS, audio.to(model.device), AUDIO_TOKENS, rows)
 
 
-def decoded(steps, heard):
-    device = heard.positions.device
+def decoded(runner, state):
+    device = state.positions.device
     limits = torch.tensor([[40, 7, 60]] * len(AUDIO_TOKENS), device=device)
     with torch.inference_mode():
-        return decode_greedily(steps, heard.first_logits, heard.positions, limits, torch.tensor(STOPS, device=device))
+        return decode_greedily(
+            runner, state.first_logits, state.positions, limits, torch.tensor(EOS_IDS, device=device)
+        )
 
 
-def growing(model):
-    heard = listen(model)
-    return decoded(GrowingSteps(model.model.language_model, model.lm_head, heard.cache, heard.slot_branch), heard)
+def decoded_on_growing_cache(model):
+    state = prefilled(model)
+    runner = GrowingStepRunner(model.model.language_model, model.lm_head, state.cache, state.slot_branch)
+    return decoded(runner, state)
 
 
-def assert_same(found, wanted, tolerance=1e-3):
-    for clip, of_clip in zip(found, wanted, strict=True):
-        for one, other in zip(clip, of_clip, strict=True):
-            assert (one.tokens, one.truncated, one.token_count) == (other.tokens, other.truncated, other.token_count)
-            assert one.logprob_sum == pytest.approx(other.logprob_sum, abs=tolerance)
+def assert_same(actual, expected, tolerance=1e-3):
+    for actual_row, expected_row in zip(actual, expected, strict=True):
+        for answer, reference in zip(actual_row, expected_row, strict=True):
+            assert answer.tokens == reference.tokens
+            assert (answer.truncated, answer.token_count) == (reference.truncated, reference.token_count)
+            assert answer.logprob_sum == pytest.approx(reference.logprob_sum, abs=tolerance)
 
 
 @pytest.mark.parametrize("slot_step", [4, 256])
 def test_fixed_shapes_give_the_same_answers(language_model, slot_step, monkeypatch):
     monkeypatch.setattr(earmark.model.decoding.cuda_graphs, "SLOT_STEP", slot_step)
-    wanted = growing(language_model)
-    lengths = {len(said.tokens) for clip in wanted for said in clip}
-    assert len(lengths) > 8, "answers of one length show nothing of those that leave"
-    made: list[tuple[int, int, int]] = []
-    steps = StaticSteps(language_model.model.language_model, language_model.lm_head)
-    make = steps._make
-    monkeypatch.setattr(steps, "_make", lambda shape: (made.append(shape), make(shape)))
-    for _ in range(2):  # the second batch finds the tensors of the first
-        heard = listen(language_model)
-        steps.start(heard.cache, heard.slot_branch)
-        assert_same(decoded(steps, heard), wanted)
-    assert {rows for rows, _, _ in made} > {12, 4}, "ten clips at first, and fewer when half of them left"
-    assert (len(made) > 12) == (slot_step == 4), "tensors are made anew when they are full, and not otherwise"
+    expected = decoded_on_growing_cache(language_model)
+    lengths = {len(answer.tokens) for row in expected for answer in row}
+    assert len(lengths) > 8, "with answers of one length, none would leave the batch before the others"
+    shapes: list[tuple[int, int, int]] = []
+    runner = StaticStepRunner(language_model.model.language_model, language_model.lm_head)
+    make = runner._make
+    monkeypatch.setattr(runner, "_make", lambda shape: (shapes.append(shape), make(shape)))
+    for _ in range(2):  # the second batch reuses the tensors of the first
+        state = prefilled(language_model)
+        runner.start(state.cache, state.slot_branch)
+        assert_same(decoded(runner, state), expected)
+    assert {rows for rows, _, _ in shapes} > {12, 4}, "ten clips at first, and fewer once half of them have left"
+    assert (len(shapes) > 12) == (slot_step == 4), "new tensors are allocated when the slots are full, and only then"
 
 
-class _Captured(StaticSteps):
-    """Steps over the very tensors that were there at the capture, as those of a graph are; short of memory at will."""
+class _Captured(StaticStepRunner):
+    """Requires the tensors of the last capture at every step, as a CUDA graph does; runs out of memory on request."""
 
-    memory = 100
+    captures_until_oom = 100
 
     def _tensors(self):
-        return self._chosen, self._positions, self._asker, self._owner, self._slots, *self._slots.keys
+        return self._tokens, self._positions, self._branch, self._slot_branch, self._slots, *self._slots.keys
 
     def _prepare(self):
-        self.memory -= 1
-        if not self.memory:
+        self.captures_until_oom -= 1
+        if not self.captures_until_oom:
             raise torch.OutOfMemoryError("out of memory")
-        self._seen = self._tensors()
+        self._captured = self._tensors()
 
     def _forward(self):
-        assert all(seen is tensor for seen, tensor in zip(self._seen, self._tensors(), strict=True))
+        assert all(captured is tensor for captured, tensor in zip(self._captured, self._tensors(), strict=True))
         super()._forward()
 
 
-@pytest.mark.parametrize("memory", [1, 2, 3])
-def test_after_running_out_of_memory_the_answers_are_the_same(language_model, memory):
-    wanted = growing(language_model)
-    steps = _Captured(language_model.model.language_model, language_model.lm_head)
-    steps.memory = memory
-    heard = listen(language_model)
-    steps.start(heard.cache, heard.slot_branch)
+@pytest.mark.parametrize("captures", [1, 2, 3])
+def test_after_running_out_of_memory_the_answers_are_the_same(language_model, captures):
+    expected = decoded_on_growing_cache(language_model)
+    runner = _Captured(language_model.model.language_model, language_model.lm_head)
+    runner.captures_until_oom = captures
+    state = prefilled(language_model)
+    runner.start(state.cache, state.slot_branch)
     with pytest.raises(torch.OutOfMemoryError):
-        decoded(steps, heard)
-    steps.finish()
-    heard = listen(language_model)
-    steps.start(heard.cache, heard.slot_branch)
-    assert_same(decoded(steps, heard), wanted)
+        decoded(runner, state)
+    runner.finish()
+    state = prefilled(language_model)
+    runner.start(state.cache, state.slot_branch)
+    assert_same(decoded(runner, state), expected)
 
 
 @pytest.mark.cuda
@@ -111,11 +115,11 @@ def test_after_running_out_of_memory_the_answers_are_the_same(language_model, me
 def test_graphs_give_the_same_answers_on_cuda(language_model, tmp_path):
     on_device = language_model.to("cuda")
     try:
-        wanted = growing(on_device)
-        steps = GraphedSteps(on_device.model.language_model, on_device.lm_head)
+        expected = decoded_on_growing_cache(on_device)
+        runner = CudaGraphStepRunner(on_device.model.language_model, on_device.lm_head)
         for _ in range(2):
-            heard = listen(on_device)
-            steps.start(heard.cache, heard.slot_branch)
-            assert_same(decoded(steps, heard), wanted)
+            state = prefilled(on_device)
+            runner.start(state.cache, state.slot_branch)
+            assert_same(decoded(runner, state), expected)
     finally:
         language_model.to("cpu")

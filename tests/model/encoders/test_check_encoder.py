@@ -72,7 +72,7 @@ def test_only_ctc_models_time_phrases(written):
         ("classifier", {}, r"is a classifier \(Wav2Vec2ForSequenceClassification\), .*; for transcribe name another"),
         ("classifier", {"task": ("emotion",), "free_labels": True}, "--free_labels does not work: .* writes no text"),
         ("mms", {"language": "tlh"}, "--language=tlh does not work: .*no language 'tlh'; it has adapters for eng, fra"),
-        ("ctc", {"compute_type": "int8"}, "--compute_type=int8 is none that cpu has"),
+        ("ctc", {"compute_type": "int8"}, "--compute_type=int8 is not supported by cpu"),
     ],
 )
 def test_what_a_model_cannot_do_is_refused(written, model, options, words):

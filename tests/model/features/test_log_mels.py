@@ -22,54 +22,54 @@ def noise(length, loudness=0.1):
     return (loudness * np.random.default_rng(length).standard_normal(length)).astype(np.float32)
 
 
-def check(log_mels, clips, at_least=0):
-    """Holds every frame that is made against the extractor's frame of the clip alone; returns how many there are."""
-    longest = log_mels.frames(max(at_least, *map(len, clips)))
-    made = log_mels.spectrograms(log_mels.stack(clips, at_least), longest).numpy()
-    frames = min(longest + MARGIN_FRAMES, MOST_FRAMES)
-    assert made.shape == (len(clips), 128, frames) and made.dtype == np.float32
-    for clip, found in zip(clips, made, strict=True):
+def compared_frames(log_mels, clips, min_samples=0):
+    """Compare every frame with the extractor's frame of the clip alone; return the number of frames."""
+    max_frames = log_mels.frames(max(min_samples, *map(len, clips)))
+    spectrograms = log_mels.spectrograms(log_mels.stack(clips, min_samples), max_frames).numpy()
+    frames = min(max_frames + MARGIN_FRAMES, MOST_FRAMES)
+    assert spectrograms.shape == (len(clips), 128, frames) and spectrograms.dtype == np.float32
+    for clip, spectrogram in zip(clips, spectrograms, strict=True):
         expected = EXTRACTOR(clip, sampling_rate=RATE, return_tensors="np").input_features[0]
-        np.testing.assert_allclose(found, expected[:, :frames], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(spectrogram, expected[:, :frames], rtol=0, atol=1e-5)
     return frames
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_a_clip_s_spectrogram_is_the_beginning_of_the_extractor_s(log_mels, length):
-    assert check(log_mels, [noise(length)]) == min(-(-length // HOP) + MARGIN_FRAMES, MOST_FRAMES)
+def test_the_spectrogram_is_the_start_of_the_extractors(log_mels, length):
+    assert compared_frames(log_mels, [noise(length)]) == min(-(-length // HOP) + MARGIN_FRAMES, MOST_FRAMES)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_frames_are_those_of_the_extractor_s_attention_mask(log_mels, length):
+def test_frames_are_counted_as_in_the_extractors_attention_mask(log_mels, length):
     mask = EXTRACTOR(noise(length), sampling_rate=RATE, return_tensors="np", return_attention_mask=True).attention_mask
     assert log_mels.frames(length) == mask.sum()
 
 
 def test_clips_of_any_length_and_loudness_share_a_batch(log_mels):
     lengths = (16_000, 1, 40_321, 160, 24_000)
-    check(log_mels, [noise(length, 10.0**-number) for number, length in enumerate(lengths)])
-    check(log_mels, [noise(1), noise(480_000), noise(479_999, 0.001), noise(16_000)])
+    compared_frames(log_mels, [noise(length, 10.0**-number) for number, length in enumerate(lengths)])
+    compared_frames(log_mels, [noise(1), noise(480_000), noise(479_999, 0.001), noise(16_000)])
 
 
 @pytest.mark.parametrize("length", [1, 16_000, 480_000])
-def test_silence_is_what_the_extractor_makes_of_it(log_mels, length):
-    check(log_mels, [np.zeros(length, np.float32), noise(16_000)])
-    check(log_mels, [np.zeros(length, np.float32)])
+def test_silence_has_the_extractors_spectrogram(log_mels, length):
+    compared_frames(log_mels, [np.zeros(length, np.float32), noise(16_000)])
+    compared_frames(log_mels, [np.zeros(length, np.float32)])
 
 
-@pytest.mark.parametrize(("length", "at_least", "frames"), [(1, 1600, 12), (1599, 1600, 12), (1601, 1600, 13)])
-def test_short_clips_are_taken_to_be_longer(log_mels, length, at_least, frames):
-    assert check(log_mels, [noise(length)], at_least) == frames
+@pytest.mark.parametrize(("length", "min_samples", "frames"), [(1, 1600, 12), (1599, 1600, 12), (1601, 1600, 13)])
+def test_short_clips_are_padded_to_the_minimum(log_mels, length, min_samples, frames):
+    assert compared_frames(log_mels, [noise(length)], min_samples) == frames
 
 
-def test_what_is_behind_30_s_is_not_heard(log_mels):
+def test_audio_after_30_s_is_dropped(log_mels):
     rows = log_mels.stack([noise(MOST_SAMPLES + 1000)], 0)
     assert rows.shape == (1, MOST_SAMPLES)
     assert torch.equal(rows, log_mels.stack([noise(MOST_SAMPLES + 1000)[:MOST_SAMPLES]], 0))
     assert log_mels.frames(MOST_SAMPLES + 1000) == MOST_FRAMES
 
 
-def test_samples_of_other_types_and_of_mapped_files_are_stacked(log_mels, tmp_path):
+def test_samples_of_other_dtypes_and_of_mapped_files_are_stacked(log_mels, tmp_path):
     samples = noise(500)
     samples.tofile(tmp_path / "samples")
     mapped = np.memmap(tmp_path / "samples", dtype=np.float32, mode="r")

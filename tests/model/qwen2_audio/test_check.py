@@ -40,7 +40,10 @@ def test_what_can_be_asked_passes(base, chat):
         ({"task": ("caption", "chat")}, "base checkpoint, which does not take turns; for chat name an Instruct one"),
         ({"language": "klingon"}, "task transcribe cannot be asked of m: 'klingon' is no code of a language"),
         ({"language": "cy"}, "no tag for the language 'cy'"),
-        ({"compute_type": "int8"}, r"--compute_type=int8 is none that cpu has here: bfloat16, float16, float32, def"),
+        (
+            {"compute_type": "int8"},
+            "int8 is not supported by cpu here: choose from bfloat16, float16, float32, default",
+        ),
         (
             {"task": ("long",), "new_tasks": (new_task("long", {"prompt": "Why?", "max_new_tokens": 100_000}),)},
             "an answer of up to 100000 do not fit into the .* tokens",

@@ -150,6 +150,7 @@ def test_numbers_that_are_not_there_are_refused(folders):
     ):
         check(folder, compute_type="float16")
     with pytest.raises(
-        JobError, match="--compute_type=bfloat16 is none that sherpa-onnx has here: float16, float32, int8"
+        JobError,
+        match="bfloat16 is not supported by sherpa-onnx here: choose from float16, float32, int8",
     ):
         check(folder, compute_type="bfloat16")

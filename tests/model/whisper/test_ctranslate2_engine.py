@@ -142,7 +142,7 @@ def test_numbers_that_the_device_does_not_have_are_refused():
     check_source(checkpoint, JobOptions(device="cpu", compute_type="int8"), tasks, here=True)
     elsewhere = JobOptions(device="cpu", compute_type="float16")
     check_source(checkpoint, elsewhere, tasks, here=False)
-    with pytest.raises(JobError, match=r"--compute_type=float16 is none that cpu has here: .*float32"):
+    with pytest.raises(JobError, match=r"--compute_type=float16 is not supported by cpu here: .*float32"):
         check_source(checkpoint, elsewhere, tasks, here=True)
 
 
@@ -162,10 +162,10 @@ def test_weights_that_cannot_be_loaded_are_refused(tmp_path):
 def test_a_device_that_is_not_there_is_refused():
     assert [choose_device(wanted, 2) for wanted in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
     assert [choose_device(wanted, 0) for wanted in ("auto", "cpu")] == ["cpu", "cpu"]
-    with pytest.raises(JobError, match="--device=cuda, and no CUDA device"):
+    with pytest.raises(JobError, match="--device=cuda does not work: no CUDA device"):
         choose_device("cuda", 0)
     if ctranslate2.get_cuda_device_count() == 0:
-        with pytest.raises(JobError, match="--device=cuda, and no CUDA device"):
+        with pytest.raises(JobError, match="--device=cuda does not work: no CUDA device"):
             WhisperCTranslate2(FOLDER, JobOptions(device="cuda"))
 
 
