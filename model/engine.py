@@ -1,7 +1,8 @@
 """The contract of every engine."""
 
+import importlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
@@ -43,3 +44,8 @@ class EngineModule(Protocol):
     def open_engine(self, source: Any, options: JobOptions) -> Engine:
         """Load the model of a checked job. Raises JobError or MachineError if it cannot be loaded."""
         ...
+
+
+def import_engine(module: str) -> EngineModule:
+    """The engine's module of that name."""
+    return cast(EngineModule, importlib.import_module(module))

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from earmark.model.checkpoints.checkpoint import Checkpoint, find_checkpoint, local_checkpoint
-from earmark.model.engine import Engine, EngineModule
-from earmark.model.families import family_of
+from earmark.model.checkpoints.find_family import find_family
+from earmark.model.engine import Engine, EngineModule, import_engine
 from earmark.model.plugins.entry_points import OwnEngine, find_own_engine, is_own_engine
 from earmark.model.served.endpoint import Endpoint, find_endpoint, names_endpoint
 from earmark.schemas.errors import JobError
@@ -68,10 +68,10 @@ def open_source(source: Source, options: JobOptions) -> Engine:
 
 def _module(source: Source) -> EngineModule:
     if isinstance(source, OwnEngine):
-        return _run_own_engine()
+        return import_engine("earmark.model.plugins.engine")
     if isinstance(source, Endpoint):
-        return _served()
-    return family_of(source).load()
+        return import_engine("earmark.model.served.engine")
+    return import_engine(find_family(source).module)
 
 
 def _used_options(source: Source) -> frozenset[str]:
@@ -79,16 +79,4 @@ def _used_options(source: Source) -> frozenset[str]:
         return frozenset(SPECIAL_OPTIONS)  # it is given all options, and does with them what it will
     if isinstance(source, Endpoint):
         return frozenset({"endpoint_requests", "endpoint_timeout_s"})
-    return family_of(source).options
-
-
-def _served() -> EngineModule:
-    from earmark.model.served import engine as served
-
-    return served
-
-
-def _run_own_engine() -> EngineModule:
-    from earmark.model.plugins import engine as run_own_engine
-
-    return run_own_engine
+    return find_family(source).options

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from earmark.model.families import FAMILIES
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.job_description import JobDescription, check_schema_version
@@ -22,22 +23,8 @@ from earmark.transforms.output.store import JOB_PATH, OutputStore
 from earmark.transforms.segment_speech import SEGMENTATION
 from earmark.transforms.storage.file_system import call_with_timeout
 
-LIBRARIES = (
-    "earmark",
-    "apache-beam",
-    "av",
-    "ctranslate2",
-    "librosa",
-    "numpy",
-    "onnxruntime",
-    "openai",
-    "sherpa-onnx",  # an extra
-    "silero-vad",
-    "soxr",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
+# Libraries that every run computes with, beside those of the engines.
+LIBRARIES = ("apache-beam", "av", "librosa", "numpy", "onnxruntime", "openai", "silero-vad", "soxr")
 
 
 @dataclass(frozen=True)
@@ -187,6 +174,7 @@ def _about(run: Run) -> str:
 
 def _versions() -> Iterator[tuple[str, str]]:
     """Of the libraries that are installed, some of which come with extras only."""
-    for name in LIBRARIES:
+    libraries = {*LIBRARIES, *(library for family in FAMILIES for library in family.libraries)}
+    for name in ("earmark", *sorted(libraries)):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             yield name, importlib.metadata.version(name)

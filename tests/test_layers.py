@@ -11,11 +11,10 @@ LAYERS = ("schemas", "model", "transforms", "scoring", "reporting", "pipeline")
 # The same inside a package: a room imports from itself and from rows before its own, never from its own row's others.
 ROOMS = {
     "model": (
-        ("engine", "runtime", "features"),
+        ("engine", "families", "features", "runtime"),
         ("checkpoints", "segments"),
         ("decoding",),
         ("qwen2_audio", "audio_chat", "whisper", "encoders", "speecht5", "clap", "sherpa_onnx", "served", "plugins"),
-        ("families",),
         ("source",),
     ),
     "transforms": (

@@ -1,6 +1,6 @@
 """Kinds of audio language models: how each takes audio in, and what it has of its own in asking and answering.
 
-Adding a kind means a class here, an entry in CHATS, and its model_type in model/engine.py.
+Adding a kind means a class here, and its model_type in model/families.py.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from transformers.models.qwen3_asr.processing_qwen3_asr import LANGUAGE_CODE_TO_NAME
 
 from earmark.model.audio_chat.chat_format import AudioInputs, ChatFormat, ParsedAnswer, is_transcription
+from earmark.model.families import AUDIO_CHATS
 from earmark.schemas.errors import RowError
 from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
@@ -221,13 +222,4 @@ class Voxtral(ChatFormat):
 
 
 # By config.json's model_type.
-CHATS: Mapping[str, type[ChatFormat]] = {
-    "voxtral": Voxtral,
-    "audioflamingo3": AudioFlamingo,
-    "musicflamingo": MusicFlamingo,
-    "qwen2_5_omni": Qwen25Omni,
-    "qwen2_5_omni_thinker": Qwen25Omni,
-    "qwen3_asr": Qwen3Asr,
-    "qwen3_omni_moe": Qwen3Omni,
-    "qwen3_omni_moe_thinker": Qwen3Omni,
-}
+CHATS: Mapping[str, type[ChatFormat]] = {model_type: globals()[name] for model_type, name in AUDIO_CHATS.items()}

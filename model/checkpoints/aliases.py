@@ -3,23 +3,11 @@
 import difflib
 from pathlib import Path
 
+from earmark.model.families import FAMILIES
 from earmark.schemas.suggest import suggest
 
 PACKAGED_NAMES = ("whisper-tiny.en",)
-HUB_IDS = (
-    "MIT/ast-finetuned-audioset-10-10-0.4593",
-    "Qwen/Qwen2-Audio-7B",
-    "Qwen/Qwen2-Audio-7B-Instruct",
-    "Qwen/Qwen2.5-Omni-7B",
-    "Systran/faster-whisper-large-v3",
-    "csukuangfj/sherpa-onnx-paraformer-zh-2023-09-14",
-    "facebook/mms-1b-all",
-    "facebook/wav2vec2-large-960h-lv60-self",
-    "laion/clap-htsat-unfused",
-    "microsoft/speecht5_asr",
-    "openai/whisper-large-v3",
-    "superb/wav2vec2-base-superb-er",
-)
+HUB_IDS = tuple(sorted(example for family in FAMILIES for example in family.examples))
 KNOWN_MODELS = (*PACKAGED_NAMES, *HUB_IDS)
 
 

@@ -1,42 +1,18 @@
-"""Which files make a checkpoint, and the digest that names them wherever they are."""
+"""The files of a checkpoint that engines read, and the digest that identifies them wherever they are."""
 
 import hashlib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-# What an engine reads; a folder may hold more (other formats, pictures). Never a pickle: those can hold code.
-FILES = (
-    "adapter.*.safetensors",  # of MMS, one a language
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "config.json",
-    "decoder*.onnx",
-    "encoder*.onnx",
-    "encoder*.weights",  # of an ONNX file that would be larger than 2 GB
-    "generation_config.json",
-    "joiner*.onnx",
-    "merges.txt",
-    "model*.onnx",
-    "model*.safetensors",
-    "model.bin",  # CTranslate2's own format
-    "model.safetensors.index.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "special_tokens_map.json",
-    "spm_char.model",  # SpeechT5's characters
-    "tekken.json",  # Mistral's tokenizers
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokens.txt",
-    "vocab.json",
-    "vocabulary.*",
-)
+from earmark.model.families import FAMILIES
+
+# A folder may hold more: other formats, pictures.
+FILES = tuple(sorted({pattern for family in FAMILIES for pattern in family.files}))
 
 
 def is_read(name: str) -> bool:
-    """Whether engines read a file of this name."""
+    """Whether an engine reads files of this name."""
     return any(fnmatchcase(name, pattern) for pattern in FILES)
 
 

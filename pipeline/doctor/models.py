@@ -13,8 +13,8 @@ from fsspec.core import url_to_fs
 from earmark.model.checkpoints.checkpoint import HUB_ID, PACKAGED, Checkpoint, find_checkpoint
 from earmark.model.checkpoints.copy_from_store import models_folder
 from earmark.model.checkpoints.files import is_read
+from earmark.model.checkpoints.find_family import find_family
 from earmark.model.checkpoints.size import ModelSize, estimate_size, model_size
-from earmark.model.families import family_of
 from earmark.model.plugins.entry_points import NAMED, entry_point, is_own_engine
 from earmark.model.served.endpoint import Endpoint, find_endpoint, names_endpoint
 from earmark.pipeline.doctor.check import Check
@@ -98,8 +98,8 @@ def _own_engine(name: str) -> Check:
 
 
 def _in_folder(name: str, folder: str) -> Check:
-    family = family_of(Checkpoint(name, folder, ""))
-    return _fits(name, f"{folder}: {family.about.partition(' (')[0]}", model_size(Path(folder)))
+    family = find_family(Checkpoint(name, folder, ""))
+    return _fits(name, f"{folder}: {family.name}", model_size(Path(folder)))
 
 
 def _in_store(name: str) -> Check:

@@ -16,7 +16,6 @@ from earmark.model.audio_chat.engine import AudioChat
 from earmark.model.audio_chat.supported_models import CHATS
 from earmark.model.checkpoints.checkpoint import find_checkpoint
 from earmark.model.decoding.prefix_decoder import Decoded, LabelLogprobs
-from earmark.model.families import AUDIO_CHATS
 from earmark.model.source import check_options, check_source
 from earmark.pipeline.annotate import assign, run_job
 from earmark.pipeline.launch import ExecutionTarget, launched_run
@@ -175,10 +174,6 @@ def test_a_checkpoint_is_known_by_its_config_and_checked(case):
     edit_json(broken / "config.json", quantization_config={"bits": 4})
     with pytest.raises(JobError, match="it is quantized"):
         check_source(find_checkpoint(str(broken)), options, case.tasks, here=True)
-
-
-def test_the_engine_is_listed_for_all_kinds():
-    assert set(AUDIO_CHATS) == set(CHATS)
 
 
 @pytest.fixture(scope="module")

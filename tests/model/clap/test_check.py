@@ -6,8 +6,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
+from earmark.model.checkpoints.find_family import find_family
 from earmark.model.clap.engine import Clap, check_job
-from earmark.model.families import family_of
 from earmark.model.source import check_options
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
@@ -33,7 +33,7 @@ def with_task(found):
 
 
 def test_clap_is_known_by_its_config(folder):
-    assert family_of(Checkpoint("m", str(folder), "")).about.startswith("CLAP")
+    assert find_family(Checkpoint("m", str(folder), "")).about.startswith("CLAP")
 
 
 def test_the_dimensions_of_vectors_are_the_checkpoint_s(folder):

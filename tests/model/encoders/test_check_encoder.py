@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from earmark.model.checkpoints.checkpoint import Checkpoint, find_checkpoint
-from earmark.model.families import family_of
+from earmark.model.checkpoints.find_family import find_family
 from earmark.model.segments.label_matching import match_labels
 from earmark.model.source import check_options, check_source, open_source
 from earmark.schemas.errors import JobError
@@ -52,7 +52,7 @@ def test_whole_checkpoints_pass_as_what_they_are(written):
     (emotion,) = check(written / "classifier", task=("emotion",), label_map=MAP)
     assert emotion.label_map == (("neu", "neutral"), ("HAP", "joy"), ("ang", "anger"), ("sad", "sadness"))
     for name, about in (("ctc", "CTC models"), ("mms", "CTC models"), ("classifier", "audio classifiers")):
-        assert family_of(find_checkpoint(str(written / name))).about.startswith(about)
+        assert find_family(find_checkpoint(str(written / name))).about.startswith(about)
 
 
 def test_only_ctc_models_time_phrases(written):

@@ -13,7 +13,6 @@ import pytest
 
 from earmark.model.checkpoints.aliases import HUB_IDS, PACKAGED_NAMES
 from earmark.model.checkpoints.checkpoint import HUB_ID, PACKAGED
-from earmark.model.families import FAMILIES
 from earmark.schemas.tasks import BUILT_IN
 from earmark.scoring.normalizers import NORMALIZERS
 from tests.support.paths import ROOT
@@ -142,5 +141,3 @@ def test_the_script_of_every_shell_asks_earmark(folder):
 def test_the_models_that_are_completed_are_those_that_earmark_names():
     assert tuple(PACKAGED) == PACKAGED_NAMES
     assert all(HUB_ID.fullmatch(id) for id in HUB_IDS)
-    named = {word.strip("(),") for family in FAMILIES for word in family.about.split() if "/" in word}
-    assert named <= set(HUB_IDS)
