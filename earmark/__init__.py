@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from earmark.schemas.records import (
         AnnotatedShard,
         Annotation,
+        Answers,
         Clip,
         DecodedShard,
         Failure,
@@ -42,6 +43,7 @@ __all__ = [
     "Annotate",
     "AnnotatedShard",
     "Annotation",
+    "Answers",
     "Assignment",
     "Clip",
     "DecodeAudio",
@@ -74,7 +76,7 @@ _MODULES = {
     "earmark.schemas.job": ("JobOptions",),
     "earmark.schemas.records": (
         *("AnnotatedShard", "Annotation", "Clip", "DecodedShard", "Failure", "Recording", "Segment", "Shard"),
-        *("LabelAnswer", "LabelScore", "TextAnswer", "TextSegment", "Transcript", "VectorAnswer"),
+        *("Answers", "LabelAnswer", "LabelScore", "TextAnswer", "TextSegment", "Transcript", "VectorAnswer"),
     ),
     "earmark.schemas.tasks": ("Task",),
     "earmark.transforms.annotate": ("Annotate", "Assignment"),
