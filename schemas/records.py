@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from earmark.schemas.errors import RowError
+from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.locations import AudioLocation, TarLocation
 
 SAMPLE_RATE_HZ = 16_000  # what every engine of earmark listens at; positions in audio count these samples
@@ -78,9 +78,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
-    """What the source was and how it sounds. Levels are of the source, before resampling.
+    """What is measured of a recording's audio. Levels are of the source, before resampling.
 
-    `bandwidth_hz`, `speech_ratio` and `snr_db` are filled in by the stages that measure them.
+    Attributes:
+        clipped_ratio: Share of samples at full scale, 0 to 1.
+        speech_ratio: Share of the audio in which somebody speaks, 0 to 1; None until SegmentSpeech has measured it.
+        bandwidth_hz: Frequency below which nearly all energy lies; None until MeasureBandwidth has measured it.
+        snr_db: Level of speech over that of the pauses; None until SegmentSpeech, and where there is too little of
+            either.
     """
 
     duration_s: float
@@ -90,19 +95,36 @@ class AudioFacts:
     rms_dbfs: float
     peak_dbfs: float
     clipped_ratio: float
-    speech_ratio: float = 0.0
-    bandwidth_hz: float = 0.0
+    speech_ratio: float | None = None
+    bandwidth_hz: float | None = None
     snr_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """A decoded recording. `samples` is float32 mono at SAMPLE_RATE_HZ, in memory or memory-mapped."""
+    """A decoded recording.
+
+    Attributes:
+        samples: float32 mono at SAMPLE_RATE_HZ, in memory or memory-mapped.
+        segments: Consecutive pieces that cover the clip; None until SegmentSpeech has found them.
+    """
 
     recording: Recording
     samples: np.ndarray
     facts: AudioFacts
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[Segment, ...] | None = None
+
+    def require_segments(self) -> tuple[Segment, ...]:
+        """Return `segments`.
+
+        Raises:
+            JobError: The clip has not been segmented.
+        """
+        if self.segments is None:
+            raise JobError(
+                f"recording {self.recording.id!r} has no segments; put SegmentSpeech between DecodeAudio and Annotate"
+            )
+        return self.segments
 
 
 @dataclass(frozen=True, slots=True)

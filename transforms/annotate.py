@@ -26,10 +26,15 @@ class Assignment:
 
 
 def annotate_shard(shard: DecodedShard, engines: Sequence[tuple[Engine, Sequence[Task]]]) -> AnnotatedShard:
-    """The shard's clips as annotations, or as failures where an engine has no answer; its audio is let go.
+    """Turn a shard's clips into annotations, or failures where an engine returns a RowError; the audio is released.
 
-    A clip that one engine has no answer for is not shown to the next ones.
+    A clip that one engine cannot answer is not passed to the next.
+
+    Raises:
+        JobError: A clip has not been segmented, which would make every answer empty.
     """
+    for clip in shard.clips:
+        clip.require_segments()
     failures = list(shard.failures)
     answered: list[tuple[Clip, dict[str, Answer]]] = [(clip, {}) for clip in shard.clips]
     for engine, tasks in engines:

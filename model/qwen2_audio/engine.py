@@ -77,7 +77,7 @@ class Qwen2Audio:
             _Piece(index, segment, clip.samples[segment.start : segment.end], questions)
             for index, (clip, of_clip) in enumerate(zip(clips, asked, strict=True))
             if isinstance(of_clip, _Asked)
-            for segment in clip.segments
+            for segment in clip.require_segments()
             for questions in [_of_segment(of_clip, segment, tasks)]
             if any(question.tokens for question in questions)
         ]

@@ -89,7 +89,7 @@ def annotate_by_segment(model: SegmentModel, clips: Sequence[Clip], tasks: Seque
         piece
         for index, (clip, prompts) in enumerate(zip(clips, asked, strict=True))
         if not isinstance(prompts, RowError)
-        for segment in clip.segments
+        for segment in clip.require_segments()
         for piece in [_piece(index, clip, segment, tasks, prompts)]
         if piece.tasks
     ]
@@ -148,6 +148,6 @@ def join_parts(task: Task, prompt: str, found: Sequence[Part]) -> Answer:
 
 def label_weight(piece: SegmentTask) -> float:
     """How much a piece counts for a label: its speech, or all of it where nobody speaks in the whole clip."""
-    if any(segment.speech for segment in piece.clip.segments):
+    if any(segment.speech for segment in piece.clip.require_segments()):
         return float(piece.segment.speech)
     return float(piece.segment.end - piece.segment.start)

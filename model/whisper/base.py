@@ -98,7 +98,7 @@ class WhisperEngine(ABC):
         waiting = [
             SegmentTask(index, clip, segment, asked, ("",) * len(asked))
             for index, clip in enumerate(clips)
-            for segment in clip.segments
+            for segment in clip.require_segments()
             for asked in [tuple(task for task in tasks if segment.speech or not task.needs_speech)]
             if asked
         ]
@@ -178,7 +178,7 @@ class WhisperEngine(ABC):
         language: str | None,
     ) -> Answers | RowError:
         found: list[SegmentResult] = []
-        for segment in clip.segments:
+        for segment in clip.require_segments():
             result = heard.get((index, segment.start))
             if isinstance(result, RowError):
                 return result

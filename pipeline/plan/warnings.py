@@ -91,7 +91,7 @@ def _of_sound(plan: Plan, probe: Probe, options: JobOptions) -> Iterator[Warned]
     if any(task.needs_speech for task in options.tasks()):
         yield from about(
             "little_speech",
-            lambda facts: facts.peak_dbfs >= SILENT_DBFS and facts.speech_ratio < LITTLE_SPEECH,
+            lambda facts: facts.peak_dbfs >= SILENT_DBFS and (facts.speech_ratio or 0.0) < LITTLE_SPEECH,
             f"mostly without speech (less than {LITTLE_SPEECH:.0%}): there is little to transcribe, and it is decoded"
             " all the same",
         )

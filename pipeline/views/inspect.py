@@ -103,13 +103,14 @@ def _source(source: AudioSource) -> list[tuple[str, str]]:
 
 
 def _facts(audio: AudioFacts) -> list[tuple[str, str]]:
+    speech = "" if audio.speech_ratio is None else f", speech in {100 * audio.speech_ratio:.0f} %"
     snr = "" if audio.snr_db is None else f", speech {audio.snr_db:.1f} dB above the rest"
     clipped = f", {100 * audio.clipped_ratio:.2g} % clipped" if audio.clipped_ratio else ""
     return [
-        ("length", f"{audio.duration_s:.2f} s, speech in {100 * audio.speech_ratio:.0f} %"),
+        ("length", f"{audio.duration_s:.2f} s{speech}"),
         ("source", f"{audio.codec}, {audio.sample_rate} Hz, {audio.channels} channel{'s' * (audio.channels > 1)}"),
         ("level", f"{audio.rms_dbfs:.1f} dBFS, peak {audio.peak_dbfs:.1f} dBFS{clipped}{snr}"),
-        ("bandwidth", f"{audio.bandwidth_hz:.0f} Hz"),
+        ("bandwidth", "not measured" if audio.bandwidth_hz is None else f"{audio.bandwidth_hz:.0f} Hz"),
     ]
 
 

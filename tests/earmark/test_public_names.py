@@ -86,3 +86,18 @@ def test_the_stages_work_in_another_beam_pipeline(tmp_path):
     lines = sorted(captions.read_text().splitlines())
     assert [line.partition(" ")[0] for line in lines] == NAMES
     assert all(line.partition(" ")[2] for line in lines)
+
+
+def test_a_pipeline_without_segment_speech_fails_and_names_the_stage(tmp_path):
+    job = earmark.JobOptions(task=("caption",), model=(str(TINY),))
+    recordings = (earmark.Recording(id="0000", uri=str(EXAMPLES / "scenes/0000.flac")),)
+    with (
+        pytest.raises(Exception, match="recording '0000' has no segments; put SegmentSpeech between"),
+        beam.Pipeline() as pipeline,
+    ):
+        _ = (
+            pipeline
+            | beam.Create([earmark.Shard("a scene", recordings)])
+            | earmark.DecodeAudio(job)
+            | earmark.Annotate(earmark.assignments(job))
+        )

@@ -1,10 +1,13 @@
 """A shard before several engines, none of which needs weights."""
 
-import numpy as np
+import dataclasses
 
-from earmark.schemas.errors import RowError
+import numpy as np
+import pytest
+
+from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, DecodedShard, Failure, Recording
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, DecodedShard, Failure, Recording, Segment
 from earmark.transforms.annotate import annotate_shard
 from tests.support.jobs import ListeningEngine, heard
 
@@ -31,7 +34,8 @@ class Choosy(ListeningEngine):
 
 def shard(*ids):
     clips = tuple(
-        Clip(Recording(id, f"{id}.wav"), np.full(100 + number, 0.5, np.float32), FACTS) for number, id in enumerate(ids)
+        Clip(Recording(id, f"{id}.wav"), np.full(100 + number, 0.5, np.float32), FACTS, (Segment(0, 100 + number, 9),))
+        for number, id in enumerate(ids)
     )
     return DecodedShard("key", clips, (UNDECODED,))
 
@@ -67,3 +71,14 @@ def test_a_shard_in_which_every_clip_is_refused_has_failures_only():
     annotated = annotate_shard(shard("a", "b"), [(Choosy("a", "b"), TRANSCRIBE), (Choosy(), CAPTION)])
     assert annotated.annotations == ()
     assert [failure.id for failure in annotated.failures] == ["bad", "a", "b"]
+
+
+def test_a_clip_that_was_not_segmented_is_an_error_and_no_empty_answer():
+    decoded = shard("a", "b")
+    unsegmented = dataclasses.replace(
+        decoded, clips=(decoded.clips[0], dataclasses.replace(decoded.clips[1], segments=None))
+    )
+    engine = Choosy()
+    with pytest.raises(JobError, match=r"recording 'b' has no segments; put SegmentSpeech between DecodeAudio and Ann"):
+        annotate_shard(unsegmented, [(engine, TRANSCRIBE)])
+    assert engine.shown == []
