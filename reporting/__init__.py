@@ -1,1 +1,1 @@
-"""What a person sees of an output: a report, a card, other programs' formats, one row."""
+"""An output for people and other programs: a report, a dataset card, exports, one row."""

@@ -1,4 +1,4 @@
-"""The audio of an annotation as the models heard it: the same part and channel, by the same decoder."""
+"""The audio of an annotation as the models got it: the same part and channel, by the same decoder."""
 
 import posixpath
 import re
@@ -22,23 +22,23 @@ from earmark.transforms.manifests.find import TAR, manifest_format
 from earmark.transforms.output.store import OutputStore
 from earmark.transforms.storage.fetch_audio import row_error
 
-MEMBER = re.compile(r"\w+://(?P<member>.+?)::(?P<container>.+)", re.DOTALL)  # as fsspec writes a chain
-TIMEOUT_S = 60.0  # to fetch a recording
-MEMORY_SAMPLES = 16 * 2**20  # 64 MiB; what is longer lies in a file until it is written
-# What is heard of a part is a whole number of samples at SAMPLE_RATE_HZ: of a source of a higher rate, some frames more
-# may have made the last of them. What is read too much is cut off again.
+MEMBER = re.compile(r"\w+://(?P<member>.+?)::(?P<container>.+)", re.DOTALL)  # a chained URL of fsspec
+TIMEOUT_S = 60.0  # for fetching and decoding a recording
+MEMORY_SAMPLES = 16 * 2**20  # 64 MiB; longer audio is decoded to a temporary file
+# A part has a whole number of samples at SAMPLE_RATE_HZ. At a higher source rate, the last sample may need a few frames
+# more than its duration says; so a little more is read, and the surplus is cut off.
 SLACK_S = 0.49 / SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
 class AudioSource:
-    """Where the audio of a recording came from.
+    """Where the audio of a recording is.
 
     Attributes:
-        uri, offset_s, channel: as in the annotation.
-        container: the archive or Parquet file that `uri` says it is in; "" for a file of its own.
-        member: its name in an archive; "" elsewhere.
-        row: its row in a Parquet file, from 0; None elsewhere.
+        uri: URI of the annotation, like `offset_s` and `channel`.
+        container: path or URL of the archive or Parquet file; "" for audio in a file of its own.
+        member: name of the member in an archive; "" elsewhere.
+        row: index of the row in a Parquet file; None elsewhere.
     """
 
     uri: str
@@ -53,33 +53,34 @@ class AudioSource:
         if named := named_row(uri):
             container, row = named
             return cls(uri, offset_s, channel, container, row=row)
-        if found := MEMBER.fullmatch(uri):
-            return cls(uri, offset_s, channel, found["container"].removeprefix("file://"), found["member"])
+        if match := MEMBER.fullmatch(uri):
+            return cls(uri, offset_s, channel, match["container"].removeprefix("file://"), match["member"])
         return cls(uri, offset_s, channel)
 
 
-def heard_wav(source: AudioSource, duration_s: float, columns: ManifestShape, store: OutputStore) -> bytes:
-    """What the models heard of a recording, as a WAV file of 16 bits at SAMPLE_RATE_HZ.
+def decode_clip(source: AudioSource, duration_s: float, shape: ManifestShape, store: OutputStore) -> bytes:
+    """Decode the annotated part of a recording to a WAV file of 16 bits at SAMPLE_RATE_HZ.
 
     Args:
-        duration_s: of the annotation: how much of the source was heard, from its offset.
-        columns: as the run was told, of a manifest that holds the audio itself.
-        store: the output, which may have kept what a tar holds.
+        duration_s: duration of the annotated part, from the offset of `source`.
+        shape: columns of the manifest, where the manifest is a Parquet file that holds the audio.
+        store: output, which may have the index of a tar.
 
     Raises:
-        RowError: the audio cannot be had any more.
-        MachineError, JobError: nothing can be had here; no credentials, a full disk.
+        RowError: the audio can no longer be read.
+        MachineError: this machine cannot read it, for example without credentials or with a full disk.
+        JobError: the container cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="earmark-heard-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="earmark-clip-") as scratch:
         recording = Recording(
             "",
             source.uri,
             source.offset_s,
             duration_s + SLACK_S,
             source.channel,
-            location=_location(source, columns, store),
+            location=_location(source, shape, store),
         )
-        unpacked = _unpacked(recording, scratch)
+        unpacked = _unpack(recording, scratch)
         request = DecodeRequest(recording, duration_s + 1, TIMEOUT_S, MEMORY_SAMPLES, scratch, unpacked)
         (decoded,) = decode_requests([request])
         if isinstance(decoded, RowError):
@@ -87,16 +88,16 @@ def heard_wav(source: AudioSource, duration_s: float, columns: ManifestShape, st
         return wav_of(_samples(decoded)[: round(duration_s * SAMPLE_RATE_HZ)])
 
 
-def _location(source: AudioSource, columns: ManifestShape, store: OutputStore) -> AudioLocation | None:
-    """Where in its container the audio is; None where fsspec can fetch it by its uri."""
+def _location(source: AudioSource, shape: ManifestShape, store: OutputStore) -> AudioLocation | None:
+    """The location of the audio in its container; None where fsspec can fetch it by its URI."""
     try:
         if source.row is not None:
-            return location_of_row(source.container, source.row, columns)
+            return location_of_row(source.container, source.row, shape)
         if source.member and manifest_format(source.container) == TAR:
             return _location_in_tar(source, store)
     except (JobError, MachineError):
         raise
-    except Exception as error:  # file systems and pyarrow raise what they like; row_error sorts it
+    except Exception as error:  # file systems and pyarrow raise errors of any class; row_error sorts them
         raise row_error(source.container, error) from error
     return None
 
@@ -109,13 +110,13 @@ def _location_in_tar(source: AudioSource, store: OutputStore) -> TarLocation | N
     named = [member for member in members if member.name == source.member and not member.problem]
     if not named:
         return None
-    last = named[-1]  # which has replaced the others of its name
+    last = named[-1]  # replaces earlier members of the same name
     suffix = posixpath.splitext(last.name)[1].lower()
     return TarLocation(source.container, container.version, last.start, last.size_bytes, suffix)
 
 
-def _unpacked(recording: Recording, scratch: str) -> str:
-    """The local path of what comes out of a container; "" where the recording is in none."""
+def _unpack(recording: Recording, scratch: str) -> str:
+    """The local path of the unpacked audio; "" where the recording is not in a container."""
     requests = unpack_requests([recording], scratch)
     for result in unpack_containers(requests):
         path = result if isinstance(result, RowError) else result[0]

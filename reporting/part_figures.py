@@ -1,4 +1,4 @@
-"""What the parts of an output add up to, each part read once: what was counted is kept in the output."""
+"""Totals over the parts of an output. Each part is read once: its counts are stored in the output."""
 
 import collections
 import json
@@ -12,13 +12,19 @@ import pyarrow.parquet as pq
 
 from earmark.transforms.output.store import REQUESTS, OutputStore, encode_table
 
-KEPT_PATH = "_earmark/part-figures.parquet"  # may be removed at any time
+STORED_PATH = "_earmark/part-figures.parquet"  # may be removed at any time
 SCHEMA = pa.schema([("path", pa.string()), ("rows", pa.int64()), ("audio_s", pa.float64()), ("languages", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)
 class PartFigures:
-    """Of one part: annotations, seconds of audio that they are about, and how many are in which language."""
+    """Counts of one part.
+
+    Attributes:
+        rows: number of annotations.
+        audio_s: duration of their audio.
+        languages: pairs of language code and number of annotations.
+    """
 
     path: str
     rows: int
@@ -28,7 +34,7 @@ class PartFigures:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Of all parts; `languages`: the most frequent first."""
+    """Counts over all parts; `languages`: pairs of language code and number of annotations, most frequent first."""
 
     parts: int
     rows: int
@@ -37,26 +43,26 @@ class Totals:
 
 
 def count_parts(store: OutputStore, paths: Sequence[str], language_column: str) -> Totals:
-    """The totals of the parts at `paths`; those that an earlier call has counted are not read again.
+    """Totals of the parts at `paths`; parts that an earlier call has counted are not read again.
 
     Args:
-        language_column: such as "transcribe.language"; "" where no task tells a language.
+        language_column: column such as "transcribe.language"; "" where no task detects the language.
 
     Raises:
         OSError: the output cannot be read or written.
     """
-    known = {figures.path: figures for figures in _kept(store)}
-    new = [path for path in paths if path not in known]
+    by_path = {figures.path: figures for figures in _stored(store)}
+    new = [path for path in paths if path not in by_path]
     if new:
         with ThreadPoolExecutor(REQUESTS) as threads:
-            known |= {figures.path: figures for figures in threads.map(_counter(store, language_column), new)}
-        store.replace(KEPT_PATH, encode_table(_table(known[path] for path in paths)))
-    found = [known[path] for path in paths]
+            by_path |= {figures.path: figures for figures in threads.map(_counter(store, language_column), new)}
+        store.replace(STORED_PATH, encode_table(_table(by_path[path] for path in paths)))
+    parts = [by_path[path] for path in paths]
     languages: collections.Counter[str] = collections.Counter()
-    for figures in found:
+    for figures in parts:
         languages.update(dict(figures.languages))
-    rows, audio_s = sum(figures.rows for figures in found), sum(figures.audio_s for figures in found)
-    return Totals(len(found), rows, audio_s, tuple(languages.most_common()))
+    rows, audio_s = sum(figures.rows for figures in parts), sum(figures.audio_s for figures in parts)
+    return Totals(len(parts), rows, audio_s, tuple(languages.most_common()))
 
 
 def _counter(store: OutputStore, language_column: str) -> Callable[[str], PartFigures]:
@@ -69,16 +75,16 @@ def _counter(store: OutputStore, language_column: str) -> Callable[[str], PartFi
         languages: list[tuple[str, int]] = []
         if language_column:
             counts = pc.value_counts(flat.column(language_column).combine_chunks().drop_null()).to_pylist()
-            languages = sorted((one["values"], one["counts"]) for one in counts)
+            languages = sorted((entry["values"], entry["counts"]) for entry in counts)
         return PartFigures(path, table.num_rows, audio_s, tuple(languages))
 
     return count
 
 
-def _kept(store: OutputStore) -> list[PartFigures]:
-    """What an earlier call has counted; nothing where it is not there or of another make."""
+def _stored(store: OutputStore) -> list[PartFigures]:
+    """The counts of earlier calls; empty where the file is missing, damaged or of another version."""
     try:
-        table = pq.read_table(pa.BufferReader(store.read(KEPT_PATH)))
+        table = pq.read_table(pa.BufferReader(store.read(STORED_PATH)))
         if table.schema.remove_metadata() != SCHEMA:
             return []
         return [
@@ -93,7 +99,7 @@ def _kept(store: OutputStore) -> list[PartFigures]:
 
 def _table(figures: Iterable[PartFigures]) -> pa.Table:
     rows = [
-        {"path": one.path, "rows": one.rows, "audio_s": one.audio_s, "languages": json.dumps(one.languages)}
-        for one in figures
+        {"path": part.path, "rows": part.rows, "audio_s": part.audio_s, "languages": json.dumps(part.languages)}
+        for part in figures
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)

@@ -1,4 +1,4 @@
-"""The parts of an output one after the other, a few being read ahead."""
+"""Read the parts of an output in order, a few of them ahead."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from earmark.transforms.output.store import REQUESTS, OutputStore
 def part_tables(
     store: OutputStore, paths: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[pa.Table, PartReport]]:
-    """Columns of each part, in order; at most REQUESTS parts are in memory.
+    """Columns and report of each part, in order; at most REQUESTS parts are in memory.
 
     Raises:
         OSError: the output cannot be read.
@@ -20,5 +20,5 @@ def part_tables(
     """
     with ThreadPoolExecutor(REQUESTS) as threads:
         for start in range(0, len(paths), REQUESTS):
-            some = paths[start : start + REQUESTS]
-            yield from threads.map(lambda path: store.read_columns(path, columns), some)
+            chunk = paths[start : start + REQUESTS]
+            yield from threads.map(lambda path: store.read_columns(path, columns), chunk)

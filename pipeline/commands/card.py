@@ -35,6 +35,6 @@ def _card(known: argparse.Namespace, rest: Sequence[str]) -> int:
     except OSError as error:
         raise JobError(f"output {known.output} cannot be read or written: {error}") from error
     if not written:
-        raise JobError(f"{store.root}/{CARD_PATH} is not earmark's, and was left as it is; rename it for a card")
+        raise JobError(f"{store.root}/{CARD_PATH} is not by earmark and stays unchanged; rename it to get a card")
     print(f"{store.root}/{CARD_PATH}")
     return 0

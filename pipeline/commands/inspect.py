@@ -55,7 +55,7 @@ def _inspect(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _play(found: "Inspection") -> str:
     """Plays what was heard of a recording; what came in the way, or ""."""
-    from earmark.reporting.clip_audio import heard_wav
+    from earmark.reporting.clip_audio import decode_clip
     from earmark.reporting.inspect.players import PLAYERS, find_player
     from earmark.schemas.errors import JobError, MachineError, RowError
     from earmark.transforms.output.store import OutputStore
@@ -68,7 +68,7 @@ def _play(found: "Inspection") -> str:
         names = ", ".join(name for name, *_ in PLAYERS)
         return f"there is no player here (looked for {names}); the audio is {row.source.uri}"
     try:
-        wav = heard_wav(row.source, row.audio.duration_s, row.provenance.shape, OutputStore(found.output))
+        wav = decode_clip(row.source, row.audio.duration_s, row.provenance.shape, OutputStore(found.output))
     except RowError as error:
         return error.message
     except (JobError, MachineError) as error:

@@ -1,4 +1,4 @@
-"""What a dataset card tells of an output."""
+"""The facts about an output that its dataset card states."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,16 @@ from earmark.transforms.output.store import OutputStore
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What a card tells of an output.
+    """The facts that a card states.
 
     Attributes:
-        name: of the output's folder.
-        tasks: whose answers are in it.
-        schema: of the annotations; None where no part is there.
-        failures: how many recordings failed, by cause, the most frequent first.
-        data: which files hold the annotations, as a pattern of paths.
-        where: the condition that chose them; "" for all.
+        name: name of the output's folder.
+        license: licence of the data, by the Hub's name.
+        tasks: tasks whose answers are in the data.
+        schema: schema of the annotations; None for an output without parts.
+        failures: pairs of cause and number of failed recordings, most frequent first.
+        data: path pattern of the files that hold the annotations.
+        where: condition that selected the rows; "" for all rows.
     """
 
     name: str
@@ -41,11 +42,11 @@ class CardFacts:
 
 
 def read_facts(store: OutputStore, license: str) -> CardFacts:
-    """What is to be told of an output.
+    """Read the facts about an output.
 
     Raises:
-        JobError: it is no output, or a file in it is damaged.
-        OSError: it cannot be read, or what was counted not written.
+        JobError: this is not an output, or a file in it is damaged.
+        OSError: the output cannot be read, or the counts cannot be stored in it.
     """
     provenance = read_provenance(store)
     speech = next((task for task in provenance.job.tasks if is_speech(task)), None)
@@ -63,11 +64,11 @@ def read_facts(store: OutputStore, license: str) -> CardFacts:
 
 
 def is_speech(task: AskedTask) -> bool:
-    """Whether its answers are in the language that is spoken."""
+    """Whether the answers are in the spoken language."""
     return task.answer == "transcript" and not task.target_language
 
 
 def _failures(store: OutputStore) -> tuple[tuple[str, int], ...]:
     causes = store.read_failures().column("error")
-    found = [(one["values"], one["counts"]) for one in pc.value_counts(causes.combine_chunks()).to_pylist()]
-    return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
+    counts = [(entry["values"], entry["counts"]) for entry in pc.value_counts(causes.combine_chunks()).to_pylist()]
+    return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0])))

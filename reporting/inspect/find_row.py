@@ -1,7 +1,7 @@
-"""One id among all parts of an output, and the ids that are nearest to one that is not there.
+"""Find an id among all parts of an output, or the ids that are most similar to one that it does not have.
 
-A part's ids are in the order of a hash, so that its statistics leave few parts out: the column of ids is read of all,
-several parts at a time, and nothing else.
+Recordings are spread over parts by a hash of their id, so the statistics of a part rarely rule it out: the id column of
+most parts is read, several parts at a time.
 """
 
 import json
@@ -27,23 +27,23 @@ from earmark.transforms.output.footer import METADATA_KEY, Origin, PartFooter
 from earmark.transforms.output.store import OutputStore, part_errors
 from earmark.transforms.storage.file_system import wrap_storage_errors
 
-LOCAL_READS, REMOTE_READS = 4, 32  # parts at a time: those of a store wait for an answer, not for this machine
-MAX_NEAR = 3
-LOOKED_AT = 100  # of the ids that are likest by the quick measure, which are then held against each other by the exact
+LOCAL_READS, REMOTE_READS = 4, 32  # parts read at a time; a remote read is mostly waiting
+MAX_SIMILAR = 3
+CANDIDATES = 100  # most similar ids by a quick measure, which are then ranked by the exact one
 T = TypeVar("T")
 IDS = pa.schema([("id", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRow:
-    """Where an annotation or a failure is, and what wrote it.
+    """An annotation or a failure, and where it is.
 
     Attributes:
-        part: path of the part in the output; "" for a failure that only `failures/` has, a row of a manifest.
-        origin: the part as a run wrote it; None where `part` is "".
-        compaction: run id of the compaction that merged it; "" in a part as a run wrote it.
-        row: the annotation, a table of one row; None for a failure.
-        failure: None for an annotation.
+        part: path of the part in the output; "" for a failure of a manifest's row, which is in `failures/` alone.
+        origin: part as the run wrote it, before any compaction; None where `part` is "".
+        compaction: run id of the compaction that merged the part; "" for none.
+        row: annotation, as a table of one row; None for a failure.
+        failure: failure; None for an annotation.
     """
 
     part: str
@@ -54,44 +54,46 @@ class FoundRow:
 
 
 def find_row(store: OutputStore, id: str) -> FoundRow | None:
-    """The annotation of an id, else its latest failure, else None.
+    """Return the annotation of an id, else its latest failure, else None.
 
     Raises:
-        JobError: there are several annotations of the id, or a file is none that earmark wrote.
+        JobError: there are several annotations of the id, or a file is not one that earmark wrote.
         OSError: the output cannot be read.
     """
-    found = [row for rows in _each_part(store, lambda file: list(_rows_of(file, id))) for row in rows]
-    annotations = [row for row in found if row.row is not None]
+    rows = [row for part_rows in _each_part(store, lambda part: list(_rows_of(part, id))) for row in part_rows]
+    annotations = [row for row in rows if row.row is not None]
     if len(annotations) > 1:
-        where = " and ".join(row.part for row in annotations)
+        parts = " and ".join(row.part for row in annotations)
         raise JobError(
-            f"{store.root} has several annotations of {visible(id)}, in {where}; annotate says which part is too much"
+            f"{store.root} has several annotations of {visible(id)}, in {parts}; `earmark annotate` names the part to"
+            " remove"
         )
     if annotations:
         return annotations[0]
     failures = (Failure(**row) for row in store.read_failures().to_pylist() if row["id"] == id)
-    kept = (FoundRow("", None, "", failure=failure) for failure in failures)
-    return max([*found, *kept], key=_time_of_run, default=None)
+    in_table = (FoundRow("", None, "", failure=failure) for failure in failures)
+    return max([*rows, *in_table], key=_time_of_run, default=None)
 
 
-def near_ids(store: OutputStore, id: str) -> list[str]:
-    """The ids of annotations and failures that were likely meant, the likeliest first; few or none."""
+def similar_ids(store: OutputStore, id: str) -> list[str]:
+    """The ids of at most MAX_SIMILAR annotations and failures that may have been meant, most similar first."""
     batches = (pa.record_batch([ids], schema=IDS) for ids in _each_part(store, _ids_of))
     failed = pa.record_batch([store.read_failures().column("id").combine_chunks()], schema=IDS)
     database = open_database()
     database.register("ids", pa.RecordBatchReader.from_batches(IDS, _chain(batches, failed)))
-    found = database.execute(
+    similar = database.execute(
         """
-        WITH likest AS (
-            SELECT id, contains(lower(id), lower($asked)) AS whole, jaro_winkler_similarity(id, $asked) AS likeness
-            FROM ids ORDER BY whole DESC, likeness DESC, id LIMIT $looked_at
+        WITH candidates AS (
+            SELECT id, contains(lower(id), lower($id)) AS contained, jaro_winkler_similarity(id, $id) AS similarity
+            FROM ids ORDER BY contained DESC, similarity DESC, id LIMIT $candidates
         )
-        SELECT DISTINCT id, whole, damerau_levenshtein(id, $asked) AS edits, likeness
-        FROM likest WHERE whole OR edits <= $most ORDER BY whole DESC, edits, likeness DESC, id LIMIT $near
+        SELECT DISTINCT id, contained, damerau_levenshtein(id, $id) AS edits, similarity
+        FROM candidates WHERE contained OR edits <= $max_edits
+        ORDER BY contained DESC, edits, similarity DESC, id LIMIT $max_similar
         """,
-        {"asked": id, "looked_at": LOOKED_AT, "most": max(2, len(id) // 4), "near": MAX_NEAR},
+        {"id": id, "candidates": CANDIDATES, "max_edits": max(2, len(id) // 4), "max_similar": MAX_SIMILAR},
     )
-    return [near for near, *_ in found.fetchall()]
+    return [similar_id for similar_id, *_ in similar.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +105,17 @@ class _Part:
 
 
 def _each_part(store: OutputStore, read: Callable[[_Part], T]) -> Iterator[T]:
-    """`read` of every part that counts, several at a time, in order."""
+    """Call `read` on every part, several at a time; the results are in order."""
     with wrap_storage_errors():
-        found, root = url_to_fs(store.root, use_listings_cache=False)
-    is_local = isinstance(found, LocalFileSystem)
-    handler = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(found))
-    file_system = pyarrow.fs.LocalFileSystem() if is_local else handler
+        file_system, root = url_to_fs(store.root, use_listings_cache=False)
+    is_local = isinstance(file_system, LocalFileSystem)
+    handler = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(file_system))
+    arrow_file_system = pyarrow.fs.LocalFileSystem() if is_local else handler
 
     @retry_transient
     def open_and_read(path: str) -> T:
         full = f"{root.rstrip('/')}/{path}"
-        with wrap_storage_errors(), part_errors(full), file_system.open_input_file(full) as file:
+        with wrap_storage_errors(), part_errors(full), arrow_file_system.open_input_file(full) as file:
             return read(_Part(path, pq.ParquetFile(file)))
 
     with ThreadPoolExecutor(LOCAL_READS if is_local else REMOTE_READS) as threads:
@@ -124,35 +126,36 @@ def _rows_of(part: _Part, id: str) -> Iterator[FoundRow]:
     footer = part.file.metadata
     first = 0
     for group in range(footer.num_row_groups):
-        about = footer.row_group(group)
-        if _may_hold(about, id):
+        group_info = footer.row_group(group)
+        if _may_hold(group_info, id):
             ids = part.file.read_row_group(group, columns=["id"], use_threads=False).column("id")
             if (index := pc.index(ids, id).as_py()) >= 0:
                 row = extra_as_map(part.file.read_row_group(group).slice(index, 1))
-                yield _found(part, first + index, lambda origin: origin.annotated, row=row)
-        first += about.num_rows
-    if json.dumps(id).encode() in footer.metadata.get(METADATA_KEY, b""):  # as the footer has it, if it has it
+                yield _with_origin(part, first + index, lambda origin: origin.annotated, row=row)
+        first += group_info.num_rows
+    if json.dumps(id).encode() in footer.metadata.get(METADATA_KEY, b""):  # a quick check before the footer is parsed
         for index, failure in enumerate(PartFooter.of(footer).failures):
             if failure.id == id:
-                yield _found(part, index, lambda origin: origin.failed, failure=failure)
+                yield _with_origin(part, index, lambda origin: origin.failed, failure=failure)
 
 
-def _may_hold(about: pq.RowGroupMetaData, id: str) -> bool:
-    """Whether the statistics of a row group leave it open that an id is in it: Parquet orders texts as Python does."""
-    statistics = about.column(0).statistics if about.column(0).path_in_schema == "id" else None
+def _may_hold(group_info: pq.RowGroupMetaData, id: str) -> bool:
+    """Whether a row group may have an id, by its statistics: Parquet orders texts as Python does."""
+    column = group_info.column(0)
+    statistics = column.statistics if column.path_in_schema == "id" else None
     if statistics is None or not statistics.has_min_max:
         return True
     return bool(statistics.min <= id <= statistics.max)
 
 
-def _found(
+def _with_origin(
     part: _Part,
     index: int,
     count: Callable[[Origin], int],
     row: pa.Table | None = None,
     failure: Failure | None = None,
 ) -> FoundRow:
-    """A row or failure at `index` of its part; `count` says how many of them an origin brought along."""
+    """The row or failure at `index` of its part; `count` returns the number of rows or failures from an origin."""
     footer = PartFooter.of(part.file.metadata)
     ends = 0
     for origin in footer.origins_of(part.file.metadata.num_rows):
@@ -162,10 +165,10 @@ def _found(
     raise JobError(f"{part.path} has more rows than the parts that it was merged from; its footer is damaged")
 
 
-def _time_of_run(found: FoundRow) -> tuple[str, bool]:
-    """Run ids sort by time; of one run, a part says more than the table that was made of it."""
-    assert found.failure is not None
-    return found.failure.run_id, found.origin is not None
+def _time_of_run(row: FoundRow) -> tuple[str, bool]:
+    """Run ids sort by time; within a run, a failure in a part has more details than its copy in `failures/`."""
+    assert row.failure is not None
+    return row.failure.run_id, row.origin is not None
 
 
 def _ids_of(part: _Part) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Programs that play a WAV file, as far as this machine has one."""
+"""Play a WAV file with a program of this machine."""
 
 import shutil
 import subprocess
@@ -14,12 +14,12 @@ PLAYERS: tuple[tuple[str, ...], ...] = (
     ("paplay",),  # PulseAudio, PipeWire
     ("afplay",),  # macOS
 )
-START_S = 30.0  # a player may take longer than the audio, to wake its device; then it hangs
+START_S = 30.0  # a player may need this much longer than the audio, to wake its device; beyond that it hangs
 
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """A program that is here, and its options before the file."""
+    """An installed program, and its options before the file."""
 
     path: str
     options: tuple[str, ...]
@@ -29,7 +29,7 @@ class Player:
         return Path(self.path).name
 
     def play(self, wav: bytes, duration_s: float) -> str:
-        """Plays a WAV file to its end; what went wrong, as a sentence, or "". Ctrl-C ends the playing alone."""
+        """Play a WAV file and return what went wrong as a sentence, or "". Ctrl-C stops the player alone."""
         with tempfile.NamedTemporaryFile(prefix="earmark-", suffix=".wav") as file:
             file.write(wav)
             file.flush()
@@ -42,13 +42,13 @@ class Player:
                 return ""
             except (OSError, subprocess.TimeoutExpired) as error:
                 return f"{self.name} could not play it: {error}"
-        said = ended.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[-1] if said else f"status {ended.returncode}"
+        messages = ended.stderr.decode(errors="replace").strip().splitlines()
+        reason = messages[-1] if messages else f"status {ended.returncode}"
         return f"{self.name} could not play it: {reason}" if ended.returncode else ""
 
 
 def find_player() -> Player | None:
-    """The first of PLAYERS that the PATH has."""
+    """The first of PLAYERS that is on the PATH; None for none."""
     for name, *options in PLAYERS:
         if path := shutil.which(name):
             return Player(path, tuple(options))

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from earmark.reporting.clip_audio import AudioSource
-from earmark.reporting.inspect.find_row import find_row, near_ids
+from earmark.reporting.inspect.find_row import find_row, similar_ids
 from earmark.reporting.inspect.row_provenance import RowProvenance, row_provenance
 from earmark.reporting.text.plain_text import visible
 from earmark.schemas.errors import JobError
@@ -109,29 +109,29 @@ class Inspection:
     failure: InspectedFailure | None
 
 
-def inspect_row(place: str, id: str) -> Inspection:
-    """What the output at a path or URL has of an id.
+def inspect_row(output_url: str, id: str) -> Inspection:
+    """Read what an output has about an id.
 
     Raises:
-        JobError: there is no such id, with those that are near; no such output, or it cannot be read.
+        JobError: the output does not have the id (the message lists similar ids), or cannot be read.
     """
-    output = open_output(place)
+    output = open_output(output_url)
     try:
-        found = find_row(output.store, id)
-        if found is None:
-            near = near_ids(output.store, id)
-            hint = visible(f"; did you mean {' or '.join(near)}?") if near else ""
+        row = find_row(output.store, id)
+        if row is None:
+            similar = similar_ids(output.store, id)
+            hint = visible(f"; did you mean {' or '.join(similar)}?") if similar else ""
             raise JobError(f"{output.store.root} has no recording {visible(id)}{hint}")
         job = read_job(output.store)
-        provenance = row_provenance(output.store, found, job)
+        provenance = row_provenance(output.store, row, job)
     except FileNotFoundError as error:
-        raise JobError(f"{error}: it went while it was read, as parts do that are compacted; start again") from error
+        raise JobError(f"{error}: a compaction has removed the file meanwhile; run inspect again") from error
     except OSError as error:
-        raise JobError(f"output {place} cannot be read: {error}") from error
-    if found.failure is not None:
-        return Inspection(output.store.root, None, InspectedFailure(found.failure, provenance))
-    assert found.row is not None
-    return Inspection(output.store.root, _annotation(output, found.row, job.tasks, provenance), None)
+        raise JobError(f"output {output_url} cannot be read: {error}") from error
+    if row.failure is not None:
+        return Inspection(output.store.root, None, InspectedFailure(row.failure, provenance))
+    assert row.row is not None
+    return Inspection(output.store.root, _annotation(output, row.row, job.tasks, provenance), None)
 
 
 def _annotation(output: Output, table: pa.Table, asked: Sequence[AskedTask], provenance: RowProvenance) -> InspectedRow:

@@ -15,7 +15,7 @@ from earmark.pipeline.annotate import annotate
 from earmark.pipeline.cli import main
 from earmark.pipeline.compact import compact_store
 from earmark.reporting.card.dataset_card import MARK, license_of, write_card
-from earmark.reporting.part_figures import KEPT_PATH
+from earmark.reporting.part_figures import STORED_PATH
 from earmark.reporting.text.markdown import as_text
 from earmark.schemas.job import JobOptions
 from earmark.transforms.output.store import OutputStore
@@ -174,7 +174,7 @@ def test_a_readme_of_somebodys_own_is_left_alone(tmp_path, capsys):
     write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
     (tmp_path / "labels" / "README.md").write_text("mine\n")
     assert main(["compact", str(tmp_path / "labels")]) == 0
-    assert "README.md is not earmark's, and was left as it is" in capsys.readouterr().err
+    assert "README.md is not by earmark and stays unchanged" in capsys.readouterr().err
     assert main(["card", str(tmp_path / "labels")]) == 1
     assert (tmp_path / "labels" / "README.md").read_text() == "mine\n"
 
@@ -205,7 +205,7 @@ def test_parts_are_read_once(tmp_path, monkeypatch):
     assert sorted(read) == store.parts()
     assert write_card(store)
     assert sorted(read) == store.parts() and (tmp_path / "labels" / "README.md").read_text() == first
-    (tmp_path / "labels" / KEPT_PATH).write_bytes(b"damaged")
+    (tmp_path / "labels" / STORED_PATH).write_bytes(b"damaged")
     assert write_card(store) and len(read) == 2 * len(store.parts())
 
 

@@ -1,4 +1,4 @@
-"""`earmark inspect`: all of one row, shown without harm."""
+"""`earmark inspect`: everything about one row, printed without control characters."""
 
 import dataclasses
 import json
@@ -35,16 +35,16 @@ from tests.support.outputs.made_outputs import Row, write_output
 
 
 @pytest.fixture(scope="module")
-def listened(tmp_path_factory):
-    """A real run: eight tones, a part of a channel, and a file that is not there."""
-    folder = tmp_path_factory.mktemp("listened")
+def output(tmp_path_factory):
+    """A real run over eight tones, a part of one channel, and a missing file."""
+    folder = tmp_path_factory.mktemp("inspected")
     rows = write_tones(folder / "audio", 8)
     rows[2]["text"] += " and a bit"
-    rows[3] |= {"emotion": "joy", "note": "said at night"}
+    rows[3] |= {"emotion": "joy", "note": "recorded at night"}
     stereo = write_sound(folder / "audio" / "stereo.wav", 2.0, channels=2)
     part = {"id": "part", "audio_filepath": str(stereo), "offset": 1.25, "duration": 0.7, "channel": 1}
-    gone = {"id": "gone", "audio_filepath": str(folder / "audio" / "gone.wav")}
-    manifest = write_manifest(folder / "m.jsonl", [*rows, part, gone])
+    missing = {"id": "missing", "audio_filepath": str(folder / "audio" / "missing.wav")}
+    manifest = write_manifest(folder / "m.jsonl", [*rows, part, missing])
     run_here(manifest, folder / "out", task=("transcribe", "emotion", "caption"), shard_rows=3)
     return folder / "out"
 
@@ -54,15 +54,15 @@ def wide(monkeypatch):
     monkeypatch.setattr(earmark.pipeline.views.inspect, "console", Console(width=200))
 
 
-def shown(capsys, *arguments):
+def print_row(capsys, *arguments):
     assert main(["inspect", *map(str, arguments)]) == 0
     return capsys.readouterr().out
 
 
-def test_a_row_is_shown_with_all_that_the_output_has_of_it(listened, wide, capsys):
-    said = " ".join(shown(capsys, listened, "r0003").split())
-    (row,) = (row for row in annotations(listened) if row["id"] == "r0003")
-    run = json.loads(next(listened.glob("_earmark/runs/*/run.json")).read_text())
+def test_everything_that_the_output_has_about_a_row_is_printed(output, wide, capsys):
+    text = " ".join(print_row(capsys, output, "r0003").split())
+    (row,) = (row for row in annotations(output) if row["id"] == "r0003")
+    run = json.loads(next(output.glob("_earmark/runs/*/run.json")).read_text())
     for expected in (
         row["uri"],
         f"{row['audio']['duration_s']:.2f} s, speech in 0 %",
@@ -71,78 +71,80 @@ def test_a_row_is_shown_with_all_that_the_output_has_of_it(listened, wide, capsy
         "neutral ████████████████████████ 1.000 joy 0.000",
         "reference (emotion): joy",
         f"caption confidence 61 % asked: {row['caption']['prompt']} {row['caption']['text']}",
-        "note said at night",
+        "note recorded at night",
         f"run {run['run_id']} (earmark {run['libraries']['earmark']}, on {run['host']})",
-        f"manifest {listened.parent / 'm.jsonl'}",
+        f"manifest {output.parent / 'm.jsonl'}",
         'where it is asked in words: base checkpoints "Detect the language and recognize the speech: {language_tag}"',
         "as _earmark/job.json",
     ):
-        assert expected in said
+        assert expected in text
 
 
-def test_a_transcript_is_aligned_with_its_reference_word_for_word(listened, wide, capsys):
-    lines = [line.strip() for line in shown(capsys, listened, "r0002").splitlines()]
-    (at,) = (index for index, line in enumerate(lines) if line.startswith("WER"))
-    assert lines[at] == ("WER 37.5 %: 0 substituted, 3 deleted, 0 inserted, of 8 words (normalised by whisper-english)")
-    assert lines[at + 1].endswith("AND A BIT") and lines[at + 2].endswith("··· · ···")
+def test_a_transcript_is_aligned_with_its_reference_word_for_word(output, wide, capsys):
+    lines = [line.strip() for line in print_row(capsys, output, "r0002").splitlines()]
+    (wer,) = (index for index, line in enumerate(lines) if line.startswith("WER"))
+    assert lines[wer] == (
+        "WER 37.5 %: 0 substituted, 3 deleted, 0 inserted, of 8 words (normalised by whisper-english)"
+    )
+    assert lines[wer + 1].endswith("AND A BIT") and lines[wer + 2].endswith("··· · ···")
 
 
-def test_json_is_all_there_is_on_stdout_and_says_the_same(listened, capsys):
-    found = json.loads(shown(capsys, listened, "part", "--json"))
-    (row,) = (row for row in annotations(listened) if row["id"] == "part")
-    one = found["annotation"]
-    assert found["failure"] is None
-    assert one["audio"] == row["audio"]
-    assert [answer["answer"] for answer in one["answers"]] == [row["transcribe"], row["emotion"], row["caption"]]
-    assert (one["source"]["offset_s"], one["source"]["channel"]) == (1.25, 1)
-    part = listened / one["provenance"]["part"]
-    assert one["provenance"]["part_key"] in part.name and part.exists()
+def test_json_has_the_same_content_and_is_alone_on_stdout(output, capsys):
+    inspection = json.loads(print_row(capsys, output, "part", "--json"))
+    (row,) = (row for row in annotations(output) if row["id"] == "part")
+    annotation = inspection["annotation"]
+    assert inspection["failure"] is None
+    assert annotation["audio"] == row["audio"]
+    assert [answer["answer"] for answer in annotation["answers"]] == [row["transcribe"], row["emotion"], row["caption"]]
+    assert (annotation["source"]["offset_s"], annotation["source"]["channel"]) == (1.25, 1)
+    part = output / annotation["provenance"]["part"]
+    assert annotation["provenance"]["part_key"] in part.name and part.exists()
 
 
-def test_a_failed_id_is_shown_with_its_error_and_what_to_do(listened, wide, capsys):
-    said = " ".join(shown(capsys, listened, "gone").split())
-    assert "failed in DecodeAudio: not_found" in said
-    assert "look at the manifest, or --audio_root" in said
-    assert "The next `earmark annotate` tries it again" in said
-    assert "part annotations/" in said
-    found = json.loads(shown(capsys, listened, "gone", "--json"))
-    assert found["annotation"] is None
-    assert found["failure"]["failure"]["error"] == "not_found"
+def test_a_failure_is_printed_with_its_error_and_the_remedy(output, wide, capsys):
+    text = " ".join(print_row(capsys, output, "missing").split())
+    assert "failed in DecodeAudio: not_found" in text
+    assert "look at the manifest, or --audio_root" in text
+    assert "The next `earmark annotate` tries it again" in text
+    assert "part annotations/" in text
+    inspection = json.loads(print_row(capsys, output, "missing", "--json"))
+    assert inspection["annotation"] is None
+    assert inspection["failure"]["failure"]["error"] == "not_found"
 
 
-def test_a_row_of_the_manifest_that_cannot_be_read_is_found_by_its_line(tmp_path, capsys):
+def test_an_unreadable_row_of_the_manifest_is_found_by_its_line(tmp_path, capsys):
     rows = write_tones(tmp_path / "audio", 2)
     manifest = write_manifest(tmp_path / "m.jsonl", [*rows, {"id": "x", "text": "no audio"}])
     run_here(manifest, tmp_path / "out")
-    said = " ".join(shown(capsys, tmp_path / "out", f"{manifest}:3").split())
-    assert "failed in ReadManifest: no_audio" in said
-    assert "part annotations/" not in said
+    text = " ".join(print_row(capsys, tmp_path / "out", f"{manifest}:3").split())
+    assert "failed in ReadManifest: no_audio" in text
+    assert "part annotations/" not in text
 
 
-HARMFUL = "\x1b]0;title\x07\x1b[31mred\x9b2J\u202e[bold]x[/bold]\r\nnext"
-SPELLED = r"\x1b]0;title\x07\x1b[31mred\x9b2J\u202e[bold]x[/bold]\r\nnext"
+CONTROLS = "\x1b]0;title\x07\x1b[31mred\x9b2J\u202e[bold]x[/bold]\r\nnext"
+ESCAPED = r"\x1b]0;title\x07\x1b[31mred\x9b2J\u202e[bold]x[/bold]\r\nnext"
 
 
-def test_what_would_steer_a_terminal_is_spelled_out(tmp_path, monkeypatch, capsys):
+def test_control_characters_are_escaped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(earmark.pipeline.views.inspect, "console", Console(width=400, force_terminal=True))
-    harmful = [f"{HARMFUL} {word}" for word in ("id", "answer", "reference", "extra", "uri")]
-    id, answer, reference, extra, uri = harmful
+    texts = [f"{CONTROLS} {word}" for word in ("id", "answer", "reference", "extra", "uri")]
+    id, answer, reference, extra, uri = texts
     rows = [Row(id, {"transcribe": answer}, reference, extra={extra: extra}, uri=uri), Row(f"{id} failed", None)]
     store = write_output(tmp_path / "out", rows)
-    said = shown(capsys, store.root, id) + shown(capsys, store.root, f"{id} failed")
+    text = print_row(capsys, store.root, id) + print_row(capsys, store.root, f"{id} failed")
     for word in ("id", "answer", "reference", "extra", "uri"):
-        assert f"{SPELLED} {word}" in said
+        assert f"{ESCAPED} {word}" in text
     for raw in ("\x1b]0", "\x1b[31mred", "\x07", "\x9b", "\u202e", "\r"):
-        assert raw not in said
-    told = shown(capsys, store.root, id, "--json")
-    assert not {"\x1b", "\x9b", "\u202e", "\x07", "\r"} & set(told)
-    assert json.loads(told)["annotation"]["id"] == id
+        assert raw not in text
+    printed = print_row(capsys, store.root, id, "--json")
+    assert not {"\x1b", "\x9b", "\u202e", "\x07", "\r"} & set(printed)
+    assert json.loads(printed)["annotation"]["id"] == id
     assert main(["inspect", store.root, id.replace("title", "titel")]) == 1
-    told = capsys.readouterr().err
-    assert f"did you mean {SPELLED} id" in told and not {"\x1b", "\x9b", "\r"} & set(told)
+    printed = capsys.readouterr().err
+    assert f"did you mean {ESCAPED} id" in printed and not {"\x1b", "\x9b", "\r"} & set(printed)
 
 
-def test_joined_emoji_accents_and_other_scripts_stay_what_they_are():
+def test_joined_emoji_accents_and_other_scripts_stay_unchanged():
     for text in ("👩\u200d🚀", "e\u0301", "क\u094d\u200dष", "你好", "[not markup]"):
         assert visible(text) == text
 
@@ -151,22 +153,20 @@ def test_answers_of_every_kind_are_read_back_as_they_were_written(tmp_path, wide
     tasks = ("transcribe", "translate", "emotion", "analyze")
     answers = {"transcribe": "a b", "translate": "", "emotion": "joy", "analyze": "yes"}
     store = write_output(tmp_path / "out", [Row("a", answers)], task=tasks, prompt="Is it?")
-    found = inspect_row(store.root, "a").annotation
-    assert found is not None
-    transcript, translation, emotion = (one.answer for one in found.answers[:3])
+    row = inspect_row(store.root, "a").annotation
+    assert row is not None
+    transcript, translation, emotion = (inspected.answer for inspected in row.answers[:3])
     assert transcript == Transcript("a b", "en", -0.5)
     assert translation == Transcript("", "en", -0.5, flags=("empty",))
     assert isinstance(emotion, LabelAnswer) and emotion.score == 0.75
-    assert found.answers[2].confidence == 0.75
-    assert found.answers[0].confidence == pytest.approx(np.exp(-0.5))
-    said = shown(capsys, store.root, "a")
-    assert "translate  confidence 61 %  en  empty" in said
-    assert "joy       ██████████████████        0.750" in said
+    assert row.answers[2].confidence == 0.75
+    assert row.answers[0].confidence == pytest.approx(np.exp(-0.5))
+    text = print_row(capsys, store.root, "a")
+    assert "translate  confidence 61 %  en  empty" in text
+    assert "joy       ██████████████████        0.750" in text
 
 
-def test_segments_come_with_their_times_long_lists_of_labels_are_cut_and_vectors_are_shown_by_their_length(
-    tmp_path, wide, capsys
-):
+def test_segments_have_times_long_lists_of_labels_are_cut_and_vectors_are_summarised(tmp_path, wide, capsys):
     by_name = {task.name: task for task in BUILT_IN}
     labels = tuple(f"label{number:02d}" for number in range(20))
     event = dataclasses.replace(by_name["emotion"], name="event", labels=labels)
@@ -184,7 +184,7 @@ def test_segments_come_with_their_times_long_lists_of_labels_are_cut_and_vectors
     store.create(JOB_PATH, job.to_json().encode())
     table = annotations_table([Annotation(recording, facts, answers)], tasks)
     store.create(store.part_path("ab"), encode_part(table, PartReport("ab", 1, ()), "run", job.fingerprint))
-    lines = [" ".join(line.split()) for line in shown(capsys, store.root, "a").splitlines()]
+    lines = [" ".join(line.split()) for line in print_row(capsys, store.root, "a").splitlines()]
     for expected in (
         "container gs://b/x.parquet, its row 7, counted from 0",
         "from 59:59.50 (3599.5 s)",
@@ -201,7 +201,7 @@ def test_segments_come_with_their_times_long_lists_of_labels_are_cut_and_vectors
         assert expected in lines
     first = next(index for index, line in enumerate(lines) if line.startswith("label19 █"))
     assert lines[first + 11].startswith("label08 ") and lines[first + 12] == "and 8 more"
-    answer = json.loads(shown(capsys, store.root, "a", "--json"))["annotation"]["answers"][2]["answer"]
+    answer = json.loads(print_row(capsys, store.root, "a", "--json"))["annotation"]["answers"][2]["answer"]
     assert answer == {"vector": [3.0, 4.0, 0.0, 0.0, 0.0]}
 
 
