@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from earmark.reporting.report.figures import Distribution, Shares
+from earmark.schemas.text import one_line
 
 # Placeholders, used for nothing else, that are replaced by colours of the page.
 INK, BAR = "#0a0b0c", "#0d0e0f"
@@ -96,7 +97,7 @@ def draw_waveform(samples: np.ndarray) -> str:
 
 
 def _shortened(name: str) -> str:
-    text = " ".join(name.split()) or "(empty)"
+    text = one_line(name) or "(empty)"
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"
 
 
