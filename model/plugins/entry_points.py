@@ -1,4 +1,4 @@
-"""Engines that other packages bring, by their entry points: how they are found, named and told apart.
+"""Engines of other packages, found and identified by their entry points.
 
 A package names a class or a function in the entry point group `earmark.engines` (examples/own-engine is one).
 """
@@ -21,15 +21,15 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class OwnEngine:
-    """An engine of another package, and what it was asked to load.
+    """An engine of another package with its argument.
 
     Attributes:
-        name: what the user called it, "NAME:ARGUMENT".
-        entry_point: its name in the group GROUP.
-        distribution, version: of the package that brings it.
-        argument: what it is called with: a folder, a hub id, whatever the package makes of it.
-        content: digest of the folder or file that the argument names; "" where it names none.
-        machine: the one where all this was found.
+        name: Name as the user gave it, "NAME:ARGUMENT".
+        entry_point: Name of its entry point in the group GROUP.
+        distribution, version: Package that has the entry point, and its version.
+        argument: Argument of the engine: a folder, a hub id, or anything else that the package understands.
+        content: Digest of the folder or file that the argument names; "" where it names none.
+        machine: Host on which the engine was found.
     """
 
     name: str
@@ -42,9 +42,9 @@ class OwnEngine:
 
     @property
     def identity(self) -> str:
-        """What names it beyond doubt, wherever its files are."""
-        given = f"sha256:{self.content}" if self.content else repr(self.argument)
-        return f"entry point {self.entry_point} of {self.distribution} {self.version} with {given}"
+        """Package, version and argument, which identify it wherever its files are."""
+        argument = f"sha256:{self.content}" if self.content else repr(self.argument)
+        return f"entry point {self.entry_point} of {self.distribution} {self.version} with {argument}"
 
 
 def is_own_engine(name: str) -> bool:
@@ -53,48 +53,48 @@ def is_own_engine(name: str) -> bool:
 
 
 def find_own_engine(name: str) -> OwnEngine:
-    """The engine that `name` stands for, which is not imported yet.
+    """The engine of that name, which is not imported yet.
 
     Raises:
-        JobError: no package brings it, or several do; its folder cannot be read.
+        JobError: No package has it, or several do, or its folder cannot be read.
     """
     parts = NAMED.fullmatch(name)
     if parts is None:
         raise JobError(f"--model={name} does not name an engine; write NAME:ARGUMENT")
-    brought = entry_point(name, parts["entry_point"])
-    assert brought.dist is not None  # those that entry_points() finds have one
+    point = entry_point(name, parts["entry_point"])
+    assert point.dist is not None  # entry points of installed packages have one
     argument = parts["argument"]
     try:
         content = content_digest(Path(argument).expanduser()) if argument else ""
     except OSError as error:
         raise JobError(f"--model={name}: {argument} cannot be read: {error}") from error
-    return OwnEngine(name, brought.name, brought.dist.name, brought.dist.version, argument, content)
+    return OwnEngine(name, point.name, point.dist.name, point.dist.version, argument, content)
 
 
 def entry_point(model: str, name: str) -> EntryPoint:
-    """The one entry point of that name that is installed here; `model` is what the user gave.
+    """The one entry point of that name that is installed; `model` is the value of --model.
 
     Raises:
-        JobError: there is none, or more than one.
+        JobError: No package has it, or several do.
     """
     installed = importlib.metadata.entry_points(group=GROUP)
-    found = [one for one in installed if one.name == name]
-    if not found:
-        names = ", ".join(sorted({one.name for one in installed})) or "none"
+    matching = [point for point in installed if point.name == name]
+    if not matching:
+        names = ", ".join(sorted({point.name for point in installed})) or "none"
         raise JobError(
-            f"--model={model}: no package on {socket.gethostname()} brings an engine called {name} (entry point group"
-            f" {GROUP}; installed: {names}); install the package that does, or name a folder, a URL or a hub id"
+            f"--model={model}: no package on {socket.gethostname()} has an engine called {name} (entry point group"
+            f" {GROUP}; installed: {names}); install the package that has it, or name a folder, a URL or a hub id"
         )
-    if len(found) > 1:
-        packages = " and ".join(sorted(one.dist.name if one.dist else "?" for one in found))
-        raise JobError(f"--model={model}: {packages} both bring an engine called {name}; uninstall one of them")
-    return found[0]
+    if len(matching) > 1:
+        packages = " and ".join(sorted(point.dist.name if point.dist else "?" for point in matching))
+        raise JobError(f"--model={model}: {packages} both have an engine called {name}; uninstall one")
+    return matching[0]
 
 
 def content_digest(path: Path) -> str:
     """sha256, in hexadecimal, over the names and contents of all files below a folder, or of one file; "" for neither.
 
-    What is hidden, and what Python compiled, is left out: both change without the model.
+    Hidden files and compiled Python are left out: both change without the model.
     """
     if path.is_file():
         return _sha256(path)

@@ -94,7 +94,7 @@ def _own_engine(name: str) -> Check:
     assert parts is not None  # is_own_engine has seen to it
     brought = entry_point(name, parts["entry_point"])
     package = f"{brought.dist.name} {brought.dist.version}" if brought.dist else "a package"
-    return Check("model", name, "ok", f"{package} brings the engine")
+    return Check("model", name, "ok", f"{package} has the engine")
 
 
 def _in_folder(name: str, folder: str) -> Check:

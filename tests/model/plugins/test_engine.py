@@ -1,4 +1,4 @@
-"""Engines of other packages: the example, installed and used as a user does, and packages that get it wrong."""
+"""Engines of other packages: the example, installed and used as a user does, and packages with mistakes."""
 
 import dataclasses
 import os
@@ -46,7 +46,7 @@ GOOD = """
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Puts a package on the path that brings the engine `mine`: what an installer leaves behind, without one."""
+    """Puts a package with the engine `mine` on the path, as an installer would."""
 
     def put(source, package="theirs", version="1.0", target="Engine"):
         folder = tmp_path / f"{package}-{version}"
@@ -86,31 +86,41 @@ def test_the_example_labels_a_corpus(tmp_path):
         assert (row["level"]["prompt"], row["side"]["label"]) == ("How loud is it?", row["id"])
     assert [row["id"] for row in annotations(tmp_path / "out")] == ["loud", "quiet"]
     assert [(row["id"], row["error"]) for row in failures(tmp_path / "out")] == [("silent", "silent")]
-    known = (tmp_path / "out" / "_earmark" / "job.json").read_text()
-    assert "entry point loudness of earmark-loudness 0.1.0 with '-20'" in known
+    job = (tmp_path / "out" / "_earmark" / "job.json").read_text()
+    assert "entry point loudness of earmark-loudness 0.1.0 with '-20'" in job
 
 
-def test_a_name_that_nobody_brings_is_refused_with_what_is_installed(install):
-    with pytest.raises(JobError, match=r"no package on .* brings an engine called salmonn .*; installed: none\)"):
+def test_a_name_that_no_package_has_is_refused_with_the_installed_ones(install):
+    with pytest.raises(JobError, match=r"no package on .* has an engine called salmonn .*; installed: none\)"):
         find_source("salmonn:/weights")
     install(GOOD)
-    with pytest.raises(JobError, match=r"--model=salmonn:/weights: .*installed: mine\); install the package that does"):
+    with pytest.raises(
+        JobError, match=r"--model=salmonn:/weights: .*installed: mine\); install the package that has it"
+    ):
         find_source("salmonn:/weights")
 
 
-def test_a_name_that_two_packages_bring_is_refused(install):
+def test_a_name_that_two_packages_have_is_refused(install):
     install(GOOD, package="theirs")
     install(GOOD, package="others")
-    with pytest.raises(JobError, match="others and theirs both bring an engine called mine; uninstall one"):
+    with pytest.raises(JobError, match="others and theirs both have an engine called mine; uninstall one"):
         find_source("mine:")
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "words"),
+    ("source", "target", "message"),
     [
-        ("import no_such_module", "Engine", "being imported, raised ModuleNotFoundError: No module named 'no_such_mod"),
-        ("raise SystemExit('usage: me')", "Engine", "being imported, raised SystemExit: usage: me; repair or reinst"),
-        ("x = 1", "Engine", "being imported, raised AttributeError: .*'Engine'; repair or reinstall theirs"),
+        (
+            "import no_such_module",
+            "Engine",
+            "importing entry .* raised ModuleNotFoundError: .*'no_such_module'; repair",
+        ),
+        (
+            "raise SystemExit('usage: me')",
+            "Engine",
+            "importing entry .* raised SystemExit: usage: me; repair",
+        ),
+        ("x = 1", "Engine", "importing entry .* raised AttributeError: .*'Engine'; repair"),
         ("Engine = 3", "Engine", "entry point mine of theirs 1.0 is 3; let it name a class or a function"),
         ("def Engine(argument, options): raise ValueError('bad\\nweights')", "Engine", "ValueError: bad weights; give"),
         ("def Engine(argument): pass", "Engine", "TypeError: .*; give it another argument than 'x', or repair the pac"),
@@ -123,17 +133,40 @@ def test_a_name_that_two_packages_bring_is_refused(install):
         (GOOD + "        check = lambda *_: ()", "Engine", "its check returned other tasks than it was given"),
     ],
 )
-def test_a_package_that_gets_it_wrong_is_named_before_the_run(install, source, target, words):
+def test_a_package_with_a_mistake_is_named_before_the_run(install, source, target, message):
     install(source, target=target)
-    with pytest.raises(JobError, match=words) as refused:
+    with pytest.raises(JobError, match=message) as refused:
         check("mine:x")
     assert str(refused.value).startswith("model mine:x: ") and "\n" not in str(refused.value)
 
 
-def test_what_an_engine_itself_refuses_is_said_in_its_words(install):
+@pytest.mark.parametrize("module", ["schemas.errors", "model", "transforms.annotate"])
+def test_an_engine_that_imports_earmarks_modules_by_their_former_names_is_sent_to_earmark(install, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module.partition(".")[0], None)  # which is on the path of these tests
+    install(f"from {module} import RowError" + textwrap.dedent(GOOD))
+    message = (
+        rf"^model mine:x: importing entry point mine of theirs 1\.0 raised ModuleNotFoundError: .*{module}.*;"
+        r" import earmark's names from earmark: from earmark import RowError$"
+    )
+    with pytest.raises(JobError, match=message):
+        check("mine:x")
+
+
+def test_an_import_that_an_engine_delays_is_sent_to_earmark(monkeypatch):
+    monkeypatch.setitem(sys.modules, "schemas", None)
+
+    class Importing:
+        def annotate(self, clips, tasks):
+            import schemas.errors  # noqa: F401
+
+    with pytest.raises(JobError, match=r"annotate raised ModuleNotFoundError: .*; import earmark's names from earmark"):
+        CheckedEngine("mine:", Importing()).annotate(CLIPS, (CAPTION,))
+
+
+def test_an_error_of_the_engines_own_is_passed_on_unchanged(install):
     install(
         """
-        from earmark.schemas.errors import JobError
+        from earmark import JobError
         def Engine(argument, options):
             raise JobError("use --device=cuda")
         """
@@ -142,12 +175,12 @@ def test_what_an_engine_itself_refuses_is_said_in_its_words(install):
         check("mine:")
 
 
-def test_its_check_puts_in_what_only_it_knows(install):
+def test_its_check_fills_in_labels_and_dimensions(install):
     classifier = new_task("sound", {"labels": "checkpoint"})
     install(GOOD)
-    with pytest.raises(JobError, match=r"mine: does not say how long its vectors are; let its check set embed\.dim"):
+    with pytest.raises(JobError, match=r"mine: does not set the length of its vectors; let its check set embed\.dim"):
         check("mine:", EMBED)
-    with pytest.raises(JobError, match=r"mine: does not say what its labels are; let its check set sound\.labels"):
+    with pytest.raises(JobError, match=r"mine: does not set its labels; let its check set sound\.labels"):
         check("mine:", classifier)
     install(
         GOOD
@@ -163,7 +196,7 @@ def test_its_check_puts_in_what_only_it_knows(install):
     assert [(task.dimensions, task.labels) for task in filled] == [(4, ("dog", "cat"))] * 2
 
 
-def test_where_it_runs_here_it_is_opened_once_and_before_the_run(install):
+def test_an_engine_that_runs_on_this_machine_is_opened_once_and_before_the_run(install):
     install(
         """
         opened = []
@@ -182,57 +215,57 @@ def test_where_it_runs_here_it_is_opened_once_and_before_the_run(install):
     assert module.opened == ["x"]
 
 
-def test_it_is_given_every_option(install):
+def test_an_engine_may_use_every_option(install):
     install(GOOD)
     check_options([find_source("mine:")], JobOptions(timestamps=True, beam_size=5))
 
 
 class Returning:
-    """An engine that returns the same, whatever it is asked."""
+    """An engine that returns the same results for any clips and tasks."""
 
-    def __init__(self, found):
-        self._found = found
+    def __init__(self, results):
+        self._results = results
 
     def annotate(self, clips, tasks):
-        if isinstance(self._found, Exception):
-            raise self._found
-        return [self._found for _ in clips] if not isinstance(self._found, list) else self._found
+        if isinstance(self._results, Exception):
+            raise self._results
+        return [self._results for _ in clips] if not isinstance(self._results, list) else self._results
 
 
-SAID = TextAnswer("a dog", "What is it?", None)
+CAPTIONED = TextAnswer("a dog", "What is it?", None)
 
 
 @pytest.mark.parametrize(
-    ("task", "found", "words"),
+    ("task", "results", "message"),
     [
-        (CAPTION, [{"caption": SAID}], "model mine: answered 1 of 2 clips; return one for each"),
+        (CAPTION, [{"caption": CAPTIONED}], "model mine: answered 1 of 2 clips; return one for each"),
         (CAPTION, {}, "answered recording a with 'answers to nothing'; return a RowError or answers to caption"),
-        (CAPTION, {"captions": SAID}, "'answers to captions'; return a RowError or answers to caption"),
+        (CAPTION, {"captions": CAPTIONED}, "'answers to captions'; return a RowError or answers to caption"),
         (CAPTION, "a dog", "with 'a dog'; return a RowError or answers to caption"),
         (CAPTION, {"caption": "a dog"}, "with 'a dog' to caption; return an earmark.TextAnswer"),
         (CAPTION, {"caption": Transcript("a dog", "en", None)}, "to caption; return an earmark.TextAnswer"),
-        (CAPTION, {"caption": dataclasses.replace(SAID, text=7)}, "with what cannot be written: .*int"),
-        (CAPTION, {"caption": dataclasses.replace(SAID, segments=("dog",))}, "with what cannot be written"),
+        (CAPTION, {"caption": dataclasses.replace(CAPTIONED, text=7)}, "with what cannot be written: .*int"),
+        (CAPTION, {"caption": dataclasses.replace(CAPTIONED, segments=("dog",))}, "with what cannot be written"),
         (NOISE, {"noise": LabelAnswer("maybe", 1.0, (), None)}, "with 'maybe' to noise; choose from yes, no"),
         (dataclasses.replace(EMBED, dimensions=3), {"embed": VectorAnswer((1.0, 2.0))}, "cannot be written: .*3"),
         (CAPTION, ValueError("no CUDA"), "annotate raised ValueError: no CUDA; return a RowError for .*, and raise a"),
         (CAPTION, RowError("bad", "bad one"), "annotate raised RowError: .*; return a RowError for a recording"),
     ],
 )
-def test_what_is_no_answer_stops_the_job_and_names_the_engine(task, found, words):
-    with pytest.raises(JobError, match=words) as refused:
-        CheckedEngine("mine:", Returning(found)).annotate(CLIPS, (task,))
+def test_an_invalid_answer_stops_the_job_and_names_the_engine(task, results, message):
+    with pytest.raises(JobError, match=message) as refused:
+        CheckedEngine("mine:", Returning(results)).annotate(CLIPS, (task,))
     assert str(refused.value).startswith("model mine:")
 
 
 def test_answers_and_failures_are_passed_on():
-    found = [{"caption": SAID}, RowError("silent", "there is no sound")]
-    assert CheckedEngine("mine:", Returning(found)).annotate(CLIPS, (CAPTION,)) == found
+    results = [{"caption": CAPTIONED}, RowError("silent", "there is no sound")]
+    assert CheckedEngine("mine:", Returning(results)).annotate(CLIPS, (CAPTION,)) == results
     with pytest.raises(MachineError, match="device lost"):
         CheckedEngine("mine:", Returning(MachineError("device lost"))).annotate(CLIPS, (CAPTION,))
 
 
-def test_it_is_known_by_package_version_argument_and_all_that_is_in_its_folder(install, tmp_path):
+def test_it_is_identified_by_package_version_argument_and_the_content_of_its_folder(install, tmp_path):
     install(GOOD)
     weights = tmp_path / "weights"
     (weights / "deep").mkdir(parents=True)
@@ -246,21 +279,21 @@ def test_it_is_known_by_package_version_argument_and_all_that_is_in_its_folder(i
     same = [find_own_engine(f"mine:{folder}").identity for folder in (weights, tmp_path / "elsewhere")]
     assert same == [first, first] and str(tmp_path) not in first
     (weights / "deep" / "w.pth").write_bytes(b"2")
-    others = [find_own_engine(name).identity for name in (f"mine:{weights}", "mine:", "mine:big", "mine:bigger")]
+    changed = [find_own_engine(name).identity for name in (f"mine:{weights}", "mine:", "mine:big", "mine:bigger")]
     install(GOOD, version="1.1")
-    others.append(find_own_engine("mine:").identity)
-    assert len({first, *others}) == 6
+    changed.append(find_own_engine("mine:").identity)
+    assert len({first, *changed}) == 6
     assert find_own_engine(f"mine:{weights / 'deep' / 'w.pth'}").content != ""
 
 
-def test_a_worker_must_have_the_same(install, tmp_path, monkeypatch):
+def test_a_worker_must_have_the_same_engine(install, tmp_path, monkeypatch):
     folder = install(GOOD)
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "w.bin").write_bytes(b"1")
     sources = [find_source(name) for name in ("mine:x", f"mine:{tmp_path / 'weights'}")]
-    there, with_folder = (dataclasses.replace(source, machine="launcher") for source in sources)
-    assert isinstance(there, OwnEngine)
-    assert isinstance(open_source(there, JobOptions()), CheckedEngine)
+    launched, with_folder = (dataclasses.replace(source, machine="launcher") for source in sources)
+    assert isinstance(launched, OwnEngine)
+    assert isinstance(open_source(launched, JobOptions()), CheckedEngine)
     (tmp_path / "weights" / "w.bin").write_bytes(b"2")
     with pytest.raises(JobError, match=r"with sha256:.* on .*, but was .* on launcher .*; install the same there"):
         open_source(with_folder, JobOptions())
@@ -268,18 +301,18 @@ def test_a_worker_must_have_the_same(install, tmp_path, monkeypatch):
     with pytest.raises(MachineError, match=r"there is no .*weights on .*; put it on every machine"):
         open_source(with_folder, JobOptions())
     with pytest.raises(JobError, match=r"is entry point mine of theirs 1\.0 .*, but was .* theirs 0\.9"):
-        open_source(dataclasses.replace(there, version="0.9"), JobOptions())
+        open_source(dataclasses.replace(launched, version="0.9"), JobOptions())
     sys.path.remove(folder)
     with pytest.raises(MachineError, match=r"no package on .* called mine .*; the job was started on launcher"):
-        open_source(there, JobOptions())
+        open_source(launched, JobOptions())
 
 
 @pytest.mark.parametrize("name", ["gs://bucket/model", "file:///model", "simplecache::s3://bucket/model"])
 def test_urls_stay_urls(name, monkeypatch):
-    asked: list[str] = []
-    monkeypatch.setattr("earmark.model.source.find_checkpoint", asked.append)
+    names: list[str] = []
+    monkeypatch.setattr("earmark.model.source.find_checkpoint", names.append)
     find_source(name)
-    assert asked == [name]
+    assert names == [name]
 
 
 def test_a_folder_whose_name_has_a_colon_stays_a_folder(tmp_path, monkeypatch):
