@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all their own set-up; both need Python 3.11 or later and the package registry.
+# Every target installs what it needs; all need Python 3.11 or later and the package registry.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,20 +16,20 @@ demo: $(VENV)/ready
 	$(BIN)/python examples/show_answers.py $(OUTPUT)/phone-prompts $(OUTPUT)/scenes
 	$(BIN)/earmark report $(OUTPUT)/phone-prompts
 	$(BIN)/earmark report $(OUTPUT)/scenes
-	@echo "To look at and listen to: open $(OUTPUT)/phone-prompts/report.html and $(OUTPUT)/scenes/report.html in a browser. What else there is: README.md, docs/"
+	@echo "To browse and listen, open $(OUTPUT)/phone-prompts/report.html and $(OUTPUT)/scenes/report.html in a browser. Next steps: README.md, docs/"
 
 test: lint
 	$(BIN)/python -m pytest --durations=10 -m "not object_store and not flink and not deploy and not cuda and not browser"
 
-# On a machine with a CUDA device.
+# Needs a CUDA device.
 test-cuda: $(VENV)/ready
 	$(BIN)/python -m pytest --durations=10 -m cuda
 
-# On object stores' servers; needs Go to build them.
+# Runs on the servers of two object stores; needs Go to build them.
 test-stores: $(VENV)/ready $(TOOLS)/bin/versitygw $(TOOLS)/bin/fake-gcs-server
 	$(BIN)/python -m pytest --durations=10 -m object_store
 
-# On a Flink cluster of its own, on this machine; needs a JDK, Maven and Go.
+# Starts a Flink cluster on this machine; needs a JDK, Maven and Go.
 FLINK := $(VENV)/ready $(TOOLS)/flink/ready $(TOOLS)/flink-job-server/ready $(TOOLS)/bin/container
 test-flink: $(FLINK)
 	$(BIN)/python -m pytest -m flink --durations=10
@@ -41,7 +41,7 @@ test-flink-faults: $(FLINK)
 test-deploy: $(VENV)/ready $(TOOLS)/airflow/ready $(TOOLS)/flink-operator/ready
 	$(BIN)/python -m pytest -m deploy --durations=10
 
-# The page of a report in a browser; fetches Debian's Chromium where there is none.
+# The HTML report in a browser; installs Debian's Chromium if it is missing.
 test-report: $(VENV)/ready
 	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
 	$(BIN)/python -m pytest -m browser --durations=10
@@ -60,14 +60,14 @@ $(VENV)/ready: setup.py
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --editable '.[tiny-whisper,test]'
 	touch $@
 
-# Servers that the tests start on loopback; these need Go, Maven and a JDK.
+# Servers that tests start on loopback; building them needs Go, Maven and a JDK.
 $(TOOLS)/bin/versitygw:
 	$(GO_INSTALL) github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 $(TOOLS)/bin/fake-gcs-server:
 	$(GO_INSTALL) github.com/fsouza/fake-gcs-server@v1.56.1
 
-# Beam's own program that starts a Python worker.
+# Beam's program that starts a Python worker.
 $(TOOLS)/bin/container:
 	$(GO_INSTALL) github.com/apache/beam/sdks/v2/python/container@v2.77.0
 
@@ -79,7 +79,7 @@ $(TOOLS)/flink-job-server/ready: tests/support/flink-job-server/pom.xml
 	mvn --quiet --file $< -Doutput=$(abspath $(@D)) jar:jar dependency:copy-dependencies
 	touch $@
 
-# The Airflow that docs/nightly.md names; it has an environment of its own, as it has where it runs.
+# The version of Airflow in docs/nightly.md, in its own environment, as in production.
 $(TOOLS)/airflow/ready: $(VENV)/ready
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	$(BIN)/uv pip install --quiet --python $(@D)/bin/python apache-airflow==3.3.2 \
@@ -91,7 +91,7 @@ $(TOOLS)/flink-operator/ready:
 	    -Dmdep.stripVersion=true -DoutputDirectory=$(abspath $(@D))
 	touch $@
 
-# Not --quiet: MkDocs would count no warnings then, and build a site with dead links.
+# Not --quiet, because MkDocs then counts no warnings and builds a site with dead links.
 docs: $(VENV)/ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 

@@ -1,7 +1,7 @@
-"""Labels what the manifest has grown by, every night (docs/nightly.md).
+"""Labels the new recordings of a manifest every night (docs/nightly.md).
 
-Airflow's machines need earmark in a virtual environment of its own, /opt/earmark. What to label, with what and where
-is said by the Airflow variable `earmark_nightly`, a JSON object:
+Airflow's machines need earmark in its own virtual environment, /opt/earmark. The Airflow variable `earmark_nightly`
+holds the manifest, the output and the options as a JSON object:
 
     {"runner": "DataflowRunner",
      "manifest": "gs://bucket/manifest.jsonl",
@@ -9,8 +9,8 @@ is said by the Airflow variable `earmark_nightly`, a JSON object:
      "options": {"model": "owner/name@commit", "task": "transcribe", "temp_location": "gs://bucket/tmp", …},
      "dataflow": {"project_id": "…", "location": "europe-west4"}}
 
-`options` are those of `earmark annotate` and of the runner, as docs/deploy.md gives them; a list gives one several
-times. `dataflow` belongs to the DataflowRunner.
+`options` are those of `earmark annotate` and of the runner, as in docs/deploy.md; a list repeats an option. `dataflow`
+is only for the DataflowRunner.
 """
 
 import datetime
@@ -24,20 +24,20 @@ JOB = "var.json.earmark_nightly"
 
 with DAG(
     dag_id="earmark_nightly",
-    description="Labels what the manifest has grown by",
+    description="Labels the new recordings of a manifest",
     schedule="0 1 * * *",
     start_date=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
-    catchup=False,  # each run does all that is new; there is nothing to do twice for nights that were missed
+    catchup=False,  # each run labels everything new, so missed nights need no run of their own
     max_active_runs=1,
     render_template_as_native_obj=True,
     default_args={
-        # earmark goes on where it ended. A run whose machine died holds the output for two minutes.
+        # earmark picks up where it stopped. A run whose machine died holds the output for two minutes.
         "retries": 2,
         "retry_delay": datetime.timedelta(minutes=10),
     },
 ) as dag:
-    # The operator waits for the command, whose exit status is 1 when a run could not end well. It must not get
-    # `verbose`: the operator would see the number of the Dataflow job in the log, and stop listening to the command.
+    # The operator waits for the command, whose exit status is 1 if the run failed. Do not pass `verbose`: the operator
+    # would find the id of the Dataflow job in the log, and stop waiting for the command.
     annotate = BeamRunPythonPipelineOperator(
         task_id="annotate",
         py_interpreter=f"{EARMARK}/python",
@@ -51,7 +51,7 @@ with DAG(
         pipeline_options=f"{{{{ {JOB}['options'] }}}}",  # type: ignore[arg-type]  # an object once it is rendered
         dataflow_config=f"{{{{ {JOB}.get('dataflow', {{}}) }}}}",  # type: ignore[arg-type]
     )
-    # Many nights leave many small parts.
+    # Each night leaves small parts.
     compact = BashOperator(
         task_id="compact",
         bash_command=f'{EARMARK}/earmark compact "$OUTPUT"',

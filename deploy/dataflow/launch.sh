@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Labels a corpus on Dataflow, on machines with one GPU each, and waits for the end (docs/deploy.md):
+# Labels a corpus on Dataflow, on machines with one GPU each, and waits until the job has ended (docs/deploy.md):
 #
 #     PROJECT=… REGION=… BUCKET=… IMAGE=… deploy/dataflow/launch.sh MANIFEST OUTPUT [options of earmark annotate or Beam]
 #
-# What comes after OUTPUT wins over what is set here. The exit status is that of `earmark annotate`.
+# Options after OUTPUT take precedence over those set here. The exit status is that of `earmark annotate`.
 set -euo pipefail
 
 if [[ $# -lt 2 ]]; then
@@ -17,12 +17,12 @@ shift 2
 : "${REGION:?name a region that has the GPUs, such as europe-west4}"
 : "${BUCKET:?name the bucket for temporary files, without gs://}"
 : "${IMAGE:?name the image that deploy/dataflow/Dockerfile made, with its tag}"
-# An L4 comes with G2 machines only, g2-standard-8 has one. For two a machine: g2-standard-24 and GPU_COUNT=2.
+# L4s are only available in G2 machines; g2-standard-8 has one. For two: g2-standard-24 and GPU_COUNT=2.
 machine=${MACHINE:-g2-standard-8} gpu=${GPU:-nvidia-l4} gpu_count=${GPU_COUNT:-1}
 
-# no_use_multiple_sdk_containers: one process a machine, so one copy of the model a GPU.
-# Four threads of it: one asks the model, the others fetch and decode, each with two child processes.
-# The disk holds the image, and the model where the image does not.
+# no_use_multiple_sdk_containers starts one process on each machine, so there is one copy of the model on each GPU.
+# It has four threads: one runs the model, the others fetch and decode, each with two child processes.
+# The disk holds the image, and the model if the image does not contain it.
 exec earmark annotate "$manifest" "$output" \
     --runner=DataflowRunner \
     --project="$PROJECT" \

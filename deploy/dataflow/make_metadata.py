@@ -1,4 +1,4 @@
-"""Writes metadata.json, which tells Dataflow what the Flex Template takes, from the options that earmark has.
+"""Writes metadata.json, the parameters of the Flex Template, from the options of earmark.
 
 python -m deploy.dataflow.make_metadata
 """
@@ -14,16 +14,20 @@ from earmark.schemas.job import JobOptions
 PATH = Path(__file__).with_name("metadata.json")
 NUMBERS = {int: r"^[0-9]+$", float: r"^[0-9]+(\.[0-9]+)?$"}
 
-# What `gcloud dataflow flex-template run` has no flag of its own for.
+# Parameters for which `gcloud dataflow flex-template run` has no flag.
 DATAFLOW = (
     (
         "dataflow_service_options",
-        "GPUs of a machine: worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver",
+        "GPUs of each machine: worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver",
         str,
     ),
-    ("experiments", "no_use_multiple_sdk_containers: one process a machine, so one copy of the model a GPU", str),
-    ("number_of_worker_harness_threads", "shards that a machine has at hand at a time, such as 4", int),
-    ("disk_size_gb", "disk of a machine; it holds the image, and the model where the image does not", int),
+    (
+        "experiments",
+        "no_use_multiple_sdk_containers: one process on each machine, so one copy of the model on each GPU",
+        str,
+    ),
+    ("number_of_worker_harness_threads", "shards that a machine works on at a time, such as 4", int),
+    ("disk_size_gb", "disk of each machine; it holds the image, and the model if the image does not contain it", int),
 )
 
 
@@ -34,8 +38,8 @@ def metadata() -> dict[str, Any]:
         _parameter(
             "manifest", "recordings to label: URL of a JSONL, CSV, TSV or Parquet file, or a glob of audio", str
         ),
-        _parameter("output", "folder that the Parquet goes to, such as gs://bucket/labels", str),
-        _parameter("sdk_container_image", "image of the workers; the one that the template is made of", str),
+        _parameter("output", "folder for the Parquet, such as gs://bucket/labels", str),
+        _parameter("sdk_container_image", "image of the workers, the same as that of the template", str),
     ]
     types = typing.get_type_hints(JobOptions)
     ours = [
@@ -45,7 +49,7 @@ def metadata() -> dict[str, Any]:
     ]
     optional = [
         *ours,
-        _parameter("config", "job file with options by name, inside the image; parameters win over it", str),
+        _parameter("config", "job file with options by name, inside the image; parameters take precedence", str),
         _parameter("verbose", "log more, and show stack traces", bool),
         *(_parameter(*parameter) for parameter in DATAFLOW),
     ]
