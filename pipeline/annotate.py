@@ -1,4 +1,4 @@
-"""`earmark annotate`: runs the job, here or wherever Beam's options say."""
+"""Run an annotation job, in this process or on the runner that the Beam options name."""
 
 import contextlib
 import functools
@@ -11,8 +11,8 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 
 from earmark.model.source import check_options, check_source, find_source, open_source
 from earmark.pipeline.graph import build_graph
-from earmark.pipeline.launch import Run, check_places, launched_run
-from earmark.pipeline.progress import print_summary, show_progress, tell_cancelled
+from earmark.pipeline.launch import Run, check_manifest_and_output, launched_run
+from earmark.pipeline.progress import print_cancelled, print_summary, show_progress
 from earmark.pipeline.runner import embedded_options, find_target, is_embedded, new_pipeline
 from earmark.pipeline.shutdown import graceful_shutdown, interrupt_if_asked
 from earmark.reporting.card.write_card_after_run import write_card_after_run
@@ -25,23 +25,23 @@ from earmark.transforms.decode_shard import Decode
 from earmark.transforms.stop_request import StopRequest
 from earmark.transforms.summarize import Summary
 
-STAGE = re.compile(r" \[while running .*$")  # what Beam adds to an error's words
+STAGE = re.compile(r" \[while running .*$")  # suffix that Beam adds to error messages
 
 
 def annotate(
     manifest: str,
     output: str,
     options: JobOptions,
-    beam_flags: Sequence[str],
+    beam_args: Sequence[str],
     show: Callable[[Summary, Run], None] = print_summary,
 ) -> int:
-    """Runs the job to its end, shows how it went, and returns the exit status: 1 where rows are missing.
+    """Run the job to its end, show its summary and return the exit status: 1 if recordings are missing.
 
     Raises:
         JobError, MachineError: the job cannot run.
         KeyboardInterrupt: a signal stopped it.
     """
-    summary = annotate_manifest(manifest, output, options, beam_flags, show)
+    summary = annotate_manifest(manifest, output, options, beam_args, show)
     return 0 if summary is None or summary.adds_up else 1
 
 
@@ -49,29 +49,29 @@ def annotate_manifest(
     manifest: str,
     output: str,
     options: JobOptions,
-    beam_flags: Sequence[str] = (),
+    beam_args: Sequence[str] = (),
     show: Callable[[Summary, Run], None] = lambda summary, run: None,
 ) -> Summary | None:
-    """Runs the job to its end and returns its summary; None where Dataflow starts the job later, as a Flex Template.
+    """Run the job to its end and return its summary; None for a Flex Template, which Dataflow starts later.
 
     Raises:
         JobError, MachineError: the job cannot run.
         KeyboardInterrupt: a signal stopped it.
     """
     options.check()
-    pipeline_options = embedded_options(beam_flags)
+    pipeline_options = embedded_options(beam_args)
     check_models_are_named(options)
-    check_places(manifest, output)
-    place = find_target(pipeline_options)
+    check_manifest_and_output(manifest, output)
+    target = find_target(pipeline_options)
     assignments, models = assign(options, is_embedded(pipeline_options))
-    with launched_run(manifest, output, options, models, place) as run:
-        if place.starts_later:
+    with launched_run(manifest, output, options, models, target) as run:
+        if target.starts_later:
             start_job(run, assignments, pipeline_options)
-            print(f"run {run.run_id} is planned; Dataflow starts its job {run.job_name} now")
+            print(f"run {run.run_id} is prepared; Dataflow now starts its job {run.job_name}")
             return None
         stop = StopRequest(run.run_id)
-        # Elsewhere the shards are in the hands of others, who are not told: the job is cancelled.
-        with graceful_shutdown(stop, "shards") if _takes_signals(pipeline_options) else contextlib.nullcontext():
+        # A cluster's workers do not see this process's signals; there the job is cancelled instead.
+        with graceful_shutdown(stop, "shards") if _handles_signals(pipeline_options) else contextlib.nullcontext():
             summary = run_job(run, assignments, pipeline_options)
     show(summary, run)
     write_card_after_run(run.output)
@@ -79,33 +79,38 @@ def annotate_manifest(
     return summary
 
 
-def _takes_signals(options: PipelineOptions) -> bool:
-    """Whether the work is done in this process, whose main thread alone may handle signals."""
+def _handles_signals(options: PipelineOptions) -> bool:
+    """Whether the job runs in this process and this is the main thread, which alone may handle signals."""
     return is_embedded(options) and threading.current_thread() is threading.main_thread()
 
 
 def check_models_are_named(options: JobOptions) -> None:
-    """Raises JobError where a task has no model."""
-    if unanswered := options.models().get(""):
-        names = ", ".join(task.name for task in unanswered)
+    """Raise JobError if a task has no model."""
+    if tasks := options.models().get(""):
+        names = ", ".join(task.name for task in tasks)
         raise JobError(f"no model is named for {names}: give --model a folder, a URL or a hub id (README.md, A model)")
 
 
 def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[Task, str]]:
-    """Who answers what, and for each task, in the order of --task, the identity of its model.
+    """Assign the tasks to their models.
+
+    Args:
+        here: whether the models run on this machine.
+
+    Returns:
+        One assignment per model, and the identity of each task's model, in the order of --task.
 
     Raises:
-        JobError: a model cannot be had, or cannot do what is asked of it.
+        JobError: a model cannot be found, or does not support one of its tasks.
     """
     assignments: list[Assignment] = []
     models: dict[Task, str] = {}
-    asked = options.models()
+    tasks_of = options.models()
     check_models_are_named(options)
-    sources = {name: find_source(name) for name in asked}
+    sources = {name: find_source(name) for name in tasks_of}
     check_options(list(sources.values()), options)
-    for name, asked_tasks in asked.items():
-        source = sources[name]
-        tasks = check_source(source, options, asked_tasks, here)
+    for name, source in sources.items():
+        tasks = check_source(source, options, tasks_of[name], here)
         assignments.append(Assignment(functools.partial(open_source, source, options), tasks))
         models |= dict.fromkeys(tasks, source.identity)
     return assignments, dict(sorted(models.items(), key=lambda pair: options.task.index(pair[0].name)))
@@ -114,7 +119,7 @@ def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[Task
 def run_job(
     run: Run, assignments: Sequence[Assignment], pipeline_options: PipelineOptions, decode: Decode = decode_requests
 ) -> Summary:
-    """Runs the graph of a launched run and returns its summary, as start_job does."""
+    """Run the graph of a launched run to its end and return its summary; raises as start_job does."""
     start_job(run, assignments, pipeline_options, decode)
     return read_summary(run)
 
@@ -122,10 +127,13 @@ def run_job(
 def start_job(
     run: Run, assignments: Sequence[Assignment], pipeline_options: PipelineOptions, decode: Decode = decode_requests
 ) -> None:
-    """Runs the graph of a launched run to its end, unless that starts later; who interrupts it ends its job, too.
+    """Run the graph of a launched run to its end, or only submit it if the job starts later.
+
+    An interrupt cancels the job on its cluster.
 
     Raises:
-        JobError, MachineError: as the stage that raised it said it.
+        JobError, MachineError: the error that a stage raised.
+        KeyboardInterrupt: a signal stopped the job.
     """
     pipeline_options.view_as(GoogleCloudOptions).job_name = run.job_name
     pipeline = new_pipeline(pipeline_options)
@@ -143,27 +151,27 @@ def start_job(
 def _cancel(run: Run) -> None:
     if run.job is None:
         return
-    tell_cancelled(run.job)
+    print_cancelled(run.job)
     try:
         run.job.cancel()
     except OSError as error:
-        raise JobError(f"stopped, but job {run.job.name} on {run.job.address} may go on: {error}") from error
+        raise JobError(f"stopped, but job {run.job.name} on {run.job.address} may still be running: {error}") from error
 
 
 def read_summary(run: Run) -> Summary:
-    """The summary that Summarize has written."""
-    found = json.loads(run.store.read(f"{run.folder}/summary.json"))
-    found.pop("adds_up")
-    lists = {name: tuple(found[name]) for name in ("foreign_parts", "doubled_ids")}
-    return Summary(**{**found, **lists})
+    """Read the summary that Summarize wrote."""
+    fields = json.loads(run.store.read(f"{run.folder}/summary.json"))
+    fields.pop("adds_up")
+    lists = {name: tuple(fields[name]) for name in ("foreign_parts", "doubled_ids")}
+    return Summary(**{**fields, **lists})
 
 
 def _cause(error: Exception) -> Exception:
-    """The JobError or MachineError that a worker raised; runners hand on no more than the text of a traceback."""
+    """Return the JobError or MachineError that a worker raised; runners pass on only the text of its traceback."""
     for kind in (JobError, MachineError):
         if isinstance(error, kind):
             return kind(STAGE.sub("", str(error)))
-        named = re.findall(rf"^(?:[\w.]*\.)?{kind.__name__}: (.+?)$", str(error), re.MULTILINE)
-        if named:
-            return kind(STAGE.sub("", named[-1]))
+        messages = re.findall(rf"^(?:[\w.]*\.)?{kind.__name__}: (.+?)$", str(error), re.MULTILINE)
+        if messages:
+            return kind(STAGE.sub("", messages[-1]))
     return error

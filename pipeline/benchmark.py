@@ -1,4 +1,4 @@
-"""`earmark benchmark`: runs a set of the published table as an ordinary job, and prints measured beside published."""
+"""Run a published benchmark as an ordinary annotation job and score it the way the published results were."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from earmark.scoring.benchmark_scores import JUDGED, BenchmarkScores, Resampling
 from earmark.scoring.benchmarks import FIXED_OPTIONS, Benchmark, find_benchmark
 from earmark.scoring.data_folder import DataFolder
 from earmark.scoring.endpoint_judge import find_judge
-from earmark.scoring.layouts import Entry, entries
+from earmark.scoring.layouts import Entry
+from earmark.scoring.layouts import entries as read_entries
 from earmark.transforms.output.store import OutputStore
 from earmark.transforms.storage.file_system import call_with_timeout
 
@@ -22,69 +23,77 @@ RESULT = "benchmark.json"
 
 @dataclass(frozen=True, slots=True)
 class ScoreOptions:
-    """How a benchmark is scored: `judge` is URL#MODEL, "" where nobody judges."""
+    """How a benchmark is scored; `judge` is the judge's URL#MODEL, "" for benchmarks without a judge."""
 
     judge: str = ""
     resampling: Resampling = field(default_factory=Resampling)
 
     def check(self) -> None:
-        """Raises JobError for a number that makes no sense."""
+        """Raise JobError for a negative number."""
         for name in ("bootstrap", "seed"):
             if getattr(self.resampling, name) < 0:
                 raise JobError(f"--{name}={getattr(self.resampling, name)} does not work: give 0 or more")
 
 
 def benchmark(
-    name: str, data: str, output: str, options: JobOptions, beam_flags: Sequence[str], scoring: ScoreOptions
+    name: str, data: str, output: str, options: JobOptions, beam_args: Sequence[str], scoring: ScoreOptions
 ) -> BenchmarkScores | None:
-    """Annotates a set in `output`, scores the answers, and writes RESULT there. None where the job did not add up.
+    """Annotate a benchmark's recordings, score the answers and write RESULT to `output`.
+
+    Args:
+        data: folder or URL of the downloaded data set.
+
+    Returns:
+        The scores; None if recordings are missing from the output.
 
     Raises:
-        JobError, MachineError: the folder of data is not the set's, or the job or the judge could not go on.
+        JobError, MachineError: `data` does not hold the benchmark, or the job or the judge failed.
     """
-    found = find_benchmark(name)
+    benchmark = find_benchmark(name)
     DataFolder(data).check()
-    options = decided(found, options, data)
+    options = fix_options(benchmark, options, data)
     options.check()
     check_models_are_named(options)
     scoring.check()
-    _check_judge(found, scoring.judge)
-    if any(flag.startswith("--template_location") for flag in beam_flags):
+    _check_judge(benchmark, scoring.judge)
+    if any(flag.startswith("--template_location") for flag in beam_args):
         raise JobError("a benchmark waits for its job; leave out --template_location")
     judge = find_judge(scoring.judge, options.endpoint_timeout_s) if scoring.judge else None
     if judge is not None and not any(map(names_endpoint, options.models())):
-        options = dataclasses.replace(options, endpoint_timeout_s=JobOptions.endpoint_timeout_s)  # the judge's alone
-    of_set = _entries(found, data)
-    manifest = write_manifest(found, of_set, output)
-    if annotate(manifest, output, options, beam_flags) != 0:
+        options = dataclasses.replace(
+            options, endpoint_timeout_s=JobOptions.endpoint_timeout_s
+        )  # it was meant for the judge
+    entries = _read_entries(benchmark, data)
+    manifest = write_manifest(benchmark, entries, output)
+    if annotate(manifest, output, options, beam_args) != 0:
         return None
     try:
         if judge is None:
-            scores = score_answers(found, of_set, output, manifest, scoring.resampling)
+            scores = score_answers(benchmark, entries, output, manifest, scoring.resampling)
         else:
-            scores = score_by_judge(found, of_set, output, judge, judge.name, scoring.resampling)
+            scores = score_by_judge(benchmark, entries, output, judge, judge.name, scoring.resampling)
         OutputStore(output).replace(RESULT, scores.to_json().encode())
     except OSError as error:
         raise JobError(f"output {output} cannot be used: {error}") from error
     return scores
 
 
-def decided(benchmark: Benchmark, options: JobOptions, data: str) -> JobOptions:
-    """The options of the benchmark's job.
+def fix_options(benchmark: Benchmark, options: JobOptions, data: str) -> JobOptions:
+    """Return the options of the benchmark's job: the user's, with FIXED_OPTIONS set by the benchmark.
 
     Raises:
-        JobError: the user has set one that the benchmark decides; or a model for another task.
+        JobError: the user has set one of FIXED_OPTIONS to something else.
     """
-    ours = {
+    fixed = {
         "task": (benchmark.task,),
         "translate_to": benchmark.translate_to or JobOptions().translate_to,
         "audio_root": DataFolder(data).root,
     }
     for name in FIXED_OPTIONS:
         default = getattr(JobOptions(), name)
-        if getattr(options, name) not in (default, ours.get(name, default)):
-            raise JobError(f"--{name} does not work: {benchmark.name} decides it; leave it out")
-    return dataclasses.replace(options, **ours)  # type: ignore[arg-type]  # each of its field's type
+        if getattr(options, name) not in (default, fixed.get(name, default)):
+            raise JobError(f"--{name} does not work: {benchmark.name} sets it; leave it out")
+    return dataclasses.replace(options, **fixed)  # type: ignore[arg-type]  # each value has its field's type
 
 
 def _check_judge(benchmark: Benchmark, judge: str) -> None:
@@ -97,22 +106,22 @@ def _check_judge(benchmark: Benchmark, judge: str) -> None:
         raise JobError(f"--judge={judge} does not work: {benchmark.name} is scored by {benchmark.metric}; leave it out")
 
 
-def _entries(benchmark: Benchmark, data: str) -> list[Entry]:
+def _read_entries(benchmark: Benchmark, data: str) -> list[Entry]:
     try:
-        return entries(benchmark, DataFolder(data))
+        return read_entries(benchmark, DataFolder(data))
     except OSError as error:
         raise JobError(f"{data} cannot be read: {error}") from error
 
 
-def write_manifest(benchmark: Benchmark, of_set: Sequence[Entry], output: str) -> str:
-    """Puts the manifest of a set into the output; returns where it is.
+def write_manifest(benchmark: Benchmark, entries: Sequence[Entry], output: str) -> str:
+    """Write the manifest of a benchmark into the output and return its path or URL.
 
-    Paths in it are relative, so that a set that has moved is still the same.
+    Its paths are relative, so that a data set that has moved still has the same manifest.
 
     Raises:
-        JobError: the output cannot be written to, or holds another set.
+        JobError: the output cannot be written to, or holds the manifest of other data.
     """
-    content = "".join(entry.to_json(benchmark.language) + "\n" for entry in of_set).encode()
+    content = "".join(entry.to_json(benchmark.language) + "\n" for entry in entries).encode()
     store = OutputStore(output)
     try:
         call_with_timeout(lambda: store.names("_earmark"))
@@ -121,6 +130,6 @@ def write_manifest(benchmark: Benchmark, of_set: Sequence[Entry], output: str) -
         raise JobError(f"output {output} cannot be used: {error}") from error
     if not same:
         raise JobError(
-            f"{output}/{MANIFEST} is of other data than {benchmark.name} is now; choose another output folder"
+            f"{output}/{MANIFEST} lists other data than {benchmark.name} has now; choose another output folder"
         )
     return f"{output.rstrip('/')}/{MANIFEST}"

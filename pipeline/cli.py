@@ -1,4 +1,4 @@
-"""The command `earmark`. Imports what is heavy only when a command needs it: child processes import this file too."""
+"""The `earmark` command. Child processes import this file, so a command imports heavy libraries only when it runs."""
 
 import argparse
 import contextlib
@@ -30,55 +30,55 @@ from earmark.schemas.suggest import suggest
 
 EXAMPLES = """\
 examples:
-  earmark tasks                      # what can be asked
-  earmark plan calls.jsonl           # what a run would do
+  earmark tasks                      # the tasks and their prompts
+  earmark plan calls.jsonl           # preview a run
   earmark annotate calls.jsonl labels --model openai/whisper-large-v3 --limit 9
-  earmark evaluate labels            # word errors, where there are references
+  earmark evaluate labels            # error rates, if there are references
 
-Commands that print figures take --json. Colours go by NO_COLOR and FORCE_COLOR.
-Status: 0 done, 1 could not (stderr says why), 2 wrong command, 130 stopped."""
+Commands that print results take --json. NO_COLOR and FORCE_COLOR set colours.
+Exit status: 0 success, 1 failure (see stderr), 2 usage error, 130 stopped."""
 
-# What a write to standard output raises when that is a closed pipe or a full disk; commands name other files' errors.
+# Errors of a write to standard output that is a closed pipe or a full disk; commands name other files' errors.
 UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit status: 0 when the job ran, 1 when it could not, 2 for a wrong command."""
+    """Run a command and return its exit status: 0 for success, 1 for failure, 2 for a usage error."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "--verbose" in arguments
     try:
         status = _run([argument for argument in arguments if argument != "--verbose"], verbose)
-        if sys.stdout is not None:  # closed by who started this
+        if sys.stdout is not None:  # None where the parent process closed it
             sys.stdout.flush()
         return status
     except (JobError, MachineError) as error:
         if verbose:
             raise
-        # One line, and nothing in it that a terminal would obey: it may name what a manifest holds.
+        # One line without control characters: the message may quote a manifest.
         print(f"earmark: {visible(' '.join(str(error).splitlines()))}", file=sys.stderr)
         return 1
     except OSError as error:
         if verbose or error.errno not in UNWRITABLE or error.filename is not None:
             raise
         _drop_output()
-        if not isinstance(error, BrokenPipeError):  # as of `earmark parts labels | head`, whose reader has enough
-            print(f"earmark: what was to be printed cannot be written: {error.strerror}", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):  # as in `earmark parts labels | head`, which closes the pipe early
+            print(f"earmark: cannot write to standard output: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
-        print("earmark: stopped; what is written is complete, start the same command again to go on", file=sys.stderr)
+        print("earmark: stopped; finished work is saved, run the same command again to resume", file=sys.stderr)
         sys.stderr.flush()
         _end_children()
-        # Threads are still in the middle of their shards; the ordinary way out would wait for them, or crash on them.
+        # Threads are still in the middle of their shards; an ordinary exit would wait for them or crash.
         os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
 
 def _drop_output() -> None:
-    """Lets what is still to be printed go nowhere, so that Python does not stumble over it when it ends."""
+    """Discard buffered output, which Python would otherwise fail to flush at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_children() -> None:
-    """Beam's job server is a process that only an ordinary way out would end; the others end by themselves."""
+    """End Beam's job server, which only an ordinary exit would end; other child processes end by themselves."""
     import psutil
 
     for child in psutil.Process().children():
@@ -87,29 +87,29 @@ def _end_children() -> None:
 
 
 def _run(arguments: Sequence[str], verbose: bool) -> int:
-    """Runs the function of the command: `run(known, rest)`, where `rest` is what Beam's runners are to understand."""
+    """Call the command's function: `run(args, beam_args)`, where `beam_args` are options for Beam's runners."""
     parser = build_parser()
     answer_shell(parser)
     arguments = with_underscores(arguments)
-    known, rest = parser.parse_known_args(["benchmark", "--list"] if arguments == ["benchmark"] else arguments)
-    if known.command is None:
-        _refuse(rest, parser, options_of(parser))
+    args, beam_args = parser.parse_known_args(["benchmark", "--list"] if arguments == ["benchmark"] else arguments)
+    if args.command is None:
+        _refuse(beam_args, parser, options_of(parser))
         parser.print_help(sys.stderr)
         return 2
-    known.verbose = verbose
-    if known.for_beam:
-        _refuse_unknown(rest, known.command_parser)
+    args.verbose = verbose
+    if args.for_beam:
+        _refuse_unknown(beam_args, args.command_parser)
     else:
-        _refuse(rest, known.command_parser, options_of(known.command_parser))
-    return int(known.run(known, rest))
+        _refuse(beam_args, args.command_parser, options_of(args.command_parser))
+    return int(args.run(args, beam_args))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Every command says in its defaults which function runs it, and whether it passes options on to Beam."""
+    """Build the parser. A command's defaults hold the function that runs it and whether it passes options to Beam."""
     parser = CommandParser(
         prog="earmark", usage="earmark COMMAND …", description=DESCRIPTION, epilog=EXAMPLES, add_help=False
     )
-    parser.add_argument("-h", "--help", action="help", help="show this and exit; earmark COMMAND --help says more")
+    parser.add_argument("-h", "--help", action="help", help="show this help and exit; see also earmark COMMAND --help")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", prog="earmark")
     add_annotate_command(commands)
@@ -126,12 +126,12 @@ def build_parser() -> argparse.ArgumentParser:
     add_report_command(commands)
     for command in commands.choices.values():
         command.set_defaults(command_parser=command)
-        command.add_argument("--verbose", action="store_true", help="log more, and show stack traces")
+        command.add_argument("--verbose", action="store_true", help="log more and show stack traces")
     return parser
 
 
 class _Version(argparse.Action):
-    """Looks the version up when it is asked for: it stands in the installed distribution."""
+    """Print the version of the installed distribution, which is looked up only here."""
 
     def __call__(self, parser: argparse.ArgumentParser, *unused: Any) -> None:
         from importlib.metadata import version
@@ -140,31 +140,34 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _refuse_unknown(rest: Sequence[str], command: argparse.ArgumentParser) -> None:
-    """Refuses what neither earmark nor Beam knows; with a runner, whose job server may know more, misspellings only."""
+def _refuse_unknown(beam_args: Sequence[str], command: argparse.ArgumentParser) -> None:
+    """Refuse options that neither earmark nor Beam has.
+
+    With a runner, whose job server may have options of its own, refuse only misspelt options of earmark.
+    """
     from apache_beam.options.pipeline_options import PipelineOptions
 
     beam = argparse.ArgumentParser(prog="earmark annotate", add_help=False, allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
         if "_add_argparse_args" in options.__dict__:
             options._add_argparse_args(beam)
-    known, unknown = beam.parse_known_args(rest)
-    if known.runner is None:
+    parsed, unknown = beam.parse_known_args(beam_args)
+    if parsed.runner is None:
         _refuse(unknown, command, [*options_of(command), *options_of(beam)])
     else:
-        ours = [f"--{field.name}" for field in FLAGS]
+        job_options = [f"--{field.name}" for field in FLAGS]
         names = [argument.partition("=")[0] for argument in unknown]
-        close = [name for name in names if difflib.get_close_matches(name, ours, n=1, cutoff=0.8)]
+        close = [name for name in names if difflib.get_close_matches(name, job_options, n=1, cutoff=0.8)]
         _refuse(close, command, options_of(command))
 
 
 def _refuse(unknown: Sequence[str], parser: argparse.ArgumentParser, options: list[str]) -> None:
-    """Ends the command at the first of the arguments that nobody knows; `options` are those that could be meant."""
+    """End the command at the first unknown argument; `options` are the candidates to suggest instead."""
     for argument in unknown:
         name = argument.partition("=")[0]
         if name.startswith("-"):
             parser.error(f"there is no option {name}{suggest(name, options)}")
-        parser.error(f"there is one argument too many: {argument}")
+        parser.error(f"unexpected argument: {argument}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""`earmark compact`: many small parts of an output become few large ones; and `earmark parts`, which lists them.
+"""Merge the small parts of an output into larger ones, and list the parts.
 
-Imports neither Beam nor torch, nor `terminal`, which does: both commands are for scripts, in small containers too.
+Imports neither Beam nor torch, nor `progress`, which imports Beam: scripts in small containers use both commands.
 """
 
 import dataclasses
@@ -11,21 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from time import sleep
 
-from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
-from earmark.pipeline.console.console import console, errors, is_terminal
+from earmark.pipeline.console.console import errors, is_terminal
 from earmark.pipeline.shutdown import graceful_shutdown
 from earmark.schemas.errors import JobError
-from earmark.schemas.text import counted
 from earmark.transforms.output.lease import check_lease, new_run_id, take_lease
 from earmark.transforms.output.merge import MAX_ENTRIES, MergedPart, group_parts, merge_parts, read_small
 from earmark.transforms.output.store import JOB_PATH, OutputStore
 from earmark.transforms.stop_request import StopRequest
 
-# A reader that lists folder by folder may be past the merged parts when one comes; by the time that what it stands for
-# goes, that reader has seen it all. Listing 100,000 parts takes 0.3 s (BENCHMARKS.md).
+# Seconds between writing a merged part and removing the parts it replaces. A reader that lists folder by folder may
+# have listed merged/ before the new part came; the wait lets it list the replaced parts. 100,000 take 0.3 s
+# (BENCHMARKS.md).
 LISTING_S = 1.0
 
 
@@ -34,10 +32,11 @@ class Compaction:
     """How a compaction ended.
 
     Attributes:
-        run_id: names it in the merged parts' footers.
-        parts_before, parts_after: of the whole output.
-        replaced, merged: how many parts went into how many.
-        replaced_bytes, merged_bytes: the sizes of those.
+        run_id: Id of the compaction, which the merged parts' footers record.
+        output: Folder or URL of the output.
+        parts_before, parts_after: Number of parts in the whole output.
+        replaced, merged: Number of parts that were merged, and of the parts they were merged into.
+        replaced_bytes, merged_bytes: Total sizes of those parts.
     """
 
     run_id: str
@@ -51,11 +50,11 @@ class Compaction:
 
 
 def compact(output: str, part_mb: int, take_over: bool) -> Compaction:
-    """Merges the parts of an output that are smaller than half of `part_mb`.
+    """Merge the parts of an output that are smaller than half of `part_mb`.
 
     Raises:
-        JobError: there is no such output, a run is at work there, or it cannot be read or written.
-        MachineError: another run has taken the output over.
+        JobError: the output does not exist, is held by a run, or cannot be read or written.
+        MachineError: another run has taken over the output.
     """
     if part_mb < 1:
         raise JobError(f"--part_mb={part_mb} does not work: give 1 or more")
@@ -66,7 +65,7 @@ def compact(output: str, part_mb: int, take_over: bool) -> Compaction:
 
 
 def part_urls(output: str) -> list[str]:
-    """Paths or URLs of the parts of an output that count; together they hold each annotation once.
+    """Return the paths or URLs of an output's current parts, which together hold each annotation once.
 
     Raises:
         JobError: the output cannot be read, or has no parts.
@@ -82,10 +81,11 @@ def part_urls(output: str) -> list[str]:
 
 
 def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -> Compaction:
-    """Merges the parts that are smaller than half of `max_bytes` into ones that are not larger than that.
+    """Merge the parts that are smaller than half of `max_bytes` into parts of at most `max_bytes`.
 
-    Holds one group of them at a time. Whatever it is cut at, each row is in one part of `store.parts()`. Who asks it to
-    stop (StopRequest of the result's run) gets what was done until then.
+    One group of parts is in memory at a time. Wherever the process is killed, each row is in exactly one part of
+    `store.parts()`. After a StopRequest for its run, the group in flight is finished and the result describes what was
+    merged until then.
     """
     run_id = new_run_id()
     stop = StopRequest(run_id)
@@ -101,8 +101,8 @@ def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -
         sizes = store.part_bytes()
         small = [part for part in listing.parts if sizes[part] < max_bytes / 2]
         for part in _merged(store, small, max_bytes, stop):
-            with stop.in_flight(part.path) as wanted:
-                if not wanted:
+            with stop.in_flight(part.path) as is_started:
+                if not is_started:
                     break
                 stop.mark_progress()
                 _put_in_place(store, part, run_id)
@@ -111,9 +111,9 @@ def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -
             merged_bytes += len(part.content)
         before = len(listing.parts)
         after = before - replaced + merged
-        done = Compaction(run_id, store.root, before, after, replaced, merged, replaced_bytes, merged_bytes)
-        store.create(f"_earmark/runs/{run_id}/compact.json", _about(done).encode())
-    return done
+        compaction = Compaction(run_id, store.root, before, after, replaced, merged, replaced_bytes, merged_bytes)
+        store.create(f"_earmark/runs/{run_id}/compact.json", _about(compaction).encode())
+    return compaction
 
 
 def _put_in_place(store: OutputStore, part: MergedPart, run_id: str) -> None:
@@ -125,28 +125,15 @@ def _put_in_place(store: OutputStore, part: MergedPart, run_id: str) -> None:
 
 
 def _merged(store: OutputStore, small: list[str], max_bytes: int, stop: StopRequest) -> Iterator[MergedPart]:
-    """Merged parts one by one; a part that has nothing to go with is left as it is."""
+    """Yield merged parts one by one; a part that fits no group stays as it is."""
     parts = store.read_all(small)
     read = track(parts, "compacting", len(small), console=errors, transient=True, disable=not is_terminal(stderr=True))
     until_stopped = itertools.takewhile(lambda _: stop.signal_number is None, read)
-    for group in group_parts((read_small(*one) for one in until_stopped), max_bytes, MAX_ENTRIES):
+    for group in group_parts((read_small(*part) for part in until_stopped), max_bytes, MAX_ENTRIES):
         if len(group) > 1:
             yield merge_parts(group, stop.run_id)
 
 
-def _about(done: Compaction) -> str:
+def _about(compaction: Compaction) -> str:
     versions = {name: importlib.metadata.version(name) for name in ("earmark", "pyarrow")}
-    return json.dumps(dataclasses.asdict(done) | {"libraries": versions}, indent=2) + "\n"
-
-
-def print_compaction(done: Compaction) -> None:
-    if not done.merged:
-        console.print(f"Nothing to merge in {counted(done.parts_before, 'part')}.")
-        return
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_row("parts before", str(done.parts_before))
-    table.add_row("parts now", str(done.parts_after))
-    sizes = f"{done.replaced_bytes / 1e6:.1f} MB to {done.merged_bytes / 1e6:.1f} MB"
-    table.add_row("merged", f"{done.replaced} into {done.merged}, {sizes}")
-    table.add_row("annotations", escape(f"{done.output}/annotations"))
-    console.print(table)
+    return json.dumps(dataclasses.asdict(compaction) | {"libraries": versions}, indent=2) + "\n"

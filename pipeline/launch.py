@@ -1,4 +1,4 @@
-"""The launch of a run: what can be known to be wrong is said here, and what the run hangs on is written down."""
+"""Launch a run: check the manifest and the output, claim the output and record what the run depends on."""
 
 import contextlib
 import dataclasses
@@ -29,13 +29,13 @@ LIBRARIES = ("apache-beam", "av", "librosa", "numpy", "onnxruntime", "openai", "
 
 @dataclass(frozen=True)
 class ExecutionTarget:
-    """Where the work of a run is done.
+    """The process or cluster that runs a job.
 
     Attributes:
-        workers: threads or processes that work on shards at a time, as far as is known.
-        runner, address: those of the cluster; None and "" where the job ends with this process.
-        job_name: what jobs are called, before what tells one run from another.
-        starts_later: the job starts when this process has ended, under `job_name` and nothing else: a Flex Template.
+        workers: Number of threads or processes that work on shards at the same time, as far as is known.
+        runner, address: Runner and URL of the cluster; None and "" if the job ends with this process.
+        job_name: Prefix of the job's name; the run id follows.
+        starts_later: Whether the job starts after this process has ended, named exactly `job_name`: a Flex Template.
     """
 
     workers: int
@@ -50,11 +50,13 @@ class Run:
     """One start of `earmark annotate`.
 
     Attributes:
-        run_id: sorts by the time of the start.
-        manifests: files that are read, in order.
-        output: folder or URL of the output.
-        tasks: as they are asked, in the order of the output's columns.
-        fingerprint: of the JobDescription.
+        run_id: Id of the run; ids sort by start time.
+        options: Options of the job.
+        tasks: Tasks with the models' own settings filled in, in the order of the output's columns.
+        manifests: Manifest files, in reading order.
+        output: Folder or URL of the output.
+        fingerprint: Fingerprint of the JobDescription.
+        target: The process or cluster that runs the job.
     """
 
     run_id: str
@@ -75,23 +77,23 @@ class Run:
 
     @property
     def snapshot(self) -> str:
-        """The list of the parts that were in the output at launch."""
+        """Path in the output of the list of parts that existed at launch."""
         return f"{self.folder}/parts.txt"
 
     @property
     def job_name(self) -> str:
-        """The runner's name for this run's job and no other; in the letters that all runners allow."""
+        """Unique name of this run's job on the runner, in characters that all runners allow."""
         return self.target.job_name if self.target.starts_later else f"{self.target.job_name}-{self.run_id.lower()}"
 
     @property
     def job(self) -> ClusterJob | None:
-        """The run's job where it does not end with this process."""
+        """The run's job on a cluster; None if the job ends with this process."""
         target = self.target
         return ClusterJob(target.runner, target.address, self.job_name, target.starts_later) if target.runner else None
 
 
-def check_places(manifest: str, output: str) -> None:
-    """Whether there is a manifest, and the output can be listed: asked before a model is fetched for nothing.
+def check_manifest_and_output(manifest: str, output: str) -> None:
+    """Check that the manifest exists and the output can be listed, before a model is downloaded without need.
 
     Raises:
         JobError: as launched_run does.
@@ -107,59 +109,60 @@ def check_places(manifest: str, output: str) -> None:
 def launched_run(
     manifest: str, output: str, options: JobOptions, models: Mapping[Task, str], target: ExecutionTarget
 ) -> Iterator[Run]:
-    """A run that holds the output, for as long as the context lasts.
+    """Start a run that holds the output until the context ends.
 
     Args:
-        models: for each task, in order, the identity of its model.
+        models: identity of each task's model, in the order of the output's columns.
 
     Raises:
-        JobError: no manifest, no such file system, no permission, another job's output, another run at work.
+        JobError: the manifest or its file system does not exist, the output cannot be used or belongs to another job,
+            or another run holds it.
     """
     manifests = tuple(find_manifests(manifest))
     output = output if "://" in output else os.path.abspath(output)
     description = JobDescription.of(options, models, SEGMENTATION)
     run = Run(new_run_id(), options, tuple(models), manifests, output, description.fingerprint, target)
-    with contextlib.ExitStack() as until_the_end:
+    with contextlib.ExitStack() as stack:
         try:
-            _claim(run, description, until_the_end)
+            _claim(run, description, stack)
         except OSError as error:
             raise JobError(f"output {output} cannot be used: {error}") from error
         yield run
 
 
-def _claim(run: Run, description: JobDescription, until_the_end: contextlib.ExitStack) -> None:
-    """Makes the output this run's until the end, and writes down there what the run hangs on."""
+def _claim(run: Run, description: JobDescription, stack: contextlib.ExitStack) -> None:
+    """Take the lease on the output until the end and record there what the run depends on."""
     store = run.store
     _check_job(store, description)
-    until_the_end.enter_context(take_lease(store, run.run_id, run.options.take_over, run.job))
+    stack.enter_context(take_lease(store, run.run_id, run.options.take_over, run.job))
     store.clear_temporary()
     listing = store.listing()
     store.remove_all(listing.replaced)
     parts = "".join(f"{part}\n" for part in listing.parts)
     store.create(run.snapshot, parts.encode())
-    store.create(f"{run.folder}/run.json", _about(run).encode())
+    store.create(f"{run.folder}/run.json", _run_info(run).encode())
 
 
 def _check_job(store: OutputStore, description: JobDescription) -> None:
-    """Claims an empty output for this job, or makes sure that it is this job's."""
+    """Claim an empty output for this job, or check that the output belongs to it."""
     if store.create(JOB_PATH, description.to_json().encode()):
         return
     try:
         earlier = json.loads(store.read(JOB_PATH))
         if not isinstance(earlier, dict):
-            raise ValueError("it holds no description of a job")
+            raise ValueError("it is not a JSON object")
     except ValueError as error:
         raise JobError(f"{store.root}/{JOB_PATH} is damaged ({error}); choose another output folder") from error
     check_schema_version(earlier, store.root)
     if differences := description.differences(earlier):
         raise JobError(
             f"{store.root} was made by another job: {'; '.join(differences)}."
-            " Ask for the same, or choose another output folder"
+            " Give the same options, or choose another output folder"
         )
 
 
-def _about(run: Run) -> str:
-    about = {
+def _run_info(run: Run) -> str:
+    run_info = {
         "run_id": run.run_id,
         "fingerprint": run.fingerprint,
         "manifests": run.manifests,
@@ -169,11 +172,11 @@ def _about(run: Run) -> str:
         "python": platform.python_version(),
         "libraries": dict(_versions()),
     }
-    return json.dumps(about, indent=2) + "\n"
+    return json.dumps(run_info, indent=2) + "\n"
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    """Of the libraries that are installed, some of which come with extras only."""
+    """Yield the installed libraries with their versions; some come only with extras."""
     libraries = {*LIBRARIES, *(library for family in FAMILIES for library in family.libraries)}
     for name in ("earmark", *sorted(libraries)):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

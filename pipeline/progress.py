@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar while it goes on, a table when it has ended."""
+"""How a run is shown: a progress bar while it works, a table of counts when it has ended."""
 
 import contextlib
 import dataclasses
@@ -34,7 +34,7 @@ REFRESH_S = 0.25
 
 @contextlib.contextmanager
 def show_progress(run: Run, embedded: bool) -> Iterator[None]:
-    """A bar on a terminal while the job runs in this process; elsewhere the runner's own pages show the counters."""
+    """Show a progress bar on a terminal if the job runs in this process; other runners show the counters themselves."""
     if run.job is not None:
         errors.print(escape(f"running as job {run.job.name} on {run.job.address}"), soft_wrap=True)
     if not (embedded and is_terminal(stderr=True) and not errors.is_dumb_terminal):
@@ -49,8 +49,8 @@ def show_progress(run: Run, embedded: bool) -> Iterator[None]:
     )
     ended = threading.Event()
     with Progress(*columns, console=errors, transient=True) as progress:
-        watching = (progress, Counters(run.run_id), StopRequest(run.run_id), ended)
-        watcher = threading.Thread(target=_watch, args=watching, daemon=True)
+        args = (progress, Counters(run.run_id), StopRequest(run.run_id), ended)
+        watcher = threading.Thread(target=_watch, args=args, daemon=True)
         watcher.start()
         try:
             yield
@@ -65,15 +65,15 @@ def _watch(progress: Progress, counters: Counters, stop: StopRequest, ended: thr
     while not ended.wait(REFRESH_S):
         counts = counters.here()
         if not counts["planned_recordings"]:
-            started = time.monotonic()  # planning has a time of its own
+            started = time.monotonic()  # the time of planning does not count
         else:
             update_bar(progress, bar, counts, time.monotonic() - started)
         if stop.signal_number is not None:
-            progress.update(bar, description=f"stopping; shards in hand: {stop.count_in_flight()}")
+            progress.update(bar, description=f"stopping; shards in flight: {stop.count_in_flight()}")
 
 
 def update_bar(progress: Progress, bar: TaskID, counts: Mapping[str, int], elapsed_s: float) -> None:
-    """Sets the bar to what a run has counted in `elapsed_s` of work."""
+    """Set the bar to the counters of a run after `elapsed_s` seconds of work."""
     audio_s = counts["annotated_audio_ms"] / 1000
     progress.update(
         bar,
@@ -84,15 +84,15 @@ def update_bar(progress: Progress, bar: TaskID, counts: Mapping[str, int], elaps
     )
 
 
-def tell_cancelled(job: ClusterJob) -> None:
-    told = f"cancelling job {job.name} on {job.address}; the shards that it has in hand are done again next time"
-    errors.print(escape(told), soft_wrap=True)
+def print_cancelled(job: ClusterJob) -> None:
+    message = f"cancelling job {job.name} on {job.address}; the next run repeats its unfinished shards"
+    errors.print(escape(message), soft_wrap=True)
 
 
 def print_summary(summary: Summary, run: Run) -> None:
-    """The closing table: where every row of the manifest went."""
+    """Print the final table, which accounts for every row of the manifest."""
     if summary.tried == 0 and not summary.left:
-        console.print("Nothing new: what the manifest names is accounted for already; nothing was decoded.")
+        console.print("Nothing to do: the output already accounts for every recording of the manifest.")
     audio_s = Counters(run.run_id).here()["annotated_audio_ms"] / 1000
     table = Table(show_header=False, box=None, padding=(0, 2))
     rows = [
@@ -101,22 +101,22 @@ def print_summary(summary: Summary, run: Run) -> None:
         ("annotated before", summary.already_annotated),
         ("failed", summary.failed),
         ("failed before, kept", summary.kept_failures),
-        ("duplicates left out", summary.duplicates),
-        ("not begun, left", summary.left),
+        ("duplicates skipped", summary.duplicates),
+        ("not started", summary.left),
     ]
     for name, value in rows:
         if value or name in ("recordings", "annotated now", "failed"):
             table.add_row(name, str(value))
     table.add_row("annotations", escape(f"{run.output}/annotations"))
     if summary.failures_by_error:
-        standing = ", ".join(f"{count} {error}" for error, count in summary.failures_by_error.items())
-        table.add_row("failures", escape(f"{run.output}/{FAILURES_PATH} ({standing})"))
+        by_error = ", ".join(f"{count} {error}" for error, count in summary.failures_by_error.items())
+        table.add_row("failures", escape(f"{run.output}/{FAILURES_PATH} ({by_error})"))
     console.print(table)
     _warn(summary, run)
 
 
 def print_summary_as_json(summary: Summary, run: Run, file: TextIO) -> None:
-    """The same as JSON; `audio_s` is null where it was not counted in this process."""
+    """Print the summary as JSON; `audio_s` is null if it was not counted in this process."""
     audio_s = Counters(run.run_id).here()["annotated_audio_ms"] / 1000
     about = {"run_id": run.run_id, "output": run.output, "audio_s": audio_s or None, "adds_up": summary.adds_up}
     print_json(about | dataclasses.asdict(summary), file)
@@ -125,10 +125,10 @@ def print_summary_as_json(summary: Summary, run: Run, file: TextIO) -> None:
 
 def _warn(summary: Summary, run: Run) -> None:
     if not summary.is_sound:
-        told = f"The count does not add up: see {run.output}/{run.folder}/summary.json"
+        message = f"The counts do not add up: see {run.output}/{run.folder}/summary.json"
         if summary.foreign_parts:
-            told += f"; parts of another run: {', '.join(summary.foreign_parts)}"
+            message += f"; parts of another run: {', '.join(summary.foreign_parts)}"
         if summary.doubled:
             ids = join_some(summary.doubled_ids, len(summary.doubled_ids), summary.doubled)
-            told += f"; annotated more than once: {ids}"
-        errors.print(escape(told), soft_wrap=True)
+            message += f"; annotated more than once: {ids}"
+        errors.print(escape(message), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Where the job runs, as Beam's options say: in this process, on a Flink cluster, elsewhere."""
+"""Choose the runner from the Beam options: this process, a Flink cluster or Dataflow."""
 
 import os
 from collections.abc import Sequence
@@ -28,20 +28,23 @@ MAX_EMBEDDED_THREADS = 4
 
 
 def default_workers() -> int:
-    """Threads of an embedded run; more only hold more audio: one runs the model while the others fetch and decode."""
+    """Return the number of threads of an embedded run: one runs the model, the others fetch and decode.
+
+    More threads would only hold more audio in memory.
+    """
     return max(2, min(MAX_EMBEDDED_THREADS, os.cpu_count() or 1))
 
 
-def embedded_options(beam_flags: Sequence[str]) -> PipelineOptions:
-    """Beam's options; without a runner, the job runs in this process, in several threads."""
-    options = PipelineOptions(list(beam_flags))
+def embedded_options(beam_args: Sequence[str]) -> PipelineOptions:
+    """Parse the Beam options; without --runner, the job runs in this process, in several threads."""
+    options = PipelineOptions(list(beam_args))
     if options.view_as(StandardOptions).runner is None:
         options.view_as(StandardOptions).runner = EMBEDDED_RUNNER
         direct = options.view_as(DirectOptions)
-        if not any(flag.startswith("--direct_num_workers") for flag in beam_flags):
+        if not any(flag.startswith("--direct_num_workers") for flag in beam_args):
             direct.direct_num_workers = default_workers()
         if direct.direct_running_mode == "multi_threading":
-            direct.direct_running_mode = "in_memory"  # new_pipeline makes threads of it
+            direct.direct_running_mode = "in_memory"  # new_pipeline runs it in threads
     return options
 
 
@@ -51,11 +54,11 @@ def is_embedded(options: PipelineOptions) -> bool:
 
 
 def find_target(options: PipelineOptions) -> ExecutionTarget:
-    """Where a job with these options runs; a Flink job that names no parallelism is given all slots of its cluster.
+    """Return the target of a job; a Flink job without --parallelism gets all slots of its cluster.
 
     Raises:
-        JobError: the Flink cluster does not answer, or would give the job up with the first worker that is lost;
-            Dataflow is not told what it needs.
+        JobError: the Flink cluster does not answer, has no free slots or is not set to restart jobs; or an option that
+            Dataflow needs is missing.
     """
     name = options.view_as(GoogleCloudOptions).job_name or ExecutionTarget.job_name
     if str(options.view_as(StandardOptions).runner).endswith("DataflowRunner"):
@@ -75,9 +78,9 @@ def find_target(options: PipelineOptions) -> ExecutionTarget:
 
 def _dataflow(options: PipelineOptions, name: str) -> ExecutionTarget:
     google = options.view_as(GoogleCloudOptions)
-    for needed in ("project", "region", "temp_location"):
-        if not getattr(google, needed):
-            raise JobError(f"Dataflow needs --{needed} (docs/deploy.md)")
+    for option in ("project", "region", "temp_location"):
+        if not getattr(google, option):
+            raise JobError(f"Dataflow needs --{option} (docs/deploy.md)")
     machines = options.view_as(WorkerOptions).max_num_workers or options.view_as(WorkerOptions).num_workers or 1
     threads = options.view_as(DebugOptions).number_of_worker_harness_threads or 1
     address = jobs_address(google.dataflow_endpoint, google.project, google.region)
@@ -85,10 +88,10 @@ def _dataflow(options: PipelineOptions, name: str) -> ExecutionTarget:
 
 
 def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
-    """An empty pipeline; an embedded one runs in threads.
+    """Return an empty pipeline; an embedded one runs in threads.
 
-    Beam's own multi_threading flushes its data once a second from another thread, in the middle of an element as
-    likely as not: 100,000 rows came out garbled. Without that flush its threads are sound.
+    Beam's own multi_threading flushes buffers once a second from another thread, often in the middle of an element:
+    100,000 rows came out corrupted. Without the timed flush its threads are safe.
     """
     direct = options.view_as(DirectOptions)
     if not is_embedded(options) or direct.direct_running_mode != "in_memory" or direct.direct_num_workers == 1:

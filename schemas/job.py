@@ -1,4 +1,4 @@
-"""What a user can set."""
+"""The options of a job, with their defaults, help texts and checks."""
 
 import dataclasses
 import math
@@ -22,48 +22,54 @@ def option(default: Any, help: str, flag: bool = True) -> Any:
 
 @dataclass(frozen=True)
 class JobOptions:
-    """Every option of `earmark annotate`: the flag `--name`, and the same name in a job file."""
+    """The options of a job: each is the flag `--name` of `earmark annotate` and the key `name` of a job file."""
 
-    task: tuple[str, ...] = option(("transcribe",), "what to ask; see `earmark tasks`")
-    model: tuple[str, ...] = option(
-        (), "folder, URL or hub id[@revision], or TASK=MODEL for one task; several by commas"
-    )
-    new_tasks: tuple[Task, ...] = option((), "tasks that the job file defines", flag=False)
-    translate_to: str = option("en", "language that translate answers in: " + ", ".join(LANGUAGE_NAMES))
-    prompt: str = option("", "question of analyze, for rows that bring no prompt")
-    free_labels: bool = option(False, "let the model write emotions and other labels as text, as evaluations do")
+    # Tasks.
+    task: tuple[str, ...] = option(("transcribe",), "tasks, see `earmark tasks`")
+    new_tasks: tuple[Task, ...] = option((), "tasks defined in the job file", flag=False)
+    prompt: str = option("", "question for analyze, where a row has no prompt")
+    translate_to: str = option("en", "target language of the translate task: " + ", ".join(LANGUAGE_NAMES))
+    language: str = option("", "language, where a row names none (default: detect)")
+    free_labels: bool = option(False, "let the model write labels as free text, as published evaluations do")
     label_map: tuple[str, ...] = option(
-        (), "labels of a classifier by the task's own: emotion.hap=joy,emotion.neu=neutral"
+        (), "rename a classifier's labels to the task's: emotion.hap=joy,emotion.neu=neutral"
     )
-    columns: tuple[str, ...] = option((), "which column is what: audio=wav (of " + ", ".join(COLUMNS) + ")")
-    audio_root: str = option("", "what relative paths are relative to (default: the manifest's folder)")
-    limit: int = option(0, "only the first N recordings; 0 for all")
-    language: str = option("", "of recordings whose row names none (default: detect)")
-    timestamps: bool = option(False, "let the model time phrases within a segment (default: one time span a segment)")
+    # Models.
+    model: tuple[str, ...] = option((), "folder, URL or hub id[@revision]; TASK=MODEL for one task; comma-separated")
+    timestamps: bool = option(False, "let the model time phrases within a segment (default: one time span per segment)")
     beam_size: int = option(
-        0,
-        "hypotheses kept while decoding; 0 for the model's own: 5 for CTranslate2's Whisper, else as its files say",
+        0, "beams while decoding; 0 for the model's default: 5 for CTranslate2 Whisper, otherwise what its files set"
     )
+    compute_type: str = option("default", "numeric precision of the model: " + ", ".join(COMPUTE_TYPES))
+    endpoint_requests: int = option(8, "maximum number of concurrent requests from a worker to a served model")
+    endpoint_timeout_s: float = option(60.0, "seconds to wait for a served model before a request is sent again")
+    # Manifest.
+    columns: tuple[str, ...] = option((), "columns by role: audio=wav (roles: " + ", ".join(COLUMNS) + ")")
+    audio_root: str = option("", "base of relative paths (default: the manifest's folder)")
+    limit: int = option(0, "annotate only the first N recordings; 0 for all")
+    # Output.
+    keep_failures: bool = option(False, "do not retry recordings that failed in earlier runs")
+    take_over: bool = option(False, "take over an output that another run still holds")
+    shard_rows: int = option(256, "maximum number of recordings in one part of the output")
+    # Speed and memory.
     device: str = option("auto", "where the model runs: " + ", ".join(DEVICES))
-    compute_type: str = option("default", "numbers the model computes with: " + ", ".join(COMPUTE_TYPES))
-    model_threads: int = option(0, "CPU threads of the model; 0 for one a core")
-    batch_s: float = option(240.0, "seconds of audio, with padding, in one batch of the model; a token counts 40 ms")
-    endpoint_requests: int = option(8, "most requests that one worker has open at a served model")
-    endpoint_timeout_s: float = option(
-        60.0, "a request that a served model does not answer for this long is sent again"
-    )
-    decode_processes: int = option(0, "child processes that fetch and decode, a worker; 0 for one a core")
-    shard_rows: int = option(256, "most recordings in one part of the output")
-    shard_memory_mb: int = option(512, "audio of one shard held in memory; what is more lies in --scratch_dir")
+    batch_s: float = option(240.0, "seconds of audio in a batch, padding included; a token counts as 40 ms")
+    model_threads: int = option(0, "CPU threads of the model; 0 for one per core")
+    decode_processes: int = option(0, "child processes per worker that fetch and decode; 0 for one per core")
+    shard_memory_mb: int = option(512, "audio of a shard held in memory, in MB; the rest is kept in --scratch_dir")
     scratch_dir: str = option(
         "",
-        "folder for what does not fit into memory or comes out of containers (default: the system's temporary folder)",
+        "folder for audio that does not fit in memory or is unpacked from containers (default: the system's temporary"
+        " folder)",
     )
-    max_duration_s: float = option(4 * 3600.0, "a longer recording is a failure")
-    recording_timeout_s: float = option(300.0, "a recording whose fetching and decoding takes longer is a failure")
-    max_failure_ratio: float = option(0.5, "stop when more of the recordings fail, after the first thousand")
-    keep_failures: bool = option(False, "do not try again what failed in earlier runs")
-    take_over: bool = option(False, "take the output over from another run that has not ended")
+    # Limits.
+    max_duration_s: float = option(4 * 3600.0, "longest recording in seconds; a longer one is a failure")
+    recording_timeout_s: float = option(
+        300.0, "seconds to fetch and decode a recording; one that takes longer is a failure"
+    )
+    max_failure_ratio: float = option(
+        0.5, "share of failed recordings above which the job stops, after the first thousand"
+    )
 
     def shape(self) -> ManifestShape:
         """How the manifest's rows are to be read, wherever that happens: a local root is made absolute here."""

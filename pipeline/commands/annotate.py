@@ -1,4 +1,4 @@
-"""The command `earmark annotate`: its arguments, and what runs it. Imports nothing heavy."""
+"""The command `earmark annotate`. Imports nothing heavy at module level."""
 
 import argparse
 import contextlib
@@ -10,18 +10,18 @@ from earmark.pipeline.console.job_flags import add_config, add_job_flags, merge_
 from earmark.pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
 from earmark.pipeline.console.parser import Commands
 
-DESCRIPTION = "Labels recordings: a manifest in, Parquet out. Start it again to go on."
+DESCRIPTION = "Label the recordings of a manifest and write Parquet. Run it again to resume."
 EXAMPLES = """\
 examples:
   earmark annotate calls.jsonl labels --model openai/whisper-large-v3 --limit 9
   earmark annotate 'calls/*.wav' labels --task caption --model ./qwen2-audio
   earmark annotate calls.csv gs://b/out --config job.yaml --runner=FlinkRunner
 
-Options of Beam's runners, such as --runner, are passed on to them."""
+Options of Beam, such as --runner, are passed through to it."""
 
 
 def add_annotate_command(commands: Commands) -> None:
-    """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
+    """Add the subcommand to the parser of `earmark`."""
     command = commands.add_parser(
         "annotate",
         help="label the recordings of a manifest",
@@ -29,22 +29,22 @@ def add_annotate_command(commands: Commands) -> None:
         epilog=EXAMPLES,
     )
     command.set_defaults(run=_annotate, for_beam=True)
-    command.add_argument("manifest", help="JSONL, CSV, Parquet, tar, a folder or glob of audio")
-    command.add_argument("output", help="folder or URL that the Parquet goes to")
+    command.add_argument("manifest", help="JSONL, CSV, Parquet, tar, or a folder or glob of audio")
+    command.add_argument("output", help="folder or URL to write Parquet to")
     add_config(command)
     command.add_argument("--json", action="store_true", help="print the summary as JSON")
     add_job_flags(command)
 
 
-def _annotate(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    options = merge_options(known)
-    set_up_logging(known.verbose)
+def _annotate(args: argparse.Namespace, beam_args: Sequence[str]) -> int:
+    options = merge_options(args)
+    set_up_logging(args.verbose)
     from earmark.pipeline.annotate import annotate
     from earmark.pipeline.progress import print_summary_as_json
 
     stop_on_sigterm()
-    if not known.json:
-        return annotate(known.manifest, known.output, options, rest)
+    if not args.json:
+        return annotate(args.manifest, args.output, options, beam_args)
     show = functools.partial(print_summary_as_json, file=sys.stdout)
     with contextlib.redirect_stdout(sys.stderr):
-        return annotate(known.manifest, known.output, options, rest, show)
+        return annotate(args.manifest, args.output, options, beam_args, show)

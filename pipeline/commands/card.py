@@ -1,4 +1,4 @@
-"""The command `earmark card`. Imports nothing heavy at its top."""
+"""The command `earmark card`. Imports nothing heavy at module level."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,33 +7,34 @@ from earmark.pipeline.console.parser import Commands
 
 
 def add_card_command(commands: Commands) -> None:
-    """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
+    """Add the subcommand to the parser of `earmark`."""
     command = commands.add_parser(
         "card",
-        help="write the dataset card of an output anew: its README.md",
-        description="Writes README.md into an output, in the format of Hugging Face's Hub: what is in it, what made it,"
-        " how to load it. Runs and compactions do so when they end, as long as the file is earmark's.",
+        help="write the dataset card (README.md) of an output",
+        description="Write README.md into an output as a Hugging Face dataset card: what it contains, how it was made"
+        " and how to load it. Every run and compaction updates the card when it ends, unless README.md was written by"
+        " someone else.",
         epilog="example: earmark card labels --license cc-by-4.0",
     )
     command.set_defaults(run=_card, for_beam=False)
-    command.add_argument("output", help="folder or URL that annotate has written to")
+    command.add_argument("output", help="folder or URL written by annotate")
     command.add_argument(
-        "--license", default="", help="of the data, as the Hub calls it, such as cc-by-4.0; later cards keep it"
+        "--license", default="", help="license of the data by its id on the Hub, such as cc-by-4.0; later cards keep it"
     )
 
 
-def _card(known: argparse.Namespace, rest: Sequence[str]) -> int:
+def _card(args: argparse.Namespace, beam_args: Sequence[str]) -> int:
     from earmark.reporting.card.dataset_card import CARD_PATH, LICENSE, write_card
     from earmark.schemas.errors import JobError
     from earmark.transforms.output.store import OutputStore
 
-    if known.license and not LICENSE.fullmatch(known.license):
-        raise JobError(f"--license={known.license} does not work: name it as the Hub does, such as cc-by-4.0 or other")
-    store = OutputStore.at(known.output)
+    if args.license and not LICENSE.fullmatch(args.license):
+        raise JobError(f"--license={args.license} does not work: give an id of the Hub, such as cc-by-4.0 or other")
+    store = OutputStore.at(args.output)
     try:
-        written = write_card(store, known.license)
+        written = write_card(store, args.license)
     except OSError as error:
-        raise JobError(f"output {known.output} cannot be read or written: {error}") from error
+        raise JobError(f"output {args.output} cannot be read or written: {error}") from error
     if not written:
         raise JobError(f"{store.root}/{CARD_PATH} is not by earmark and stays unchanged; rename it to get a card")
     print(f"{store.root}/{CARD_PATH}")

@@ -1,7 +1,6 @@
-"""`earmark completion`: a shell's TAB completes commands, options, and the names that options take.
+"""Shell completion of commands, options and the names that options take.
 
-The shell asks `earmark` itself at each TAB, so what it offers is what the installed version knows. Imports nothing
-heavy.
+At each TAB the shell runs `earmark`, so the suggestions are those of the installed version. Imports nothing heavy.
 """
 
 import argparse
@@ -23,34 +22,34 @@ fish, once:               earmark completion fish > ~/.config/fish/completions/e
 
 
 def add_completion_command(commands: Commands) -> None:
-    """Adds the command to those of `earmark`; `commands` is what add_subparsers() returned."""
+    """Add the subcommand to the parser of `earmark`."""
     command = commands.add_parser(
         "completion",
-        help="print what makes the shell's TAB complete earmark's words",
-        description="Prints the script that lets a shell complete commands, options, tasks, models and files.",
+        help="print a shell completion script",
+        description="Print a script that lets the shell complete commands, options, tasks, models and files.",
         epilog=EXAMPLES,
     )
     command.set_defaults(run=_completion, for_beam=False)
-    command.add_argument("shell", choices=SHELLS, help=", ".join(SHELLS))
+    command.add_argument("shell", choices=SHELLS, help="shell to complete in")
 
 
-def _completion(known: argparse.Namespace, rest: Sequence[str]) -> int:
+def _completion(args: argparse.Namespace, beam_args: Sequence[str]) -> int:
     from argcomplete.shell_integration import shellcode
 
-    print(shellcode(["earmark"], shell=known.shell))
+    print(shellcode(["earmark"], shell=args.shell))
     return 0
 
 
 def answer_shell(parser: argparse.ArgumentParser) -> None:
-    """Where a shell asks what could come next, answers it and ends the process; else does nothing."""
+    """Answer a completion request of a shell and end the process; do nothing without a request."""
     if "_ARGCOMPLETE" not in os.environ:
         return
     import argcomplete
 
     for command in commands_of(parser):
         for action in command._actions:
-            if action.dest in NAMES:
-                action.completer = NAMES[action.dest]  # type: ignore[attr-defined]  # what argcomplete looks for
+            if action.dest in COMPLETERS:
+                action.completer = COMPLETERS[action.dest]  # type: ignore[attr-defined]  # attribute that argcomplete reads
             elif action.type in (int, float):
                 action.completer = _nothing  # type: ignore[attr-defined]
     argcomplete.autocomplete(parser, always_complete_options=False)
@@ -61,7 +60,7 @@ def _tasks(prefix: str, **unused: Any) -> list[str]:
 
 
 def _models(prefix: str, **unused: Any) -> list[str]:
-    """Names and folders, for all tasks or behind TASK=."""
+    """Suggest model names and folders, also after TASK=."""
     from earmark.model.checkpoints.aliases import KNOWN_MODELS
 
     entry = prefix.rpartition(",")[2]
@@ -69,12 +68,12 @@ def _models(prefix: str, **unused: Any) -> list[str]:
     return _in_list(prefix, (f"{task}{equals}{model}" for model in (*KNOWN_MODELS, *_folders(name))))
 
 
-def _folders(begun: str) -> list[str]:
-    head, slash, _ = begun.rpartition("/")
-    parent = Path(f"{head}{slash}").expanduser()
-    if "://" in begun or not parent.is_dir():
+def _folders(prefix: str) -> list[str]:
+    folder, slash, _ = prefix.rpartition("/")
+    parent = Path(f"{folder}{slash}").expanduser()
+    if "://" in prefix or not parent.is_dir():
         return []
-    return [f"{head}{slash}{path.name}/" for path in parent.iterdir() if path.is_dir() and path.name[0] != "."]
+    return [f"{folder}{slash}{path.name}/" for path in parent.iterdir() if path.is_dir() and path.name[0] != "."]
 
 
 def _benchmarks(**unused: Any) -> Iterable[str]:
@@ -102,13 +101,13 @@ def _one_of(names: Iterable[str]) -> Callable[..., Iterable[str]]:
 
 
 def _in_list(prefix: str, names: Iterable[str]) -> list[str]:
-    """Names as the last of a list that commas separate, whose others the prefix has."""
+    """Put each name after the last comma of the prefix."""
     before, comma, _ = prefix.rpartition(",")
     return [f"{before}{comma}{name}" for name in names]
 
 
-# What completes the value of an argument, by the argument's name; what is not here are files.
-NAMES: Mapping[str, Callable[..., Iterable[str]]] = {
+# Completers of values by the argument's name; all other arguments complete file names.
+COMPLETERS: Mapping[str, Callable[..., Iterable[str]]] = {
     "task": _tasks,
     "model": _models,
     "columns": _columns,

@@ -1,6 +1,6 @@
-"""Where commands print what a person reads: rich's colours on a terminal, plain whole lines in a pipe or a file.
+"""Consoles for readable output: colours on a terminal, plain unwrapped lines in a pipe or file.
 
-NO_COLOR and FORCE_COLOR do what they do in other programs; rich reads them. Imports nothing heavy.
+rich reads NO_COLOR and FORCE_COLOR. Imports nothing heavy.
 """
 
 import sys
@@ -10,16 +10,16 @@ from rich.markup import escape
 
 from earmark.reporting.text.plain_text import visible
 
-PIPED_WIDTH = 10_000  # columns: no line is broken and no cell is cut that a program or a log reads
+PIPED_WIDTH = 10_000  # columns: programs and logs get lines unwrapped and cells uncut
 
 
 def new_console(stderr: bool = False) -> Console:
-    """A console that is as wide as its terminal, and has no edge where there is none."""
+    """Return a console as wide as the terminal, or PIPED_WIDTH columns wide without one."""
     return Console(stderr=stderr, width=None if is_terminal(stderr) else PIPED_WIDTH)
 
 
 def is_terminal(stderr: bool = False) -> bool:
-    """Whether somebody is looking; colours that FORCE_COLOR asks for in a log are no reason to draw a bar there."""
+    """Whether the stream is a terminal; FORCE_COLOR in a log does not make it one, so no bar is drawn there."""
     stream = sys.stderr if stderr else sys.stdout
     return stream is not None and stream.isatty()
 
@@ -29,10 +29,10 @@ errors = new_console(stderr=True)
 
 
 def plain(text: str) -> str:
-    """A text of a manifest, a recording or a model for a table of rich: nothing in it steers rich or the terminal."""
+    """Escape a text of a manifest, recording or model for rich: it is neither markup nor terminal control."""
     return escape(visible(text))
 
 
 def say(text: str) -> None:
-    """Prints a line for a person, whatever texts of manifests and models are in it."""
+    """Print a line that may quote texts of manifests and models."""
     console.print(plain(text), soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""The options of a job as flags of a command, merged with those of a job file."""
+"""Command-line flags for the options of a job, merged with those of a job file."""
 
 import argparse
 import dataclasses
@@ -11,9 +11,9 @@ from earmark.pipeline.console.parser import CommandParser
 from earmark.schemas.job import JobOptions
 
 FLAGS = [field for field in dataclasses.fields(JobOptions) if field.metadata["flag"]]
-# How --help_all shows the options.
+# Headings and order of the options in --help_all; JobOptions has the same order.
 GROUPS = {
-    "what to ask": ("task", "prompt", "translate_to", "language", "free_labels", "label_map"),
+    "tasks": ("task", "prompt", "translate_to", "language", "free_labels", "label_map"),
     "models": (
         "model",
         "timestamps",
@@ -34,30 +34,30 @@ GROUPS = {
     ),
     "limits": ("max_duration_s", "recording_timeout_s", "max_failure_ratio"),
 }
-# Those that --help shows: a first run needs no others.
+# The options that --help shows: enough for a first run.
 EVERYDAY = ("task", "prompt", "language", "model", "columns", "limit", "device", "batch_s")
-# What stands for the value in the help, where it is not the option's name or a number.
+# Placeholders of values in the help, where they are not the option's name or a number.
 VALUES = {
     "task": "TASK,…",
     "model": "MODEL,…",
     "translate_to": "LANGUAGE",
     "prompt": "QUESTION",
-    "label_map": "TASK.ITS=OURS",
+    "label_map": "TASK.FROM=TO",
     "columns": "NAME=COL",
     "audio_root": "FOLDER",
     "scratch_dir": "FOLDER",
-    "compute_type": "NUMBERS",
+    "compute_type": "TYPE",
 }
 
 
 def add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--config", default="", metavar="FILE", help="YAML file with options by name; flags win over it"
+        "--config", default="", metavar="FILE", help="YAML file of options by name; flags take precedence"
     )
 
 
 def add_job_flags(command: CommandParser, without: Collection[str] = ()) -> None:
-    """A flag for every option of a job that has one, but for some."""
+    """Add a flag for each option of a job that has one, except those in `without`."""
     fields = {field.name: field for field in FLAGS if field.name not in without}
     for title, names in GROUPS.items():
         group = command.add_argument_group(title)
@@ -69,32 +69,32 @@ def add_job_flags(command: CommandParser, without: Collection[str] = ()) -> None
 
 def _add_flag(group: "argparse._ArgumentGroup", field: "dataclasses.Field[Any]") -> None:
     kind = typing.get_type_hints(JobOptions)[field.name]
-    shown = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
     text = field.metadata["help"].replace("%", "%%")
-    if shown not in ("", 0, False):
-        text += f" (default: {shown})"
+    if default not in ("", 0, False):
+        text += f" (default: {default})"
     if kind is bool:
         group.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, default=None, help=text)
     else:
-        several = typing.get_origin(kind) is tuple
+        is_list = typing.get_origin(kind) is tuple
         group.add_argument(
             f"--{field.name}",
-            type=split_names if several else kind,
-            action="extend" if several else "store",
+            type=split_names if is_list else kind,
+            action="extend" if is_list else "store",
             default=None,
             metavar="N" if kind in (int, float) else VALUES.get(field.name, field.name.upper()),
             help=text,
         )
 
 
-def merge_options(known: argparse.Namespace) -> JobOptions:
-    """Options from the flags, then the job file, then the defaults.
+def merge_options(args: argparse.Namespace) -> JobOptions:
+    """Return the options of a job: flags take precedence over the job file, and that over the defaults.
 
     Raises:
-        JobError: the job file names what is no option, or gives it a value of another type.
+        JobError: the job file has an unknown option or a value of the wrong type.
     """
-    values = read_job_file(known.config) if known.config else {}
+    values = read_job_file(args.config) if args.config else {}
     for field in dataclasses.fields(JobOptions):
-        if (value := getattr(known, field.name, None)) is not None:
+        if (value := getattr(args, field.name, None)) is not None:
             values[field.name] = tuple(value) if isinstance(value, list) else value
     return JobOptions(**values)

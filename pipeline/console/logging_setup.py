@@ -1,4 +1,4 @@
-"""What a command that works for long sets up first: its log, and a way to be stopped."""
+"""Set up logging and SIGTERM for commands that run for long."""
 
 import logging
 import os
@@ -9,24 +9,24 @@ from types import FrameType
 
 
 def set_up_logging(verbose: bool) -> None:
-    """Beam and the libraries below it say at INFO what no user of a command line wants to read.
+    """Log to standard error: without --verbose, only errors of libraries and messages of earmark.
 
-    What earmark itself says at INFO, such as the device it took, is for who looks on: a scheduler's log or mail has the
-    figures of the run, and what is wrong.
+    Beam and its libraries log too much at INFO. INFO messages of earmark, such as the device in use, appear only on a
+    terminal, so that a scheduler's log or mail holds just results and warnings.
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s", handlers=[_ToStderr()])
     logging.getLogger("earmark").setLevel(_level(verbose))
     if not verbose:
         warnings.simplefilter("ignore")
-        os.environ["PYTHONWARNINGS"] = "ignore"  # of child processes too, multiprocessing's own among them
+        os.environ["PYTHONWARNINGS"] = "ignore"  # also for child processes
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 
 
 class _ToStderr(logging.Handler):
-    """Writes to what standard error is at the time: while a bar moves, rich puts lines above it."""
+    """Writes to the current sys.stderr: while a progress bar is shown, rich replaces it to print above the bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if sys.stderr is not None:  # closed by who started this
+        if sys.stderr is not None:  # None where the parent process closed it
             print(self.format(record), file=sys.stderr)
 
 
@@ -37,7 +37,7 @@ def _level(verbose: bool) -> int:
 
 
 def stop_on_sigterm() -> None:
-    """Lets SIGTERM, which schedulers send, stop the command as Ctrl-C does."""
+    """Make SIGTERM, which schedulers send, stop the command as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _stop)
 
 

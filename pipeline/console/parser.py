@@ -1,4 +1,4 @@
-"""How commands read their arguments and show their help: what argparse lacks."""
+"""Argument parser and help formatter of the commands, on top of argparse."""
 
 import argparse
 import functools
@@ -8,13 +8,13 @@ from typing import Any
 
 from earmark.schemas.suggest import suggest
 
-HELP_COLUMN = 24  # where explanations of options begin
+HELP_COLUMN = 24  # column at which help texts begin
 WIDEST = 100  # columns; longer lines are hard to read
-Commands = Any  # argparse has no public name for what add_subparsers() returns
+Commands = Any  # the result of add_subparsers(), whose class in argparse is private
 
 
 class CommandHelp(argparse.HelpFormatter):
-    """Leaves the lines of a text that has several, such as examples, as they are; and leaves out what is `hidden`."""
+    """Keeps the line breaks of multi-line texts such as examples, and leaves out `hidden` options."""
 
     def __init__(self, prog: str, hidden: Collection[str] = ()) -> None:
         width = min(shutil.get_terminal_size().columns, WIDEST) - 2
@@ -26,7 +26,7 @@ class CommandHelp(argparse.HelpFormatter):
             super().add_argument(action)
 
     def _format_action(self, action: argparse.Action) -> str:
-        if isinstance(action, argparse._SubParsersAction):  # the commands alone, without a line for what they are
+        if isinstance(action, argparse._SubParsersAction):  # the commands alone, without a heading line
             return "".join(map(super()._format_action, action._get_subactions()))
         return super()._format_action(action)
 
@@ -35,26 +35,27 @@ class CommandHelp(argparse.HelpFormatter):
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that takes no abbreviations, and says what was meant where a command or a choice is misspelt."""
+    """A parser without abbreviations that suggests the nearest command or choice for a misspelt one."""
 
     def __init__(self, *, allow_abbrev: bool = False, **settings: Any) -> None:
         super().__init__(allow_abbrev=allow_abbrev, **{"formatter_class": CommandHelp, **settings})
 
     def hide(self, names: Collection[str]) -> None:
-        """Leaves options out of --help, so that it fits a screen, and adds --help_all, which shows them, too."""
+        """Leave options out of --help, so that it fits a screen, and add --help_all, which shows them all."""
         self.formatter_class = functools.partial(CommandHelp, hidden=names)
         shapes = {"?": "[{}]", "+": "{} …"}
-        words = (
-            shapes.get(str(one.nargs), "{}").format(one.metavar or one.dest) for one in self._get_positional_actions()
+        arguments = (
+            shapes.get(str(action.nargs), "{}").format(action.metavar or action.dest)
+            for action in self._get_positional_actions()
         )
-        self.usage = f"{self.prog} {' '.join(words)} [OPTION…]"
+        self.usage = f"{self.prog} {' '.join(arguments)} [OPTION…]"
         self.add_argument("--help_all", action=_HelpAll, nargs=0, help="show every option and exit")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            known = [str(choice) for choice in action.choices]
-            meant = suggest(str(value), known) or f"; choose from {', '.join(known)}"
-            raise argparse.ArgumentError(action, f"there is no {value!r}{meant}")
+            choices = [str(choice) for choice in action.choices]
+            remedy = suggest(str(value), choices) or f"; choose from {', '.join(choices)}"
+            raise argparse.ArgumentError(action, f"there is no {value!r}{remedy}")
 
 
 class _HelpAll(argparse.Action):
@@ -65,18 +66,18 @@ class _HelpAll(argparse.Action):
 
 
 def commands_of(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
-    """The parsers of the commands of `earmark`."""
+    """Return the parsers of the subcommands."""
     groups = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     return [command for group in groups for command in group.choices.values()]
 
 
 def options_of(parser: argparse.ArgumentParser) -> list[str]:
-    """What it takes, with the hyphens in front."""
+    """Return the option strings of a parser, such as --limit."""
     return list(parser._option_string_actions)
 
 
 def with_underscores(arguments: Sequence[str]) -> list[str]:
-    """The arguments with --batch-s spelt --batch_s, as every option of earmark and Beam can be."""
+    """Spell --batch-s as --batch_s, and so for every option of earmark and Beam."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return [*map(_with_underscores, arguments[:end]), *arguments[end:]]
 
@@ -85,5 +86,5 @@ def _with_underscores(argument: str) -> str:
     if not argument.startswith("--"):
         return argument
     name, equals, value = argument.partition("=")
-    no = "--no-" if name.startswith("--no-") else "--"  # --no-timestamps is how argparse spells it
+    no = "--no-" if name.startswith("--no-") else "--"  # argparse spells it --no-timestamps
     return no + name.removeprefix(no).replace("-", "_") + equals + value

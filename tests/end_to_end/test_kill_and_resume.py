@@ -88,5 +88,5 @@ def test_a_stopped_job_says_how_to_go_on_and_lets_go_of_the_output(tmp_path, sto
     process.send_signal(stop)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == status
-    assert said.splitlines()[-1].startswith("earmark: stopped; what is written is complete")
+    assert said.splitlines()[-1].startswith("earmark: stopped; finished work is saved")
     take_lease(OutputStore(str(tmp_path / "out")), "another", take_over=False)

@@ -35,8 +35,10 @@ WRITTEN_FIRST = 3  # shards, before the others are held up
 WORKERS = 2
 AT_ONCE_S = 5.0  # on a machine that does other things
 DEADLINE_S = 120
-STOPPING = "stopping after the shards in hand (about 2); Ctrl-C again stops at once; start the same command again"
-STOPPED = "earmark: stopped; what is written is complete, start the same command again to go on"
+STOPPING = (
+    "stopping after the shards in flight (about 2); press Ctrl-C again to stop at once; run the same command again"
+)
+STOPPED = "earmark: stopped; finished work is saved, run the same command again to resume"
 IDS = [f"r{number:04d}" for number in range(ROWS)]
 
 
@@ -143,7 +145,7 @@ def test_the_first_ctrl_c_lets_the_shards_in_hand_be_written_and_the_same_comman
     assert sorted(logged(tmp_path, "annotating")) == sorted(logged(tmp_path, "decoded")) == written
     summary = summary_of(job.output)
     assert (summary["annotated"], summary["left"], summary["adds_up"]) == (len(written), ROWS - len(written), False)
-    assert f"not begun, left    {ROWS - len(written)}" in job.said and "does not add up" not in job.said
+    assert f"not started        {ROWS - len(written)}" in job.said and "do not add up" not in job.said
     take_and_let_go(job.output)
 
     again = start()
@@ -191,7 +193,7 @@ def test_sigterm_to_children_that_decode_makes_no_failures(tmp_path, start):
     (tmp_path / "annotating").unlink()
     job.wait_until(lambda: set(logged(tmp_path, "decoding")) > set(logged(tmp_path, "decoded")))
     os.killpg(job.process.pid, signal.SIGTERM)
-    job.wait_until_said("stopping after the shards in hand")
+    job.wait_until_said("stopping after the shards in flight")
     (tmp_path / "decoding").unlink()
     assert job.wait() == 143
     assert failures(job.output) == []

@@ -226,8 +226,8 @@ def test_what_cannot_work_is_said_before_the_job(tmp_path):
     assert "there is no benchmark 'vocalsound' (did you mean vocalsound-test?)" in refusal("vocalsound", data, out)
     assert "there is no folder" in refusal(name, tmp_path / "nowhere", out)
     assert "no model is named for vocal_sound" in refusal(name, data, out, model=())
-    assert refusal(name, data, out, language="en").startswith("--language does not work: vocalsound-test decides it")
-    assert refusal(name, data, out, task=("caption",)).startswith("--task does not work: vocalsound-test decides it")
+    assert refusal(name, data, out, language="en").startswith("--language does not work: vocalsound-test sets it")
+    assert refusal(name, data, out, task=("caption",)).startswith("--task does not work: vocalsound-test sets it")
     assert "leave out --template_location" in refusal(name, data, out, flags=("--template_location=gs://b/t",))
     judge = "http://127.0.0.1:9/v1/chat/completions#judge"
     assert "vocalsound-test is scored by ACC; leave it out" in refusal(name, data, out, judge)
@@ -243,7 +243,7 @@ def test_an_output_keeps_to_one_set(tmp_path):
     other = miniature.make_vocalsound(tmp_path / "other", ["f0003_0_sniff"])
     run("vocalsound-test", data, tmp_path / "out")
     said = refusal("vocalsound-test", other, tmp_path / "out")
-    assert "manifest.jsonl is of other data than vocalsound-test is now; choose another output folder" in said
+    assert "manifest.jsonl lists other data than vocalsound-test has now; choose another output folder" in said
     moved = data.rename(tmp_path / "moved")
     assert run("vocalsound-test", moved, tmp_path / "out").scored == 1, "the same set, elsewhere"
     (tmp_path / "out" / "benchmark.json").unlink()

@@ -202,7 +202,7 @@ def test_an_output_that_takes_nothing_is_said_in_one_line(command, tmp_path):
         ended = subprocess.run(
             command_line(*words), stdout=full, stderr=subprocess.PIPE, env=PLAIN, text=True, timeout=60
         )
-    told = "earmark: what was to be printed cannot be written: No space left on device\n"
+    told = "earmark: cannot write to standard output: No space left on device\n"
     assert (ended.returncode, ended.stderr) == (1, told)
 
 

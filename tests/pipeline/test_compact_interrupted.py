@@ -160,8 +160,8 @@ def test_ctrl_c_lets_the_group_in_hand_be_put_in_place_and_begins_no_other(tmp_p
     _, said = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
     first, no_card, last = said.splitlines()
-    assert first.startswith("earmark: stopping after the groups of parts in hand (about ")
-    assert last.startswith("earmark: stopped; what is written is complete")
+    assert first.startswith("earmark: stopping after the groups of parts in flight (about ")
+    assert last.startswith("earmark: stopped; finished work is saved")
     assert no_card.startswith("no dataset card was written (")  # of an output that no job made
     assert 1 <= len(store.names("annotations/merged")) < 6
     assert len(store.part_bytes()) == len(store.parts()) < len(keys), "what was merged is removed"

@@ -37,7 +37,7 @@ def test_the_first_signal_is_told_and_the_second_interrupts(stop, capsys, first,
         signal.raise_signal(second)
     assert stopped.value.args == (second,)
     said = capsys.readouterr().err
-    assert said.startswith("earmark: stopping after the shards in hand (about 1); Ctrl-C again stops at once")
+    assert said.startswith("earmark: stopping after the shards in flight (about 1); press Ctrl-C again to stop at once")
     assert len(said.splitlines()) == 1
 
 

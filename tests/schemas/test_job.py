@@ -157,8 +157,8 @@ def test_an_empty_job_file_sets_nothing(tmp_path):
         ("new_tasks: [noise]", r"new_tasks is \['noise'\]; give tasks by name, each with a prompt"),
         ("new_tasks: {noise: {prompt: Noise, labels: [yes, no]}}", r"labels is \[True, False\]; .*quote yes, no"),
         ("new_tasks: {caption: {prompt: Noise}}", "task 'caption' of the job file: that name is taken"),
-        ("[]", "does not hold options by name"),
-        ("just words", "does not hold options by name"),
+        ("[]", "must be a mapping of option names to values"),
+        ("just words", "must be a mapping of option names to values"),
         ("a: [", "cannot be read"),
     ],
 )
@@ -205,7 +205,7 @@ def test_plan_leaves_out_what_the_output_has(manifest, tmp_path, capsys):
         (["--modle=x"], "there is no option --modle; did you mean --model?"),
         (["--modle=x", "--runner=FlinkRunner"], "there is no option --modle; did you mean --model?"),
         (["--direct_num_worker", "3"], "did you mean --direct_num_workers?"),
-        (["second.jsonl"], "there is one argument too many: second.jsonl"),
+        (["second.jsonl"], "unexpected argument: second.jsonl"),
         (["--limit=many"], "argument --limit: invalid int value: 'many'"),
     ],
 )

@@ -96,7 +96,7 @@ def test_a_run_lives_on_a_store_alone(corpus, expected, tmp_path):
     parts = corpus.parts()
     again = run(corpus.command(), variables)
     assert corpus.parts() == parts
-    assert again.stdout.startswith("Nothing new:")
+    assert again.stdout.startswith("Nothing to do:")
 
 
 @pytest.mark.parametrize("object_store", ["s3"], indirect=True)

@@ -58,7 +58,7 @@ def test_tasks_takes_nothing_else(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["tasks", "extra"])
     assert ended.value.code == 2
-    assert "there is one argument too many: extra" in capsys.readouterr().err
+    assert "unexpected argument: extra" in capsys.readouterr().err
 
 
 def test_a_broken_task_of_a_job_file_is_one_line_and_status_1(tmp_path, capsys):
@@ -105,7 +105,7 @@ def test_one_more_task_is_another_job(tmp_path):
 def test_another_model_for_one_task_is_another_job(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 2))
     run_here(manifest, tmp_path / "out", task=("transcribe", "caption"), model=("a",))
-    with pytest.raises(JobError, match=r"another job: caption\.model was 'a', now 'b'\. Ask for the same"):
+    with pytest.raises(JobError, match=r"another job: caption\.model was 'a', now 'b'\. Give the same options"):
         run_here(manifest, tmp_path / "out", task=("transcribe", "caption"), model=("a", "caption=b"))
 
 

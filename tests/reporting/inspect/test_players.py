@@ -128,7 +128,8 @@ def test_without_a_player_the_location_of_the_audio_is_printed(output, tmp_path,
     printed = capsys.readouterr()
     uri = inspect_row(str(output), "r0001").annotation.source.uri
     assert printed.err == (
-        f"not played: there is no player here (looked for ffplay, play, aplay, paplay, afplay); the audio is {uri}\n"
+        "not played: no audio player is installed (looked for ffplay, play, aplay, paplay, afplay);"
+        f" the audio is {uri}\n"
     )
     assert "transcribe" in printed.out
 
@@ -162,4 +163,4 @@ def test_removed_audio_and_a_failed_recording_are_not_played(tmp_path, monkeypat
     assert main(["inspect", str(tmp_path / "out"), "a", "--play"]) == 1
     assert f"not played: there is no '{path}'" in capsys.readouterr().err
     assert main(["inspect", str(tmp_path / "out"), "b", "--play"]) == 1
-    assert "not played: it failed, so nothing was heard" in capsys.readouterr().err
+    assert "not played: the recording failed, so there is no audio to play" in capsys.readouterr().err
