@@ -12,16 +12,18 @@ from mkdocs.structure.files import File, Files
 
 from docs.read_sources import environment_variables, launch_settings, row_errors
 from earmark.pipeline.cli import build_parser
+from earmark.schemas.answers.registry import ANSWER_KINDS
+from earmark.schemas.answers.spoken import TextSegment
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Failure, LabelAnswer, TextAnswer, TextSegment, Transcript, VectorAnswer
-from earmark.schemas.tables import FAILURES, annotations_schema, answer_type
+from earmark.schemas.records import Failure
+from earmark.schemas.tables import FAILURES, annotations_schema
 from earmark.schemas.tasks import BUILT_IN, Task
 from earmark.scoring.benchmarks import benchmarks
 from earmark.scoring.published import published_for
 
 JOB_DEFAULTS = {field.name: field.default for field in dataclasses.fields(JobOptions)}
+DIMENSIONS = 512  # of the vectors on the page
 TYPES = {int: "whole number", float: "number", str: "text", None: "text"}
-ANSWERS = {"transcript": Transcript, "text": TextAnswer, "label": LabelAnswer, "vector": VectorAnswer}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -86,7 +88,7 @@ def _tasks() -> str:
         labels = f": {', '.join(task.labels)}" if task.labels else ""
         base = "not supported" if task.base_prompt is None else _prompt(task.base_prompt)
         rows = [("answer", f"{task.answer}{labels}")]
-        if task.answer != "vector":
+        if task.answer_kind.takes_text_prompt:
             rows += [
                 ("prompt for base checkpoints", base),
                 ("prompt for Instruct checkpoints", _prompt(task.chat_prompt)),
@@ -109,15 +111,15 @@ def _columns() -> str:
     lines = ["# Columns", "", "The columns by task, with examples: [Output](../output.md).", ""]
     own = annotations_schema([])
     lines += ["## annotations, for every job", "", *_fields(own)]
-    for kind, record in ANSWERS.items():
-        example = Task("TASK", "", None, "", kind, dimensions=512)  # type: ignore[arg-type]  # the four kinds
-        of = [task.name for task in BUILT_IN if task.answer == kind]
-        lines += [f"## {kind}: the column of {', '.join(f'`{name}`' for name in of)}", "", _prose(record), ""]
-        if kind == "vector":
-            lines += ["512 stands for the number of dimensions of the model.", ""]
-        elif kind != "label":
+    for name, kind in ANSWER_KINDS.items():
+        of = [task.name for task in BUILT_IN if task.answer == name]
+        lines += [f"## {name}: the column of {', '.join(f'`{task}`' for task in of)}", "", _prose(kind.record), ""]
+        if "segments" in kind.record.__annotations__:
             lines += [f"`segments`: {_prose(TextSegment)}", ""]
-        lines += _fields(pa.schema([pa.field("TASK", answer_type(example))]))
+        column = pa.field("TASK", kind.arrow_type(Task("TASK", "", None, "", name, dimensions=DIMENSIONS)))
+        if pa.types.is_fixed_size_list(column.type):
+            lines += [f"{DIMENSIONS} stands for the number of dimensions of the model.", ""]
+        lines += _fields(pa.schema([column]))
     return "\n".join([*lines, "## failures", "", _prose(Failure), "", *_fields(FAILURES)])
 
 

@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from earmark.pipeline.python_api import annotate, assignments
+    from earmark.schemas.answers.label import LabelAnswer, LabelScore
+    from earmark.schemas.answers.spoken import TextSegment
+    from earmark.schemas.answers.text import TextAnswer
+    from earmark.schemas.answers.transcript import Transcript
+    from earmark.schemas.answers.vector import VectorAnswer
     from earmark.schemas.errors import JobError, MachineError, RowError
     from earmark.schemas.job import JobOptions
     from earmark.schemas.records import (
@@ -22,15 +27,9 @@ if TYPE_CHECKING:
         Clip,
         DecodedShard,
         Failure,
-        LabelAnswer,
-        LabelScore,
         Recording,
         Segment,
         Shard,
-        TextAnswer,
-        TextSegment,
-        Transcript,
-        VectorAnswer,
     )
     from earmark.schemas.tasks import Task
     from earmark.transforms.annotate import Annotate, Assignment
@@ -72,11 +71,16 @@ __all__ = [
 
 _MODULES = {
     "earmark.pipeline.python_api": ("annotate", "assignments"),
+    "earmark.schemas.answers.label": ("LabelAnswer", "LabelScore"),
+    "earmark.schemas.answers.spoken": ("TextSegment",),
+    "earmark.schemas.answers.text": ("TextAnswer",),
+    "earmark.schemas.answers.transcript": ("Transcript",),
+    "earmark.schemas.answers.vector": ("VectorAnswer",),
     "earmark.schemas.errors": ("JobError", "MachineError", "RowError"),
     "earmark.schemas.job": ("JobOptions",),
     "earmark.schemas.records": (
-        *("AnnotatedShard", "Annotation", "Clip", "DecodedShard", "Failure", "Recording", "Segment", "Shard"),
-        *("Answers", "LabelAnswer", "LabelScore", "TextAnswer", "TextSegment", "Transcript", "VectorAnswer"),
+        *("AnnotatedShard", "Annotation", "Answers", "Clip", "DecodedShard"),
+        *("Failure", "Recording", "Segment", "Shard"),
     ),
     "earmark.schemas.tasks": ("Task",),
     "earmark.transforms.annotate": ("Annotate", "Assignment"),

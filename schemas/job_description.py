@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from earmark.schemas.answers.kind import AnswerKind
+from earmark.schemas.answers.registry import ANSWER_KINDS
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.tasks import AnswerKind, Task
+from earmark.schemas.tasks import Task
 
 SCHEMA_VERSION = 4  # of descriptions and of the Parquet that goes with them
 
@@ -23,7 +25,7 @@ class AskedTask:
     base_prompt: str | None
     chat_prompt: str
     question: str
-    answer: AnswerKind
+    answer: str
     labels: tuple[str, ...]
     labels_of_model: bool
     label_map: tuple[tuple[str, str], ...]
@@ -35,6 +37,10 @@ class AskedTask:
     def of(cls, task: Task, model: str) -> "AskedTask":
         asked = {field.name: getattr(task, field.name) for field in dataclasses.fields(task) if field.name != "about"}
         return cls(model=model, **asked)
+
+    @property
+    def answer_kind(self) -> AnswerKind:
+        return ANSWER_KINDS[self.answer]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from earmark.schemas.answers.kind import Answer
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.locations import AudioLocation, TarLocation
 
@@ -127,69 +128,6 @@ class Clip:
         return self.segments
 
 
-@dataclass(frozen=True, slots=True)
-class TextSegment:
-    """What was said between two moments of the recording."""
-
-    start_s: float
-    end_s: float
-    text: str
-    avg_logprob: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """The answer of transcribe and translate: `language` is the text's; `avg_logprob` is the mean log-probability of a
-    token, None without tokens."""
-
-    text: str
-    language: str | None
-    avg_logprob: float | None
-    segments: tuple[TextSegment, ...] = ()
-    flags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TextAnswer:
-    """The answer of caption, analyze, chat; `prompt` is the text that was asked, `segments` says what was said when."""
-
-    text: str
-    prompt: str
-    avg_logprob: float | None
-    segments: tuple[TextSegment, ...] = ()
-    flags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LabelScore:
-    """`score`: the label's share of the likelihood of all labels, from 0 to 1."""
-
-    label: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class LabelAnswer:
-    """The answer of a closed set: the likeliest label, and the scores of all of them, in the task's order.
-
-    `avg_logprob` is the mean log-probability of a token of `label`, its end included: low where the model would rather
-    have said something else. A server that tells no likelihoods leaves it and `score` None, and `scores` empty.
-    """
-
-    label: str
-    score: float | None
-    scores: tuple[LabelScore, ...]
-    avg_logprob: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class VectorAnswer:
-    """The answer of embed."""
-
-    vector: tuple[float, ...]
-
-
-Answer: TypeAlias = Transcript | TextAnswer | LabelAnswer | VectorAnswer
 Answers: TypeAlias = Mapping[str, Answer]  # by task
 
 

@@ -7,21 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from earmark.schemas.records import Annotation, Answer, Failure, VectorAnswer
+from earmark.schemas.records import Annotation, Failure
 from earmark.schemas.tasks import Task
 
-TEXT_SEGMENT = pa.struct(
-    [("start_s", pa.float64()), ("end_s", pa.float64()), ("text", pa.string()), ("avg_logprob", pa.float32())]
-)
-TRANSCRIPT = pa.struct(
-    [
-        ("text", pa.string()),
-        ("language", pa.string()),
-        ("avg_logprob", pa.float32()),
-        ("segments", pa.list_(TEXT_SEGMENT)),
-        ("flags", pa.list_(pa.string())),
-    ]
-)
 AUDIO = pa.struct(
     [
         ("duration_s", pa.float64()),
@@ -36,32 +24,9 @@ AUDIO = pa.struct(
         ("snr_db", pa.float32()),
     ]
 )
-TEXT = pa.struct(
-    [
-        ("text", pa.string()),
-        ("prompt", pa.string()),
-        ("avg_logprob", pa.float32()),
-        ("segments", pa.list_(TEXT_SEGMENT)),
-        ("flags", pa.list_(pa.string())),
-    ]
-)
-LABEL = pa.struct(
-    [
-        ("label", pa.string()),
-        ("score", pa.float32()),
-        ("scores", pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32())]))),
-        ("avg_logprob", pa.float32()),
-    ]
-)
 # A list of pairs, not a map, for which Hugging Face's datasets has no type.
 EXTRA = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
 FAILURES = pa.schema([(field.name, pa.string()) for field in dataclasses.fields(Failure)])
-STRUCTS: Mapping[str, pa.DataType] = {"transcript": TRANSCRIPT, "text": TEXT, "label": LABEL}
-
-
-def answer_type(task: Task) -> pa.DataType:
-    """The type of a task's column: a struct, or of a vector its numbers."""
-    return pa.list_(pa.float32(), task.dimensions) if task.answer == "vector" else STRUCTS[task.answer]
 
 
 def annotations_schema(tasks: Sequence[Task]) -> pa.Schema:
@@ -75,7 +40,7 @@ def annotations_schema(tasks: Sequence[Task]) -> pa.Schema:
         pa.field("extra", EXTRA, nullable=False),
         pa.field("audio", AUDIO, nullable=False),
     ]
-    return pa.schema(columns + [pa.field(task.name, answer_type(task)) for task in tasks])
+    return pa.schema(columns + [pa.field(task.name, task.answer_kind.arrow_type(task)) for task in tasks])
 
 
 def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) -> pa.Table:
@@ -94,7 +59,7 @@ def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) 
             "reference": row.recording.reference,
             "extra": [{"key": key, "value": value} for key, value in row.recording.extra],
             "audio": dataclasses.asdict(row.facts),
-            **{task: _column_value(answer) for task, answer in row.answers.items()},
+            **{task: answer.column_value() for task, answer in row.answers.items()},
         }
         for row in annotations
     ]
@@ -111,10 +76,6 @@ def extra_as_map(table: pa.Table) -> pa.Table:
     pairs = lists.values
     found = pa.MapArray.from_arrays(lists.offsets, pairs.field("key"), pairs.field("value"))
     return table.set_column(table.column_names.index("extra"), "extra", found)
-
-
-def _column_value(answer: Answer) -> Any:
-    return list(answer.vector) if isinstance(answer, VectorAnswer) else dataclasses.asdict(answer)
 
 
 def _check_fields(where: str, value: Any, type: pa.DataType) -> None:

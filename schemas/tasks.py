@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from earmark.schemas.answers.kind import AnswerKind
+from earmark.schemas.answers.registry import ANSWER_KINDS
 from earmark.schemas.errors import JobError
-
-AnswerKind = Literal["transcript", "text", "label", "vector"]
 
 # The seven emotions of MELD (Poria et al., 2019) and the six sounds of VocalSound (Gong et al., 2022).
 MELD_EMOTIONS = ("neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust")
@@ -57,7 +57,7 @@ class Task:
     about: str
     base_prompt: str | None
     chat_prompt: str
-    answer: AnswerKind = "text"
+    answer: str = "text"
     labels: tuple[str, ...] = ()
     labels_of_model: bool = False
     label_map: tuple[tuple[str, str], ...] = ()
@@ -67,9 +67,13 @@ class Task:
     dimensions: int = 0
 
     @property
+    def answer_kind(self) -> AnswerKind:
+        return ANSWER_KINDS[self.answer]
+
+    @property
     def needs_speech(self) -> bool:
-        """Whether there is nothing to answer where nobody speaks."""
-        return self.answer == "transcript"
+        """Whether segments without speech are skipped."""
+        return self.answer_kind.needs_speech
 
     @property
     def takes_row_prompt(self) -> bool:
@@ -168,6 +172,6 @@ def new_task(name: str, found: Any) -> Task:
     if type(tokens) is not int or tokens < 1:
         raise JobError(f"{where}: max_new_tokens is {tokens!r}; give a whole number above 0")
     # The prompt is the question itself, so that braces in it stay braces.
-    kind: AnswerKind = "label" if labels else "text"
+    kind = "label" if labels else "text"
     about = "defined by the job file"
     return Task(name, about, "{question}", "{question}", kind, tuple(labels), max_new_tokens=tokens, question=prompt)

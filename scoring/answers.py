@@ -6,51 +6,42 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
+from earmark.schemas.answers.kind import AnswerKind
+from earmark.schemas.answers.registry import ANSWER_KINDS
 from earmark.schemas.errors import JobError
 from earmark.schemas.job_description import AskedTask
 from earmark.schemas.records import Failure
 from earmark.schemas.suggest import suggest
 from earmark.schemas.tables import failures_table
-from earmark.schemas.tasks import BUILT_IN, AnswerKind
+from earmark.schemas.tasks import BUILT_IN
 from earmark.schemas.text import join_some
-from earmark.scoring.pairs import Kind
-from earmark.scoring.scores import Ids
+from earmark.scoring.ids import MAX_NAMED, Ids
 from earmark.transforms.output.job_file import read_job
 from earmark.transforms.output.store import OutputStore
 
 FACTS = ["id", "uri", "offset_s", "channel", "reference", "extra", "audio"]
-# What is read of an answer; segments and the scores of other labels are most of it.
-FIELDS: dict[AnswerKind, tuple[str, ...]] = {
-    "transcript": ("text", "language", "avg_logprob", "flags"),
-    "text": ("text", "avg_logprob", "flags"),
-    "label": ("label", "score", "avg_logprob"),
-}
 LABELS = {task.name: task.labels for task in BUILT_IN if task.labels}
-MAX_NAMED = 5  # ids that are named as examples
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweredTask:
-    """A task as the job that made an output has asked it; fields as of a Task, `model` as of an AskedTask."""
+    """A task of the job that made an output; fields as in Task, `model` as in AskedTask."""
 
     name: str
-    answer: AnswerKind
+    answer: str
     labels: tuple[str, ...]
     target_language: str
     model: str
 
     @property
-    def kind(self) -> Kind:
-        """What its answers are scored as: labels that a model wrote freely, as labels still."""
-        if self.answer == "label" or self.name in LABELS:
-            return "label"
-        if self.answer == "transcript":
-            return "translation" if self.target_language else "transcript"
-        return "text"
+    def answer_kind(self) -> AnswerKind:
+        return ANSWER_KINDS[self.answer]
 
     @property
-    def answer_field(self) -> str:
-        return "label" if self.answer == "label" else "text"
+    def measure(self) -> str:
+        """Name of the measure of its answers: free text in answer to a label task is scored as labels."""
+        kind = ANSWER_KINDS["label"] if self.name in LABELS else self.answer_kind
+        return kind.measure(self.target_language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +78,7 @@ def open_output(place: str) -> Output:
         job = read_job(store)
     except OSError as error:
         raise JobError(f"output {place} cannot be read: {error}") from error
-    return Output(store, job.language, tuple(_task(task) for task in job.tasks if task.answer in FIELDS))
+    return Output(store, job.language, tuple(_task(task) for task in job.tasks if task.answer_kind.measures))
 
 
 def _task(asked: AskedTask) -> AnsweredTask:
@@ -110,7 +101,7 @@ def load_answers(database: duckdb.DuckDBPyConnection, output: Output, tasks: Seq
     Raises:
         JobError: the output cannot be read, has no parts, or has several annotations of one recording.
     """
-    columns = FACTS + [f"{task.name}.{field}" for task in tasks for field in FIELDS[task.answer]]
+    columns = FACTS + [f"{task.name}.{field}" for task in tasks for field in task.answer_kind.short_fields]
     failures: list[Failure] = []
     there = False
     try:

@@ -1,8 +1,9 @@
 """`earmark compare`: several outputs on the same recordings, beside their references and beside each other."""
 
+import functools
 import heapq
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -12,15 +13,15 @@ import numpy as np
 from earmark.schemas.errors import JobError
 from earmark.scoring.answers import AnsweredTask, Output, ids_of, load_answers, open_database, open_output
 from earmark.scoring.comparison import Agreement, Comparison, Difference, DifferentRow, System
-from earmark.scoring.figures import figures_of, finite, measure_for
+from earmark.scoring.evaluate import measure_options
+from earmark.scoring.figures import figures_of, finite
+from earmark.scoring.ids import Ids
 from earmark.scoring.intervals import intervals
 from earmark.scoring.keep import KeepOptions, keep
-from earmark.scoring.labels import LabelMatches
-from earmark.scoring.normalizers import find_normalizer
+from earmark.scoring.measures import MEASURES
 from earmark.scoring.options import EvaluateOptions
-from earmark.scoring.pairs import Figure, Kind, Pair
+from earmark.scoring.pairs import Figure, Measure, Pair
 from earmark.scoring.references import ReferenceColumn, find_column, language_expression, load_given
-from earmark.scoring.scores import Ids
 
 ROWS_AT_ONCE = 4096
 LETTERS = string.ascii_uppercase
@@ -49,9 +50,10 @@ def compare(places: Sequence[str], options: EvaluateOptions, keep_options: KeepO
         if column.problem and options.reference_column:
             raise JobError(f"there are no references of {tasks[0].name}: {column.problem}; name another column or file")
         language = language_expression(tasks[0], outputs[0], options, "A")
-        kind: Kind = options.score_as or tasks[0].kind  # type: ignore[assignment]  # check() has seen that it is one
-        _join(database, letters, tasks, column, language)
-        compared = _Compared(letters, kind, options, options.language or tasks[0].target_language or "en")
+        name = options.score_as or tasks[0].measure
+        new_measure = functools.partial(MEASURES[name], measure_options(options, tasks[0]))
+        _join(database, letters, tasks, column, language, new_measure().accepts_blank_references)
+        compared = _Compared(letters, new_measure, options)
         for rows in _batches(database, letters):
             compared.add(rows)
         if not compared.rows:
@@ -62,7 +64,7 @@ def compare(places: Sequence[str], options: EvaluateOptions, keep_options: KeepO
         )
         return Comparison(
             task=tasks[0].name,
-            kind=kind,
+            kind=name,
             rows=compared.rows,
             with_reference=compared.with_reference,
             no_references=column.problem,
@@ -104,6 +106,7 @@ def _join(
     tasks: Sequence[AnsweredTask],
     column: ReferenceColumn,
     language: str,
+    accepts_blank_references: bool,
 ) -> None:
     """Makes `joined`: a row for each recording that all systems know, and `known_<letter>`, what each knows.
 
@@ -117,10 +120,10 @@ def _join(
         )
     fields = ""
     for letter, task in zip(letters, tasks, strict=True):
-        of_kind = "score" if task.answer == "label" else "flags"
-        fields += f', {letter}.{task.name}.{task.answer_field} AS "{letter}", {letter}.failed AS {letter}_failed'
-        fields += f", {letter}.{task.name}.avg_logprob AS {letter}_avg_logprob"
-        fields += f", {letter}.{task.name}.{of_kind} AS {letter}_{of_kind}"
+        text, *others = task.answer_kind.short_fields
+        fields += f', {letter}.{task.name}.{text} AS "{letter}", {letter}.failed AS {letter}_failed'
+        compared = [field for field in others if field != "language"]  # which is a column of its own
+        fields += "".join(f", {letter}.{task.name}.{field} AS {letter}_{field}" for field in compared)
     of_all = "".join(f" JOIN known_{letter} AS {letter} USING (id)" for letter in letters[1:])
     first = "coalesce(" + ", ".join(f"{letter}.{{}}" for letter in letters) + ")"
     reference = "NULL::VARCHAR" if column.problem else column.expression
@@ -133,7 +136,7 @@ def _join(
         FROM known_A AS A{of_all} LEFT JOIN given AS g USING (id)
         """
     )
-    if tasks[0].kind == "label":
+    if not accepts_blank_references:
         database.execute("UPDATE joined SET reference = NULL WHERE trim(reference) = ''")
 
 
@@ -160,11 +163,10 @@ def _known(database: duckdb.DuckDBPyConnection, letter: str) -> tuple[int, int, 
 class _Compared:
     """Measures of every system against the references, and of every pair of them."""
 
-    def __init__(self, letters: str, kind: Kind, options: EvaluateOptions, text_language: str):
+    def __init__(self, letters: str, new_measure: Callable[[], Measure], options: EvaluateOptions):
         self._letters, self._options = letters, options
-        normalizer = find_normalizer(options.normalizer) if options.normalizer else None
-        self._measures = {letter: measure_for(kind, normalizer, text_language) for letter in letters}
-        self._pairs = {pair: measure_for(kind, normalizer, text_language) for pair in combinations(letters, 2)}
+        self._measures = {letter: new_measure() for letter in letters}
+        self._pairs = {pair: new_measure() for pair in combinations(letters, 2)}
         self._both = dict.fromkeys(self._pairs, 0)
         self._differing = dict.fromkeys(self._pairs, 0)
         self._answered: dict[str, list[float]] = {letter: [] for letter in letters}
@@ -225,9 +227,7 @@ class _Compared:
     def agreements(self) -> Iterator[Agreement]:
         for (first, second), measure in self._pairs.items():
             rows = self._both[first, second]
-            figures = finite(measure.figures(np.ones(rows))) if rows else {}
-            if isinstance(measure, LabelMatches) and rows:
-                figures = {"agreement": figures["accuracy"], **finite({"kappa": measure.kappa()})}
+            figures = finite(measure.agreement()) if rows else {}
             yield Agreement(first, second, rows, self._differing[first, second], figures)
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from earmark.scoring.pairs import Figure, Kind
-from earmark.scoring.scores import Ids
+from earmark.scoring.ids import Ids
+from earmark.scoring.pairs import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Comparison:
     """
 
     task: str
-    kind: Kind
+    kind: str
     rows: int
     with_reference: int
     no_references: str

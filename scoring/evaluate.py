@@ -9,17 +9,15 @@ import numpy as np
 
 from earmark.schemas.errors import JobError
 from earmark.scoring.alignment import aligned
-from earmark.scoring.answers import AnsweredTask, Output, ids_of, load_answers, open_database, open_output, quoted
+from earmark.scoring.answers import AnsweredTask, Output, ids_of, load_answers, open_database, open_output
 from earmark.scoring.breakdown import Breakdown, GroupedBy, grouped_by
-from earmark.scoring.figures import figures_of, finite, measure_for
-from earmark.scoring.labels import LabelMatches
-from earmark.scoring.normalizers import Normalizer, find_normalizer, normalizer_for
+from earmark.scoring.figures import figures_of, finite
+from earmark.scoring.measures import MEASURES, MeasureOptions
+from earmark.scoring.normalizers import find_normalizer
 from earmark.scoring.options import EvaluateOptions
-from earmark.scoring.pairs import Kind, Pair
+from earmark.scoring.pairs import Measure, Pair
 from earmark.scoring.references import ReferenceColumn, find_column, language_expression, load_given
-from earmark.scoring.scores import Evaluation, Group, Ids, TaskScores, WorstRow
-from earmark.scoring.text_overlap import TextOverlap
-from earmark.scoring.word_errors import WordErrors
+from earmark.scoring.scores import Evaluation, Group, TaskScores, WorstRow
 
 ROWS_AT_ONCE = 4096
 
@@ -68,13 +66,11 @@ def _score(
     column: ReferenceColumn,
     options: EvaluateOptions,
 ) -> TaskScores:
-    kind: Kind = options.score_as or task.kind  # type: ignore[assignment]  # check() has seen that it is one
+    name = options.score_as or task.measure
+    measure = MEASURES[name](measure_options(options, task))
     language = language_expression(task, output, options)
     by = [grouped_by(name, language) for name in options.by]
-    _make_pairs(database, task, kind, column, language, by)
-    normalizer = find_normalizer(options.normalizer) if options.normalizer else None
-    text_language = options.language or task.target_language or "en"  # texts are answered in English by default
-    measure = measure_for(kind, normalizer, text_language)
+    _make_pairs(database, task, measure, column, language, by)
     breakdown, failed = Breakdown(by), []
     worst: list[tuple[float, Pair]] = []
     for rows in _batches(database):
@@ -88,7 +84,7 @@ def _score(
     answered = 1.0 - np.array(failed, np.float64)
     return TaskScores(
         task=task.name,
-        kind=kind,
+        kind=name,
         model=task.model,
         reference_column=column.column,
         rows=len(failed),
@@ -98,10 +94,17 @@ def _score(
             Group(column, name, int(weights.sum()), finite(measure.figures(weights)))
             for column, name, weights in breakdown.groups()
         ),
-        worst=tuple(_shown(badness, pair, kind, normalizer) for badness, pair in worst),
+        worst=tuple(_worst_row(badness, pair, measure) for badness, pair in worst),
         **_left_out(database, column),
-        **_details(database, measure, task),
+        **measure.details(),
     )
+
+
+def measure_options(options: EvaluateOptions, task: AnsweredTask) -> MeasureOptions:
+    """What the options and the task decide of a measure."""
+    normalizer = find_normalizer(options.normalizer) if options.normalizer else None
+    language = options.language or task.target_language or "en"  # models answer in English by default
+    return MeasureOptions(normalizer, language, task.labels)
 
 
 def _no_pairs(
@@ -122,15 +125,15 @@ def _no_pairs(
 def _make_pairs(
     database: duckdb.DuckDBPyConnection,
     task: AnsweredTask,
-    kind: Kind,
+    measure: Measure,
     column: ReferenceColumn,
     language: str,
     by: Sequence[GroupedBy],
 ) -> None:
     """Makes `pairs`: the fields of a Pair, then a column for each of `by`."""
-    score = f"r.{task.name}.score" if task.answer == "label" else "NULL"
+    score = f"r.{task.name}.score" if "score" in task.answer_kind.short_fields else "NULL"
     grouped = "".join(f", {one.expression} AS by_{number}" for number, one in enumerate(by))
-    answer = f"coalesce(r.{task.name}.{task.answer_field}, '')"
+    answer = f"coalesce(r.{task.name}.{task.answer_kind.text_field}, '')"
     database.execute(
         f"""
         CREATE OR REPLACE TABLE pairs AS
@@ -141,7 +144,7 @@ def _make_pairs(
         ) AS r LEFT JOIN given AS g USING (id)
         """
     )
-    if kind == "label":  # an empty cell of a table is no label
+    if not measure.accepts_blank_references:
         database.execute("UPDATE pairs SET reference = NULL WHERE trim(reference) = ''")
 
 
@@ -171,32 +174,7 @@ def _left_out(database: duckdb.DuckDBPyConnection, column: ReferenceColumn) -> d
     }
 
 
-def _details(
-    database: duckdb.DuckDBPyConnection, measure: WordErrors | TextOverlap | LabelMatches, task: AnsweredTask
-) -> dict[str, Any]:
-    """What only one kind of answer has."""
-    if isinstance(measure, WordErrors):
-        empty = measure.empty_references
-        words, characters = measure.edits(np.ones(len(empty)))
-        return {
-            "empty_references": int(empty.sum()),
-            "insertions_in_empty": measure.edits(empty.astype(np.float64))[0].insertions,
-            "normalizers": dict(measure.normalizers),
-            "words": words,
-            "characters": characters,
-        }
-    if isinstance(measure, TextOverlap):
-        (empty_texts,) = database.execute("SELECT count(*) FROM pairs WHERE trim(reference) = ''").fetchall()[0]
-        return {"signatures": measure.signatures, "empty_references": empty_texts}
-    labels = ", ".join(map(quoted, task.labels)) or "NULL"
-    strange = f"SELECT id FROM pairs WHERE reference IS NOT NULL AND trim(reference) NOT IN ({labels})"
-    unknown = ids_of(database, strange) if task.labels else Ids(0, ())
-    return {"unknown_labels": unknown, "confusion": measure.confusion(), "calibration": measure.calibration()}
-
-
-def _shown(badness: float, pair: Pair, kind: Kind, normalizer: Normalizer | None) -> WorstRow:
-    lines: list[tuple[str, str]] = []
-    if kind == "transcript":
-        by = normalizer or normalizer_for(pair.language)
-        lines = aligned(by.words(pair.reference), by.words(pair.hypothesis))
+def _worst_row(badness: float, pair: Pair, measure: Measure) -> WorstRow:
+    words = measure.words(pair)
+    lines = aligned(*words) if words else []
     return WorstRow(pair.id, badness, pair.failed, pair.reference, pair.hypothesis, tuple(lines))

@@ -5,11 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from earmark.scoring.intervals import Interval, intervals
-from earmark.scoring.labels import LabelMatches
-from earmark.scoring.normalizers import Normalizer
-from earmark.scoring.pairs import Figure, Kind, Measure
-from earmark.scoring.text_overlap import TextOverlap
-from earmark.scoring.word_errors import WordErrors
+from earmark.scoring.pairs import Figure, Measure
 
 # What figures are called; all but POINTS are shown as percent.
 NAMES = {
@@ -24,18 +20,6 @@ NAMES = {
     "kappa": "Cohen's kappa",
 }
 POINTS = ("bleu", "chrf", "kappa")
-
-
-def measure_for(kind: Kind, normalizer: Normalizer | None, language: str) -> WordErrors | TextOverlap | LabelMatches:
-    """The measure of a kind of answer.
-
-    Args:
-        normalizer: of transcripts; None to choose by the language of each.
-        language: that texts are in.
-    """
-    if kind == "transcript":
-        return WordErrors(normalizer)
-    return LabelMatches() if kind == "label" else TextOverlap(language)
 
 
 def figures_of(measure: Measure, answered: np.ndarray, resamples: int, seed: int) -> tuple[Figure, ...]:

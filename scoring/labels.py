@@ -3,10 +3,12 @@
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
+from earmark.scoring.ids import MAX_NAMED, Ids
 from earmark.scoring.pairs import Pair
 
 FAILED = "(failed)"  # what a recording without an answer counts as: no label, so a wrong one
@@ -61,7 +63,12 @@ class LabelMatches:
     F1 is of the labels that the references have: of one that is only answered there is no recall.
     """
 
-    def __init__(self) -> None:
+    accepts_blank_references = False  # an empty cell of a table is no label
+
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        """`labels`: Labels of the task; empty for an open set."""
+        self._labels = frozenset(labels)
+        self._unknown_count, self._unknown_ids = 0, list[str]()
         self._codes: dict[str, int] = {FAILED: 0}
         self._references, self._hypotheses = array("i"), array("i")
         self._scores = array("d")
@@ -69,6 +76,9 @@ class LabelMatches:
     def add(self, pairs: Sequence[Pair]) -> list[float]:
         bad = []
         for pair in pairs:
+            if self._labels and pair.reference.strip() not in self._labels:
+                self._unknown_count += 1
+                self._unknown_ids += [pair.id] if len(self._unknown_ids) < MAX_NAMED else []
             reference = self._code(pair.reference.strip())
             hypothesis = self._code(FAILED if pair.failed else pair.hypothesis.strip())
             self._references.append(reference)
@@ -95,6 +105,20 @@ class LabelMatches:
             "macro_f1": float(f1.mean()),
             "weighted_f1": float(np.average(f1, weights=given[known])),
         }
+
+    def agreement(self) -> Mapping[str, float]:
+        accuracy = self.figures(np.ones(len(self._references)))["accuracy"]
+        return {"agreement": accuracy, "kappa": self.kappa()}
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "unknown_labels": Ids(self._unknown_count, tuple(self._unknown_ids)),
+            "confusion": self.confusion(),
+            "calibration": self.calibration(),
+        }
+
+    def words(self, pair: Pair) -> None:
+        return None
 
     def confusion(self) -> Confusion:
         references, hypotheses = self._rows()

@@ -1,15 +1,14 @@
 """What `earmark evaluate` and `earmark compare` can be told."""
 
 from dataclasses import dataclass, field
-from typing import get_args
 
+from earmark.schemas.answers.registry import ANSWER_KINDS
 from earmark.schemas.errors import JobError
 from earmark.schemas.manifest import ManifestShape
 from earmark.schemas.suggest import suggest
 from earmark.scoring.normalizers import find_normalizer
-from earmark.scoring.pairs import Kind
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+MEASURE_NAMES = tuple(dict.fromkeys(name for kind in ANSWER_KINDS.values() for name in kind.measures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class EvaluateOptions:
         shape: how the rows of the file of references are to be read.
         normalizer: of transcripts; "" to choose by the language of each.
         language: of the references of all rows; "" to go by what the file of references, the job or the answer says.
-        score_as: a Kind for all tasks; "" to go by the task.
+        score_as: Name of a measure for all tasks; "" to go by the task.
         by: columns that figures are broken down by.
         worst: how many of the worst rows are shown.
         bootstrap: resamples of the intervals; 0 for none.
@@ -45,8 +44,8 @@ class EvaluateOptions:
         """Raises JobError with the value and the remedy for the first option that makes no sense."""
         if self.normalizer:
             find_normalizer(self.normalizer)
-        if self.score_as and self.score_as not in KINDS:
-            known = f"choose from {', '.join(KINDS)}{suggest(self.score_as, KINDS)}"
+        if self.score_as and self.score_as not in MEASURE_NAMES:
+            known = f"choose from {', '.join(MEASURE_NAMES)}{suggest(self.score_as, MEASURE_NAMES)}"
             raise JobError(f"--score_as={self.score_as} does not work: {known}")
         for name in ("worst", "bootstrap", "seed"):
             if getattr(self, name) < 0:

@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-
-# What an answer is scored as: words and characters; BLEU and chrF; BLEU and chrF; an exact match.
-Kind = Literal["transcript", "translation", "text", "label"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +27,32 @@ class Pair:
 
 
 class Measure(Protocol):
-    """A metric's counts of each row, so that groups of rows and resamples are scored without their texts."""
+    """A metric's counts of each row, so that groups of rows and resamples are scored without their texts.
+
+    Attributes:
+        accepts_blank_references: Whether a reference of spaces alone is a reference.
+    """
+
+    accepts_blank_references: bool
 
     def add(self, pairs: Sequence[Pair]) -> list[float]:
-        """Takes rows in, and returns how bad each is: 0 for a perfect one; the rank among the worst is by that."""
+        """Count rows, in order of their ids, and return how bad each is, 0 for a perfect one."""
 
     def figures(self, weights: np.ndarray) -> Mapping[str, float]:
-        """The metric's figures by name when row i is there `weights[i]` times; NaN where there is nothing to count.
+        """The metric's figures by name when row i counts `weights[i]` times; NaN where there is nothing to count.
 
         Args:
             weights: float64 of shape (rows,).
         """
+
+    def agreement(self) -> Mapping[str, float]:
+        """Figures of all rows, where the references are another system's answers."""
+
+    def details(self) -> dict[str, Any]:
+        """Fields of TaskScores that only this measure has."""
+
+    def words(self, pair: Pair) -> tuple[list[str], list[str]] | None:
+        """Reference and hypothesis as they are compared word by word; None where they are not."""
 
 
 @dataclass(frozen=True, slots=True)

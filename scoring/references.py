@@ -11,7 +11,8 @@ from earmark.schemas.errors import JobError
 from earmark.schemas.manifest import ManifestRow, ManifestShape, parse_row
 from earmark.schemas.records import Failure, Recording
 from earmark.schemas.text import counted, join_some
-from earmark.scoring.answers import MAX_NAMED, AnsweredTask, Output, insert, quoted
+from earmark.scoring.answers import AnsweredTask, Output, insert, quoted
+from earmark.scoring.ids import MAX_NAMED
 from earmark.scoring.options import EvaluateOptions
 from earmark.transforms.manifests.files import manifest_rows, shape_for
 from earmark.transforms.manifests.find import find_manifests
@@ -147,12 +148,12 @@ def _problem(database: duckdb.DuckDBPyConnection, task: AnsweredTask, tasks: Seq
     """Why the column `reference` does not hold a task's references."""
     if not _count(database, name, "g.reference IS NOT NULL"):
         return "no row has a reference"
-    if task.kind == "label":
+    if task.measure == "label":
         labels = ", ".join(map(quoted, task.labels))
         fits = bool(labels) and _count(database, name, f"trim(g.reference) IN ({labels})")
         return "" if fits else f"no reference is one of its labels, {join_some(task.labels, MAX_NAMED)}"
-    texts = [other for other in tasks if other.kind != "label"]
-    first = next((other for other in texts if other.kind == "transcript"), texts[0] if len(texts) == 1 else None)
+    texts = [other for other in tasks if other.measure != "label"]
+    first = next((other for other in texts if other.measure == "transcript"), texts[0] if len(texts) == 1 else None)
     if first is task:
         return ""
     return f"the references are those of {first.name}" if first else "several tasks could have the references"
@@ -188,5 +189,6 @@ def language_expression(task: AnsweredTask, output: Output, options: EvaluateOpt
     if options.language or output.language:
         known = quoted(options.language or output.language)
         return known if options.language else f"coalesce(g.language, {known})"
-    answered = f"{row}.{task.name}.language" if task.answer == "transcript" and not task.target_language else "NULL"
+    reports_language = "language" in task.answer_kind.short_fields and not task.target_language
+    answered = f"{row}.{task.name}.language" if reports_language else "NULL"
     return f"coalesce(g.language, {answered}, '')"

@@ -3,17 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from earmark.scoring.ids import Ids
 from earmark.scoring.labels import Calibration, Confusion
-from earmark.scoring.pairs import Figure, Kind
+from earmark.scoring.pairs import Figure
 from earmark.scoring.word_errors import Edits
-
-
-@dataclass(frozen=True, slots=True)
-class Ids:
-    """Some recordings: how many, and the first of their ids."""
-
-    count: int
-    first: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,7 @@ class TaskScores:
     """
 
     task: str
-    kind: Kind
+    kind: str
     model: str
     reference_column: str
     rows: int

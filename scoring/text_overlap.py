@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from sacrebleu.metrics.base import Metric
@@ -23,8 +24,10 @@ class TextOverlap:
     corpus gets what `corpus_score` gives it.
     """
 
+    accepts_blank_references = True
+
     def __init__(self, language: str):
-        """`language`: that the texts are in, which decides how BLEU splits them.
+        """`language`: Language of the texts, which decides how BLEU splits them.
 
         Raises:
             JobError: sacrebleu needs a package for that language that is not installed.
@@ -35,12 +38,15 @@ class TextOverlap:
         except RuntimeError as error:  # what it raises for a tokenizer without its dictionary
             raise JobError(f"BLEU of {language} needs {tokenizer}: pip install 'sacrebleu[ja]'") from error
         self._metrics = {"bleu": _Sums(bleu), "chrf": _Sums(CHRF())}
+        self._rows = self._blank_references = 0
 
     def add(self, pairs: Sequence[Pair]) -> list[float]:
         hypotheses = [pair.hypothesis for pair in pairs]
         references = [pair.reference for pair in pairs]
         for metric in self._metrics.values():
             metric.add(hypotheses, references)
+        self._rows += len(pairs)
+        self._blank_references += sum(not reference.strip() for reference in references)
         chrf = self._metrics["chrf"]
         rows = chrf.rows()[-len(pairs) :] if pairs else ()
         # chrF gives two empty texts 0.
@@ -55,6 +61,15 @@ class TextOverlap:
             name: metric.score(weights @ metric.rows()) if there else float("nan")
             for name, metric in self._metrics.items()
         }
+
+    def agreement(self) -> Mapping[str, float]:
+        return self.figures(np.ones(self._rows))
+
+    def details(self) -> dict[str, Any]:
+        return {"signatures": self.signatures, "empty_references": self._blank_references}
+
+    def words(self, pair: Pair) -> None:
+        return None
 
     @property
     def signatures(self) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jiwer
 import numpy as np
@@ -38,8 +39,10 @@ class WordErrors:
     An empty reference has no words to miss: what was said there counts as insertions, as in the published evaluation.
     """
 
+    accepts_blank_references = True
+
     def __init__(self, normalizer: Normalizer | None = None):
-        """`normalizer`: of all rows; None to choose by the language of each."""
+        """`normalizer`: Normalizer of all rows; None to choose one by the language of each."""
         self._normalizer = normalizer
         self._counts = array("i")
         self._empty = array("b")
@@ -71,10 +74,23 @@ class WordErrors:
         sums = weights @ self._rows()
         return {"wer": _rate(*sums[:4]), "cer": _rate(*sums[4:])}
 
-    @property
-    def empty_references(self) -> np.ndarray:
-        """Whether each row's reference has no words, bool of shape (rows,)."""
-        return np.frombuffer(self._empty, np.int8).astype(bool)
+    def agreement(self) -> Mapping[str, float]:
+        return self.figures(np.ones(len(self._empty)))
+
+    def details(self) -> dict[str, Any]:
+        is_empty = np.frombuffer(self._empty, np.int8).astype(np.float64)  # references without words
+        words, characters = self.edits(np.ones(len(is_empty)))
+        return {
+            "empty_references": int(is_empty.sum()),
+            "insertions_in_empty": self.edits(is_empty)[0].insertions,
+            "normalizers": dict(self.normalizers),
+            "words": words,
+            "characters": characters,
+        }
+
+    def words(self, pair: Pair) -> tuple[list[str], list[str]]:
+        normalizer = self._normalizer or normalizer_for(pair.language)
+        return normalizer.words(pair.reference), normalizer.words(pair.hypothesis)
 
     def _rows(self) -> np.ndarray:
         return np.frombuffer(self._counts, np.int32).reshape(-1, COUNTED)

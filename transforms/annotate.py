@@ -7,8 +7,9 @@ import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
 from earmark.model.engine import Engine
+from earmark.schemas.answers.kind import Answer
 from earmark.schemas.errors import RowError
-from earmark.schemas.records import AnnotatedShard, Annotation, Answer, Clip, DecodedShard, Failure
+from earmark.schemas.records import AnnotatedShard, Annotation, Clip, DecodedShard, Failure
 from earmark.schemas.tasks import Task
 from earmark.transforms.counters import NO_RUN, Counters
 from earmark.transforms.stop_request import NEVER_STOPPED, StopRequest

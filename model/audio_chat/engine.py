@@ -19,12 +19,14 @@ from earmark.model.decoding.prefix_decoder import LabelLogprobs
 from earmark.model.decoding.prompt_tree import PromptBranch
 from earmark.model.runtime.replicas import ReplicaPool
 from earmark.model.segments.batching import cut_alike, plan_batches
-from earmark.model.segments.join import LabelPart, SpokenPart
-from earmark.model.segments.segment_engine import Part, Parts, SegmentTask, annotate_by_segment, label_weight
+from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment, label_weight
 from earmark.model.segments.text_flags import answer_flags
+from earmark.schemas.answers.kind import AnswerPart
+from earmark.schemas.answers.label import LabelPart
+from earmark.schemas.answers.spoken import SpokenPart, TextSegment
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
@@ -84,7 +86,9 @@ class AudioChat:
             for task in tasks
         ]
 
-    def _part(self, piece: SegmentTask, task: Task, question: PromptBranch, result: Decoded | LabelLogprobs) -> Part:
+    def _part(
+        self, piece: SegmentTask, task: Task, question: PromptBranch, result: Decoded | LabelLogprobs
+    ) -> AnswerPart:
         if isinstance(result, LabelLogprobs):
             return LabelPart(label_weight(piece), result.logprobs, tuple(map(len, question.labels)))
         read = self._chat.read(task, result.tokens)

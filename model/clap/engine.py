@@ -19,8 +19,10 @@ from earmark.model.clap.check import check_clap_job, label_texts
 from earmark.model.clap.network import load_clap
 from earmark.model.runtime.replicas import ReplicaPool
 from earmark.model.segments.batching import plan_batches
-from earmark.model.segments.join import LabelPart, VectorPart
-from earmark.model.segments.segment_engine import Part, Parts, SegmentTask, annotate_by_segment
+from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
+from earmark.schemas.answers.kind import AnswerPart
+from earmark.schemas.answers.label import LabelPart
+from earmark.schemas.answers.vector import VectorPart
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
@@ -80,7 +82,7 @@ class Clap:
         resampled = soxr.resample(np.ascontiguousarray(samples), SAMPLE_RATE_HZ, self._rate_hz)
         return [resampled[start : start + self._most_samples] for start in range(0, len(resampled), self._most_samples)]
 
-    def _part(self, task: Task, vectors: np.ndarray, lengths: np.ndarray) -> Part:
+    def _part(self, task: Task, vectors: np.ndarray, lengths: np.ndarray) -> AnswerPart:
         """Of one segment: `vectors` float32 (windows, dimensions), and how many samples each window has."""
         weight = float(lengths.sum())
         if task.answer == "vector":

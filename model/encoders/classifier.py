@@ -18,9 +18,9 @@ from earmark.model.checkpoints.weights import load_whole
 from earmark.model.encoders.check_classifier import check_audio_classifier_job, own_labels
 from earmark.model.encoders.inputs import EncoderInputs
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
-from earmark.model.segments.join import LabelPart
 from earmark.model.segments.label_matching import match_labels
 from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment, label_weight
+from earmark.schemas.answers.label import LabelPart
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import Answers, Clip, Recording

@@ -20,13 +20,13 @@ from earmark.model.encoders.check_ctc import check_ctc_job
 from earmark.model.encoders.ctc_text import Speller, adapter_languages, choose_language
 from earmark.model.encoders.inputs import EncoderInputs
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
-from earmark.model.segments.join import SpokenPart
 from earmark.model.segments.language_codes import short_code
 from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
 from earmark.model.segments.text_flags import spoken_flags
+from earmark.schemas.answers.spoken import SpokenPart, TextSegment
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Answers, Clip, Recording, TextSegment
+from earmark.schemas.records import Answers, Clip, Recording
 from earmark.schemas.tasks import Task
 
 

@@ -9,18 +9,10 @@ from earmark.model.engine import Engine
 from earmark.model.plugins.entry_points import OwnEngine, entry_point, find_own_engine
 from earmark.schemas.errors import JobError, MachineError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Annotation, Answer, Answers, Clip, LabelAnswer, TextAnswer, Transcript, VectorAnswer
+from earmark.schemas.records import Annotation, Answers, Clip
 from earmark.schemas.tables import annotations_table
-from earmark.schemas.tasks import AnswerKind, Task
+from earmark.schemas.tasks import Task
 from earmark.schemas.text import counted, error_with_type
-
-RECORDS: Mapping[AnswerKind, type[Answer]] = {
-    "transcript": Transcript,
-    "text": TextAnswer,
-    "label": LabelAnswer,
-    "vector": VectorAnswer,
-}
-
 
 # Names under which earmark's packages were once imported.
 FORMER_MODULES = frozenset({"schemas", "model", "transforms", "scoring", "reporting", "pipeline"})
@@ -60,12 +52,11 @@ class CheckedEngine:
             )
             raise self._invalid(clip, f"{given!r}; return a RowError or answers to {', '.join(names)}")
         for task in tasks:
-            answer = answers[task.name]
-            if not isinstance(answer, RECORDS[task.answer]):
-                kind = RECORDS[task.answer].__name__
-                raise self._invalid(clip, f"{answer!r} to {task.name}; return an earmark.{kind}")
-            if isinstance(answer, LabelAnswer) and answer.label not in task.labels:
-                raise self._invalid(clip, f"{answer.label!r} to {task.name}; choose from {', '.join(task.labels)}")
+            answer, kind = answers[task.name], task.answer_kind
+            if not isinstance(answer, kind.record):
+                raise self._invalid(clip, f"{answer!r} to {task.name}; return an earmark.{kind.record.__name__}")
+            if mismatch := kind.mismatch(answer, task):
+                raise self._invalid(clip, mismatch)
         try:
             annotations_table([Annotation(clip.recording, clip.facts, answers)], tasks)
         except (ValueError, TypeError, AttributeError) as error:  # an object that is no record lacks fields
@@ -143,12 +134,9 @@ def _check_tasks(name: str, tasks: Sequence[Task], filled: Sequence[Any]) -> Non
     if returned != [(task.name, task.answer) for task in tasks]:
         raise JobError(f"model {name}: its check returned other tasks than it was given; return the same, in order")
     for task in filled:
-        if task.answer == "vector" and task.dimensions < 1:
-            raise JobError(
-                f"model {name} does not set the length of its vectors; let its check set {task.name}.dimensions"
-            )
-        if task.answer == "label" and not task.labels:
-            raise JobError(f"model {name} does not set its labels; let its check set {task.name}.labels")
+        if unset := task.answer_kind.unset_field(task):
+            field, content = unset
+            raise JobError(f"model {name} does not set {content}; let its check set {task.name}.{field}")
 
 
 def _find_on_this_machine(source: OwnEngine) -> OwnEngine:

@@ -25,11 +25,15 @@ from earmark.model.qwen2_audio.encoder import SAMPLES_PER_TOKEN
 from earmark.model.qwen2_audio.network import AudioGroup, load_models, load_prompts
 from earmark.model.runtime.replicas import ReplicaPool
 from earmark.model.segments.batching import plan_batches, run_with_oom_split
-from earmark.model.segments.join import LabelPart, SpokenPart, join_labels, join_text, join_transcript
 from earmark.model.segments.text_flags import answer_flags
+from earmark.schemas.answers.kind import Answer
+from earmark.schemas.answers.label import LabelAnswer, LabelPart, join_labels
+from earmark.schemas.answers.spoken import SpokenPart, TextSegment
+from earmark.schemas.answers.text import join_text
+from earmark.schemas.answers.transcript import join_transcript
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, LabelAnswer, Segment, TextSegment
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Segment
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")

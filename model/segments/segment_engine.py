@@ -10,23 +10,12 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from earmark.model.segments.batching import run_with_oom_split
-from earmark.model.segments.join import (
-    ChosenPart,
-    LabelPart,
-    SpokenPart,
-    VectorPart,
-    join_choices,
-    join_labels,
-    join_text,
-    join_transcript,
-    join_vectors,
-)
+from earmark.schemas.answers.kind import AnswerPart
 from earmark.schemas.errors import RowError
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, Recording, Segment
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, Segment
 from earmark.schemas.tasks import Task
 
-Part: TypeAlias = SpokenPart | LabelPart | ChosenPart | VectorPart
-Parts: TypeAlias = Mapping[str, Part]  # by the names of a piece's tasks
+Parts: TypeAlias = Mapping[str, AnswerPart]  # by the names of a piece's tasks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,23 +116,9 @@ def _answers(
             return parts
         heard.append((segment, parts))
     return {
-        task.name: join_parts(task, prompt, [parts[task.name] for _, parts in heard if task.name in parts])
+        task.name: task.answer_kind.join([parts[task.name] for _, parts in heard if task.name in parts], task, prompt)
         for task, prompt in zip(tasks, prompts, strict=True)
     }
-
-
-def join_parts(task: Task, prompt: str, found: Sequence[Part]) -> Answer:
-    """The parts of one task's answer, in the order of their segments, as one answer."""
-    spoken = [part for part in found if isinstance(part, SpokenPart)]
-    if task.answer == "transcript":
-        return join_transcript(spoken, next((part.language for part in spoken if part.language), None))
-    if task.answer == "text":
-        return join_text(spoken, prompt)
-    if task.answer == "label":
-        weighed = [part for part in found if isinstance(part, LabelPart)]
-        chosen = [part for part in found if isinstance(part, ChosenPart)]
-        return join_choices(task.labels, [*weighed, *chosen]) if chosen else join_labels(task.labels, weighed)
-    return join_vectors([part for part in found if isinstance(part, VectorPart)])
 
 
 def label_weight(piece: SegmentTask) -> float:

@@ -22,7 +22,7 @@ def check_tasks_fit(name: str, about: str, tasks: Sequence[Task], fits: Callable
 
 def takes_text_prompt(task: Task) -> bool:
     """Whether an audio-language model can be asked it: a question in words, whose answer is words or one of a list."""
-    return task.answer != "vector" and not task.labels_of_model
+    return task.answer_kind.takes_text_prompt and not task.labels_of_model
 
 
 def check_prompt(task: Task, prompt: str) -> None:

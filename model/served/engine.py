@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earmark.model.segments.join import ChosenPart, LabelPart, SpokenPart
 from earmark.model.segments.language_codes import language_code
-from earmark.model.segments.segment_engine import Part, Parts, SegmentTask, annotate_by_segment, label_weight
+from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment, label_weight
 from earmark.model.segments.task_support import check_prompt, check_tasks_fit, takes_text_prompt
 from earmark.model.segments.text_flags import answer_flags
 from earmark.model.served.client import EndpointClient
@@ -21,9 +20,12 @@ from earmark.model.served.endpoint import Endpoint
 from earmark.model.served.parse_label import alike, label_logprobs, said_label
 from earmark.model.served.server_text import shortened
 from earmark.model.served.wav import wav_of
+from earmark.schemas.answers.kind import AnswerPart
+from earmark.schemas.answers.label import ChosenPart, LabelPart
+from earmark.schemas.answers.spoken import SpokenPart, TextSegment
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
@@ -73,7 +75,7 @@ class ServedModel:
         answered = iter(self._client.each(self._part, questions))
         return [_of_piece(piece, [next(answered) for _ in piece.tasks]) for piece in pieces]
 
-    def _part(self, question: _Question) -> Part | RowError:
+    def _part(self, question: _Question) -> AnswerPart | RowError:
         try:
             return self._heard(question) if self._endpoint.protocol == "transcriptions" else self._said(question)
         except RowError as error:
@@ -86,7 +88,7 @@ class ServedModel:
             return _spoken(question, self._client.translate(wav), False, question.task.target_language)
         return _spoken(question, self._client.transcribe(wav, language), False, language)
 
-    def _said(self, question: _Question) -> Part:
+    def _said(self, question: _Question) -> AnswerPart:
         """What an endpoint of chat/completions says."""
         piece, task = question.piece, question.task
         is_label = task.answer == "label"
@@ -170,8 +172,8 @@ def _spoken(question: _Question, text: str, truncated: bool, language: str | Non
     return SpokenPart(pieces, 0.0, 0, flags, language)
 
 
-def _of_piece(piece: SegmentTask, parts: Sequence[Part | RowError]) -> Parts | RowError:
-    found: dict[str, Part] = {}
+def _of_piece(piece: SegmentTask, parts: Sequence[AnswerPart | RowError]) -> Parts | RowError:
+    found: dict[str, AnswerPart] = {}
     for task, part in zip(piece.tasks, parts, strict=True):
         if isinstance(part, RowError):
             return part

@@ -14,15 +14,16 @@ from typing import Any
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.runtime.devices import check_compute_type, choose_device
-from earmark.model.segments.join import UNSPACED_LANGUAGES, SpokenPart
 from earmark.model.segments.language_codes import primary_code
 from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
 from earmark.model.segments.task_support import check_tasks_fit
 from earmark.model.segments.text_flags import spoken_flags
 from earmark.model.sherpa_onnx.files import SUFFIXES, find_sherpa_model
+from earmark.schemas.answers.spoken import SpokenPart, TextSegment
+from earmark.schemas.answers.transcript import UNSPACED_LANGUAGES
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")

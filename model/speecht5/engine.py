@@ -19,13 +19,13 @@ from earmark.model.decoding.greedy import Decoded
 from earmark.model.decoding.transformers_generate import end_tokens, generate_tokens
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
 from earmark.model.segments.batching import plan_batches
-from earmark.model.segments.join import SpokenPart
 from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
 from earmark.model.segments.text_flags import spoken_flags
 from earmark.model.speecht5.check import check_speecht5_job, load_tokenizer
+from earmark.schemas.answers.spoken import SpokenPart, TextSegment
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, TextSegment
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
 from earmark.schemas.tasks import Task
 
 

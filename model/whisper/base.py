@@ -12,13 +12,16 @@ from tokenizers import Tokenizer
 
 from earmark.model.decoding.greedy import Decoded
 from earmark.model.segments.batching import plan_batches, run_with_oom_split
-from earmark.model.segments.join import SpokenPart, VectorPart, join_transcript, join_vectors
 from earmark.model.segments.segment_engine import SegmentTask
 from earmark.model.segments.text_flags import spoken_flags
 from earmark.model.whisper.languages import ENGLISH_ONLY, spoken_language
+from earmark.schemas.answers.kind import Answer
+from earmark.schemas.answers.spoken import SpokenPart, TextSegment
+from earmark.schemas.answers.transcript import join_transcript
+from earmark.schemas.answers.vector import VectorPart, join_vectors
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answer, Answers, Clip, TextSegment
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip
 from earmark.schemas.tasks import Task
 
 WINDOW_S = 30  # Whisper hears this much at a time

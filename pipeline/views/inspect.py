@@ -23,13 +23,14 @@ from earmark.reporting.inspect.row import (
 )
 from earmark.reporting.inspect.row_provenance import RowProvenance
 from earmark.reporting.text.plain_text import visible
-from earmark.schemas.records import AudioFacts, LabelAnswer, LabelScore, TextSegment, VectorAnswer
+from earmark.schemas.answers.label import LabelScore
+from earmark.schemas.answers.spoken import TextSegment
+from earmark.schemas.records import AudioFacts
 from earmark.schemas.text import counted
 from earmark.scoring.alignment import aligned
 
 BAR_COLUMNS = 24
 MAX_LABELS = 12  # scores that are shown; --json has all
-MAX_NUMBERS = 4  # of a vector
 STYLES = {"heading": "bold", "name": "cyan", "flag": "bold yellow", "failed": "bold red"}
 
 
@@ -124,18 +125,14 @@ def _print_answer(one: InspectedAnswer) -> None:
     for flag in getattr(one.answer, "flags", ()):
         heading.append_text(Text(visible(f"  {flag}"), STYLES["flag"]))
     console.print(heading, soft_wrap=True)
-    if isinstance(one.answer, VectorAnswer):
-        _show(line(_vector(one.answer.vector)))
-    elif isinstance(one.answer, LabelAnswer):
-        _show(line(one.answer.label))
-        if one.answer.scores:
-            _show(_scores(one.answer.scores))
-    else:
-        if one.asked.prompt:
-            _show(line(f"asked: {one.asked.prompt}"))
-        _show(line(one.answer.text or "(nothing)"))
-        if one.answer.segments:
-            _show(_segments(one.answer.segments, one.answer.text))
+    if one.asked.prompt:
+        _show(line(f"asked: {one.asked.prompt}"))
+    text = one.answer.as_text()
+    _show(line(text or "(nothing)"))
+    if scores := getattr(one.answer, "scores", ()):
+        _show(_scores(scores))
+    if segments := getattr(one.answer, "segments", ()):
+        _show(_segments(segments, text))
     if one.reference is not None:
         _show(line(f"reference ({one.reference_column}): {one.reference}"))
     if one.alignment is not None:
@@ -182,12 +179,6 @@ def _print_alignment(found: Alignment) -> None:
     for reference, hypothesis in aligned(found.reference, found.transcript, width):
         for name, text in (("ref", reference), ("hyp", hypothesis)):
             console.print(line(f"    {name}  {text}"), soft_wrap=True)
-
-
-def _vector(vector: Sequence[float]) -> str:
-    length = math.sqrt(sum(number * number for number in vector))
-    first = ", ".join(f"{number:.4f}" for number in vector[:MAX_NUMBERS])
-    return f"{len(vector)} numbers of length {length:.4f}: {first}{', …' if len(vector) > MAX_NUMBERS else ''}"
 
 
 def _made_by(provenance: RowProvenance) -> Iterator[tuple[str, str]]:

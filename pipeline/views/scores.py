@@ -8,9 +8,10 @@ from earmark.pipeline.console.console import console, plain, say
 from earmark.schemas.text import counted, join_some
 from earmark.scoring.comparison import Difference
 from earmark.scoring.figures import NAMES, POINTS
+from earmark.scoring.ids import Ids
 from earmark.scoring.labels import Calibration, Confusion
 from earmark.scoring.pairs import Figure
-from earmark.scoring.scores import Evaluation, Group, Ids, TaskScores, WorstRow
+from earmark.scoring.scores import Evaluation, Group, TaskScores, WorstRow
 from earmark.scoring.word_errors import Edits
 
 NONE = "-"

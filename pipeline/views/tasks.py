@@ -13,18 +13,12 @@ def print_tasks(tasks: Iterable[Task]) -> None:
     """Print each task with its kind of answer and its prompts."""
     table = Table(show_header=False, box=None, padding=(0, 2, 1, 0))
     for task in tasks:
-        lines = [f"{task.about}; answers {_answers(task)}"]
+        lines = [f"{task.about}; answer: {task.answer_kind.describe(task)}"]
         if task.base_prompt is not None:
             lines.append(f"  base checkpoints: {_prompt(task, task.base_prompt)}")
         lines.append(f"  Instruct checkpoints: {_prompt(task, task.chat_prompt)}")
         table.add_row(task.name, escape("\n".join(lines)))
     console.print(table)
-
-
-def _answers(task: Task) -> str:
-    if task.labels:
-        return f"one of {', '.join(task.labels)}"
-    return "with numbers" if task.answer == "vector" else "in text"
 
 
 def _prompt(task: Task, prompt: str) -> str:

@@ -25,12 +25,6 @@ LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}")
 MIN_LANGUAGE_SHARE = 0.01  # of the rows; a detector names a few rare ones by mistake
 MAX_CAUSES = 20
-CATEGORIES = {
-    "transcript": "automatic-speech-recognition",
-    "text": "audio-text-to-text",
-    "label": "audio-classification",
-    "vector": "feature-extraction",
-}
 # The Hub's classes of size: below each bound.
 SIZES = (
     (10**3, "n<1K"),
@@ -106,7 +100,7 @@ def _head(facts: CardFacts) -> dict[str, Any]:
         "language": _languages(facts),
         "annotations_creators": ["machine-generated"],
         "size_categories": [next((name for bound, name in SIZES if facts.totals.rows < bound), "n>1T")],
-        "task_categories": list(dict.fromkeys(map(_category, facts.tasks))),
+        "task_categories": list(dict.fromkeys(task.answer_kind.hub_category(task) for task in facts.tasks)),
         "configs": configs,
         "dataset_info": infos,
     }
@@ -115,10 +109,6 @@ def _head(facts: CardFacts) -> dict[str, Any]:
 
 def _config(name: str, path: str) -> dict[str, Any]:
     return {"config_name": name, "data_files": [{"split": "train", "path": path}]}
-
-
-def _category(task: AskedTask) -> str:
-    return "translation" if task.answer == "transcript" and task.target_language else CATEGORIES[task.answer]
 
 
 def _languages(facts: CardFacts) -> list[str]:
@@ -146,7 +136,10 @@ def _body(facts: CardFacts) -> Iterator[str]:
         more = [("all other causes", f"{rest:,}")] if rest else []
         yield table(("cause", "recordings"), [*((e, f"{n:,}") for e, n in facts.failures[:MAX_CAUSES]), *more])
     yield "## What was asked, and of which model\n"
-    rows = ((task.name, _answers(task), facts.provenance.model_name(task), task.model) for task in facts.tasks)
+    rows = (
+        (task.name, task.answer_kind.describe(task), facts.provenance.model_name(task), task.model)
+        for task in facts.tasks
+    )
     yield table(("column", "answers", "model", "revision"), rows)
     yield from _prompts(facts.tasks)
     yield "## Loading it\n"
@@ -172,18 +165,8 @@ def _counts(facts: CardFacts) -> Iterator[tuple[str, str]]:
         yield "languages heard", named
 
 
-def _answers(task: AskedTask) -> str:
-    if task.answer == "label":
-        return f"one of {', '.join(task.labels)}, with scores"
-    if task.answer == "vector":
-        return f"a vector of {task.dimensions} numbers"
-    if task.answer == "transcript":
-        return f"what is said, in {task.target_language}" if task.target_language else "what is said"
-    return "text"
-
-
 def _prompts(tasks: Sequence[AskedTask]) -> Iterator[str]:
-    asked = [task for task in tasks if task.answer != "vector"]
+    asked = [task for task in tasks if task.answer_kind.takes_text_prompt]
     if not asked:
         return
     yield (
@@ -230,9 +213,9 @@ def _loading(facts: CardFacts) -> Iterator[str]:
 
 
 def _selected(facts: CardFacts) -> str:
-    fields = {"transcript": ".text", "text": ".text", "label": ".label", "vector": ""}
     tasks = [task for task in facts.tasks if re.fullmatch(r"[a-z][a-z0-9_]*", task.name)]
-    return ", ".join(["id", "uri", *(f"{task.name}{fields[task.answer]}" for task in tasks)])
+    fields = {task.name: task.answer_kind.text_field for task in tasks}
+    return ", ".join(["id", "uri", *(f"{name}.{field}" if field else name for name, field in fields.items())])
 
 
 def _code(language: str, lines: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from earmark.reporting.export.options import LeftOut
+from earmark.schemas.answers.registry import ANSWER_KINDS
 from earmark.schemas.errors import JobError
 from earmark.schemas.job_description import AskedTask
 from earmark.scoring.answers import open_database
@@ -85,8 +86,12 @@ def _filtered(database: duckdb.DuckDBPyConnection, table: pa.Table, condition: C
 
 def text_task(tasks: Sequence[AskedTask]) -> AskedTask | None:
     """The task whose answer is the text of a recording: what is said, else what is written about it."""
-    kinds = [task for task in tasks if task.answer == "transcript"] or [task for task in tasks if task.answer == "text"]
-    return kinds[0] if kinds else None
+    for kind in ANSWER_KINDS.values():
+        if kind.text_field == "text":
+            for task in tasks:
+                if task.answer == kind.name:
+                    return task
+    return None
 
 
 def flat_answers(row: Row, tasks: Sequence[AskedTask]) -> dict[str, Any]:
@@ -94,12 +99,12 @@ def flat_answers(row: Row, tasks: Sequence[AskedTask]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for task in tasks:
         answer = row[task.name]
-        if task.answer == "vector" or answer is None:
+        kind = task.answer_kind
+        if not kind.text_field or answer is None:
             flat[task.name] = answer
             continue
-        flat[task.name] = answer["label" if task.answer == "label" else "text"]
-        names = ("score", "avg_logprob") if task.answer == "label" else ("language", "avg_logprob", "flags")
-        flat |= {f"{task.name}_{name}": answer[name] for name in names if name in answer}
+        flat[task.name] = answer[kind.text_field]
+        flat |= {f"{task.name}_{name}": answer[name] for name in kind.short_fields if name != kind.text_field}
     return {name: finite(value) for name, value in flat.items() if value is not None}
 
 

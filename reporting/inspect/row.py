@@ -1,7 +1,6 @@
 """All that an output knows of one id: its answers beside its reference, its audio, and what made it; or its failure."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,19 +11,10 @@ from earmark.reporting.clip_audio import AudioSource
 from earmark.reporting.inspect.find_row import find_row, similar_ids
 from earmark.reporting.inspect.row_provenance import RowProvenance, row_provenance
 from earmark.reporting.text.plain_text import visible
+from earmark.schemas.answers.kind import Answer
 from earmark.schemas.errors import JobError
 from earmark.schemas.job_description import AskedTask
-from earmark.schemas.records import (
-    Answer,
-    AudioFacts,
-    Failure,
-    LabelAnswer,
-    LabelScore,
-    TextAnswer,
-    TextSegment,
-    Transcript,
-    VectorAnswer,
-)
+from earmark.schemas.records import AudioFacts, Failure
 from earmark.scoring.answers import Output, insert, open_database, open_output
 from earmark.scoring.normalizers import normalizer_for
 from earmark.scoring.options import EvaluateOptions
@@ -149,35 +139,19 @@ def _annotation(output: Output, table: pa.Table, asked: Sequence[AskedTask], pro
 
 
 def _answer(task: AskedTask, value: Any) -> InspectedAnswer:
-    prompt = value["prompt"] if task.answer == "text" else ""
+    answer = task.answer_kind.read(value)
     asked = Asked(
         task.name,
         task.model,
         _with_question(task.base_prompt, task.question),
         _with_question(task.chat_prompt, task.question) or "",
-        prompt,
+        getattr(answer, "prompt", ""),
     )
-    answer = _read_answer(task.answer, value)
-    logprob = None if isinstance(answer, VectorAnswer) else answer.avg_logprob
-    confidence = None if logprob is None else math.exp(logprob)
-    return InspectedAnswer(asked, answer, answer.score if isinstance(answer, LabelAnswer) else confidence)
+    return InspectedAnswer(asked, answer, answer.confidence())
 
 
 def _with_question(prompt: str | None, question: str) -> str | None:
     return prompt if prompt is None else prompt.replace("{question}", question)
-
-
-def _read_answer(kind: str, value: Any) -> Answer:
-    """A column's value as what was written there."""
-    if kind == "vector":
-        return VectorAnswer(tuple(value))
-    if kind == "label":
-        return LabelAnswer(**value | {"scores": tuple(LabelScore(**score) for score in value["scores"] or ())})
-    texts = {
-        "segments": tuple(TextSegment(**segment) for segment in value["segments"] or ()),
-        "flags": tuple(value["flags"] or ()),
-    }
-    return Transcript(**value | texts) if kind == "transcript" else TextAnswer(**value | texts)
 
 
 def _with_references(
@@ -198,10 +172,10 @@ def _with_references(
         language = language_expression(task, output, EvaluateOptions())
         query = f"SELECT {column.expression}, coalesce({language}, '') FROM answers AS r JOIN given AS g USING (id)"
         ((reference, code),) = database.execute(query).fetchall()
-        if task.kind == "label" and not (reference or "").strip():  # an empty cell of a table is no label
+        if task.measure == "label" and not (reference or "").strip():  # an empty cell of a table is no label
             reference = None
-        scored = reference is not None and task.kind == "transcript" and isinstance(one.answer, Transcript)
-        alignment = _alignment(reference, one.answer.text, code) if scored else None  # type: ignore[union-attr]
+        is_aligned = reference is not None and task.measure == "transcript"
+        alignment = _alignment(reference, one.answer.as_text(), code) if is_aligned else None
         held.append(dataclasses.replace(one, reference_column=column.column, reference=reference, alignment=alignment))
     return tuple(held)
 

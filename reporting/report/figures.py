@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.schemas.records import Failure
-from earmark.scoring.answers import FIELDS, AnsweredTask
+from earmark.scoring.answers import AnsweredTask
 
 FACTS = ("duration_s", "speech_ratio", "rms_dbfs", "snr_db", "bandwidth_hz")
 MAX_VALUES = 10_000  # distinct values that are counted: a model that writes labels freely may never repeat one
@@ -106,11 +106,12 @@ class FigureCounter:
         self._tallies = [_Tally(scale, values) for scale, values in _measures(tasks)]
         self._shares: dict[str, tuple[Callable[[pa.Table], pa.ChunkedArray], Counter[str]]] = {}
         for task in tasks:
-            if task.answer == "transcript":
+            fields = task.answer_kind.short_fields
+            if "language" in fields:
                 self._shares[f"{task.name}: language"] = _field(task.name, "language"), Counter()
-            if task.answer == "label":
+            if "label" in fields:
                 self._shares[task.name] = _field(task.name, "label"), Counter()
-            if "flags" in FIELDS[task.answer]:
+            if "flags" in fields:
                 self._shares[f"{task.name}: flags"] = _flags(task.name), Counter()
         self._annotated = self._flagged = 0
         self._audio_s = 0.0
@@ -144,7 +145,7 @@ class FigureCounter:
 def columns_of(tasks: Sequence[AnsweredTask]) -> list[str]:
     """The columns of a part that the figures need."""
     return ["id", *(f"audio.{fact}" for fact in FACTS)] + [
-        f"{task.name}.{field}" for task in tasks for field in FIELDS[task.answer]
+        f"{task.name}.{field}" for task in tasks for field in task.answer_kind.short_fields
     ]
 
 
@@ -154,7 +155,7 @@ def confidences(part: pa.Table, task: AnsweredTask) -> np.ndarray:
     The score of a label, or the mean token probability of a text (the exponential of avg_logprob).
     """
     logprob = np.exp(_numbers(task.name, "avg_logprob")(part))
-    if task.answer != "label":
+    if "score" not in task.answer_kind.short_fields:
         return logprob
     score = _numbers(task.name, "score")(part)
     return np.where(np.isnan(score), logprob, score)
@@ -172,7 +173,7 @@ def flags_of(part: pa.Table, tasks: Sequence[AnsweredTask]) -> np.ndarray:
     """Number of flags on the answers of each row, int64 of shape (rows,)."""
     flags = np.zeros(part.num_rows, np.int64)
     for task in tasks:
-        if "flags" in FIELDS[task.answer]:
+        if "flags" in task.answer_kind.short_fields:
             lengths = pc.list_value_length(pc.struct_field(part[task.name], "flags"))
             flags += np.asarray(pc.fill_null(lengths, 0)).astype(np.int64)
     return flags
@@ -214,7 +215,7 @@ def _measures(tasks: Sequence[AnsweredTask]) -> list[tuple[Scale, Values]]:
         (Scale("Bandwidth", "Hz", tuple(np.linspace(0, 8000, 33))), _numbers("audio", "bandwidth_hz")),
     ]
     for task in tasks:
-        if task.answer == "transcript":
+        if task.answer_kind.needs_speech:
             scale = Scale(f"{task.name}: characters per second", "characters/s", tuple(np.arange(0.0, 41)))
             measures.append((scale, _pace(task.name)))
         measures.append((Scale(f"{task.name}: confidence", "", SHARE, whole=True), _confidences(task)))

@@ -115,7 +115,7 @@ def render(report: Report, clips: dict[int, Clip], links: Sequence[AudioLink]) -
             *(_distribution_plot(one) for one in figures.distributions if one.rows),
             *(_shares_plot(one) for one in figures.shares if one.counts),
         ],
-        tasks=[asdict(PageTask(task.name, task.kind == "label")) for task in report.tasks],
+        tasks=[asdict(PageTask(task.name, task.measure == "label")) for task in report.tasks],
         rows=[asdict(row) for row in report.rows],
         links=[asdict(link) for link in links],
         clips=clips,

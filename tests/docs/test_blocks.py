@@ -70,7 +70,7 @@ OTHER_YAML = {
 }
 # A page that shows a piece of something: what is around it.
 AROUND = {
-    "examples/own-engine/README.md": "from earmark.schemas.records import TextAnswer, Transcript\n"
+    "examples/own-engine/README.md": "from earmark import TextAnswer, Transcript\n"
     "load_their_model = lambda argument: None\n",
 }
 HERE = ["--direct_num_workers=1", "--decode_processes=1"]  # a few recordings are labelled fastest so

@@ -16,8 +16,8 @@ from earmark.pipeline.annotate import assign, run_job
 from earmark.pipeline.compact import compact, part_urls
 from earmark.pipeline.launch import ExecutionTarget, launched_run
 from earmark.pipeline.runner import embedded_options
+from earmark.schemas.answers.vector import VectorAnswer
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import VectorAnswer
 from tests.model.clap.test_engine import clip_of
 from tests.support.checkpoints.small_clap import write_clap
 from tests.support.jobs import annotations, run_command, write_manifest, write_tones

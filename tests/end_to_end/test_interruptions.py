@@ -10,9 +10,10 @@ import pytest
 
 from earmark.pipeline.annotate import run_job
 from earmark.pipeline.runner import embedded_options
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import JobError, MachineError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import AnnotatedShard, Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
+from earmark.schemas.records import AnnotatedShard, Annotation, AudioFacts, Failure, PartReport, Recording
 from earmark.transforms.counters import Counters
 from earmark.transforms.output.lease import take_lease
 from earmark.transforms.output.store import OutputStore

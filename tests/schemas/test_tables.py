@@ -2,17 +2,13 @@ from dataclasses import dataclass
 
 import pytest
 
+from earmark.schemas.answers.kind import Answer
+from earmark.schemas.answers.label import LabelAnswer, LabelScore
+from earmark.schemas.answers.spoken import TextSegment
+from earmark.schemas.answers.text import TextAnswer
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import (
-    Annotation,
-    AudioFacts,
-    LabelAnswer,
-    LabelScore,
-    Recording,
-    TextAnswer,
-    TextSegment,
-    Transcript,
-)
+from earmark.schemas.records import Annotation, AudioFacts, Recording
 from earmark.schemas.tables import annotations_schema, annotations_table, extra_as_map
 
 FACTS = AudioFacts(1.5, 8000, 2, "flac", -20.0, -3.0, 0.0)
@@ -30,7 +26,7 @@ class Whispered(Transcript):
 
 
 @dataclass(frozen=True)
-class TextOnly:
+class TextOnly(Answer):
     text: str
 
 

@@ -16,18 +16,13 @@ import soundfile
 from earmark.pipeline.annotate import run_job
 from earmark.pipeline.launch import ExecutionTarget, Run, launched_run
 from earmark.pipeline.runner import embedded_options
+from earmark.schemas.answers.kind import Answer
+from earmark.schemas.answers.label import LabelAnswer, LabelScore
+from earmark.schemas.answers.text import TextAnswer
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import (
-    SAMPLE_RATE_HZ,
-    Answer,
-    Answers,
-    Clip,
-    LabelAnswer,
-    LabelScore,
-    TextAnswer,
-    Transcript,
-)
+from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip
 from earmark.schemas.tasks import Task
 from earmark.transforms.annotate import Assignment
 from earmark.transforms.audio.decode_recordings import decode_requests

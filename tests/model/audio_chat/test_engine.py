@@ -20,9 +20,10 @@ from earmark.model.source import check_options, check_source
 from earmark.pipeline.annotate import assign, run_job
 from earmark.pipeline.launch import ExecutionTarget, launched_run
 from earmark.pipeline.runner import embedded_options
+from earmark.schemas.answers.label import LabelAnswer
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import LabelAnswer, Transcript
 from earmark.schemas.tasks import Task, new_task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.audio_chat_reference import ChatReference

@@ -12,16 +12,10 @@ from transformers import ClapFeatureExtractor, ClapModel, ClapProcessor, pipelin
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.clap.engine import Clap, check_job
 from earmark.model.clap.mels import ClapMels
+from earmark.schemas.answers.label import LabelAnswer
+from earmark.schemas.answers.vector import VectorAnswer
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import (
-    SAMPLE_RATE_HZ,
-    AudioFacts,
-    Clip,
-    LabelAnswer,
-    Recording,
-    Segment,
-    VectorAnswer,
-)
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
 from earmark.schemas.tasks import new_task
 from tests.support.checkpoints.small_clap import write_clap
 

@@ -12,9 +12,9 @@ from transformers import AudioClassificationPipeline, AutoFeatureExtractor, Auto
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.encoders import inputs as encoder_inputs
 from earmark.model.encoders.classifier import AudioClassifier, check_job, log_mean, log_sum
+from earmark.schemas.answers.label import LabelAnswer
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import LabelAnswer
 from earmark.schemas.tasks import Task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS

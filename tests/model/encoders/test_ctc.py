@@ -19,9 +19,10 @@ from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.encoders import inputs as encoder_inputs
 from earmark.model.encoders.ctc import Ctc, check_job
 from earmark.model.encoders.ctc_text import choose_language
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Transcript
+from earmark.schemas.records import SAMPLE_RATE_HZ
 from tests.support.audio.clips import clip_of, clips_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS
 from tests.support.checkpoints.small_encoders import write_ctc, write_mms

@@ -15,18 +15,13 @@ from earmark.model.checkpoints.checkpoint import find_checkpoint
 from earmark.model.plugins.engine import CheckedEngine
 from earmark.model.plugins.entry_points import OwnEngine, find_own_engine
 from earmark.model.source import check_options, check_source, find_source, open_source
+from earmark.schemas.answers.label import LabelAnswer
+from earmark.schemas.answers.text import TextAnswer
+from earmark.schemas.answers.transcript import Transcript
+from earmark.schemas.answers.vector import VectorAnswer
 from earmark.schemas.errors import JobError, MachineError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import (
-    SAMPLE_RATE_HZ,
-    AudioFacts,
-    Clip,
-    LabelAnswer,
-    Recording,
-    TextAnswer,
-    Transcript,
-    VectorAnswer,
-)
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording
 from earmark.schemas.tasks import new_task
 from tests.support.jobs import EXAMPLES, annotations, command_line, failures, write_manifest, write_tone
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from earmark.model.decoding.prefix_decoder import Decoded, LabelLogprobs
-from earmark.schemas.records import LabelAnswer
+from earmark.schemas.answers.label import LabelAnswer
 from earmark.schemas.tasks import Task, new_task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import Generated, NotingEngine, Reference, answered, limited

@@ -7,9 +7,12 @@ import pytest
 from earmark.model.decoding.prompt_tree import PromptBranch
 from earmark.model.qwen2_audio.engine import Qwen2Audio
 from earmark.model.qwen2_audio.network import Qwen2AudioModel
+from earmark.schemas.answers.label import LabelAnswer
+from earmark.schemas.answers.text import TextAnswer
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, LabelAnswer, Segment, TextAnswer, Transcript
+from earmark.schemas.records import SAMPLE_RATE_HZ, Segment
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS, Reference, answered, limited, open_cpu, saying
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint

@@ -10,9 +10,12 @@ import pytest
 import torch
 
 import earmark.model.qwen2_audio.network
+from earmark.schemas.answers.label import LabelAnswer
+from earmark.schemas.answers.text import TextAnswer
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, LabelAnswer, TextAnswer, Transcript
+from earmark.schemas.records import SAMPLE_RATE_HZ
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS, answered, limited, open_cpu, saying
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint

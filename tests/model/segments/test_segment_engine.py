@@ -8,22 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.model.segments.batching import plan_batches
-from earmark.model.segments.join import LabelPart, SpokenPart, VectorPart
 from earmark.model.segments.segment_engine import SegmentTask, annotate_by_segment, label_weight
+from earmark.schemas.answers.label import LabelAnswer, LabelPart
+from earmark.schemas.answers.spoken import SpokenPart, TextSegment
+from earmark.schemas.answers.text import TextAnswer
+from earmark.schemas.answers.transcript import Transcript
+from earmark.schemas.answers.vector import VectorAnswer, VectorPart
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import (
-    SAMPLE_RATE_HZ,
-    AudioFacts,
-    Clip,
-    LabelAnswer,
-    Recording,
-    Segment,
-    TextAnswer,
-    TextSegment,
-    Transcript,
-    VectorAnswer,
-)
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
 
 TASKS = JobOptions(task=("transcribe", "caption", "emotion", "embed")).tasks()
 FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "wav", -20.0, -3.0, 0.0)

@@ -8,9 +8,11 @@ import pytest
 from earmark.model.served.endpoint import find_endpoint
 from earmark.model.served.wav import wav_of
 from earmark.model.source import check_options, check_source, find_source, open_source
+from earmark.schemas.answers.label import LabelAnswer
+from earmark.schemas.answers.text import TextAnswer
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import JobError, MachineError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import LabelAnswer, TextAnswer, Transcript
 from earmark.schemas.tasks import BUILT_IN, MELD_EMOTIONS, new_task
 from tests.support.audio.clips import clip_of, make_samples
 from tests.support.jobs import heard

@@ -15,9 +15,10 @@ import soxr
 from earmark.model.checkpoints.checkpoint import find_checkpoint
 from earmark.model.sherpa_onnx.engine import SherpaOnnx, time_words
 from earmark.model.source import open_source
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Segment, Transcript
+from earmark.schemas.records import SAMPLE_RATE_HZ, Segment
 from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.small_onnx_models import LETTERS, WRITERS, write_models
 from tests.support.jobs import PHONE_PROMPTS, annotations, manifest_lines, run_command, write_manifest

@@ -13,9 +13,10 @@ from earmark.model.segments.segment_engine import SegmentTask
 from earmark.model.source import open_source
 from earmark.model.whisper.base import WhisperOutput
 from earmark.model.whisper.transformers_engine import WhisperTransformers
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Transcript
+from earmark.schemas.records import SAMPLE_RATE_HZ
 from tests.support.audio.clips import clip_of, clips_of, make_samples
 from tests.support.checkpoints.checked_models import check_model
 from tests.support.checkpoints.small_qwen2_audio import edit_json

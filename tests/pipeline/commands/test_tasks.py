@@ -10,7 +10,6 @@ from earmark.pipeline.console.job_flags import merge_options
 from earmark.pipeline.runner import embedded_options
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.tables import LABEL, TEXT, TRANSCRIPT
 from earmark.schemas.tasks import BUILT_IN, new_task
 from tests.support.jobs import annotations, launched_here, listening, run_here, write_manifest, write_tones
 
@@ -50,8 +49,10 @@ def test_tasks_of_the_job_file_are_listed_behind_earmark_s_own(job_file, capsys)
     names = [line.split()[0] for line in lines if line[:1].strip()]
     assert names == [*(task.name for task in BUILT_IN), "noise", "who"]
     said = " ".join(" ".join(lines).split())
-    assert "noise defined by the job file; answers one of yes, no base checkpoints: Is there [noise]?" in said
-    assert "who defined by the job file; answers in text base checkpoints: Who speaks to {whom}?" in said
+    assert (
+        "noise defined by the job file; answer: one of yes, no, with scores base checkpoints: Is there [noise]?" in said
+    )
+    assert "who defined by the job file; answer: text base checkpoints: Who speaks to {whom}?" in said
 
 
 def test_tasks_takes_nothing_else(capsys):
@@ -80,7 +81,7 @@ def test_answers_of_every_kind_have_their_columns_in_the_parquet(tmp_path, job_f
         schema = pq.read_schema(part)
         assert schema.names[-4:] == ["transcribe", "emotion", "noise", "who"]
         kinds = [schema.field(name).type for name in schema.names[-4:]]
-        assert kinds == [TRANSCRIPT, LABEL, LABEL, TEXT]
+        assert kinds == [task.answer_kind.arrow_type(task) for task in options.tasks()]
         assert schema.field("noise").type.field("score").type == pa.float32()
         assert schema.field("noise").type.field("scores").type.value_type == pa.struct(
             [("label", pa.string()), ("score", pa.float32())]

@@ -13,19 +13,13 @@ import earmark.pipeline.views.inspect
 from earmark.pipeline.cli import main
 from earmark.reporting.inspect.row import inspect_row
 from earmark.reporting.text.plain_text import visible
+from earmark.schemas.answers.label import LabelAnswer, LabelScore
+from earmark.schemas.answers.spoken import TextSegment
+from earmark.schemas.answers.transcript import Transcript
+from earmark.schemas.answers.vector import VectorAnswer
 from earmark.schemas.job import JobOptions
 from earmark.schemas.job_description import JobDescription
-from earmark.schemas.records import (
-    Annotation,
-    AudioFacts,
-    LabelAnswer,
-    LabelScore,
-    PartReport,
-    Recording,
-    TextSegment,
-    Transcript,
-    VectorAnswer,
-)
+from earmark.schemas.records import Annotation, AudioFacts, PartReport, Recording
 from earmark.schemas.tables import annotations_table
 from earmark.schemas.tasks import BUILT_IN
 from earmark.transforms.output.store import JOB_PATH, OutputStore, encode_part

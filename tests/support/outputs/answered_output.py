@@ -9,22 +9,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from earmark.schemas.answers.label import LabelAnswer, LabelScore
+from earmark.schemas.answers.spoken import TextSegment
+from earmark.schemas.answers.text import TextAnswer
+from earmark.schemas.answers.transcript import Transcript
+from earmark.schemas.answers.vector import VectorAnswer
 from earmark.schemas.job import JobOptions
 from earmark.schemas.job_description import JobDescription
-from earmark.schemas.records import (
-    Annotation,
-    AudioFacts,
-    Failure,
-    LabelAnswer,
-    LabelScore,
-    PartReport,
-    Recording,
-    TextAnswer,
-    TextSegment,
-    Transcript,
-    VectorAnswer,
-    stable_hash,
-)
+from earmark.schemas.records import Annotation, AudioFacts, Failure, PartReport, Recording, stable_hash
 from earmark.schemas.tables import annotations_table, failures_table
 from earmark.schemas.tasks import BUILT_IN, MELD_EMOTIONS, Task
 from earmark.transforms.output.store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table

@@ -4,21 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from earmark.schemas.answers.kind import Answer
+from earmark.schemas.answers.label import LabelAnswer, LabelScore
+from earmark.schemas.answers.text import TextAnswer
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.job import JobOptions
 from earmark.schemas.job_description import JobDescription
-from earmark.schemas.records import (
-    Annotation,
-    Answer,
-    AudioFacts,
-    Failure,
-    LabelAnswer,
-    LabelScore,
-    PartReport,
-    Recording,
-    TextAnswer,
-    Transcript,
-    stable_hash,
-)
+from earmark.schemas.records import Annotation, AudioFacts, Failure, PartReport, Recording, stable_hash
 from earmark.schemas.tables import annotations_table, failures_table
 from earmark.schemas.tasks import Task
 from earmark.transforms.output.store import FAILURES_PATH, JOB_PATH, OutputStore, encode_part, encode_table

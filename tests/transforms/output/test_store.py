@@ -13,9 +13,10 @@ import pytest
 from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Annotation, AudioFacts, Failure, PartReport, Recording, Transcript
+from earmark.schemas.records import Annotation, AudioFacts, Failure, PartReport, Recording
 from earmark.schemas.tables import annotations_table
 from earmark.transforms.output.store import OutputStore, encode_part, encode_table
 from earmark.transforms.storage.file_system import StorageError

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from earmark.model.segments.join import VectorPart, join_vectors
+from earmark.schemas.answers.transcript import Transcript
+from earmark.schemas.answers.vector import VectorAnswer, VectorPart, join_vectors
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Annotation, AudioFacts, PartReport, Recording, Transcript, VectorAnswer
-from earmark.schemas.tables import annotations_schema, annotations_table, answer_type
+from earmark.schemas.records import Annotation, AudioFacts, PartReport, Recording
+from earmark.schemas.tables import annotations_schema, annotations_table
 from earmark.transforms.output.merge import merge_parts, read_small
 from earmark.transforms.output.store import encode_part
 
@@ -72,7 +73,7 @@ def test_a_mean_lies_between_its_parts_and_knows_no_unit_of_weight(parts, scale)
 
 def test_the_column_is_a_list_of_a_fixed_size_without_rows_too():
     embed = tasks_of(WIDTH)[1]
-    assert answer_type(embed) == pa.list_(pa.float32(), WIDTH)
+    assert embed.answer_kind.arrow_type(embed) == pa.list_(pa.float32(), WIDTH)
     assert table_of([]).schema == table_of(ROWS).schema == annotations_schema(tasks_of(WIDTH))
 
 

@@ -4,16 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.model.segments.join import (
-    ChosenPart,
-    LabelPart,
-    SpokenPart,
-    join_choices,
-    join_labels,
-    join_text,
-    join_transcript,
-)
-from earmark.schemas.records import LabelAnswer, LabelScore, TextAnswer, TextSegment, Transcript
+from earmark.schemas.answers.label import ChosenPart, LabelAnswer, LabelPart, LabelScore, join_choices, join_labels
+from earmark.schemas.answers.spoken import SpokenPart, TextSegment
+from earmark.schemas.answers.text import TextAnswer, join_text
+from earmark.schemas.answers.transcript import Transcript, join_transcript
 
 LABELS = ("joy", "fear", "anger")
 NOTHING = SpokenPart((), 0.0, 0, frozenset({"no_speech"}))
