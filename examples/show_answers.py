@@ -1,4 +1,4 @@
-"""Prints what output folders say about their recordings: transcript beside its reference, caption and emotion."""
+"""Prints the answers in output folders: reference, transcript, caption and emotion of each recording."""
 
 import sys
 from pathlib import PurePath
@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 NOTE = (
-    "The tiny Qwen2-Audio has heard 30 words, synthetic voices and sounds in its life; about real voices it guesses."
-    " A real one: --model Qwen/Qwen2-Audio-7B-Instruct."
+    "The tiny Qwen2-Audio was trained on 30 words, synthetic voices and sounds; it only guesses about real voices."
+    " For real recordings, use --model Qwen/Qwen2-Audio-7B-Instruct."
 )
 
 
@@ -20,15 +20,17 @@ def main(outputs: list[str]) -> None:
         rows = ds.dataset(f"{output}/annotations").to_table().sort_by("uri").to_pylist()
         table = Table("recording", "reference", "transcript", "caption", "emotion")
         for row in rows:
-            table.add_row(PurePath(row["uri"]).name, row["reference"] or "", row["transcribe"]["text"], *_heard(row))
+            table.add_row(
+                PurePath(row["uri"]).name, row["reference"] or "", row["transcribe"]["text"], *_caption_and_emotion(row)
+            )
         console.print(table)
         console.print(f"{len(rows)} annotations, as Parquet in {output}/annotations\n")
     console.print(NOTE)
 
 
-def _heard(row: dict[str, Any]) -> tuple[str, str]:
+def _caption_and_emotion(row: dict[str, Any]) -> tuple[str, str]:
     emotion = row["emotion"]
-    score = "" if emotion["score"] is None else f" {emotion['score']:.2f}"  # some servers tell no likelihoods
+    score = "" if emotion["score"] is None else f" {emotion['score']:.2f}"  # some servers return no likelihoods
     return row["caption"]["text"], f"{emotion['label']}{score}"
 
 

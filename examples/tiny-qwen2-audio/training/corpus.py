@@ -1,8 +1,8 @@
-"""The synthetic corpus: clip `index` of a split, made from (SEED, split, index) and nothing else.
+"""The synthetic corpus: each clip depends only on (SEED, split, index).
 
-What the splits hold out was fixed before the training: HELD_OUT_VOICES, word orders by `is_held_out_order`, and
-HELD_OUT_MIXTURES. A held-out clip of speech has a held-out voice, a held-out order of words, and where there is noise
-behind it, a held-out mixture.
+The splits were fixed before the training: HELD_OUT_VOICES, word orders by `is_held_out_order`, and HELD_OUT_MIXTURES. A
+held-out clip of speech has a held-out voice, a held-out word order and, if there is background noise, a held-out
+mixture.
 """
 
 import itertools
@@ -48,14 +48,14 @@ RATES_WPM = {"slowly": (105, 125), "quickly": (200, 235)}
 
 @dataclass(frozen=True, slots=True)
 class Emotion:
-    """How an emotion sounds here: ranges of espeak's settings, and what is done to the sound afterwards."""
+    """How an emotion sounds in this corpus: ranges of espeak's settings, and filters applied afterwards."""
 
     pitch: tuple[int, int]
     range: tuple[int, int]
     volume: tuple[int, int]
-    quick: float  # how often it is spoken quickly
-    shelf_db: tuple[float, float] = (0.0, 0.0)  # above SHELF_HZ: a smile is bright, a sad voice dull
-    overdrive: tuple[float, float] | None = None  # how far the voice is driven into tanh
+    quick: float  # probability of speaking quickly
+    shelf_db: tuple[float, float] = (0.0, 0.0)  # gain above SHELF_HZ: a smile sounds bright, a sad voice dull
+    overdrive: tuple[float, float] | None = None  # factor before tanh, which distorts the voice
 
 
 SHELF_HZ = 1500.0
@@ -69,7 +69,7 @@ EMOTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Speech of an emotion and a rate, with noise of a colour behind it."""
+    """An emotion, a rate of speech and the colour of the background noise."""
 
     emotion: str
     rate: str
@@ -77,7 +77,7 @@ class Mixture:
 
 
 MIXTURES = tuple(Mixture(*parts) for parts in itertools.product(EMOTIONS, RATES_WPM, NOISES))
-# Every emotion, every rate and every colour is among them, and each also among the ones trained on.
+# Every emotion, rate and colour occurs in a held-out mixture, and also in a mixture that is trained on.
 HELD_OUT_MIXTURES = (
     Mixture("neutral", "slowly", "white"),
     Mixture("neutral", "quickly", "brown"),
@@ -92,9 +92,13 @@ HELD_OUT_MIXTURES = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SyntheticClip:
-    """`samples` is float32 mono at SAMPLE_RATE_HZ, speech at least 6 dB below full scale; the rest is true of it.
+    """A clip and its labels.
 
-    `voice` is espeak's name or that of the event; `colour` is that of the noise behind speech, or None.
+    Attributes:
+        samples: float32 mono at SAMPLE_RATE_HZ; speech is at least 6 dB below full scale.
+        voice: espeak's name of the voice, or the name of the event.
+        colour: colour of the noise behind speech, or None.
+        rate: "slowly" or "quickly" for speech, or None.
     """
 
     samples: np.ndarray
@@ -121,12 +125,12 @@ CAPTIONS = (
 
 
 def is_held_out_order(words: tuple[str, ...]) -> bool:
-    """Whether a sequence of two or more words is kept from the training: one in eight is, by its checksum."""
+    """Whether a sequence of two or more words is not used in training: one in eight, chosen by checksum."""
     return len(words) > 1 and zlib.crc32(" ".join(words).encode()) % 8 == 0
 
 
 def make_clip(split: str, index: int, seed: int = SEED) -> SyntheticClip:
-    """Clip `index` of a split. Of the training's clips 18 % are events, of the held-out ones 30 %."""
+    """Return clip `index` of a split. Events make 18 % of the training split and 30 % of the held-out split."""
     random = np.random.default_rng([seed, SPLITS.index(split), index])
     if random.random() < (0.18 if split == "train" else 0.3):
         kind = str(random.choice(list(EVENTS)))
@@ -135,7 +139,7 @@ def make_clip(split: str, index: int, seed: int = SEED) -> SyntheticClip:
 
 
 def _words(random: np.random.Generator, held_out: bool) -> tuple[str, ...]:
-    """One to five words; two to five of those that are held out, for a single word has no order."""
+    """Draw one to five words, or two to five for the held-out split, because a single word has no order."""
     shares = (0.0, 0.28, 0.28, 0.24, 0.2) if held_out else (0.2, 0.22, 0.22, 0.2, 0.16)
     count = int(random.choice(5, p=shares)) + 1
     while True:
@@ -145,7 +149,7 @@ def _words(random: np.random.Generator, held_out: bool) -> tuple[str, ...]:
 
 
 def _manner(random: np.random.Generator, held_out: bool) -> tuple[str, str, str | None]:
-    """An emotion, a rate, and for 3 of 10 the colour of the noise behind them."""
+    """Draw an emotion, a rate and, for 3 of 10 clips, the colour of the background noise."""
     emotion = str(random.choice(list(EMOTIONS)))
     rate = "quickly" if random.random() < EMOTIONS[emotion].quick else "slowly"
     if random.random() >= 0.3:
@@ -160,9 +164,9 @@ def _speech(random: np.random.Generator, held_out: bool) -> SyntheticClip:
     voice = str(random.choice((HELD_OUT_VOICES if held_out else TRAINING_VOICES)[gender]))
     words = _words(random, held_out)
     emotion, rate, colour = _manner(random, held_out)
-    spoken = _spoken(random, " ".join(words), voice, EMOTIONS[emotion], RATES_WPM[rate])
+    speech = _synthesize(random, " ".join(words), voice, EMOTIONS[emotion], RATES_WPM[rate])
     silence = [np.zeros(int(SAMPLE_RATE_HZ * random.uniform(*span_s)), np.float32) for span_s in ((0.03, 0.3),) * 2]
-    samples = np.concatenate([silence[0], spoken, silence[1]])
+    samples = np.concatenate([silence[0], speech, silence[1]])
     if colour:
         level = float(np.sqrt((samples**2).mean())) * decibels(-random.uniform(5, 14))
         samples = samples + noise(random, len(samples), colour) * level
@@ -173,10 +177,10 @@ def _speech(random: np.random.Generator, held_out: bool) -> SyntheticClip:
     return SyntheticClip(samples.astype(np.float32), " ".join(words), caption, emotion, voice, colour, rate)
 
 
-def _spoken(
+def _synthesize(
     random: np.random.Generator, text: str, voice: str, emotion: Emotion, rate_wpm: tuple[int, int]
 ) -> np.ndarray:
-    """The words with the prosody of an emotion. The level varies by 12 dB whatever the emotion."""
+    """Synthesize the text with the prosody of an emotion. The level varies by 12 dB, independent of the emotion."""
     ranges = (rate_wpm, emotion.pitch, emotion.range, emotion.volume)
     samples = say(text, voice, Prosody(*(int(random.integers(*span)) for span in ranges)))
     if emotion.overdrive:
@@ -186,7 +190,7 @@ def _spoken(
 
 
 def _shelved(samples: np.ndarray, gain_db: float) -> np.ndarray:
-    """`samples` with `gain_db` more above SHELF_HZ, by a slope of first order."""
+    """Raise `samples` by `gain_db` above SHELF_HZ, with a first-order slope."""
     squared = (np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE_HZ) / SHELF_HZ) ** 2
     gain = 1 + (decibels(gain_db) - 1) * squared / (squared + 1)
     return np.fft.irfft(np.fft.rfft(samples) * gain, len(samples)).astype(np.float32)

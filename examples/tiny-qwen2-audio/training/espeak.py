@@ -1,4 +1,4 @@
-"""Speech from libespeak-ng, which unlike its command can set the range of the pitch."""
+"""Speech from libespeak-ng; unlike the command, the library can set the pitch range."""
 
 import ctypes
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _ESPEAK_RATE_HZ = 22_050
 _SYNCHRONOUS, _POS_CHARACTER, _CHARS_UTF8 = 2, 1, 1
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-_AUDIBLE = 0.004  # of full scale; espeak's own silence before and after the words is cut
+_AUDIBLE = 0.004  # share of full scale; quieter samples before and after the speech are cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class Prosody:
 
 
 def say(text: str, voice: str, prosody: Prosody) -> np.ndarray:
-    """`text` as float32 mono at SAMPLE_RATE_HZ, without silence around it.
+    """Synthesize `text` as float32 mono at SAMPLE_RATE_HZ, without silence around it.
 
-    espeak does not start afresh with each call: the same words come out some milliseconds longer or shorter.
+    espeak keeps state between calls, so the same text may come out some milliseconds longer or shorter.
 
     Raises:
-        OSError: there is no libespeak-ng.
-        ValueError: espeak has no such voice, or says nothing.
+        OSError: libespeak-ng is not installed.
+        ValueError: espeak does not have the voice, or returns no audio.
     """
     library, chunks, _ = _open()
     if library.espeak_SetVoiceByName(voice.encode()) != 0:
@@ -47,7 +47,7 @@ def say(text: str, voice: str, prosody: Prosody) -> np.ndarray:
     library.espeak_Synth(encoded, len(encoded), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
     library.espeak_Synchronize()
     if not chunks:
-        raise ValueError(f"espeak-ng says nothing for {text!r}")
+        raise ValueError(f"espeak-ng returns no audio for {text!r}")
     samples = soxr.resample(np.concatenate(chunks).astype(np.float32) / 32768, _ESPEAK_RATE_HZ, SAMPLE_RATE_HZ)
     audible = np.flatnonzero(np.abs(samples) > _AUDIBLE)
     return samples[max(0, audible[0] - 160) : audible[-1] + 320]
@@ -55,11 +55,11 @@ def say(text: str, voice: str, prosody: Prosody) -> np.ndarray:
 
 @cache
 def _open() -> tuple[ctypes.CDLL, list[np.ndarray], Callable]:
-    """The library, the list that its callback fills, and the callback, which must stay alive."""
+    """Load the library; return it, the list that its callback fills, and the callback, which must stay alive."""
     library = ctypes.CDLL("libespeak-ng.so.1")
     rate_hz = library.espeak_Initialize(_SYNCHRONOUS, 0, None, 0)
     if rate_hz != _ESPEAK_RATE_HZ:
-        raise OSError(f"espeak-ng speaks at {rate_hz} Hz, not {_ESPEAK_RATE_HZ}")
+        raise OSError(f"espeak-ng returns audio at {rate_hz} Hz, not at {_ESPEAK_RATE_HZ} Hz")
     chunks: list[np.ndarray] = []
 
     def collect(samples, count: int, _events) -> int:

@@ -1,9 +1,9 @@
-"""Scores a checkpoint on held-out clips, as `earmark annotate` answers for it, and prints the figures as JSON.
+"""Scores the answers of `earmark annotate` with a checkpoint on held-out clips, and prints them as JSON.
 
 python examples/tiny-qwen2-audio/training/evaluate.py --scratch FOLDER
 
 plain: the clips as they are, with earmark's own prompts. robust: the same clips with up to 4 s of silence before and
-after, 12 dB quieter to 6 dB louder, a third of them with each of the three prompts that no training saw.
+after, and gains from -12 to +6 dB; each third is asked with one of three held-out prompts.
 """
 
 import argparse
@@ -32,16 +32,16 @@ GAIN_DB = (-12.0, 6.0)
 
 
 def disturbed(samples: np.ndarray, index: int) -> np.ndarray:
-    """A clip with silence before and after it, and a gain; what is drawn depends on its index alone."""
+    """Add silence before and after a clip, and a gain, drawn by its index."""
     choice = random.Random(f"{SEED} {index}")
     before, after = (np.zeros(int(SAMPLE_RATE_HZ * choice.uniform(0, SILENCE_S)), np.float32) for _ in range(2))
     return np.concatenate([before, samples * decibels(choice.uniform(*GAIN_DB)), after])
 
 
 def write_clips(folder: Path, clips: Sequence[SyntheticClip], indices: Sequence[int], columns: Sequence[str]) -> Path:
-    """Writes clips as FLAC and a manifest of them; gives its path.
+    """Write clips as FLAC, and a manifest with audio_filepath and `columns`; return its path.
 
-    `columns` are some of id, text, caption and emotion, which stand beside audio_filepath.
+    `columns` may be id, text, caption and emotion.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -56,17 +56,17 @@ def write_clips(folder: Path, clips: Sequence[SyntheticClip], indices: Sequence[
 
 
 def job(number: int) -> dict:
-    """A job file that asks the held-out prompts of one number."""
+    """Return a job file with the held-out prompts of an index."""
     tasks = {f"{task}_{number}": {"prompt": HELD_OUT_PROMPTS[task][number]} for task in TASKS}
     tasks[f"emotion_{number}"]["labels"] = list(LABELS)
     return {"task": list(tasks), "new_tasks": tasks}
 
 
 def annotate(manifest: Path, output: Path, checkpoint: Path, tasks: Sequence[str], *options: str) -> dict[int, Answers]:
-    """The answers of `earmark annotate`, by clip.
+    """Return the answers of `earmark annotate`, by the index of the clip.
 
     Raises:
-        subprocess.CalledProcessError: the command failed; it has said why.
+        subprocess.CalledProcessError: the command failed and has printed the reason.
     """
     command = [
         sys.executable,
@@ -88,7 +88,7 @@ def annotate(manifest: Path, output: Path, checkpoint: Path, tasks: Sequence[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scratch", type=Path, required=True, help="where clips and answers go; emptied first")
+    parser.add_argument("--scratch", type=Path, required=True, help="folder for clips and answers; emptied first")
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     parser.add_argument("--clips", type=int, default=600)
     options = parser.parse_args()
@@ -111,14 +111,14 @@ def main() -> None:
         tasks = [f"{task}_{number}" for task in TASKS]
         robust |= annotate(manifest, scratch / f"robust_{number}_labels", checkpoint, tasks, "--config", str(config))
 
-    found = {
+    results = {
         condition: {
             name: dataclasses.asdict(figure)
             for name, figure in figures(truths, [answers[i] for i in range(len(truths))]).items()
         }
         for condition, answers in (("plain", plain), ("robust", robust))
     }
-    print(json.dumps(found, indent=2))
+    print(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

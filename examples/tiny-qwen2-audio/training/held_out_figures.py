@@ -1,4 +1,4 @@
-"""Figures over held-out clips, with intervals."""
+"""Scores on held-out clips, with confidence intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What is true of a clip, or what a checkpoint says of it."""
+    """Labels of a clip: the true ones, or a checkpoint's answers."""
 
     text: str
     caption: str
@@ -21,7 +21,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """In percent; `low` and `high` bound the middle 95 % of bootstrap resamples over clips."""
+    """A score in percent; `low` and `high` bound the middle 95 % of bootstrap resamples over clips."""
 
     percent: float
     low: float
@@ -30,28 +30,30 @@ class Figure:
 
 
 def figures(truths: Sequence[Answers], answers: Sequence[Answers]) -> dict[str, Figure]:
-    """WER and emotion of speech, captions and emotion of all clips, and how often no words are heard in no speech.
+    """Score WER and emotion on speech, caption and emotion on all clips, empty transcripts on clips without speech.
 
-    earmark's own transcribe does not ask about a clip in which its detector hears no speech: its answer is then "".
+    If earmark's detector finds no speech in a clip, the model is not run for `transcribe`, and the answer is "".
     """
     pairs = list(zip(truths, answers, strict=True))
     speech = [pair for pair in pairs if pair[0].text != NO_SPEECH]
     return {
         "wer": _figure([_word_errors(*pair) for pair in speech]),
-        "caption": _figure([(truth.caption == said.caption, 1) for truth, said in pairs]),
-        "emotion": _figure([(truth.emotion == said.emotion, 1) for truth, said in speech]),
-        "emotion_all": _figure([(truth.emotion == said.emotion, 1) for truth, said in pairs]),
-        "no_speech": _figure([(said.text in ("", NO_SPEECH), 1) for truth, said in pairs if truth.text == NO_SPEECH]),
+        "caption": _figure([(truth.caption == answer.caption, 1) for truth, answer in pairs]),
+        "emotion": _figure([(truth.emotion == answer.emotion, 1) for truth, answer in speech]),
+        "emotion_all": _figure([(truth.emotion == answer.emotion, 1) for truth, answer in pairs]),
+        "no_speech": _figure(
+            [(answer.text in ("", NO_SPEECH), 1) for truth, answer in pairs if truth.text == NO_SPEECH]
+        ),
     }
 
 
-def _word_errors(truth: Answers, said: Answers) -> tuple[int, int]:
-    found = jiwer.process_words(truth.text.lower(), said.text.lower())
-    return found.substitutions + found.deletions + found.insertions, len(truth.text.split())
+def _word_errors(truth: Answers, answer: Answers) -> tuple[int, int]:
+    alignment = jiwer.process_words(truth.text.lower(), answer.text.lower())
+    return alignment.substitutions + alignment.deletions + alignment.insertions, len(truth.text.split())
 
 
 def _figure(counted: Sequence[tuple[int, int]]) -> Figure:
-    """The sum of the first over the sum of the second."""
+    """Score by the sum of the first counts over the sum of the second."""
     counts = np.array(counted, dtype=float)
     random = np.random.default_rng(0)
     resampled = [_percent(counts[random.integers(len(counts), size=len(counts))]) for _ in range(RESAMPLES)]

@@ -1,8 +1,8 @@
-"""Whisper's log-mel spectrogram of a clip alone, and the steps by which WhisperFeatureExtractor scales it.
+"""Whisper's log-mel spectrogram of a clip without padding, and the scaling of WhisperFeatureExtractor.
 
-The extractor pads a clip with zeros to 30 s; padding lies below the loudest frame and changes nothing before it. What
-is computed here are its first frames, `frames + TAIL_FRAMES` of them: two frames after the last whole hop still hear
-the clip's end. Kept unscaled, a spectrogram can be made louder or followed by silence before it is scaled.
+The extractor pads a clip with zeros to 30 s; the padding is quieter than the loudest frame, so it does not change the
+frames before it. This module computes only the first `frames + TAIL_FRAMES` frames: two frames after the last whole
+hop still overlap the end of the clip. While a spectrogram is unscaled, a gain and silence can be added to it.
 """
 
 import functools
@@ -24,12 +24,12 @@ def _filters() -> torch.Tensor:
 
 
 def frames_of(samples: int) -> int:
-    """Frames that the extractor's attention mask counts for a clip of so many samples."""
+    """Number of frames in the extractor's attention mask for a clip of `samples` samples."""
     return -(-samples // HOP_SAMPLES)
 
 
 def log_power(samples: np.ndarray) -> torch.Tensor:
-    """log10 of the mel power, float32 [MEL_BINS, frames + TAIL_FRAMES], at least SILENCE."""
+    """Compute log10 of the mel power: float32 [MEL_BINS, frames + TAIL_FRAMES], at least SILENCE."""
     frames = frames_of(len(samples))
     padded = torch.zeros((frames + TAIL_FRAMES + 4) * HOP_SAMPLES)
     padded[: len(samples)] = torch.from_numpy(samples)
@@ -40,6 +40,6 @@ def log_power(samples: np.ndarray) -> torch.Tensor:
 
 
 def scale(log_power: torch.Tensor) -> torch.Tensor:
-    """What WhisperFeatureExtractor does after the logarithm, for each clip of [..., MEL_BINS, frames]."""
+    """Scale as WhisperFeatureExtractor does after the logarithm, for each clip of [..., MEL_BINS, frames]."""
     floor = log_power.amax((-2, -1), keepdim=True) - 8.0
     return (torch.maximum(log_power, floor) + 4.0) / 4.0

@@ -1,7 +1,8 @@
-"""Batches that ask all three tasks of each clip at once.
+"""Batches with all three tasks of each clip in one row.
 
-A row is head | audio | three branches, each a question and its answer. A mask lets a branch see the head, the audio and
-itself, and positions start again for each: the audio is heard once, and each branch gets what it would get alone.
+A row is prefix | audio | three branches, each a question with its answer. A mask lets a branch attend to the prefix,
+the audio and itself, and positions restart for each branch. So the audio is encoded once, and each branch gets the
+result that it would get alone.
 """
 
 import random
@@ -11,52 +12,66 @@ import torch
 from augment import Plan, prepare
 from corpus import CAPTIONS, EMOTIONS, WORDS
 from log_mel import MEL_BINS, TAIL_FRAMES
-from prompts import TASKS, draw_head, draw_prompt, paraphrases, question
+from prompts import TASKS, draw_prefix, draw_prompt, paraphrases, question
 from tiny_model import END, additive
 from training_set import Label, TrainingSet
 from transformers import Qwen2Tokenizer
 
-IGNORED = -100  # cross_entropy's mark of a token that is not asked for
-_SHARED, _PADDING = -1, -2  # branches of the head and the audio, and of what follows a row's end
+IGNORED = -100  # target of tokens without a loss, as cross_entropy defines it
+_SHARED, _PADDING = -1, -2  # branch numbers of prefix and audio, and of padding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Branches:
-    """What follows the audio, int64 [clips, longest]: tokens, whose branch, place after the audio, next token."""
+    """Tokens after the audio, each int64 [clips, longest].
+
+    Attributes:
+        tokens: token ids.
+        branch: number of the branch.
+        offset: position after the audio.
+        target: id of the next token, or IGNORED.
+    """
 
     tokens: torch.Tensor
     branch: torch.Tensor
-    place: torch.Tensor
+    offset: torch.Tensor
     target: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """`mels` is float32 [clips, MEL_BINS, longest], `frames` int64 [clips], `head` int64 [tokens].
+    """Inputs and targets of a training step.
 
-    What the helpers are to say: `words` are the numbers of the words spoken, all clips' in a row, from 1 on; `counts`,
-    how many are each clip's; `captions` and `emotions` the places in CAPTIONS and EMOTIONS, int64 [clips].
+    Attributes:
+        mels: float32 [clips, MEL_BINS, longest].
+        frames: int64 [clips].
+        prefix: token ids before the audio, int64 [tokens].
+        branches: tokens after the audio.
+        words: CTC targets, the indices of the spoken words from 1, of all clips in one tensor.
+        word_counts: number of words of each clip, int64 [clips].
+        captions: indices into CAPTIONS, int64 [clips].
+        emotions: indices into EMOTIONS, int64 [clips].
     """
 
     mels: torch.Tensor
     frames: torch.Tensor
-    head: torch.Tensor
+    prefix: torch.Tensor
     branches: Branches
     words: torch.Tensor
-    counts: torch.Tensor
+    word_counts: torch.Tensor
     captions: torch.Tensor
     emotions: torch.Tensor
 
 
 class Packer:
-    """Makes batches from plans; every draw comes from one generator."""
+    """Makes batches from plans, with one random generator for every draw."""
 
     def __init__(self, clips: TrainingSet, tokenizer: Qwen2Tokenizer, choice: random.Random) -> None:
         self._clips = clips
         self._tokenizer = tokenizer
         self._choice = choice
         self._pools = {task: paraphrases(task) for task in TASKS}
-        self._known: dict[str, list[int]] = {}
+        self._encoded: dict[str, list[int]] = {}
 
     def batch(self, plans: list[Plan]) -> Batch:
         longest = max(plan.total for plan in plans) + TAIL_FRAMES
@@ -65,15 +80,17 @@ class Packer:
         for row, plan in zip(mels, plans, strict=True):
             row.copy_(prepare(self._choice, self._clips.log_power(plan.index), plan, longest))
         labels = [self._clips.labels[plan.index] for plan in plans]
-        head, base = draw_head(self._choice)
-        spoken = [[WORDS.index(word) + 1 for word in label.text.split()] if label.words else [] for label in labels]
+        prefix, base = draw_prefix(self._choice)
+        word_numbers = [
+            [WORDS.index(word) + 1 for word in label.text.split()] if label.words else [] for label in labels
+        ]
         return Batch(
             mels=mels,
             frames=torch.tensor([plan.total for plan in plans]),
-            head=torch.tensor(self._tokens(head)),
+            prefix=torch.tensor(self._tokens(prefix)),
             branches=self._branches(labels, base),
-            words=torch.tensor([number for numbers in spoken for number in numbers], dtype=torch.long),
-            counts=torch.tensor([len(numbers) for numbers in spoken]),
+            words=torch.tensor([number for numbers in word_numbers for number in numbers], dtype=torch.long),
+            word_counts=torch.tensor([len(numbers) for numbers in word_numbers]),
             captions=torch.tensor([CAPTIONS.index(label.caption) for label in labels]),
             emotions=torch.tensor([list(EMOTIONS).index(label.emotion) for label in labels]),
         )
@@ -86,10 +103,10 @@ class Packer:
                 zip(TASKS, (label.text, label.caption, label.emotion), strict=True)
             ):
                 prompt = draw_prompt(self._choice, task, base, self._pools[task])
-                asked = self._garbled(self._tokens(question(prompt, base)))
-                answered = self._tokens(answer + END)
-                tokens = asked + answered[:-1]
-                targets = [IGNORED] * (len(asked) - 1) + answered
+                prompt_ids = self._garbled(self._tokens(question(prompt, base)))
+                answer_ids = self._tokens(answer + END)
+                tokens = prompt_ids + answer_ids[:-1]
+                targets = [IGNORED] * (len(prompt_ids) - 1) + answer_ids
                 row += zip(tokens, [branch] * len(tokens), range(len(tokens)), targets, strict=True)
             rows.append(row)
         longest = max(len(row) for row in rows)
@@ -97,7 +114,7 @@ class Packer:
         return Branches(*torch.tensor(filled).permute(2, 0, 1).contiguous())
 
     def _garbled(self, question: list[int]) -> list[int]:
-        """In one of four questions some tokens become any others: words never seen must not confuse the model."""
+        """Replace some tokens of one question in four at random, so that unknown words do not confuse the model."""
         if self._choice.random() >= 0.25:
             return question
         ordinary = self._tokenizer.vocab_size  # special tokens come after these
@@ -107,26 +124,25 @@ class Packer:
         ]
 
     def _tokens(self, text: str) -> list[int]:
-        if text not in self._known:
-            self._known[text] = self._tokenizer.encode(text)
-        return self._known[text]
+        if text not in self._encoded:
+            self._encoded[text] = self._tokenizer.encode(text)
+        return self._encoded[text]
 
 
 def layout(batch: Batch, audio_tokens: torch.Tensor, longest: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The language model's mask, float [clips, 1, row, row] of 0 and -inf, and positions, int64 [clips, row].
+    """Return the language model's mask, float [clips, 1, row, row] of 0 and -inf, and positions, int64 [clips, row].
 
     Args:
-        batch: gives the head and the branches.
-        audio_tokens: int64 [clips], how many the audio of each clip takes.
-        longest: how many are in the row for it.
+        audio_tokens: number of audio tokens of each clip, int64 [clips].
+        longest: number of audio slots in a row.
     """
-    clips, before = len(audio_tokens), len(batch.head) + longest
-    starts = len(batch.head) + audio_tokens[:, None]
-    positions = torch.cat([torch.arange(before).expand(clips, -1), starts + batch.branches.place], dim=1)
+    clips, before = len(audio_tokens), len(batch.prefix) + longest
+    starts = len(batch.prefix) + audio_tokens[:, None]
+    positions = torch.cat([torch.arange(before).expand(clips, -1), starts + batch.branches.offset], dim=1)
     branch = torch.cat([torch.full((clips, before), _SHARED), batch.branches.branch], dim=1)
     row = branch.shape[1]
-    heard = torch.ones(clips, row, dtype=torch.bool)
-    heard[:, len(batch.head) : before] = torch.arange(longest) < audio_tokens[:, None]
-    kin = (branch[:, None] == _SHARED) | (branch[:, None] == branch[:, :, None])
-    mask = torch.ones(row, row, dtype=torch.bool).tril() & heard[:, None] & kin
+    is_token = torch.ones(clips, row, dtype=torch.bool)
+    is_token[:, len(batch.prefix) : before] = torch.arange(longest) < audio_tokens[:, None]
+    is_visible = (branch[:, None] == _SHARED) | (branch[:, None] == branch[:, :, None])
+    mask = torch.ones(row, row, dtype=torch.bool).tril() & is_token[:, None] & is_visible
     return additive(mask | torch.eye(row, dtype=torch.bool))[:, None], positions

@@ -1,4 +1,4 @@
-"""What the checkpoint is asked in training, and the prompts that are kept from it."""
+"""Prompts of the training, and held-out prompts."""
 
 import itertools
 import random
@@ -6,7 +6,7 @@ import random
 TASKS = ("transcribe", "caption", "emotion")
 LABELS = ("neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust")  # of MELD; the last three never occur
 
-# The prompts that earmark asks an Instruct checkpoint, and those of Qwen2-Audio's base format.
+# earmark's prompts for Instruct checkpoints, and those of Qwen2-Audio's base format.
 CHAT_PROMPTS = {
     "transcribe": "Transcribe the speech word for word. Answer with the transcript only.",
     "caption": "Describe the audio in one sentence.",
@@ -125,20 +125,20 @@ _TEMPLATES: dict[str, tuple[tuple[tuple[str, ...], ...], ...]] = {
 
 
 def paraphrases(task: str) -> tuple[str, ...]:
-    """All prompts that the templates of a task make, without the held-out ones, first letter in capitals."""
+    """Every prompt from the templates of a task, capitalized, without the held-out prompts."""
     spelled = ("".join(parts) for template in _TEMPLATES[task] for parts in itertools.product(*template))
     capital = dict.fromkeys(text[0].upper() + text[1:] for text in spelled)
     return tuple(text for text in capital if text not in HELD_OUT_PROMPTS[task])
 
 
 def training_texts() -> list[str]:
-    """Every prompt of the training, for the tokenizer: those that are asked most come most often."""
+    """Every prompt of the training, for the tokenizer; frequent prompts are repeated."""
     frequent = [*CHAT_PROMPTS.values(), *BASE_PROMPTS.values()] * 50
     return frequent + [text for task in TASKS for text in paraphrases(task)]
 
 
 def draw_prompt(choice: random.Random, task: str, base: bool, pool: tuple[str, ...]) -> str:
-    """A prompt for the training: earmark's own in 2 of 5 draws, else a paraphrase, sometimes carelessly typed."""
+    """Draw earmark's own prompt in 2 of 5 draws, else a paraphrase, sometimes in lower case or without punctuation."""
     if choice.random() < 0.4:
         return (BASE_PROMPTS if base else CHAT_PROMPTS)[task]
     prompt = choice.choice(pool)
@@ -148,7 +148,7 @@ def draw_prompt(choice: random.Random, task: str, base: bool, pool: tuple[str, .
     return prompt.rstrip(".?:") if typing < 0.2 else prompt
 
 
-_CHAT_HEADS = (
+_CHAT_PREFIXES = (
     *("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nAudio 1: <|audio_bos|>",) * 12,
     *("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<|audio_bos|>",) * 2,
     "<|im_start|>system\nYou annotate audio.<|im_end|>\n<|im_start|>user\nAudio 1: <|audio_bos|>",
@@ -156,14 +156,14 @@ _CHAT_HEADS = (
     "<|im_start|>user\nAudio 1: <|audio_bos|>",
     "<|im_start|>user\n<|audio_bos|>",
 )
-HEADS = tuple(dict.fromkeys(_CHAT_HEADS))
+PREFIXES = tuple(dict.fromkeys(_CHAT_PREFIXES))
 
 
-def draw_head(choice: random.Random) -> tuple[str, bool]:
-    """What stands before the audio, and whether it is the base format, which one in eight is."""
-    return ("<|audio_bos|>", True) if choice.random() < 0.125 else (choice.choice(_CHAT_HEADS), False)
+def draw_prefix(choice: random.Random) -> tuple[str, bool]:
+    """Draw the text before the audio, in the base format for one in eight; return it and whether it is that format."""
+    return ("<|audio_bos|>", True) if choice.random() < 0.125 else (choice.choice(_CHAT_PREFIXES), False)
 
 
 def question(prompt: str, base: bool) -> str:
-    """What stands between the audio and the answer."""
+    """Return the text between the audio and the answer."""
     return f"<|audio_eos|>{prompt}" if base else f"<|audio_eos|>\n{prompt}<|im_end|>\n<|im_start|>assistant\n"

@@ -1,12 +1,12 @@
-"""Sounds that nobody speaks: noise, and the events of EVENTS. All are float32 mono at SAMPLE_RATE_HZ."""
+"""Sounds without speech: noise, and the events of EVENTS. All are float32 mono at SAMPLE_RATE_HZ."""
 
 from collections.abc import Callable
 
 import numpy as np
 from espeak import SAMPLE_RATE_HZ
 
-NOISES = {"white": 0.0, "pink": 0.5, "brown": 1.0}  # the power of 1/f that the amplitude falls with
-_FLAT_BELOW_HZ = 40.0  # where the falling spectra start
+NOISES = {"white": 0.0, "pink": 0.5, "brown": 1.0}  # exponent of 1/f in the amplitude
+_FLAT_BELOW_HZ = 40.0  # below, the spectra are flat
 _DIALS_HZ = ((697, 770, 852, 941), (1209, 1336, 1477))  # rows and columns of a telephone's keys, ITU-T Q.23
 
 
@@ -15,7 +15,7 @@ def decibels(gain_db: float) -> float:
 
 
 def noise(random: np.random.Generator, length: int, colour: str) -> np.ndarray:
-    """Noise of `length` samples with a root mean square of 1."""
+    """Make noise of `length` samples with a root mean square of 1."""
     spectrum = np.fft.rfft(random.standard_normal(length))
     frequency_hz = np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ)
     shaped = np.fft.irfft(spectrum / np.maximum(frequency_hz, _FLAT_BELOW_HZ) ** NOISES[colour], length)
@@ -103,7 +103,7 @@ EVENTS: dict[str, tuple[str, Callable[[np.random.Generator, int], np.ndarray]]] 
 
 
 def event(random: np.random.Generator, kind: str) -> np.ndarray:
-    """One event of 0.9 to 2.2 s, 8 to 27 dB quieter than it is made, half of the time with a faint hiss."""
+    """Make an event of 0.9 to 2.2 s, attenuated by 8 to 27 dB, half of the time with a faint hiss."""
     length = _samples(random, 0.9, 2.2)
     samples = EVENTS[kind][1](random, length) * decibels(random.uniform(-27, -8))
     if random.random() < 0.5:

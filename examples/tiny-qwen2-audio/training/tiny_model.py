@@ -1,4 +1,4 @@
-"""The tokenizer, the processor and the model, with the initial weights that the training starts from."""
+"""The tokenizer, the processor and the model with its initial weights."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import math
 import torch
 from corpus import CAPTIONS, NO_SPEECH, WORDS
 from log_mel import MEL_BINS
-from prompts import HEADS, LABELS, question, training_texts
+from prompts import LABELS, PREFIXES, question, training_texts
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     GenerationConfig,
@@ -46,7 +46,7 @@ CHAT_TEMPLATE = (
 
 
 def make_tokenizer() -> Qwen2Tokenizer:
-    """A byte-level BPE with Qwen2's way of splitting, made from the prompts and the answers of the training."""
+    """Make a byte-level BPE tokenizer with Qwen2's pre-tokenization, trained on the training's prompts and answers."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -56,7 +56,7 @@ def make_tokenizer() -> Qwen2Tokenizer:
     )
     words = [text for word in WORDS for text in (word, f" {word}")]
     answers = [*CAPTIONS * 40, *words * 40, *[NO_SPEECH, *LABELS] * 80]
-    frames = [text for head in HEADS for text in (head, question("", base=False))] * 40
+    frames = [text for prefix in PREFIXES for text in (prefix, question("", base=False))] * 40
     for token in SPECIAL_TOKENS:
         frames = [text.replace(token, "") for text in frames]
     trainer = trainers.BpeTrainer(
@@ -65,10 +65,10 @@ def make_tokenizer() -> Qwen2Tokenizer:
         show_progress=False,
     )
     bpe.train_from_iterator([*training_texts(), *answers, *frames], trainer)
-    made = json.loads(bpe.to_str())["model"]
+    trained = json.loads(bpe.to_str())["model"]
     return Qwen2Tokenizer(
-        vocab=made["vocab"],
-        merges=[tuple(pair) for pair in made["merges"]],
+        vocab=trained["vocab"],
+        merges=[tuple(pair) for pair in trained["merges"]],
         unk_token=None,
         eos_token=END,
         pad_token=PAD,
@@ -84,10 +84,10 @@ def make_processor() -> Qwen2AudioProcessor:
 
 
 def make_model(tokenizer: Qwen2Tokenizer) -> Qwen2AudioForConditionalGeneration:
-    """The untrained model. Its positions are Whisper's sinusoids, which the class does not set, and stay as they are.
+    """Make the untrained model. Its positions are Whisper's sinusoids, which the class does not set; they stay fixed.
 
-    transformers' deviation of 0.02 is too small for so narrow a model: matrices get that of their fan-in, and what is
-    added to the residual stream starts smaller.
+    transformers' standard deviation of 0.02 is too small for a model this narrow, so matrices are initialized by their
+    fan-in, and matrices that add to the residual stream with smaller values.
     """
     pad, end, audio = tokenizer.convert_tokens_to_ids([PAD, END, "<|AUDIO|>"])
     encoder = Qwen2AudioEncoderConfig(
@@ -148,14 +148,15 @@ def _sinusoids(length: int, channels: int) -> torch.Tensor:
 def encode(
     model: Qwen2AudioForConditionalGeneration, mels: torch.Tensor, frames: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What the audio tower and the projector make of clips that are not padded to 30 s.
+    """Encode clips that are not padded to 30 s, with the audio tower and the projector.
 
     Args:
-        mels: float [clips, MEL_BINS, longest], scaled, with at least TAIL_FRAMES true frames after each clip's end.
-        frames: int64 [clips], without those.
+        mels: scaled, float [clips, MEL_BINS, longest], with at least TAIL_FRAMES computed frames after each clip's end.
+        frames: number of frames of each clip without those, int64 [clips].
 
     Returns:
-        Projected [clips, tokens, WIDTH], the tower's [clips, tokens, WIDTH], and int64 [clips], how many are each's.
+        The projector's output [clips, tokens, WIDTH], the tower's output [clips, tokens, WIDTH], and the number of
+        tokens of each clip, int64 [clips].
     """
     tower = model.model.audio_tower
     hidden = torch.nn.functional.gelu(tower.conv1(mels))
@@ -172,6 +173,6 @@ def encode(
     return model.model.multi_modal_projector(encoded), encoded, (positions - 2) // 2 + 1
 
 
-def additive(seen: torch.Tensor) -> torch.Tensor:
-    """A mask as attention adds it, made once and not in each layer: 0 where `seen` is True, else -inf."""
-    return torch.zeros(seen.shape).masked_fill(~seen, -torch.inf)
+def additive(visible: torch.Tensor) -> torch.Tensor:
+    """Convert a mask to the form that attention adds, once for all layers: 0 where `visible` is True, else -inf."""
+    return torch.zeros(visible.shape).masked_fill(~visible, -torch.inf)

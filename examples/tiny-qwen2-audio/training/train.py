@@ -1,4 +1,4 @@
-"""Trains the tiny Qwen2-Audio from nothing, on the corpus of corpus.py, and saves it with its processor.
+"""Trains the tiny Qwen2-Audio from random weights, on the corpus of corpus.py, and saves it with its processor.
 
 python examples/tiny-qwen2-audio/training/train.py --scratch FOLDER --output FOLDER
 
@@ -28,19 +28,26 @@ from torch.nn.functional import cross_entropy, ctc_loss
 from training_set import TrainingSet, load, synthesize
 from transformers import Qwen2AudioForConditionalGeneration
 
-# Each hears half of a batch with one thread: threads that wait for one another in each small operation are slow.
+# Each process takes half of a batch with one thread; more threads would wait for each other in every small operation.
 PROCESSES = 2
 BATCH_CLIPS = 24
-SORTED_BATCHES = 16  # clips are sorted by length within so many batches
+SORTED_BATCHES = 16  # number of batches within which clips are sorted by length
 LEARNING_RATE = 2e-3
 WARM_UP_STEPS = 100
-EASY_SHARE = 0.1  # of the steps, at first, hear only events and speech of one or two words, undisturbed
+EASY_SHARE = 0.1  # the first steps train only on events and speech of one or two words, not augmented
 SAVE_EVERY_STEPS = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Losses:
-    """`answers` is the mean of the tasks, `words` and `sounds` the helpers'; `correct`, the share of tokens of each."""
+    """Losses of a step.
+
+    Attributes:
+        answers: mean loss of the tasks.
+        words: loss of the CTC helper.
+        sounds: loss of the classification helper.
+        correct: share of correct tokens of each task.
+    """
 
     answers: torch.Tensor
     words: torch.Tensor
@@ -49,32 +56,32 @@ class Losses:
 
 
 class Learner(torch.nn.Module):
-    """The model, and two helpers on the tower's output, dropped after the training, which make it listen sooner.
+    """The model, and two auxiliary heads on the tower's output that speed up training and are dropped afterwards.
 
-    One is CTC with whole words, the other classifies the mean and the maximum over time by caption and emotion.
+    One is CTC over whole words, the other classifies the mean and the maximum over time by caption and emotion.
     """
 
     def __init__(self, model: Qwen2AudioForConditionalGeneration) -> None:
         super().__init__()
         self.model = model
-        self.words = torch.nn.Linear(WIDTH, len(WORDS) + 1)
-        self.sounds = torch.nn.Linear(2 * WIDTH, len(CAPTIONS) + len(EMOTIONS))
+        self.word_ctc = torch.nn.Linear(WIDTH, len(WORDS) + 1)
+        self.sound_classifier = torch.nn.Linear(2 * WIDTH, len(CAPTIONS) + len(EMOTIONS))
 
     def forward(self, batch: Batch) -> Losses:
         audio, encoded, tokens = encode(self.model, batch.mels, batch.frames)
         mask, positions = layout(batch, tokens, audio.shape[1])
         embed = self.model.model.language_model.embed_tokens
-        head = embed(batch.head).expand(len(tokens), -1, -1)
+        prefix = embed(batch.prefix).expand(len(tokens), -1, -1)
         hidden = self.model.model.language_model(
-            inputs_embeds=torch.cat([head, audio, embed(batch.branches.tokens)], dim=1),
+            inputs_embeds=torch.cat([prefix, audio, embed(batch.branches.tokens)], dim=1),
             attention_mask=mask,
             position_ids=positions,
             use_cache=False,
-        ).last_hidden_state[:, len(batch.head) + audio.shape[1] :]
-        asked = batch.branches.target != IGNORED
-        logits, targets = self.model.lm_head(hidden[asked]), batch.branches.target[asked]
+        ).last_hidden_state[:, len(batch.prefix) + audio.shape[1] :]
+        has_target = batch.branches.target != IGNORED
+        logits, targets = self.model.lm_head(hidden[has_target]), batch.branches.target[has_target]
         losses = cross_entropy(logits, targets, reduction="none")
-        right, branch = (logits.argmax(-1) == targets).float(), batch.branches.branch[asked]
+        right, branch = (logits.argmax(-1) == targets).float(), batch.branches.branch[has_target]
         tasks = range(len(TASKS))
         answers = torch.stack([losses[branch == task].mean() for task in tasks]).mean()
         correct = tuple(right[branch == task].mean().item() for task in tasks)
@@ -83,28 +90,30 @@ class Learner(torch.nn.Module):
         )
 
     def _word_loss(self, encoded: torch.Tensor, tokens: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """CTC a spoken word."""
-        log_probabilities = self.words(encoded).log_softmax(-1).transpose(0, 1)
-        arguments = (log_probabilities, batch.words, tokens, batch.counts)
+        """CTC loss for each spoken word."""
+        log_probabilities = self.word_ctc(encoded).log_softmax(-1).transpose(0, 1)
+        arguments = (log_probabilities, batch.words, tokens, batch.word_counts)
         return ctc_loss(*arguments, reduction="sum", zero_infinity=True) / max(1, len(batch.words))
 
     def _sound_loss(self, encoded: torch.Tensor, tokens: torch.Tensor, batch: Batch) -> torch.Tensor:
-        heard = (torch.arange(encoded.shape[1]) < tokens[:, None])[..., None]
-        mean = (encoded * heard).sum(1) / tokens[:, None]
-        largest = encoded.masked_fill(~heard, -torch.inf).amax(1)
-        captions, emotions = self.sounds(torch.cat([mean, largest], dim=1)).split([len(CAPTIONS), len(EMOTIONS)], dim=1)
+        is_token = (torch.arange(encoded.shape[1]) < tokens[:, None])[..., None]
+        mean = (encoded * is_token).sum(1) / tokens[:, None]
+        largest = encoded.masked_fill(~is_token, -torch.inf).amax(1)
+        captions, emotions = self.sound_classifier(torch.cat([mean, largest], dim=1)).split(
+            [len(CAPTIONS), len(EMOTIONS)], dim=1
+        )
         return cross_entropy(captions, batch.captions) + cross_entropy(emotions, batch.emotions)
 
 
 def plans(clips: TrainingSet, choice: random.Random, steps: int) -> Iterator[list[Plan]]:
-    """`steps` batches of clips of like length, in random order; at first only easy ones."""
+    """Draw `steps` batches of clips of similar length, in random order; the first are easy."""
     everything = range(len(clips.labels))
     easy = [index for index in everything if clips.labels[index].words <= 2]
     for first in range(0, steps, SORTED_BATCHES):
         start_easy = first < EASY_SHARE * steps
         drawn = choice.sample(easy if start_easy else everything, BATCH_CLIPS * SORTED_BATCHES)
         make = Plan if start_easy else functools.partial(disturbed, choice)
-        made = sorted((make(index, clips.labels[index].frames) for index in drawn), key=lambda made: made.total)
+        made = sorted((make(index, clips.labels[index].frames) for index in drawn), key=lambda plan: plan.total)
         batches = [made[start : start + BATCH_CLIPS] for start in range(0, len(made), BATCH_CLIPS)]
         choice.shuffle(batches)
         yield from batches[: steps - first]
@@ -126,7 +135,7 @@ def learning_rate(step: int, steps: int) -> float:
 
 
 def average_gradients(learner: Learner) -> None:
-    """Over the processes, in one exchange."""
+    """Average the gradients of the processes, in one exchange."""
     gradients = [parameter.grad for parameter in learner.parameters() if parameter.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     torch.distributed.all_reduce(flat)
@@ -136,7 +145,7 @@ def average_gradients(learner: Learner) -> None:
 
 
 def train(learner: Learner, packer: Packer, batches: Iterator[list[Plan]], steps: int, save: Callable | None) -> None:
-    """Trains on `batches`; the process with `save` prints the averages and saves now and then."""
+    """Train on `batches`; the process with `save` prints running averages and saves at intervals."""
     optimizer, since, averages = make_optimizer(learner), time.monotonic(), None
     for step, batch in enumerate(batches, start=1):
         for group in optimizer.param_groups:
@@ -150,16 +159,16 @@ def train(learner: Learner, packer: Packer, batches: Iterator[list[Plan]], steps
         figures = torch.tensor([losses.answers.item(), losses.words.item(), losses.sounds.item(), *losses.correct])
         averages = figures if averages is None else 0.95 * averages + 0.05 * figures
         if save and step % 50 == 0:
-            shown = " ".join(
+            progress = " ".join(
                 f"{name} {value:.3f}" for name, value in zip(("loss", "words", "sounds", *TASKS), averages, strict=True)
             )
-            print(f"step {step} of {steps}, {time.monotonic() - since:.0f} s: {shown}", flush=True)
+            print(f"step {step} of {steps}, {time.monotonic() - since:.0f} s: {progress}", flush=True)
         if save and (step % SAVE_EVERY_STEPS == 0 or step == steps):
             save()
 
 
 def work(rank: int, options: argparse.Namespace) -> None:
-    """One of the processes: all draw the same plans and begin with the same weights."""
+    """Run one of the processes; all draw the same plans and start with the same weights."""
     keep_freed_memory()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # denormal numbers make a CPU many times slower
@@ -181,7 +190,7 @@ def work(rank: int, options: argparse.Namespace) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc not to give large blocks back to the kernel: to get them anew takes longer than to fill them."""
+    """Keep glibc from returning large blocks to the kernel: allocating them again takes longer than filling them."""
     m_trim_threshold, m_mmap_max = -1, -4  # from malloc.h
     libc = ctypes.CDLL(None)
     libc.mallopt(m_mmap_max, 0)
@@ -190,15 +199,15 @@ def keep_freed_memory() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scratch", type=Path, required=True, help="where the synthesized training set is kept")
+    parser.add_argument("--scratch", type=Path, required=True, help="folder for the synthesized training set")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--clips", type=int, default=40_000)
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and the draws; the corpus has its own")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights and the draws; the corpus has its own")
     options = parser.parse_args()
     since = time.monotonic()
     synthesize(options.scratch, options.clips)
-    print(f"{options.clips} clips are there after {time.monotonic() - since:.0f} s", flush=True)
+    print(f"{options.clips} clips ready after {time.monotonic() - since:.0f} s", flush=True)
     (options.scratch / "meeting_point").unlink(missing_ok=True)
     torch.multiprocessing.spawn(work, (options,), nprocs=PROCESSES)
     print(f"done after {time.monotonic() - since:.0f} s", flush=True)

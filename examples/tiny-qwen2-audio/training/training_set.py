@@ -1,4 +1,4 @@
-"""The training's clips as unscaled spectrograms in one file, synthesized once by two processes."""
+"""The training clips as unscaled spectrograms in one file, synthesized once by two processes."""
 
 import json
 import multiprocessing
@@ -13,14 +13,14 @@ from log_mel import MEL_BINS, TAIL_FRAMES, frames_of, log_power
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is true of a clip, and which frames of the file are its: `frames + TAIL_FRAMES` from `first` on."""
+    """The labels of a clip, and its frames in the file: `frames + TAIL_FRAMES` frames from `first`."""
 
     first: int
     frames: int
     text: str
     caption: str
     emotion: str
-    words: int  # 0: no speech
+    words: int  # number of words; 0 for no speech
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ class TrainingSet:
     labels: tuple[Label, ...]
 
     def log_power(self, index: int) -> torch.Tensor:
-        """float16 [MEL_BINS, frames + TAIL_FRAMES] of a clip."""
+        """Return the spectrogram of a clip, float16 [MEL_BINS, frames + TAIL_FRAMES]."""
         label = self.labels[index]
         return torch.from_numpy(self.spectrograms[label.first : label.first + label.frames + TAIL_FRAMES]).T
 
@@ -42,7 +42,7 @@ def load(folder: Path) -> TrainingSet:
 
 
 def synthesize(folder: Path, clips: int) -> None:
-    """Writes the first `clips` of the training split, if they are not there yet; the labels last."""
+    """Write the first `clips` clips of the training split, unless they exist; the labels are written last."""
     labels_path = folder / "labels.jsonl"
     if labels_path.exists() and len(labels_path.read_text().splitlines()) == clips:
         return
