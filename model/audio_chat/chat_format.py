@@ -14,11 +14,10 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from earmark.model.segments.task_support import takes_text_prompt
+from earmark.model.segments.task_support import PROMPT_SLOT, takes_text_prompt
 from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
 
-SLOT = "{text of the user}"  # stands for the prompt while a template is rendered
 SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 10  # fewer make no audio token in some models: they get silence behind them
 
 
@@ -69,8 +68,8 @@ class ChatFormat(ABC):
             raise ValueError("it has no chat template; get chat_template.jinja or chat_template.json")
         self.tokenizer = tokenizer
         self._template = template
-        self.head, after = self._around(SLOT)
-        self._before_prompt, slot, self._after_prompt = after.partition(SLOT)
+        self.head, after = self._around(PROMPT_SLOT)
+        self._before_prompt, slot, self._after_prompt = after.partition(PROMPT_SLOT)
         self._alone = self._around("")[1]
         self._takes_text = bool(slot)
 
@@ -120,7 +119,7 @@ class ChatFormat(ABC):
             )
         )
         before, found, after = whole.partition(self.audio_token)
-        if not found or self.audio_token in after or SLOT in before:
+        if not found or self.audio_token in after or PROMPT_SLOT in before:
             raise ValueError(f"its chat template does not put one audio before the question: {whole!r}")
         return before, after
 

@@ -13,20 +13,14 @@ from earmark.model.audio_chat.chat_format import SHORTEST_SAMPLES, AudioInputs
 from earmark.model.audio_chat.check import check_audio_chat_job, open_chat
 from earmark.model.audio_chat.network import load_models
 from earmark.model.checkpoints.checkpoint import Checkpoint
-from earmark.model.decoding.greedy import Decoded
 from earmark.model.decoding.kv_cache import GROWTH_SLOTS
-from earmark.model.decoding.prefix_decoder import LabelLogprobs
 from earmark.model.decoding.prompt_tree import PromptBranch
+from earmark.model.decoding.prompted_engine import PromptedEngine
 from earmark.model.runtime.replicas import ReplicaPool
 from earmark.model.segments.batching import cut_alike, plan_batches
-from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment, label_weight
-from earmark.model.segments.text_flags import answer_flags
-from earmark.schemas.answers.kind import AnswerPart
-from earmark.schemas.answers.label import LabelPart
-from earmark.schemas.answers.spoken import SpokenPart, TextSegment
-from earmark.schemas.errors import RowError
+from earmark.model.segments.segment_task import Parts, SegmentTask
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
+from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
@@ -35,7 +29,7 @@ ENCODED_TOGETHER = 8  # an encoder that pads to 30 s takes as much memory for 1 
 SAMPLES_PER_TOKEN = 640  # 40 ms, what a token counts in --batch_s
 
 
-class AudioChat:
+class AudioChat(PromptedEngine):
     """Answers what its checkpoint was made for; safe to call from several threads, which share out the copies.
 
     Raises:
@@ -48,58 +42,38 @@ class AudioChat:
         self._budget = int(options.batch_s * SAMPLE_RATE_HZ)
         self._models = ReplicaPool(load_models(folder, opened.chat, opened.stops, options))
 
-    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-        """An answer to every task for each clip; segments in which nobody speaks have no transcript."""
-        return annotate_by_segment(self, clips, tasks)
-
     def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
         return self._questions.prompts(recording, tasks)
 
-    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        weights = [max(length, self._chat.least_tokens * SAMPLES_PER_TOKEN) for length in lengths]
+    def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
+        least = self._chat.least_tokens * SAMPLES_PER_TOKEN
+        weights = [max(segment_task.length, least) for segment_task in segment_tasks]
         return plan_batches([weight + GROWTH_SLOTS * SAMPLES_PER_TOKEN for weight in weights], self._budget)
 
-    def infer(self, pieces: Sequence[SegmentTask]) -> Sequence[Parts]:
-        order = sorted(range(len(pieces)), key=lambda index: -len(pieces[index].samples))
-        ordered = [pieces[index] for index in order]
-        sounds = [self._chat.prefill(_long_enough(piece.samples)) for piece in ordered]
-        # All have the same columns; what a piece is not asked is empty.
-        tasks = max((piece.tasks for piece in ordered), key=len)
-        rows = [self._row(piece, tasks) for piece in ordered]
+    def infer(self, batch: Sequence[SegmentTask]) -> list[Parts]:
+        """As SegmentEngine.infer."""
+        order = sorted(range(len(batch)), key=lambda index: -batch[index].length)
+        longest_first = [batch[index] for index in order]
+        audio = [self._chat.prefill(_long_enough(segment_task.samples)) for segment_task in longest_first]
+        rows = self.branch_rows(longest_first)
         with self._models.acquire() as model:
-            found = model.answer(self._questions.head, _groups(sounds), rows)
-        parts: list[Parts] = [{}] * len(pieces)
-        for index, piece, row, results in zip(order, ordered, rows, found, strict=True):
-            parts[index] = {
-                task.name: self._part(piece, task, question, result)
-                for task, question, result in zip(tasks, row, results, strict=True)
-                if result is not None
-            }
+            results = model.answer(self._questions.head, _groups(audio), rows)
+        parts: list[Parts] = [{}] * len(batch)
+        for index, of_segment in zip(order, self.parts(longest_first, rows, results), strict=True):
+            parts[index] = of_segment
         return parts
 
-    def _row(self, piece: SegmentTask, tasks: Sequence[Task]) -> list[PromptBranch]:
-        prompts = dict(zip((task.name for task in piece.tasks), piece.prompts, strict=True))
-        return [
-            self._questions.question(piece.clip.recording, task, prompts[task.name])
-            if task.name in prompts
-            else PromptBranch((), task.max_new_tokens)
-            for task in tasks
-        ]
+    def branch(self, segment_task: SegmentTask, task: Task, prompt: str) -> PromptBranch:
+        """As PromptedEngine.branch."""
+        return self._questions.question(segment_task.clip.recording, task, prompt)
 
-    def _part(
-        self, piece: SegmentTask, task: Task, question: PromptBranch, result: Decoded | LabelLogprobs
-    ) -> AnswerPart:
-        if isinstance(result, LabelLogprobs):
-            return LabelPart(label_weight(piece), result.logprobs, tuple(map(len, question.labels)))
-        read = self._chat.read(task, result.tokens)
-        flags = answer_flags(task, read.text, piece.duration_s, result.truncated)
-        start_s, end_s = piece.time_s(0), piece.time_s(len(piece.samples))
-        segments = (
-            (TextSegment(start_s, end_s, read.text, result.logprob_sum / result.token_count),) if read.text else ()
-        )
-        known = task.target_language or self._questions.language(piece.clip.recording)
-        language = (known or read.language) if task.needs_speech else None
-        return SpokenPart(segments, result.logprob_sum, result.token_count, flags, language)
+    def parse(self, segment_task: SegmentTask, task: Task, tokens: tuple[int, ...]) -> tuple[str, str | None]:
+        """As PromptedEngine.parse; a language that the task, the row or the job names goes before the model's."""
+        answer = self._chat.read(task, tokens)
+        if not task.needs_speech:
+            return answer.text, None
+        named = task.target_language or self._questions.language(segment_task.clip.recording)
+        return answer.text, named or answer.language
 
 
 check_job = check_audio_chat_job

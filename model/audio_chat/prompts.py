@@ -7,8 +7,7 @@ from functools import lru_cache
 from earmark.model.audio_chat.chat_format import ChatFormat
 from earmark.model.decoding.prompt_tree import PromptBranch
 from earmark.model.segments.language_codes import language_code
-from earmark.model.segments.task_support import check_prompt
-from earmark.schemas.errors import RowError
+from earmark.model.segments.task_support import check_context, check_prompt
 from earmark.schemas.records import Recording
 from earmark.schemas.tasks import Task
 
@@ -42,13 +41,7 @@ class Questions:
         prompts = tuple(task.prompt(True, None, self._plain(recording.prompt)) for task in tasks)
         for task, prompt in zip(tasks, prompts, strict=True):
             check_prompt(task, prompt)
-            asked = len(self.question(recording, task, prompt).tokens)
-            if asked + task.max_new_tokens > self._context_tokens:
-                raise RowError(
-                    "prompt",
-                    f"a prompt of {asked} tokens and an answer of up to {task.max_new_tokens} do not fit into the"
-                    f" {self._context_tokens} tokens of the model's context that audio leaves; ask more shortly",
-                )
+            check_context(len(self.question(recording, task, prompt).tokens), task, self._context_tokens)
         return prompts
 
     def question(self, recording: Recording, task: Task, prompt: str) -> PromptBranch:

@@ -19,19 +19,19 @@ from earmark.model.clap.check import check_clap_job, label_texts
 from earmark.model.clap.network import load_clap
 from earmark.model.runtime.replicas import ReplicaPool
 from earmark.model.segments.batching import plan_batches
-from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
+from earmark.model.segments.segment_engine import SegmentEngine
+from earmark.model.segments.segment_task import Parts, SegmentTask
 from earmark.schemas.answers.kind import AnswerPart
 from earmark.schemas.answers.label import LabelPart
 from earmark.schemas.answers.vector import VectorPart
-from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
+from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 
 
-class Clap:
+class Clap(SegmentEngine):
     """Answers label tasks and embed; safe to call from several threads, whose batches share out the copies.
 
     Raises:
@@ -53,21 +53,19 @@ class Clap:
             SAMPLE_RATE_HZ // 2,
         )
 
-    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-        """As Engine.annotate."""
-        return annotate_by_segment(self, clips, tasks)
-
     def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
-        """As SegmentModel.prompts: the same of every recording."""
+        """As SegmentEngine.prompts; every recording has the same."""
         return tuple(task.question for task in tasks)
 
-    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """As SegmentModel.plan_batches: a window costs the same whatever its length."""
+    def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
+        """As SegmentEngine.plan_batches; a window costs the same whatever its length."""
         window = self._most_samples * SAMPLE_RATE_HZ // self._rate_hz
-        return plan_batches([-(-length // window) * window for length in lengths], self._budget)
+        return plan_batches(
+            [-(-segment_task.length // window) * window for segment_task in segment_tasks], self._budget
+        )
 
     def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
-        """As SegmentModel.infer."""
+        """As SegmentEngine.infer."""
         cut = [self._windows(piece.samples) for piece in pieces]
         with self._copies.acquire() as copy:
             vectors = copy.listen([window for windows in cut for window in windows])

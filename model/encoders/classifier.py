@@ -19,11 +19,10 @@ from earmark.model.encoders.check_classifier import check_audio_classifier_job, 
 from earmark.model.encoders.inputs import EncoderInputs
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
 from earmark.model.segments.label_matching import match_labels
-from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment, label_weight
+from earmark.model.segments.segment_engine import SegmentEngine
+from earmark.model.segments.segment_task import Parts, SegmentTask, label_weight
 from earmark.schemas.answers.label import LabelPart
-from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Answers, Clip, Recording
 from earmark.schemas.tasks import Task
 
 
@@ -42,7 +41,7 @@ class ClassifierNetwork:
         return np.asarray(judged.cpu().numpy())
 
 
-class AudioClassifier:
+class AudioClassifier(SegmentEngine):
     """Chooses labels; safe to call from several threads, whose batches share out the copies of the network.
 
     Raises:
@@ -56,15 +55,8 @@ class AudioClassifier:
         self._inputs = EncoderInputs(folder)
         self._own = own_labels(folder)
 
-    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-        """A LabelAnswer to each task for each clip."""
-        return annotate_by_segment(self, clips, tasks)
-
-    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
-        return ("",) * len(tasks)
-
-    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        return self._inputs.plan(lengths, self._options)
+    def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
+        return self._inputs.plan([segment_task.length for segment_task in segment_tasks], self._options)
 
     def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
         """What an encoder hears in several windows, because it takes 10 s at a time, it judges by their mean."""

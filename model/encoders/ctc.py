@@ -21,7 +21,8 @@ from earmark.model.encoders.ctc_text import Speller, adapter_languages, choose_l
 from earmark.model.encoders.inputs import EncoderInputs
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
 from earmark.model.segments.language_codes import short_code
-from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
+from earmark.model.segments.segment_engine import SegmentEngine
+from earmark.model.segments.segment_task import Parts, SegmentTask
 from earmark.model.segments.text_flags import spoken_flags
 from earmark.schemas.answers.spoken import SpokenPart, TextSegment
 from earmark.schemas.errors import RowError
@@ -77,7 +78,7 @@ class Ctc:
                 found[index] = error
         for language, indices in members.items():
             reader = _Reader(self._copies, self._inputs, self._speller(language), language, self._options)
-            answers = annotate_by_segment(reader, [clips[index] for index in indices], tasks)
+            answers = reader.annotate([clips[index] for index in indices], tasks)
             found.update(zip(indices, answers, strict=True))
         return [found[index] for index in range(len(clips))]
 
@@ -88,8 +89,8 @@ class Ctc:
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """The SegmentModel of one language."""
+class _Reader(SegmentEngine):
+    """The engine of one language."""
 
     copies: ReplicaPool[CtcNetwork]
     inputs: EncoderInputs
@@ -97,11 +98,8 @@ class _Reader:
     adapter: str
     options: JobOptions
 
-    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
-        return ("",) * len(tasks)
-
-    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        return self.inputs.plan(lengths, self.options)
+    def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
+        return self.inputs.plan([segment_task.length for segment_task in segment_tasks], self.options)
 
     def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
         features = self.inputs.features([piece.samples for piece in pieces])

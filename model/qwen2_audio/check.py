@@ -27,7 +27,7 @@ def check_qwen2_audio_job(
         )
     try:
         for task in tasks:
-            prompts.ask(task, Recording("", "", prompt=task.question or "-"), options.language)
+            prompts.prompt(task, Recording("", "", prompt=task.question or "-"), options.language)
     except RowError as error:
         raise JobError(f"task {task.name} cannot be asked of {checkpoint.name}: {error.message}") from error
     if here:

@@ -1,128 +1,143 @@
-"""Engines that hear one segment at a time: from clips to pieces, in batches, and back to one answer a recording.
+"""The loop from clips to segments, to batches, to one answer for each recording and task.
 
-What an engine of this kind brings is a SegmentModel; `annotate_by_segment` is the rest of its `annotate`.
+An engine that answers one segment at a time subclasses SegmentEngine and brings only what is its own.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
-
-import numpy as np
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from earmark.model.segments.batching import run_with_oom_split
+from earmark.model.segments.segment_task import Parts, SegmentTask
 from earmark.schemas.answers.kind import AnswerPart
-from earmark.schemas.errors import RowError
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording, Segment
+from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.records import Answers, Clip, Recording, Segment
 from earmark.schemas.tasks import Task
 
-Parts: TypeAlias = Mapping[str, AnswerPart]  # by the names of a piece's tasks
 
+class SegmentEngine(ABC):
+    """An engine whose model takes one segment of at most 30 s at a time.
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SegmentTask:
-    """One segment of a clip, and what is asked about it.
-
-    Attributes:
-        index: of the clip among those that are asked about together.
-        tasks: nothing that needs speech, where there is none.
-        prompts: what SegmentModel.prompts said of these tasks.
+    A subclass plans batches and runs them. The other methods are hooks, with defaults for a model without text prompts,
+    preprocessing to overlap, or an order of its own.
     """
 
-    index: int
-    clip: Clip
-    segment: Segment
-    tasks: tuple[Task, ...]
-    prompts: tuple[str, ...]
+    @abstractmethod
+    def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
+        """Batches of indices of `segment_tasks`, each index in one batch."""
 
-    @property
-    def samples(self) -> np.ndarray:
-        """float32 mono at SAMPLE_RATE_HZ."""
-        return self.clip.samples[self.segment.start : self.segment.end]
+    @abstractmethod
+    def infer(self, batch: Sequence[SegmentTask]) -> Sequence[Parts | RowError]:
+        """The part of the answer to each task of each segment, or the error that fails its recording.
 
-    @property
-    def duration_s(self) -> float:
-        return (self.segment.end - self.segment.start) / SAMPLE_RATE_HZ
+        A batch that runs out of memory is tried again in halves.
+        """
 
-    def time_s(self, sample: float) -> float:
-        """The moment in the file at `uri` of a sample of the piece."""
-        return self.clip.recording.offset_s + (self.segment.start + sample) / SAMPLE_RATE_HZ
+    def prepare(self, batch: Sequence[SegmentTask]) -> Callable[[], Sequence[Parts | RowError]]:
+        """Preprocess a batch on the CPU while the device works on the batch before it.
 
+        Returns:
+            The rest of `infer`, to be called once.
+        """
+        return partial(self.infer, batch)
 
-class SegmentModel(Protocol):
-    """A model that hears pieces of at most 30 s."""
+    def order(self, segment_tasks: Sequence[SegmentTask]) -> Iterable[Sequence[SegmentTask]]:
+        """Segments in groups that run one after the other, where one needs results of another."""
+        return [segment_tasks]
 
     def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
-        """The text that each task is asked with, "" where a model is not asked in words.
+        """Text prompt of each task, "" for a model that takes none.
 
         Raises:
-            RowError: this recording cannot be asked about: a language that the model does not know, no prompt.
+            RowError: the model cannot answer about this recording: it lacks a prompt, or the model lacks its language.
         """
-        ...
+        return ("",) * len(tasks)
 
-    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Batches of indices of `lengths`, which are samples of pieces."""
-        ...
+    def empty_part(self, recording: Recording, task: Task) -> AnswerPart | None:
+        """What is known of an answer although no segment of the recording has speech; None for nothing."""
+        return None
 
-    def infer(self, pieces: Sequence[SegmentTask]) -> Sequence[Parts | RowError]:
-        """The part of an answer to each task of each piece, or why there is none.
+    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
+        """As Engine.annotate; a segment without speech does not run for tasks that need speech."""
+        prompts = [self._prompts_or_error(clip.recording, tasks) for clip in clips]
+        segment_tasks = [
+            segment_task
+            for index, (clip, of_clip) in enumerate(zip(clips, prompts, strict=True))
+            if not isinstance(of_clip, RowError)
+            for segment in clip.require_segments()
+            for segment_task in [_segment_task(index, clip, segment, tasks, of_clip)]
+            if segment_task.tasks
+        ]
+        results: list[list[tuple[Segment, Parts | RowError]]] = [[] for _ in clips]
+        failed: set[int] = set()
+        for group in self.order(segment_tasks):
+            for segment_task, result in self._run([item for item in group if item.index not in failed]):
+                results[segment_task.index].append((segment_task.segment, result))
+                if isinstance(result, RowError):
+                    failed.add(segment_task.index)
+        return [
+            of_clip if isinstance(of_clip, RowError) else self._join(clip.recording, tasks, of_clip, of_segments)
+            for clip, of_clip, of_segments in zip(clips, prompts, results, strict=True)
+        ]
 
-        What runs out of memory is tried again in halves.
-        """
-        ...
+    def _prompts_or_error(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...] | RowError:
+        try:
+            return self.prompts(recording, tasks)
+        except RowError as error:
+            return error
+
+    def _run(self, segment_tasks: Sequence[SegmentTask]) -> Iterator[tuple[SegmentTask, Parts | RowError]]:
+        """Every segment with its result, batch by batch; while one batch runs, the next one is prepared."""
+        batches = [[segment_tasks[index] for index in batch] for batch in self.plan_batches(segment_tasks)]
+        with ThreadPoolExecutor(1, "earmark-prepare") as thread:
+            prepared = deque(thread.submit(self.prepare, batch) for batch in batches[:1])
+            for number, batch in enumerate(batches, start=1):
+                try:
+                    infer = prepared.popleft().result()
+                except (MemoryError, RuntimeError) as error:  # pinning memory raises the latter
+                    raise MachineError(f"a batch of audio could not be put together: {error}") from error
+                prepared.extend(thread.submit(self.prepare, following) for following in batches[number : number + 1])
+                yield from zip(batch, run_with_oom_split(batch, partial(self._infer, batch, infer)), strict=True)
+
+    def _infer(
+        self,
+        batch: Sequence[SegmentTask],
+        infer: Callable[[], Sequence[Parts | RowError]],
+        split: Sequence[SegmentTask],
+    ) -> Sequence[Parts | RowError]:
+        """Results of `split`: the whole batch, prepared as `infer`, or a fraction of one that ran out of memory."""
+        return infer() if len(split) == len(batch) else self.infer(split)
+
+    def _join(
+        self,
+        recording: Recording,
+        tasks: Sequence[Task],
+        prompts: Sequence[str],
+        results: Sequence[tuple[Segment, Parts | RowError]],
+    ) -> Answers | RowError:
+        in_order = [result for _, result in sorted(results, key=lambda pair: pair[0].start)]
+        parts: list[Parts] = []
+        for result in in_order:
+            if isinstance(result, RowError):
+                return result
+            parts.append(result)
+        return {
+            task.name: task.answer_kind.join(self._parts_of(task, recording, parts), task, prompt)
+            for task, prompt in zip(tasks, prompts, strict=True)
+        }
+
+    def _parts_of(self, task: Task, recording: Recording, parts: Sequence[Parts]) -> list[AnswerPart]:
+        of_task = [of_segment[task.name] for of_segment in parts if task.name in of_segment]
+        empty = None if of_task else self.empty_part(recording, task)
+        return of_task if empty is None else [empty]
 
 
-def annotate_by_segment(model: SegmentModel, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-    """What Engine.annotate gives; segments in which nobody speaks are not heard for tasks that need speech."""
-    asked = [_ask(model, clip.recording, tasks) for clip in clips]
-    pieces = [
-        piece
-        for index, (clip, prompts) in enumerate(zip(clips, asked, strict=True))
-        if not isinstance(prompts, RowError)
-        for segment in clip.require_segments()
-        for piece in [_piece(index, clip, segment, tasks, prompts)]
-        if piece.tasks
-    ]
-    found: list[list[tuple[Segment, Parts | RowError]]] = [[] for _ in clips]
-    for batch in model.plan_batches([len(piece.samples) for piece in pieces]):
-        members = [pieces[index] for index in batch]
-        for piece, parts in zip(members, run_with_oom_split(members, model.infer), strict=True):
-            found[piece.index].append((piece.segment, parts))
-    return [
-        prompts if isinstance(prompts, RowError) else _answers(tasks, prompts, parts)
-        for prompts, parts in zip(asked, found, strict=True)
-    ]
-
-
-def _ask(model: SegmentModel, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...] | RowError:
-    try:
-        return model.prompts(recording, tasks)
-    except RowError as error:
-        return error
-
-
-def _piece(index: int, clip: Clip, segment: Segment, tasks: Sequence[Task], prompts: Sequence[str]) -> SegmentTask:
+def _segment_task(
+    index: int, clip: Clip, segment: Segment, tasks: Sequence[Task], prompts: Sequence[str]
+) -> SegmentTask:
     pairs = [
         (task, prompt) for task, prompt in zip(tasks, prompts, strict=True) if segment.speech or not task.needs_speech
     ]
     return SegmentTask(index, clip, segment, tuple(task for task, _ in pairs), tuple(prompt for _, prompt in pairs))
-
-
-def _answers(
-    tasks: Sequence[Task], prompts: Sequence[str], found: Sequence[tuple[Segment, Parts | RowError]]
-) -> Answers | RowError:
-    heard: list[tuple[Segment, Parts]] = []
-    for segment, parts in sorted(found, key=lambda one: one[0].start):
-        if isinstance(parts, RowError):
-            return parts
-        heard.append((segment, parts))
-    return {
-        task.name: task.answer_kind.join([parts[task.name] for _, parts in heard if task.name in parts], task, prompt)
-        for task, prompt in zip(tasks, prompts, strict=True)
-    }
-
-
-def label_weight(piece: SegmentTask) -> float:
-    """How much a piece counts for a label: its speech, or all of it where nobody speaks in the whole clip."""
-    if any(segment.speech for segment in piece.clip.require_segments()):
-        return float(piece.segment.speech)
-    return float(piece.segment.end - piece.segment.start)

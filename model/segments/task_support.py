@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.tasks import Task
 
+PROMPT_SLOT = "{text of the user}"  # in place of the prompt while a chat template is rendered
+
 
 def check_tasks_fit(name: str, about: str, tasks: Sequence[Task], fits: Callable[[Task], bool]) -> None:
     """Raises JobError that names the tasks that a model has no answers to.
@@ -29,3 +31,13 @@ def check_prompt(task: Task, prompt: str) -> None:
     """Raises RowError where a task that a row's prompt is the question of is left without one."""
     if task.takes_row_prompt and not prompt.strip():
         raise RowError("prompt", "the row has no prompt; add a column `prompt`, or --prompt for all such rows")
+
+
+def check_context(prompt_tokens: int, task: Task, context_tokens: int) -> None:
+    """Raises RowError where a prompt and the longest answer exceed the tokens of context that audio leaves."""
+    if prompt_tokens + task.max_new_tokens > context_tokens:
+        raise RowError(
+            "prompt",
+            f"a prompt of {prompt_tokens} tokens and an answer of up to {task.max_new_tokens} do not fit into the"
+            f" {context_tokens} tokens of the model's context that audio leaves; shorten the prompt",
+        )

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from earmark.model.segments.language_codes import language_code
-from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment, label_weight
+from earmark.model.segments.segment_engine import SegmentEngine
+from earmark.model.segments.segment_task import Parts, SegmentTask, label_weight, spoken_part
 from earmark.model.segments.task_support import check_prompt, check_tasks_fit, takes_text_prompt
 from earmark.model.segments.text_flags import answer_flags
 from earmark.model.served.client import EndpointClient
@@ -22,10 +23,10 @@ from earmark.model.served.server_text import shortened
 from earmark.model.served.wav import wav_of
 from earmark.schemas.answers.kind import AnswerPart
 from earmark.schemas.answers.label import ChosenPart, LabelPart
-from earmark.schemas.answers.spoken import SpokenPart, TextSegment
+from earmark.schemas.answers.spoken import SpokenPart
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
+from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
@@ -41,7 +42,7 @@ class _Question:
     prompt: str
 
 
-class ServedModel:
+class ServedModel(SegmentEngine):
     """Answers what its server answers; safe to call from several threads, which share the server's bound.
 
     Raises:
@@ -53,18 +54,14 @@ class ServedModel:
         self._client = _client(endpoint, options)
         log.info("%s, %d requests at a time", endpoint.name, options.endpoint_requests)
 
-    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-        """An answer to every task for each clip; segments in which nobody speaks have no transcript."""
-        return annotate_by_segment(self, clips, tasks)
-
     def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
         if any(task.needs_speech for task in tasks):
             self._language(recording)
         return tuple(_prompt(task, recording) for task in tasks)
 
-    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
+    def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
         """One batch: the server makes its own."""
-        return [list(range(len(lengths)))] if lengths else []
+        return [list(range(len(segment_tasks)))] if segment_tasks else []
 
     def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts | RowError]:
         questions = [
@@ -164,12 +161,9 @@ def _message(wav: bytes, prompt: str) -> dict[str, object]:
 
 
 def _spoken(question: _Question, text: str, truncated: bool, language: str | None) -> SpokenPart:
-    """A text of which nothing but the words is known."""
-    piece = question.piece
-    flags = answer_flags(question.task, text, piece.duration_s, truncated)
-    end = piece.segment.end - piece.segment.start
-    pieces = (TextSegment(piece.time_s(0), piece.time_s(end), text, None),) if text else ()
-    return SpokenPart(pieces, 0.0, 0, flags, language)
+    """The part of a text that came without log-probabilities."""
+    flags = answer_flags(question.task, text, question.piece.duration_s, truncated)
+    return spoken_part(question.piece, text, flags, language=language)
 
 
 def _of_piece(piece: SegmentTask, parts: Sequence[AnswerPart | RowError]) -> Parts | RowError:

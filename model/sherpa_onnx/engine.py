@@ -15,22 +15,23 @@ from typing import Any
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.runtime.devices import check_compute_type, choose_device
 from earmark.model.segments.language_codes import primary_code
-from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
+from earmark.model.segments.segment_engine import SegmentEngine
+from earmark.model.segments.segment_task import Parts, SegmentTask
 from earmark.model.segments.task_support import check_tasks_fit
 from earmark.model.segments.text_flags import spoken_flags
 from earmark.model.sherpa_onnx.files import SUFFIXES, find_sherpa_model
 from earmark.schemas.answers.spoken import SpokenPart, TextSegment
 from earmark.schemas.answers.transcript import UNSPACED_LANGUAGES
-from earmark.schemas.errors import JobError, RowError
+from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
+from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
 PACKAGE = "sherpa_onnx"
 
 
-class SherpaOnnx:
+class SherpaOnnx(SegmentEngine):
     """Transcribes; safe to call from several threads, which share the CPU's.
 
     Raises:
@@ -51,16 +52,10 @@ class SherpaOnnx:
         self._side_by_side = ThreadPoolExecutor(threads, "sherpa-onnx")
         self._options = options
 
-    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-        """A Transcript for each clip; segments without speech are not shown to the model."""
-        return annotate_by_segment(self, clips, tasks)
-
-    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
-        return ("",) * len(tasks)
-
-    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
+    def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
         """All at once, the longest first, so that no thread is left with a long one at the end."""
-        return [sorted(range(len(lengths)), key=lambda index: -lengths[index])] if lengths else []
+        longest_first = sorted(range(len(segment_tasks)), key=lambda index: -segment_tasks[index].length)
+        return [longest_first] if segment_tasks else []
 
     def infer(self, pieces: Sequence[SegmentTask]) -> Sequence[Parts]:
         return list(self._side_by_side.map(self._hear, pieces))

@@ -19,14 +19,13 @@ from earmark.model.decoding.greedy import Decoded
 from earmark.model.decoding.transformers_generate import end_tokens, generate_tokens
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
 from earmark.model.segments.batching import plan_batches
-from earmark.model.segments.segment_engine import Parts, SegmentTask, annotate_by_segment
+from earmark.model.segments.segment_engine import SegmentEngine
+from earmark.model.segments.segment_task import Parts, SegmentTask, spoken_part
 from earmark.model.segments.text_flags import spoken_flags
 from earmark.model.speecht5.check import check_speecht5_job, load_tokenizer
-from earmark.schemas.answers.spoken import SpokenPart, TextSegment
-from earmark.schemas.errors import RowError
+from earmark.schemas.answers.spoken import SpokenPart
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, Answers, Clip, Recording
-from earmark.schemas.tasks import Task
+from earmark.schemas.records import SAMPLE_RATE_HZ
 
 
 class SpeechT5Network:
@@ -52,7 +51,7 @@ class SpeechT5Network:
         return generate_tokens(network, encoded, mask, prompts, beam_size, network.config.max_text_positions - 1)
 
 
-class SpeechT5:
+class SpeechT5(SegmentEngine):
     """Transcribes; safe to call from several threads, whose batches share out the copies of the model.
 
     Raises:
@@ -66,16 +65,9 @@ class SpeechT5:
         self._beam_size = options.beam_size or networks[0].own_beam_size
         self._copies = ReplicaPool(networks)
 
-    def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-        """A Transcript for each clip; segments without speech are not shown to the model."""
-        return annotate_by_segment(self, clips, tasks)
-
-    def prompts(self, recording: Recording, tasks: Sequence[Task]) -> tuple[str, ...]:
-        """As SegmentModel.prompts; the model writes the language that it was trained on, whatever it is told."""
-        return ("",) * len(tasks)
-
-    def plan_batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """As SegmentModel.plan_batches: batches of one length each."""
+    def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
+        """As SegmentEngine.plan_batches; batches of one length each."""
+        lengths = [segment_task.length for segment_task in segment_tasks]
         by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
         batches = []
         for length, members in itertools.groupby(by_length, key=lengths.__getitem__):
@@ -85,7 +77,7 @@ class SpeechT5:
         return batches
 
     def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
-        """As SegmentModel.infer."""
+        """As SegmentEngine.infer."""
         with self._copies.acquire() as network, torch.inference_mode():
             said = network.write([piece.samples for piece in pieces], self._beam_size)
         return [
@@ -95,10 +87,8 @@ class SpeechT5:
     def _part(self, piece: SegmentTask, said: Decoded) -> SpokenPart:
         text = self._tokenizer.decode(said.tokens, skip_special_tokens=True).strip()
         flags = spoken_flags(text, piece.duration_s, said.truncated)
-        times_s = (piece.time_s(0), piece.time_s(len(piece.samples)))
-        phrases = (TextSegment(*times_s, text, said.logprob_sum / said.token_count),) if text else ()
         language = piece.clip.recording.language or self._options.language or None
-        return SpokenPart(phrases, said.logprob_sum, said.token_count, flags, language)
+        return spoken_part(piece, text, flags, said.logprob_sum, said.token_count, language)
 
 
 def least_samples(kernels: Sequence[int], strides: Sequence[int]) -> int:

@@ -13,28 +13,30 @@ from transformers import WhisperFeatureExtractor
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.decoding.greedy import Decoded
 from earmark.model.runtime.devices import choose_device
-from earmark.model.whisper.base import WhisperEngine, WhisperOutput, Window
+from earmark.model.whisper.base import WhisperEngine
 from earmark.model.whisper.check_ctranslate2 import check_whisper_job
+from earmark.model.whisper.language_first import Window
 from earmark.model.whisper.languages import whisper_languages
+from earmark.model.whisper.output_parts import WhisperOutput, speech_tasks
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
-ctranslate2.set_log_level(logging.ERROR)  # it warns of the numbers it computes in, which the engine says itself
+ctranslate2.set_log_level(logging.ERROR)  # it warns of its compute type, which the engine logs itself
 
-CONTEXT_TOKENS = 448  # of Whisper's decoder; CTranslate2 generates up to half of the `max_length` that it is given
+CONTEXT_TOKENS = 448  # of Whisper's decoder; CTranslate2 generates up to half of its `max_length`
 # Whisper's reference code samples at most half of its text context (whisper/decoding.py, sample_len).
 MAX_NEW_TOKENS = CONTEXT_TOKENS // 2
 BEAM_SIZE = 5  # of the reference code, and of faster-whisper
 
 
 class WhisperCTranslate2(WhisperEngine):
-    """Whisper of the format of CTranslate2; safe to call from several threads, whose batches queue for the device.
+    """Whisper in CTranslate2's format; safe to call from several threads, whose batches queue for the device.
 
     Raises:
-        JobError: a CUDA device is asked for and there is none, or the weights cannot be loaded.
+        JobError: --device=cuda without a CUDA device, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):
@@ -54,31 +56,29 @@ class WhisperCTranslate2(WhisperEngine):
         log.info("Whisper on %s, computing in %s", self.device, self._model.compute_type)
         self._extract = WhisperFeatureExtractor(feature_size=self._model.n_mels)
         tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
-        super().__init__(tokenizer, tokenizer.decode, whisper_languages(tokenizer), options)
+        super().__init__(tokenizer, tokenizer.decode, self._extract, whisper_languages(tokenizer), options)
 
-    def _listen(self, windows: Sequence[Window]) -> list[WhisperOutput]:
-        mels = self._extract(
-            [window.piece.samples for window in windows], sampling_rate=SAMPLE_RATE_HZ, return_tensors="np"
-        ).input_features
-        # With several devices, the one that decodes may be another than the one that encoded.
+    def _generate(self, windows: Sequence[Window]) -> list[WhisperOutput]:
+        samples = [window.samples for window in windows]
+        mels = self._extract(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np").input_features
+        # With several devices, decoding may run on another device than encoding.
         to_cpu = len(self._model.device_index) > 1
         encoded = self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(mels)), to_cpu=to_cpu)
-        languages = self._detected(encoded, windows)
-        tasks = windows[0].piece.tasks
-        by_task = [self._write(encoded, languages, task) for task in tasks]
+        languages = self._spoken_languages(encoded, windows)
+        by_task = [self._decode(encoded, languages, task) for task in speech_tasks(windows[0].segment_task)]
         return [
-            WhisperOutput(language, tuple(map(_said, results)), results[0].no_speech_prob)
+            WhisperOutput(language, tuple(map(_decoded, results)), results[0].no_speech_prob)
             for language, *results in zip(languages, *by_task, strict=True)
         ]
 
-    def _detected(self, encoded: ctranslate2.StorageView, windows: Sequence[Window]) -> list[str]:
+    def _spoken_languages(self, encoded: ctranslate2.StorageView, windows: Sequence[Window]) -> list[str]:
         languages = [window.language for window in windows]
         if None in languages:
-            best = [ranked[0][0].strip("<|>") for ranked in self._model.detect_language(encoded)]
-            return [language or found for language, found in zip(languages, best, strict=True)]
+            likeliest = [ranked[0][0].strip("<|>") for ranked in self._model.detect_language(encoded)]
+            return [language or detected for language, detected in zip(languages, likeliest, strict=True)]
         return [language for language in languages if language]
 
-    def _write(
+    def _decode(
         self, encoded: ctranslate2.StorageView, languages: Sequence[str], task: Task
     ) -> list[ctranslate2.models.WhisperGenerationResult]:
         results: list[ctranslate2.models.WhisperGenerationResult] = self._model.generate(
@@ -92,9 +92,9 @@ class WhisperCTranslate2(WhisperEngine):
         return results
 
 
-def _said(result: ctranslate2.models.WhisperGenerationResult) -> Decoded:
+def _decoded(result: ctranslate2.models.WhisperGenerationResult) -> Decoded:
     tokens = tuple(result.sequences_ids[0])
-    # The score is the sum of log-probabilities over the tokens without the end, which is part of the sum.
+    # The score is the sum of log-probabilities, the end token's included, divided by the tokens without the end token.
     return Decoded(tokens, result.scores[0] * len(tokens), len(tokens) + 1, len(tokens) >= MAX_NEW_TOKENS)
 
 

@@ -16,7 +16,7 @@ from earmark.schemas.answers.label import LabelAnswer
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import Task
-from tests.support.audio.clips import clip_of, make_samples
+from tests.support.audio.clips import clip_of, make_samples, segment_tasks_of
 from tests.support.checkpoints.qwen2_audio_reference import TASKS
 from tests.support.checkpoints.small_encoders import write_classifier
 
@@ -79,7 +79,8 @@ def test_scores_are_those_of_the_clip_alone(kind, tmp_path, monkeypatch):
     engine, pipeline = open_cpu(folder), pipeline_of(folder)
     seconds = (2.0, 1.93, 0.5, 1.9, 2.0, 0.47, 1.871)
     clips = [clip_of(make_samples(length, seed), str(seed)) for seed, length in enumerate(seconds)]
-    assert sorted(len(batch) for batch in engine.plan([len(clip.samples) for clip in clips])) == sizes
+    batches = engine.plan_batches(segment_tasks_of([len(clip.samples) for clip in clips]))
+    assert sorted(map(len, batches)) == sizes
     for clip, found in zip(clips, answers_of(engine, clips, EMOTION), strict=True):
         probabilities = {dict(MAP)[label]: score for label, score in alone(pipeline, clip.samples).items()}
         total = sum(probabilities.values())

@@ -1,6 +1,7 @@
-"""Engines that hear one segment at a time: what is heard, in which order, and who pays for what goes wrong."""
+"""The loop over segments: which segments run, in which order, how answers are joined, and what an error fails."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.model.segments.batching import plan_batches
-from earmark.model.segments.segment_engine import SegmentTask, annotate_by_segment, label_weight
+from earmark.model.segments.segment_engine import SegmentEngine
+from earmark.model.segments.segment_task import SegmentTask, label_weight, spoken_part
 from earmark.schemas.answers.label import LabelAnswer, LabelPart
-from earmark.schemas.answers.spoken import SpokenPart, TextSegment
 from earmark.schemas.answers.text import TextAnswer
 from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.answers.vector import VectorAnswer, VectorPart
@@ -23,17 +24,18 @@ FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "wav", -20.0, -3.0, 0.0)
 REFUSED = RowError("unknown_language", "no")
 
 
-class Memory:
-    """Answers with what a piece alone can tell, and remembers what it was shown.
+class FakeEngine(SegmentEngine):
+    """Answers with what a segment alone can tell, and keeps what it ran.
 
     Attributes:
-        room: samples of a batch, padding included, that fit into its memory.
-        heard: pieces that were answered, as (index of the clip, start, end).
+        room: Samples of a batch, padding included, that fit into its memory.
+        ran: Segments that were answered, as (index of the clip, start, end).
+        batches: Sizes of the batches that were answered.
     """
 
     def __init__(self, budget=50, room=10**9):
         self._budget, self._room = budget, room
-        self.heard: list[tuple[int, int, int]] = []
+        self.ran: list[tuple[int, int, int]] = []
         self.batches: list[int] = []
 
     def prompts(self, recording, tasks):
@@ -41,27 +43,56 @@ class Memory:
             raise REFUSED
         return tuple(f"{task.name} {recording.id}?" for task in tasks)
 
-    def plan_batches(self, lengths):
-        return plan_batches(lengths, self._budget)
+    def plan_batches(self, segment_tasks):
+        return plan_batches([segment_task.length for segment_task in segment_tasks], self._budget)
 
-    def infer(self, pieces):
-        if len(pieces) * max(len(piece.samples) for piece in pieces) > self._room:
+    def infer(self, batch):
+        if len(batch) * max(segment_task.length for segment_task in batch) > self._room:
             raise RuntimeError("CUDA out of memory. Tried to allocate")
-        self.batches.append(len(pieces))
-        self.heard += [(piece.index, piece.segment.start, piece.segment.end) for piece in pieces]
-        return [{task.name: part_of(piece, task) for task in piece.tasks} for piece in pieces]
+        self.batches.append(len(batch))
+        self.ran += [bounds_of(segment_task) for segment_task in batch]
+        return [{task.name: part_of(segment_task, task) for task in segment_task.tasks} for segment_task in batch]
 
 
-def part_of(piece, task):
-    length = len(piece.samples)
+class OrderedEngine(FakeEngine):
+    """Runs the last segment of each recording before the others."""
+
+    def order(self, segment_tasks):
+        last = {segment_task.index: segment_task for segment_task in segment_tasks}
+        return [list(last.values()), [item for item in segment_tasks if item is not last[item.index]]]
+
+
+class PreparingEngine(FakeEngine):
+    """Keeps which batches were prepared and which ran, in order."""
+
+    def __init__(self, budget=50, room=10**9):
+        super().__init__(budget, room)
+        self.steps: list[tuple[str, int]] = []
+
+    def prepare(self, batch):
+        self.steps.append(("prepare", len(batch)))
+        return lambda: self._run_prepared(batch)
+
+    def infer(self, batch):
+        return self.prepare(batch)()
+
+    def _run_prepared(self, batch):
+        self.steps.append(("run", len(batch)))
+        return super().infer(batch)
+
+
+def bounds_of(segment_task):
+    return segment_task.index, segment_task.segment.start, segment_task.segment.end
+
+
+def part_of(segment_task, task):
+    first, last = segment_task.samples[[0, -1]]
     if task.answer == "vector":
-        return VectorPart(float(length), np.array([piece.samples[0], piece.samples[-1]], np.float32))
+        return VectorPart(float(segment_task.length), np.array([first, last], np.float32))
     if task.answer == "label":
-        logprobs = [-abs(piece.samples[0] - number) for number in range(len(task.labels))]
-        return LabelPart(label_weight(piece), tuple(logprobs), (1,) * len(logprobs))
-    text = f"{piece.samples[0]:.0f}-{piece.samples[-1]:.0f}"
-    said = TextSegment(piece.time_s(0), piece.time_s(length), text, -0.5)
-    return SpokenPart((said,), -0.5, 1, frozenset())
+        logprobs = [-abs(first - number) for number in range(len(task.labels))]
+        return LabelPart(label_weight(segment_task), tuple(logprobs), (1,) * len(logprobs))
+    return spoken_part(segment_task, f"{first:.0f}-{last:.0f}", frozenset(), -0.5, 1)
 
 
 @st.composite
@@ -88,11 +119,11 @@ def refused(clip):
 
 
 @given(MANY, SOME_TASKS, st.integers(1, 100))
-def test_each_segment_is_heard_once_in_whatever_batches(many, tasks, budget):
-    model = Memory(budget)
-    annotate_by_segment(model, many, tasks)
+def test_each_segment_runs_once_whatever_the_batches(many, tasks, budget):
+    model = FakeEngine(budget)
+    model.annotate(many, tasks)
     only_speech = all(task.needs_speech for task in tasks)
-    assert sorted(model.heard) == [
+    assert sorted(model.ran) == [
         (index, segment.start, segment.end)
         for index, clip in enumerate(many)
         for segment in clip.segments
@@ -101,14 +132,14 @@ def test_each_segment_is_heard_once_in_whatever_batches(many, tasks, budget):
 
 
 @given(MANY, SOME_TASKS, st.integers(1, 100))
-def test_an_answer_is_the_same_whatever_the_neighbours(many, tasks, budget):
-    found = annotate_by_segment(Memory(budget), many, tasks)
-    assert found == [annotate_by_segment(Memory(), [clip], tasks)[0] for clip in many]
+def test_an_answer_does_not_depend_on_its_neighbours(many, tasks, budget):
+    found = FakeEngine(budget).annotate(many, tasks)
+    assert found == [FakeEngine().annotate([clip], tasks)[0] for clip in many]
 
 
 @given(MANY, SOME_TASKS)
-def test_a_refused_recording_costs_itself(many, tasks):
-    found = annotate_by_segment(Memory(), many, tasks)
+def test_a_refused_recording_fails_alone(many, tasks):
+    found = FakeEngine().annotate(many, tasks)
     assert [answers is REFUSED for answers in found] == [refused(clip) for clip in many]
 
 
@@ -116,7 +147,7 @@ def test_a_refused_recording_costs_itself(many, tasks):
 def test_parts_are_joined_in_the_order_of_the_recording(clip, budget):
     if refused(clip):
         return
-    (answers,) = annotate_by_segment(Memory(budget), [clip], TASKS)
+    (answers,) = FakeEngine(budget).annotate([clip], TASKS)
     assert isinstance(answers, dict)
     assert list(answers) == [task.name for task in TASKS]
     starts_s = [clip.recording.offset_s + segment.start / SAMPLE_RATE_HZ for segment in clip.segments]
@@ -132,16 +163,16 @@ def test_parts_are_joined_in_the_order_of_the_recording(clip, budget):
 
 @given(MANY, SOME_TASKS, st.integers(20, 60))
 def test_a_batch_that_does_not_fit_is_halved(many, tasks, room):
-    tight = Memory(budget=500, room=room)
-    assert annotate_by_segment(tight, many, tasks) == annotate_by_segment(Memory(), many, tasks)
-    assert len(tight.heard) == len(set(tight.heard))
+    tight = FakeEngine(budget=500, room=room)
+    assert tight.annotate(many, tasks) == FakeEngine().annotate(many, tasks)
+    assert len(tight.ran) == len(set(tight.ran))
 
 
 @given(MANY, st.integers(1, 19))
-def test_a_segment_that_never_fits_costs_its_recording(many, room):
-    tasks = TASKS[1:]  # which need no speech: every segment is heard
-    found = annotate_by_segment(Memory(500, room), many, tasks)
-    for clip, answers, alone in zip(many, found, annotate_by_segment(Memory(), many, tasks), strict=True):
+def test_a_segment_that_never_fits_fails_its_recording(many, room):
+    tasks = TASKS[1:]  # which need no speech: every segment runs
+    found = FakeEngine(500, room).annotate(many, tasks)
+    for clip, answers, alone in zip(many, found, FakeEngine().annotate(many, tasks), strict=True):
         if not refused(clip) and any(segment.end - segment.start > room for segment in clip.segments):
             assert isinstance(answers, RowError)
             assert answers.error == "out_of_memory"
@@ -149,14 +180,66 @@ def test_a_segment_that_never_fits_costs_its_recording(many, room):
             assert answers == alone
 
 
-def test_a_device_that_fails_otherwise_is_the_machine_s():
-    class Broken(Memory):
-        def infer(self, pieces):
+@given(MANY, SOME_TASKS, st.integers(1, 60))
+def test_groups_run_in_their_order_with_the_same_answers(many, tasks, budget):
+    engine = OrderedEngine(budget)
+    assert engine.annotate(many, tasks) == FakeEngine().annotate(many, tasks)
+    last = {index: bounds for bounds in sorted(engine.ran) for index in [bounds[0]]}
+    assert set(engine.ran[: len(last)]) == set(last.values())
+    assert len(engine.ran) == len(set(engine.ran))
+
+
+def test_a_recording_that_has_failed_does_not_run_in_later_groups():
+    clips = [
+        Clip(Recording("long", "r.wav"), np.zeros(12, np.float32), FACTS, (Segment(0, 3, 3), Segment(3, 12, 9))),
+        Clip(Recording("short", "r.wav"), np.zeros(6, np.float32), FACTS, (Segment(0, 3, 3), Segment(3, 6, 3))),
+    ]
+    engine = OrderedEngine(room=8)
+    failed, answers = engine.annotate(clips, TASKS)
+    assert isinstance(failed, RowError) and not isinstance(answers, RowError)
+    assert sorted(engine.ran) == [(1, 0, 3), (1, 3, 6)]
+
+
+@given(MANY, SOME_TASKS, st.integers(1, 60), st.integers(20, 60))
+def test_prepared_batches_give_the_same_answers(many, tasks, budget, room):
+    engine = PreparingEngine(budget, room)
+    assert engine.annotate(many, tasks) == FakeEngine(budget).annotate(many, tasks)
+
+
+def test_one_batch_is_prepared_while_another_runs():
+    segments = tuple(Segment(start, start + 5, 5) for start in range(0, 20, 5))
+    clip = Clip(Recording("r", "r.wav"), np.zeros(20, np.float32), FACTS, segments)
+
+    class Waiting(PreparingEngine):
+        def _run_prepared(self, batch):
+            while not self.batches and [step for step, _ in self.steps].count("prepare") < 2:
+                time.sleep(0.001)
+            return super()._run_prepared(batch)
+
+    engine = Waiting(budget=5)
+    engine.annotate([clip], TASKS)
+    assert engine.batches == [1, 1, 1, 1]
+    assert [step for step, _ in engine.steps].count("prepare") == 4
+
+
+def test_a_batch_that_cannot_be_prepared_is_a_machine_error():
+    class Broken(FakeEngine):
+        def prepare(self, batch):
+            raise RuntimeError("cannot pin memory")
+
+    clip = Clip(Recording("r", "r.wav"), np.zeros(9, np.float32), FACTS, (Segment(0, 9, 9),))
+    with pytest.raises(MachineError, match="a batch of audio could not be put together: cannot pin memory"):
+        Broken().annotate([clip], TASKS)
+
+
+def test_another_error_of_the_device_is_a_machine_error():
+    class Broken(FakeEngine):
+        def infer(self, batch):
             raise RuntimeError("device-side assert triggered")
 
     clip = Clip(Recording("r", "r.wav"), np.zeros(9, np.float32), FACTS, (Segment(0, 9, 9),))
     with pytest.raises(MachineError, match="device-side assert"):
-        annotate_by_segment(Broken(), [clip], TASKS)
+        Broken().annotate([clip], TASKS)
 
 
 def test_labels_count_by_speech_where_there_is_any():
@@ -169,10 +252,10 @@ def test_labels_count_by_speech_where_there_is_any():
     assert weights(0, 0) == [9, 9]
 
 
-def test_nothing_is_heard_of_nothing():
-    assert annotate_by_segment(Memory(), [], TASKS) == []
+def test_nothing_runs_without_clips_or_speech():
+    assert FakeEngine().annotate([], TASKS) == []
     silent = Clip(Recording("r", "r.wav"), np.zeros(9, np.float32), FACTS, (Segment(0, 9, 0),))
-    model = Memory()
-    (answers,) = annotate_by_segment(model, [silent], TASKS[:1])
+    model = FakeEngine()
+    (answers,) = model.annotate([silent], TASKS[:1])
     assert answers == {"transcribe": Transcript("", None, None, (), ("no_speech",))}
-    assert model.heard == []
+    assert model.ran == []

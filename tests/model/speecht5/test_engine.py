@@ -20,7 +20,7 @@ from earmark.model.speecht5.engine import SpeechT5, least_samples
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ
-from tests.support.audio.clips import clip_of, clips_of, make_samples
+from tests.support.audio.clips import clip_of, clips_of, make_samples, segment_tasks_of
 from tests.support.checkpoints.checked_models import check_model
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 
@@ -122,11 +122,12 @@ def test_text_and_log_probability_are_what_generate_gives_for_each_clip_alone(cl
 
 def test_only_segments_of_one_length_share_a_batch(folder):
     lengths = [16_000, 30_000, 16_000, 16_001, 16_000]
-    plan = open_cpu(folder).plan(lengths)
+    plan = open_cpu(folder).plan_batches(segment_tasks_of(lengths))
     assert sorted(index for batch in plan for index in batch) == list(range(len(lengths)))
     assert sorted(map(len, plan)) == [1, 1, 3]
     assert all(len({lengths[index] for index in batch}) == 1 for batch in plan)
-    assert sorted(map(len, open_cpu(folder, batch_s=30.0).plan([SAMPLE_RATE_HZ * 15] * 5))) == [1, 2, 2]
+    pairs = open_cpu(folder, batch_s=30.0).plan_batches(segment_tasks_of([SAMPLE_RATE_HZ * 15] * 5))
+    assert sorted(map(len, pairs)) == [1, 2, 2]
 
 
 def test_segments_are_joined_and_times_are_times_in_the_file(folder, clips):

@@ -85,7 +85,7 @@ def test_timestamps_time_phrases_within_a_segment(spoken):
 
 def test_what_holds_no_speech_is_not_shown_to_the_model(monkeypatch):
     engine = WhisperCTranslate2(FOLDER, JobOptions())
-    monkeypatch.setattr(engine, "_run", lambda items: [] if not items else pytest.fail("the model was asked"))
+    monkeypatch.setattr(engine, "_generate", lambda windows: pytest.fail("the model ran"))
     silence = clip_of(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32), speech=(False,))
     (transcript,) = transcripts(engine, [silence])
     assert (transcript.text, transcript.avg_logprob, transcript.flags) == ("", None, ("no_speech",))
@@ -123,17 +123,18 @@ class NeverEnding:
 
 def test_text_is_cut_at_half_of_the_context_and_says_so(spoken):
     engine = WhisperCTranslate2(FOLDER, JobOptions(beam_size=1))
-    engine._model = NeverEnding(engine._model, engine._end_of_text)
-    heard: list[int] = []
-    real = engine._hear
+    engine._model = NeverEnding(engine._model, engine._output_parts.end_of_text)
+    lengths: list[int] = []
+    real = engine._generate
 
-    def hear(piece, written):
-        heard.append(len(written.said[0].tokens))
-        return real(piece, written)
+    def generate(windows):
+        outputs = real(windows)
+        lengths.extend(len(output.decoded[0].tokens) for output in outputs)
+        return outputs
 
-    engine._hear = hear
+    engine._generate = generate
     (transcript,) = transcripts(engine, [clip_of(spoken[0])])
-    assert heard == [MAX_NEW_TOKENS]
+    assert lengths == [MAX_NEW_TOKENS]
     assert "truncated" in transcript.flags
 
 
@@ -171,7 +172,7 @@ def test_a_device_that_is_not_there_is_refused():
 
 def test_running_out_of_memory_halves_the_batch(spoken, together):
     engine = WhisperCTranslate2(FOLDER, JobOptions())
-    real, sizes = engine._transcribe, []
+    real, sizes = engine._generate, []
 
     def small(items):
         sizes.append(len(items))
@@ -179,7 +180,7 @@ def test_running_out_of_memory_halves_the_batch(spoken, together):
             raise RuntimeError("CUDA failed with error out of memory")
         return real(items)
 
-    engine._transcribe = small
+    engine._generate = small
     assert [one.text for one in transcripts(engine, [clip_of(samples) for samples in spoken])] == [
         one.text for one in together
     ]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.model.whisper.base import split_at_timestamps
+from earmark.model.whisper.timestamps import split_at_timestamps
 from earmark.schemas.records import SAMPLE_RATE_HZ
 
 ZERO = 100

@@ -9,9 +9,10 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from earmark.model.checkpoints.checkpoint import find_checkpoint
 from earmark.model.decoding.greedy import Decoded
-from earmark.model.segments.segment_engine import SegmentTask
+from earmark.model.segments.segment_task import SegmentTask
 from earmark.model.source import open_source
-from earmark.model.whisper.base import WhisperOutput
+from earmark.model.whisper.language_first import Window
+from earmark.model.whisper.output_parts import WhisperOutput
 from earmark.model.whisper.transformers_engine import WhisperTransformers
 from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import RowError
@@ -132,7 +133,7 @@ def test_timestamps_time_the_phrases_that_generate_gives(folder, clips, referenc
 def test_both_tasks_and_the_language_take_one_pass_of_the_encoder(folder, clips, monkeypatch):
     engine = open_cpu(folder)
     encoded: list[int] = []
-    with engine._copies.acquire() as network:
+    with engine._replicas.acquire() as network:
         encoder = network._network.get_encoder()
         encoder.register_forward_hook(lambda module, given, found: encoded.append(len(given[0])))
     halves = clip_of(make_samples(4.0, 9), speech=(True, True, False, True))
@@ -168,29 +169,20 @@ def test_a_language_of_the_row_wins_over_the_job_s(folder, clips, reference):
 @torch.no_grad()
 def test_doubtful_text_is_told_from_silence(folder, clips, reference):
     engine = open_cpu(folder)
-    piece = SegmentTask(0, clips[0], clips[0].segments[0], BOTH[:1], ("",))
-    (written,) = engine._listen([engine_window(piece)])
+    segment_task = SegmentTask(0, clips[0], clips[0].segments[0], BOTH[:1], ("",))
+    (output,) = engine._generate([Window(segment_task, "en")])
     start = torch.tensor([[reference.network.config.decoder_start_token_id]])
     logits = reference.network(reference.features(clips[0].samples), decoder_input_ids=start).logits[0, 0]
     no_speech = reference.network.generation_config.no_timestamps_token_id - 1
-    assert written.said[0].logprob_sum / written.said[0].token_count < -1
-    assert written.no_speech_probability == pytest.approx(float(logits.softmax(-1)[no_speech]), abs=1e-5)
+    assert output.decoded[0].logprob_sum / output.decoded[0].token_count < -1
+    assert output.no_speech_probability == pytest.approx(float(logits.softmax(-1)[no_speech]), abs=1e-5)
 
     def flags(logprob, no_speech):
-        return (
-            engine._hear(piece, WhisperOutput("en", (Decoded((40,), 2 * logprob, 2, False),), no_speech))
-            .parts["transcribe"]
-            .flags
-        )
+        output = WhisperOutput("en", (Decoded((40,), 2 * logprob, 2, False),), no_speech)
+        return engine._output_parts.parts(segment_task, output)["transcribe"].flags
 
     assert flags(-1.1, 0.7) == {"no_speech"}
     assert not flags(-0.9, 0.7) and not flags(-1.1, 0.5)
-
-
-def engine_window(piece):
-    from earmark.model.whisper.base import Window
-
-    return Window(piece, "en")
 
 
 def test_a_checkpoint_s_own_beams_are_the_default(folder, clips, tmp_path):

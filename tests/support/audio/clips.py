@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from earmark.model.segments.segment_task import SegmentTask
 from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
 
 FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
@@ -25,6 +26,12 @@ def make_samples(seconds: float, seed: int) -> np.ndarray:
 def clips_of(lengths_s: Sequence[float]) -> list[Clip]:
     """Clips of these lengths, known by their numbers."""
     return [clip_of(make_samples(seconds, seed), str(seed)) for seed, seconds in enumerate(lengths_s)]
+
+
+def segment_tasks_of(lengths: Sequence[int]) -> list[SegmentTask]:
+    """A segment task for each length in samples, of a recording each, without tasks."""
+    clips = [clip_of(np.zeros(length, np.float32), str(index)) for index, length in enumerate(lengths)]
+    return [SegmentTask(index, clip, clip.segments[0], (), ()) for index, clip in enumerate(clips)]
 
 
 def clip_of(samples: np.ndarray, id: str = "x", speech: Sequence[bool] = (True,), **fields: str | float) -> Clip:

@@ -43,10 +43,9 @@ class NotingEngine(Qwen2Audio):
         super().__init__(str(folder), JobOptions(device="cpu", model_threads=1, **options))  # type: ignore[arg-type]
         self.noted: dict[str, dict[str, Decoded | LabelLogprobs]] = {}
 
-    def _answer(self, clip, tasks, asked, found):  # type: ignore[no-untyped-def]
-        ((_, results),) = found
-        self.noted[clip.recording.id] = dict(zip([task.name for task in tasks], results, strict=True))
-        return super()._answer(clip, tasks, asked, found)
+    def _part(self, segment_task, task, branch, result):  # type: ignore[no-untyped-def]
+        self.noted.setdefault(segment_task.clip.recording.id, {})[task.name] = result
+        return super()._part(segment_task, task, branch, result)
 
 
 @dataclass(frozen=True)

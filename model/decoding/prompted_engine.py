@@ -1,0 +1,69 @@
+"""What engines share whose model decodes the answers to several text prompts from one pass over a segment's audio."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from earmark.model.decoding.greedy import Decoded
+from earmark.model.decoding.prefix_decoder import LabelLogprobs
+from earmark.model.decoding.prompt_tree import PromptBranch
+from earmark.model.segments.segment_engine import SegmentEngine
+from earmark.model.segments.segment_task import Parts, SegmentTask, label_weight, spoken_part
+from earmark.model.segments.text_flags import answer_flags
+from earmark.schemas.answers.kind import AnswerPart
+from earmark.schemas.answers.label import LabelPart
+from earmark.schemas.tasks import Task
+
+
+class PromptedEngine(SegmentEngine):
+    """Turns the tasks of a batch into rows of prompt branches, and what was decoded into parts of answers."""
+
+    @abstractmethod
+    def branch(self, segment_task: SegmentTask, task: Task, prompt: str) -> PromptBranch:
+        """The tokens that follow the audio."""
+
+    @abstractmethod
+    def parse(self, segment_task: SegmentTask, task: Task, tokens: tuple[int, ...]) -> tuple[str, str | None]:
+        """Text and language of decoded tokens; the language is None where nothing tells it."""
+
+    def branch_rows(self, batch: Sequence[SegmentTask]) -> list[list[PromptBranch]]:
+        """The branches of each segment, a column for each task; empty where a segment lacks the task."""
+        tasks = _columns(batch)
+        rows = []
+        for segment_task in batch:
+            branches = {
+                task.name: self.branch(segment_task, task, prompt)
+                for task, prompt in zip(segment_task.tasks, segment_task.prompts, strict=True)
+            }
+            rows.append([branches.get(task.name, PromptBranch((), task.max_new_tokens)) for task in tasks])
+        return rows
+
+    def parts(
+        self,
+        batch: Sequence[SegmentTask],
+        rows: Sequence[Sequence[PromptBranch]],
+        results: Sequence[Sequence[Decoded | LabelLogprobs | None]],
+    ) -> list[Parts]:
+        """Parts of answers by task for each segment, from what SharedPrefixDecoder.answer gives for the rows."""
+        tasks = _columns(batch)
+        return [
+            {
+                task.name: self._part(segment_task, task, branch, result)
+                for task, branch, result in zip(tasks, row, of_row, strict=True)
+                if result is not None
+            }
+            for segment_task, row, of_row in zip(batch, rows, results, strict=True)
+        ]
+
+    def _part(
+        self, segment_task: SegmentTask, task: Task, branch: PromptBranch, result: Decoded | LabelLogprobs
+    ) -> AnswerPart:
+        if isinstance(result, LabelLogprobs):
+            return LabelPart(label_weight(segment_task), result.logprobs, tuple(map(len, branch.labels)))
+        text, language = self.parse(segment_task, task, result.tokens)
+        flags = answer_flags(task, text, segment_task.duration_s, result.truncated)
+        return spoken_part(segment_task, text, flags, result.logprob_sum, result.token_count, language)
+
+
+def _columns(batch: Sequence[SegmentTask]) -> tuple[Task, ...]:
+    """The tasks of the batch: a segment without speech lacks some of them."""
+    return max((segment_task.tasks for segment_task in batch), key=len)
