@@ -40,7 +40,7 @@ def test_tasks_are_listed_with_what_they_ask(capsys):
         assert task.about in said
         assert f"Instruct checkpoints: {task.chat_prompt or '(the audio alone)'}" in said
         assert task.base_prompt is None or f"base checkpoints: {task.base_prompt}" in said
-    assert "answers one of Laughter, Sigh, Cough, Throat clearing, Sneeze, Sniff" in said
+    assert "answer: one of Laughter, Sigh, Cough, Throat clearing, Sneeze, Sniff, with scores" in said
 
 
 def test_tasks_of_the_job_file_are_listed_behind_earmark_s_own(job_file, capsys):
