@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from earmark.schemas.fixed_columns import FIXED_COLUMNS
 from earmark.schemas.records import Annotation, Failure
 from earmark.schemas.tasks import Task
 
@@ -26,21 +27,23 @@ AUDIO = pa.struct(
 )
 # A list of pairs, not a map, for which Hugging Face's datasets has no type.
 EXTRA = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
+FIXED_TYPES: Mapping[str, pa.DataType] = {
+    "id": pa.string(),
+    "uri": pa.string(),
+    "offset_s": pa.float64(),
+    "channel": pa.int32(),
+    "reference": pa.string(),
+    "extra": EXTRA,
+    "audio": AUDIO,
+}
+NULLABLE = ("channel", "reference")
 FAILURES = pa.schema([(field.name, pa.string()) for field in dataclasses.fields(Failure)])
 
 
 def annotations_schema(tasks: Sequence[Task]) -> pa.Schema:
     """The schema of `annotations/`: the same for every part of a job, whatever its rows hold."""
-    columns = [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("offset_s", pa.float64(), nullable=False),
-        pa.field("channel", pa.int32()),
-        pa.field("reference", pa.string()),
-        pa.field("extra", EXTRA, nullable=False),
-        pa.field("audio", AUDIO, nullable=False),
-    ]
-    return pa.schema(columns + [pa.field(task.name, task.answer_kind.arrow_type(task)) for task in tasks])
+    fixed = [pa.field(name, FIXED_TYPES[name], nullable=name in NULLABLE) for name in FIXED_COLUMNS]
+    return pa.schema(fixed + [pa.field(task.name, task.answer_kind.arrow_type(task)) for task in tasks])
 
 
 def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) -> pa.Table:

@@ -8,6 +8,7 @@ from typing import Any
 from earmark.schemas.answers.kind import AnswerKind
 from earmark.schemas.answers.registry import ANSWER_KINDS
 from earmark.schemas.errors import JobError
+from earmark.schemas.fixed_columns import FIXED_COLUMNS
 
 # The seven emotions of MELD (Poria et al., 2019) and the six sounds of VocalSound (Gong et al., 2022).
 MELD_EMOTIONS = ("neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust")
@@ -29,7 +30,6 @@ LANGUAGE_NAMES: Mapping[str, str] = {
 }
 # What Qwen2-Audio's published evaluation lets the model say (eval_audio/, max_new_tokens).
 MAX_NEW_TOKENS = 256
-RESERVED = ("id", "uri", "offset_s", "channel", "reference", "extra", "audio")
 PLACEHOLDER = re.compile(r"\{(language_tag|target|question|row_prompt)\}")
 NEW_TASK_KEYS = ("prompt", "labels", "max_new_tokens")
 LABELS_OF_MODEL = "checkpoint"  # what a job file writes for the labels that the model was trained on
@@ -147,7 +147,7 @@ def new_task(name: str, found: Any) -> Task:
     where = f"task {name!r} of the job file"
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
         raise JobError(f"{where}: give it a name of small letters, digits and _, which will be a column's name")
-    if name in RESERVED or name in {task.name for task in BUILT_IN}:
+    if name in FIXED_COLUMNS or name in {task.name for task in BUILT_IN}:
         raise JobError(f"{where}: that name is taken by a column or a task of earmark's own; choose another")
     if not isinstance(found, dict) or (unknown := found.keys() - set(NEW_TASK_KEYS)):
         what = ", ".join(map(repr, unknown)) if isinstance(found, dict) else repr(found)

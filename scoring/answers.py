@@ -9,6 +9,7 @@ import pyarrow as pa
 from earmark.schemas.answers.kind import AnswerKind
 from earmark.schemas.answers.registry import ANSWER_KINDS
 from earmark.schemas.errors import JobError
+from earmark.schemas.fixed_columns import FIXED_COLUMNS
 from earmark.schemas.job_description import AskedTask
 from earmark.schemas.records import Failure
 from earmark.schemas.suggest import suggest
@@ -19,7 +20,6 @@ from earmark.scoring.ids import MAX_NAMED, Ids
 from earmark.transforms.output.job_file import read_job
 from earmark.transforms.output.store import OutputStore
 
-FACTS = ["id", "uri", "offset_s", "channel", "reference", "extra", "audio"]
 LABELS = {task.name: task.labels for task in BUILT_IN if task.labels}
 
 
@@ -95,13 +95,14 @@ def open_database() -> duckdb.DuckDBPyConnection:
 
 
 def load_answers(database: duckdb.DuckDBPyConnection, output: Output, tasks: Sequence[AnsweredTask], name: str) -> None:
-    """Makes the tables `<name>` (FACTS and a struct for each task, one row an annotation) and `<name>_failures` (id,
-    uri, error, message; recordings without an annotation).
+    """Create the tables `<name>`, of annotations, and `<name>_failures`, of recordings without one.
+
+    Annotations have FIXED_COLUMNS and a struct for each task; failures have id, uri, error and message.
 
     Raises:
-        JobError: the output cannot be read, has no parts, or has several annotations of one recording.
+        JobError: The output cannot be read, has no parts, or has several annotations of one recording.
     """
-    columns = FACTS + [f"{task.name}.{field}" for task in tasks for field in task.answer_kind.short_fields]
+    columns = [*FIXED_COLUMNS] + [f"{task.name}.{field}" for task in tasks for field in task.answer_kind.short_fields]
     failures: list[Failure] = []
     there = False
     try:

@@ -7,22 +7,24 @@ from earmark.pipeline.console.job_file import split_names
 from earmark.pipeline.console.json_output import print_json
 from earmark.pipeline.console.logging_setup import set_up_logging, stop_on_sigterm
 from earmark.pipeline.console.parser import Commands
-from earmark.reporting.export.options import FORMATS, ExportOptions
+from earmark.reporting.export.formats import FORMATS
+from earmark.reporting.export.options import ExportOptions
 
 
 def add_export_command(commands: Commands) -> None:
     """Add the subcommand to the parser of `earmark`."""
+    formats = [f"{one.about} ({name})" for name, one in FORMATS.items()]
+    files = ", ".join(f"{name}: {one.suffix}" for name, one in FORMATS.items() if one.suffix)
     command = commands.add_parser(
         "export",
         help="convert annotations for NeMo, Hugging Face, captions or CSV",
-        description="Write the annotations of an output as a NeMo manifest (nemo), a Hugging Face datasets folder that"
-        " includes the audio (hf), one caption file per recording (vtt, srt), lhotse manifests (lhotse) or a table"
-        " (csv). Existing files are never overwritten.",
+        description=f"Write the annotations of an output as {'; '.join(formats)}."
+        " Existing files are never overwritten.",
         epilog="example:\n  earmark export labels sure.csv --format csv --where 'transcribe.avg_logprob > -1'",
     )
     command.set_defaults(run=_export, for_beam=False)
     command.add_argument("output", help="folder or URL written by annotate")
-    command.add_argument("to", help="file (nemo: .jsonl, csv: .csv) or folder to write, which must not exist yet")
+    command.add_argument("to", help=f"file ({files}) or folder to write, which must not exist yet")
     command.add_argument("--format", required=True, choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
     command.add_argument(
         "--where",

@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from earmark.pipeline.console.console import console, plain, say
+from earmark.reporting.export.formats import FORMATS
 from earmark.reporting.export.options import Exported
 from earmark.schemas.text import counted
 
@@ -20,8 +21,9 @@ def print_export(exported: Exported) -> None:
     console.print(table)
     for skipped in exported.examples:
         say(f"  {skipped.id}: {skipped.message}")
-    if exported.in_containers and exported.format in ("nemo", "lhotse"):
+    if exported.in_containers and FORMATS[exported.format].refers_to_audio:
+        with_audio = " or ".join(f"--format {name}" for name, one in FORMATS.items() if one.includes_audio)
         say(
             f"{counted(exported.in_containers, 'recording')} in containers: other programs cannot find the audio by"
-            " these names; --format hf includes it"
+            f" these names; {with_audio} includes it"
         )

@@ -1,69 +1,73 @@
-"""Annotations as captions: a WebVTT or SubRip file a recording, and `files.jsonl`, which says whose it is.
+"""Annotations as captions: a WebVTT or SubRip file per recording, and `files.jsonl`, which maps ids to files.
 
-Times are in the file at `uri`, also where a recording is a part of it. WebVTT: W3C, "WebVTT: The Web Video Text Tracks
-Format", 4; a cue's text is escaped as it asks. SubRip has no escapes: what players take for tags is written with
-similar characters.
+Times are those of the file at `uri`, also where a recording is a part of it. WebVTT: W3C, "WebVTT: The Web Video Text
+Tracks Format", 4; cue text is escaped as it requires. SubRip has no escapes: characters that players take for tags are
+replaced by similar ones.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from earmark.reporting.export.rows import Counts, Row
+from earmark.reporting.export.job import ExportJob
+from earmark.reporting.export.rows import Counts, Row, text_task
+from earmark.schemas.errors import JobError
 from earmark.schemas.job_description import AskedTask
 from earmark.schemas.records import stable_hash
 from earmark.schemas.text import one_line
 
 INDEX = "files.jsonl"
-MIN_CUE_S = 0.001  # both formats ask for an end after the start, in whole milliseconds
+MIN_CUE_S = 0.001  # both formats require an end after the start, in whole milliseconds
 MAX_NAME_CHARACTERS = 100
-# What players take for the start or end of a tag, and what is written instead.
+# Characters that players take for the start or end of a tag, and their substitutes.
 SRT_CHARACTERS = str.maketrans({"<": "\u2039", ">": "\u203a", "{": "(", "}": ")"})
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-# What Windows takes for a device, whatever comes after a dot.
+# Names that Windows takes for devices, whatever follows a dot.
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class CaptionFile:
-    """`name`: within the export's folder; `index`: its line of INDEX."""
+def write(job: ExportJob, tables: Iterator[pa.Table], counts: Counts) -> None:
+    task = text_task(job.tasks)
+    assert task is not None  # export() has checked ExportFormat.needs_text
+    format_cues = _vtt if job.format.name == "vtt" else _srt
+    with job.target.create(INDEX) as index:
+        for table in tables:
+            for row in table.to_pylist():
+                counts.add_written(row)
+                name = f"{file_name(row['id'])}.{job.format.name}"
+                _write_file(job, name, format_cues(list(_cues(row, task))))
+                line = json.dumps({"id": row["id"], "uri": row["uri"], "file": name}, ensure_ascii=False)
+                index.write(f"{line}\n".encode())
 
-    name: str
-    content: str
-    index: str
 
-
-def caption_files(tables: Iterable[pa.Table], task: AskedTask, format: str, counts: Counts) -> Iterator[CaptionFile]:
-    """A file for each row; `format` is vtt or srt."""
-    write = _vtt if format == "vtt" else _srt
-    for table in tables:
-        for row in table.to_pylist():
-            counts.written(row)
-            name = f"{file_name(row['id'])}.{format}"
-            index = json.dumps({"id": row["id"], "uri": row["uri"], "file": name}, ensure_ascii=False)
-            yield CaptionFile(name, write(list(_cues(row, task))), index + "\n")
+def _write_file(job: ExportJob, name: str, content: str) -> None:
+    try:
+        with job.target.create(name) as file:
+            file.write(content.encode())
+    except FileExistsError as error:  # of two ids on a disk that does not tell A from a
+        raise JobError(f"{name} is there twice in {job.target.path}; export to another disk") from error
 
 
 def file_name(id: str) -> str:
-    """A name of a file, without its suffix, that is an id's and no other's.
+    """The name of an id's file, without its suffix; no two ids share one.
 
-    An id of plain characters is its own name; of any other, those are kept that are plain, and a hash follows after a
-    `~`, which no plain id has.
+    An id of plain characters is its own name. Any other keeps its plain characters, and a hash follows after a `~`,
+    which no plain id contains.
     """
     if _PLAIN_NAME.fullmatch(id) and len(id) <= MAX_NAME_CHARACTERS and not _DEVICE.fullmatch(id):
         return id
-    kept = re.sub(r"[^A-Za-z0-9_-]+", "_", id).strip("_")[:MAX_NAME_CHARACTERS]
-    return f"{kept}~{stable_hash(id)[:16]}"
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", id).strip("_")[:MAX_NAME_CHARACTERS]
+    return f"{plain}~{stable_hash(id)[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Cue:
-    """`text` is one line, and not empty."""
+    """`text` is one line and never empty."""
 
     start_ms: int
     end_ms: int

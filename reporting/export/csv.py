@@ -1,35 +1,35 @@
 """Annotations as CSV (RFC 4180, UTF-8): a column for each value, JSON where a value is a list or a map.
 
-A spreadsheet computes what begins like a formula: a text that does has an apostrophe before it (OWASP,
-"CSV Injection").
+Spreadsheets evaluate text that begins like a formula, so an apostrophe is put before it (OWASP, "CSV Injection").
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from earmark.reporting.export.job import ExportJob
 from earmark.reporting.export.rows import Counts, Row, extra_of, finite
-from earmark.schemas.job_description import AskedTask
+from earmark.schemas.fixed_columns import FIXED_COLUMNS
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # also in full width
 
 
-def csv_lines(
-    tables: Iterable[pa.Table], schema: pa.Schema, tasks: Sequence[AskedTask], counts: Counts
-) -> Iterator[str]:
-    """The header, and a record for each row."""
-    names = {task.name for task in tasks}
-    answers = [field for field in schema if field.name in names]
-    facts = [field for field in schema if field.name in ("id", "uri", "offset_s", "channel", "reference", "audio")]
-    paths = [path for field in (*facts, *answers) for path in _paths(field)]
+def write(job: ExportJob, tables: Iterator[pa.Table], counts: Counts) -> None:
+    job.target.write_lines(_lines(job, tables, counts))
+
+
+def _lines(job: ExportJob, tables: Iterator[pa.Table], counts: Counts) -> Iterator[str]:
+    """The header, and a record for each row; `extra` is the last column."""
+    names = {*FIXED_COLUMNS, *(task.name for task in job.tasks)} - {"extra"}
+    paths = [path for field in job.schema if field.name in names for path in _paths(field)]
     yield _record([*(".".join(path) for path in paths), "extra"])
     for table in tables:
         for row in table.to_pylist():
-            counts.written(row)
+            counts.add_written(row)
             extra = json.dumps(extra_of(row), ensure_ascii=False)
             yield _record([*(_cell(_value(row, path)) for path in paths), extra])
 

@@ -1,11 +1,11 @@
-"""Annotations with their audio as a folder that Hugging Face's datasets load: Parquet in `data/`, and a card."""
+"""Annotations with their audio as a Hugging Face datasets folder: Parquet in `data/`, and a card."""
 
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,16 +15,17 @@ from earmark.reporting.card.facts import CardFacts, is_speech
 from earmark.reporting.card.hub_features import AUDIO_FILE, parquet_metadata
 from earmark.reporting.export.audio import AudioFile, AudioRequest, audio_files
 from earmark.reporting.export.captions import file_name
+from earmark.reporting.export.job import ExportJob
 from earmark.reporting.export.rows import Counts, Row, extra_of
 from earmark.reporting.part_figures import Totals
 from earmark.reporting.provenance import Provenance
 from earmark.schemas.errors import RowError
+from earmark.schemas.fixed_columns import FIXED_COLUMNS
 from earmark.schemas.job import JobOptions
 from earmark.schemas.job_description import AskedTask
 from earmark.schemas.manifest import ManifestShape
 from earmark.schemas.tables import EXTRA
 from earmark.transforms.audio.isolation import call_isolated, child_processes
-from earmark.transforms.output.store import OutputStore
 
 GROUP_BYTES = 32 * 2**20  # of audio in a row group, which readers hold at once
 FILE_BYTES = 500 * 2**20  # of audio in a file, as datasets writes them
@@ -33,44 +34,36 @@ TIMEOUT_S = 300.0
 DATA = "data/*.parquet"
 
 
-def write_hub_folder(
-    store: OutputStore,
-    create: Callable[[str], BinaryIO],
-    tables: Iterable[pa.Table],
-    schema: pa.Schema,
-    tasks: Sequence[AskedTask],
-    provenance: Provenance,
-    name: str,
-    where: str,
-    counts: Counts,
-) -> None:
-    """Writes the folder; a recording whose audio cannot be had is left out.
-
-    Args:
-        create: opens a new file of the folder.
-        name, where: of the folder, and the condition, for the card.
-    """
-    schema = hub_schema(schema, tasks)
-    shape = manifest_shape(provenance)
+def write(job: ExportJob, tables: Iterator[pa.Table], counts: Counts) -> None:
+    """Write the folder; recordings whose audio cannot be fetched are left out."""
+    schema = hub_schema(job.schema, job.tasks)
     with tempfile.TemporaryDirectory(prefix="earmark-export-", ignore_cleanup_errors=True) as scratch:
-        rows = _rows_with_audio(tables, schema, shape, scratch, counts)
-        totals = _write_files(rows, schema, create, tasks)
-    facts = CardFacts(name, kept_license(store), provenance, tasks, totals, schema, (), DATA, where)
-    with create(CARD_PATH) as file:
+        rows = _rows_with_audio(tables, schema, manifest_shape(job.provenance), scratch, counts)
+        totals = _write_files(rows, schema, job)
+    facts = CardFacts(
+        job.target.name, kept_license(job.store), job.provenance, job.tasks, totals, schema, (), DATA, job.where
+    )
+    with job.target.create(CARD_PATH) as file:
         file.write(card(facts).encode())
 
 
 def hub_schema(schema: pa.Schema, tasks: Sequence[AskedTask]) -> pa.Schema:
-    """The columns of the export: the audio first; what is known of it is called audio_facts."""
-    names = {"id", "uri", "offset_s", "channel", "reference", *(task.name for task in tasks)}
-    facts = pa.field("audio_facts", schema.field("audio").type)
-    kept = [pa.field(field.name, field.type) for field in schema if field.name in names]
-    columns = [pa.field("audio", AUDIO_FILE), *kept[:5], pa.field("extra", EXTRA), facts, *kept[5:]]
-    return pa.schema(columns)
+    """The columns of the export: the audio first, so the column of its facts is called audio_facts."""
+    plain = [name for name in FIXED_COLUMNS if name not in ("extra", "audio")]
+    answers = {task.name for task in tasks}
+    return pa.schema(
+        [
+            pa.field("audio", AUDIO_FILE),
+            *(pa.field(name, schema.field(name).type) for name in plain),
+            pa.field("extra", EXTRA),
+            pa.field("audio_facts", schema.field("audio").type),
+            *(pa.field(field.name, field.type) for field in schema if field.name in answers),
+        ]
+    )
 
 
 def manifest_shape(provenance: Provenance) -> ManifestShape:
-    """How the manifest's rows are read, as the last run was told."""
+    """The shape of the manifest's rows, as the last run read them."""
     return JobOptions(columns=provenance.run.columns if provenance.run else ()).shape()
 
 
@@ -86,40 +79,38 @@ def _rows_with_audio(
             with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
                 requests = [_request(row, shape, f"{folder}/{number}") for number, row in enumerate(rows)]
                 chunks = [requests[at : at + CHUNK_ROWS] for at in range(0, len(requests), CHUNK_ROWS)]
-                for row, found in zip(rows, call_isolated(pool, audio_files, chunks, TIMEOUT_S), strict=True):
-                    if isinstance(found, RowError):
-                        counts.leave_out(row, found.error, found.message)
+                for row, audio in zip(rows, call_isolated(pool, audio_files, chunks, TIMEOUT_S), strict=True):
+                    if isinstance(audio, RowError):
+                        counts.leave_out(row, audio.error, audio.message)
                     else:
-                        counts.written(row)
-                        yield _hub_row(row, found, schema)
+                        counts.add_written(row)
+                        yield _hub_row(row, audio, schema)
 
 
 def _request(row: Row, shape: ManifestShape, target: str) -> AudioRequest:
-    heard_s = row["audio"]["duration_s"]
-    return AudioRequest(row["uri"], row["offset_s"], heard_s, row["channel"], shape, TIMEOUT_S, target)
+    duration_s = row["audio"]["duration_s"]
+    return AudioRequest(row["uri"], row["offset_s"], duration_s, row["channel"], shape, TIMEOUT_S, target)
 
 
-def _hub_row(row: Row, found: AudioFile, schema: pa.Schema) -> dict[str, Any]:
-    with open(found.path, "rb") as file:
-        audio = {"bytes": file.read(), "path": f"{file_name(row['id'])}{found.suffix}"}
+def _hub_row(row: Row, file: AudioFile, schema: pa.Schema) -> dict[str, Any]:
+    with open(file.path, "rb") as content:
+        audio = {"bytes": content.read(), "path": f"{file_name(row['id'])}{file.suffix}"}
     extra = [{"key": key, "value": value} for key, value in extra_of(row).items()]
     values = {**row, "audio": audio, "audio_facts": row["audio"], "extra": extra}
     return {name: values[name] for name in schema.names}
 
 
-def _write_files(
-    rows: Iterable[dict[str, Any]], schema: pa.Schema, create: Callable[[str], BinaryIO], tasks: Sequence[AskedTask]
-) -> Totals:
+def _write_files(rows: Iterable[dict[str, Any]], schema: pa.Schema, job: ExportJob) -> Totals:
     files = 0
     languages: Counter[str] = Counter()
-    speech = next((task.name for task in tasks if is_speech(task)), None)
+    speech = next((task.name for task in job.tasks if is_speech(task)), None)
     count, audio_s, in_file = 0, 0.0, 0
     with ExitStack() as opened:
         writer = None
         for group, size in _groups(rows):
             if writer is None or in_file + size > FILE_BYTES:
                 opened.close()
-                file = opened.enter_context(create(f"data/train-{files:05d}.parquet"))
+                file = opened.enter_context(job.target.create(f"data/train-{files:05d}.parquet"))
                 with_features = schema.with_metadata(parquet_metadata(schema))
                 writer = opened.enter_context(pq.ParquetWriter(file, with_features, compression="zstd"))
                 files, in_file = files + 1, 0

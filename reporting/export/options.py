@@ -1,28 +1,30 @@
-"""What `earmark export` is asked for."""
+"""The options of `earmark export`, and its result."""
 
 from dataclasses import dataclass
 
+from earmark.reporting.export.formats import FORMATS
 from earmark.schemas.errors import JobError
-
-FORMATS = ("nemo", "hf", "vtt", "srt", "lhotse", "csv")
-# Of a format that is one file; the others are folders.
-SUFFIXES = {"nemo": ".jsonl", "csv": ".csv"}
 
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """`where`: a condition that rows must meet, "" for all; `task`: whose answers, none for all of the output."""
+    """Options by the names of the flags.
+
+    Attributes:
+        where: Condition that rows pass, "" for all rows.
+        task: Names of the tasks whose answers are written; empty for all tasks of the output.
+    """
 
     format: str
     where: str = ""
     task: tuple[str, ...] = ()
 
     def check(self, to: str) -> None:
-        """Raises JobError where the format is none, or `to` cannot be what it is named."""
+        """Raises JobError for an unknown format, or a `to` that has another suffix than the format."""
         if self.format not in FORMATS:
             raise JobError(f"--format={self.format} does not work: choose from {', '.join(FORMATS)}")
-        suffix = SUFFIXES.get(self.format)
-        if suffix and not to.endswith(suffix):
+        suffix = FORMATS[self.format].suffix
+        if not to.endswith(suffix):
             raise JobError(f"{to} does not work: {self.format} is one file, so name it {suffix}")
 
 
@@ -38,14 +40,15 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """How an export ended.
+    """The result of an export.
 
     Attributes:
-        of: annotations of the output.
-        rows: of them, written.
-        unknown: of them, not written because the condition is NULL for them.
-        left_out: of them, not written because of themselves, by cause; `examples` are the first.
-        in_containers: of those written, recordings in a tar or a Parquet file, whose audio other programs do not find.
+        of: Number of annotations in the output.
+        rows: Number of annotations written.
+        unknown: Number of annotations not written because the condition is NULL for them.
+        left_out: Number of recordings that could not be exported, by cause; `examples` are the first.
+        in_containers: Number of annotations written whose audio is in a tar or a Parquet file, where other programs do
+            not find it.
     """
 
     output: str

@@ -18,7 +18,6 @@ from earmark.transforms.output.store import OutputStore
 
 BATCH_ROWS = 1024
 MAX_EXAMPLES = 10
-FACTS = ("id", "uri", "offset_s", "channel", "reference", "extra", "audio")
 Row = Mapping[str, Any]  # of the annotations, as Arrow gives it to Python; `extra` is a Mapping
 
 
@@ -38,7 +37,7 @@ class Counts:
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(LeftOut(row["id"], row["uri"], error, message))
 
-    def written(self, row: Row) -> None:
+    def add_written(self, row: Row) -> None:
         self.rows += 1
         self.in_containers += is_in_container(row["uri"])
 

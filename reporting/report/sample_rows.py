@@ -7,7 +7,8 @@ from typing import Any
 
 from earmark.reporting.part_tables import part_tables
 from earmark.reporting.report.select_rows import SelectedRow
-from earmark.scoring.answers import FACTS, AnsweredTask
+from earmark.schemas.fixed_columns import FIXED_COLUMNS
+from earmark.scoring.answers import AnsweredTask
 from earmark.scoring.normalizers import normalizer_for
 from earmark.scoring.word_errors import edits_of
 from earmark.transforms.output.store import OutputStore
@@ -87,7 +88,7 @@ def read_rows(
     by_part: dict[int, list[SelectedRow]] = {}
     for key in selected:
         by_part.setdefault(key.part, []).append(key)
-    columns = FACTS + [task.name for task in tasks]
+    columns = [*FIXED_COLUMNS, *(task.name for task in tasks)]
     rows: dict[SelectedRow, ReportRow] = {}
     tables = part_tables(store, [paths[part] for part in by_part], columns)
     for keys, (table, _) in zip(by_part.values(), tables, strict=True):

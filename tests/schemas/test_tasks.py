@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from earmark.schemas.errors import JobError
+from earmark.schemas.fixed_columns import FIXED_COLUMNS
 from earmark.schemas.job import JobOptions
-from earmark.schemas.tasks import BUILT_IN, LANGUAGE_NAMES, MAX_NEW_TOKENS, RESERVED, new_task
+from earmark.schemas.tasks import BUILT_IN, LANGUAGE_NAMES, MAX_NEW_TOKENS, new_task
 
 MELD = "neutral, joy, sadness, anger, surprise, fear, disgust"
 VOCAL_SOUND = "Laughter, Sigh, Cough, Throat clearing, Sneeze, Sniff"
@@ -147,7 +148,7 @@ def test_a_name_that_cannot_be_a_column_s_is_refused(name):
         new_task(name, {"prompt": "Noise?"})
 
 
-@pytest.mark.parametrize("name", [*NAMES, *RESERVED])
+@pytest.mark.parametrize("name", [*NAMES, *FIXED_COLUMNS])
 def test_a_name_that_is_taken_is_refused(name):
     with pytest.raises(JobError, match=f"task '{name}' of the job file: that name is taken"):
         new_task(name, {"prompt": "Noise?"})

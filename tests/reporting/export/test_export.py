@@ -9,7 +9,8 @@ import pytest
 from earmark.pipeline.cli import main
 from earmark.pipeline.compact import compact_store
 from earmark.reporting.export.export import export
-from earmark.reporting.export.options import FORMATS, ExportOptions
+from earmark.reporting.export.formats import FORMATS
+from earmark.reporting.export.options import ExportOptions
 from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import annotations, manifest_lines, run_here, write_manifest
 from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, hostile_rows, write_answered, write_sound
@@ -124,8 +125,8 @@ def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(hostile_output, 
 @pytest.mark.parametrize(
     ("to", "arguments", "words"),
     [
-        ("there.jsonl", ["--format", "nemo"], "there is something already; name another place"),
-        ("there", ["--format", "vtt"], "there is something already"),
+        ("there.jsonl", ["--format", "nemo"], "it exists already; choose another name"),
+        ("there", ["--format", "vtt"], "it exists already"),
         ("m.csv", ["--format", "nemo"], "nemo is one file, so name it .jsonl"),
         (
             "m.jsonl",
