@@ -1,7 +1,7 @@
 """A served model: any endpoint that takes audio in OpenAI's chat completions or audio transcriptions.
 
-Each segment goes out as a WAV file of its own, once for each task, and all of a shard are under way together, up to
---endpoint_requests. What the model behind it is nobody can know here, so it is asked as an Instruct checkpoint is.
+Each segment is sent as a WAV file of its own, once for each task, and all of a shard are in flight together, up to
+--endpoint_requests. The model behind the endpoint is unknown, so it gets the prompts of an Instruct checkpoint.
 """
 
 import base64
@@ -18,7 +18,7 @@ from earmark.model.segments.task_support import check_prompt, check_tasks_fit, t
 from earmark.model.segments.text_flags import answer_flags
 from earmark.model.served.client import EndpointClient
 from earmark.model.served.endpoint import Endpoint
-from earmark.model.served.parse_label import alike, label_logprobs, said_label
+from earmark.model.served.parse_label import find_indistinguishable, label_logprobs, match_label
 from earmark.model.served.server_text import shortened
 from earmark.model.served.wav import wav_of
 from earmark.schemas.answers.kind import AnswerPart
@@ -30,7 +30,7 @@ from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
 from earmark.schemas.tasks import Task
 
 log = logging.getLogger("earmark")
-TOP_LOGPROBS = 20  # the most that OpenAI's API, vLLM and Gemini tell
+TOP_LOGPROBS = 20  # the most that OpenAI's API, vLLM and Gemini return
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,10 +43,10 @@ class _Question:
 
 
 class ServedModel(SegmentEngine):
-    """Answers what its server answers; safe to call from several threads, which share the server's bound.
+    """An engine that sends segments to an endpoint; safe to call from several threads, which share --endpoint_requests.
 
     Raises:
-        JobError: the key in the environment cannot be one.
+        JobError: The key in the environment is not a valid key.
     """
 
     def __init__(self, endpoint: Endpoint, options: JobOptions):
@@ -60,7 +60,7 @@ class ServedModel(SegmentEngine):
         return tuple(_prompt(task, recording) for task in tasks)
 
     def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
-        """One batch: the server makes its own."""
+        """One batch: the server makes batches of its own."""
         return [list(range(len(segment_tasks)))] if segment_tasks else []
 
     def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts | RowError]:
@@ -69,57 +69,57 @@ class ServedModel(SegmentEngine):
             for piece in pieces
             for task, prompt in zip(piece.tasks, piece.prompts, strict=True)
         ]
-        answered = iter(self._client.each(self._part, questions))
-        return [_of_piece(piece, [next(answered) for _ in piece.tasks]) for piece in pieces]
+        answers = iter(self._client.send_all(self._part, questions))
+        return [_named_parts(piece, [next(answers) for _ in piece.tasks]) for piece in pieces]
 
     def _part(self, question: _Question) -> AnswerPart | RowError:
         try:
-            return self._heard(question) if self._endpoint.protocol == "transcriptions" else self._said(question)
+            return self._transcribe(question) if self._endpoint.protocol == "transcriptions" else self._chat(question)
         except RowError as error:
             return error
 
-    def _heard(self, question: _Question) -> SpokenPart:
-        """What an endpoint of audio/transcriptions says."""
+    def _transcribe(self, question: _Question) -> SpokenPart:
+        """The answer of an endpoint of audio/transcriptions."""
         wav, language = wav_of(question.piece.samples), self._language(question.piece.clip.recording)
         if question.task.target_language:
-            return _spoken(question, self._client.translate(wav), False, question.task.target_language)
-        return _spoken(question, self._client.transcribe(wav, language), False, language)
+            return _text_part(question, self._client.translate(wav), False, question.task.target_language)
+        return _text_part(question, self._client.transcribe(wav, language), False, language)
 
-    def _said(self, question: _Question) -> AnswerPart:
-        """What an endpoint of chat/completions says."""
+    def _chat(self, question: _Question) -> AnswerPart:
+        """The answer of an endpoint of chat/completions."""
         piece, task = question.piece, question.task
         is_label = task.answer == "label"
         messages = [_message(wav_of(piece.samples), question.prompt)]
         reply = self._client.chat(messages, task.max_new_tokens, TOP_LOGPROBS if is_label else 0)
         if not is_label:
             language = task.target_language or self._language(piece.clip.recording) if task.needs_speech else None
-            return _spoken(question, reply.text.strip(), reply.finish_reason == "length", language)
-        label = said_label(reply.text, task.labels)
+            return _text_part(question, reply.text.strip(), reply.finish_reason == "length", language)
+        label = match_label(reply.text, task.labels)
         if label is None:
-            found = shortened(reply.text) or "nothing"
-            raise RowError("label", f"asked for {task.name}, the model said {found!r}, which is none of the labels")
+            text = shortened(reply.text)
+            raise RowError("label", f"the answer to {task.name} is {text!r}, which is not one of the labels")
         logprobs = label_logprobs(reply.tokens or (), label, task.labels)
         if logprobs is None:
             return ChosenPart(label_weight(piece), label)
         return LabelPart(label_weight(piece), logprobs, (1,) * len(logprobs))
 
     def _language(self, recording: Recording) -> str | None:
-        """The code of a recording's language, None where nobody says it; raises RowError where it is none."""
+        """The code of a recording's language, None where it is not given; raises RowError for an unknown language."""
         return language_code(recording.language or self._options.language)
 
 
 def check_job(endpoint: Endpoint, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
-    """As EngineModule.check_job; the server is asked only where the job runs on this machine, which may reach it."""
+    """As EngineModule.check_job; a request is sent only where the job runs here: other machines may not reach it."""
     if endpoint.protocol == "chat":
-        check_tasks_fit(endpoint.name, "a served chat model, which answers in words", tasks, takes_text_prompt)
+        check_tasks_fit(endpoint.name, "a served chat model, which answers in text", tasks, takes_text_prompt)
     else:
         about = "a served transcriber, which transcribes and translates into English"
         check_tasks_fit(endpoint.name, about, tasks, _is_transcribed)
     for task in tasks:
-        if twins := alike(task.labels):
+        if twins := find_indistinguishable(task.labels):
             raise JobError(
-                f"task {task.name}: a served model's answer {twins[1]!r} cannot be told from {twins[0]!r}, because case"
-                " and punctuation do not count; name the labels otherwise"
+                f"task {task.name}: a served model's answer {twins[1]!r} cannot be distinguished from {twins[0]!r},"
+                " because case and punctuation do not count; rename the labels"
             )
     try:
         language_code(options.language)
@@ -160,16 +160,17 @@ def _message(wav: bytes, prompt: str) -> dict[str, object]:
     return {"role": "user", "content": [audio, {"type": "text", "text": prompt}] if prompt else [audio]}
 
 
-def _spoken(question: _Question, text: str, truncated: bool, language: str | None) -> SpokenPart:
-    """The part of a text that came without log-probabilities."""
+def _text_part(question: _Question, text: str, truncated: bool, language: str | None) -> SpokenPart:
+    """The answer part of a text without times and log-probabilities."""
     flags = answer_flags(question.task, text, question.piece.duration_s, truncated)
     return spoken_part(question.piece, text, flags, language=language)
 
 
-def _of_piece(piece: SegmentTask, parts: Sequence[AnswerPart | RowError]) -> Parts | RowError:
-    found: dict[str, AnswerPart] = {}
+def _named_parts(piece: SegmentTask, parts: Sequence[AnswerPart | RowError]) -> Parts | RowError:
+    """The parts by task, or the first error."""
+    named: dict[str, AnswerPart] = {}
     for task, part in zip(piece.tasks, parts, strict=True):
         if isinstance(part, RowError):
             return part
-        found[task.name] = part
-    return found
+        named[task.name] = part
+    return named

@@ -1,4 +1,4 @@
-"""What a served model answers, as OpenAI's protocol writes it; of the protocol, no more than is read."""
+"""Responses of served models in OpenAI's protocol: those fields of it that are read."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,7 +11,7 @@ from earmark.schemas.errors import MachineError, RowError
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A token that could have been written, in UTF-8 (a character may be cut), and its log-probability."""
+    """A token that was possible, in UTF-8 (a character may be cut), and its log-probability."""
 
     text: bytes
     logprob: float
@@ -19,19 +19,19 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that was written, and the likeliest at its place, it among them or not."""
+    """A token of a reply, and the likeliest tokens at its position, which may include it."""
 
-    written: Candidate
+    chosen: Candidate
     likeliest: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a chat model wrote.
+    """Reply of a chat model.
 
     Attributes:
-        tokens: None where the server tells no log-probabilities.
-        finish_reason: "stop", or "length" where the answer was cut.
+        tokens: Tokens with log-probabilities; None where the server returns none.
+        finish_reason: "stop", or "length" where the text was cut.
     """
 
     text: str
@@ -44,7 +44,7 @@ class _Candidate(BaseModel):
     logprob: float
     bytes: list[int] | None = None
 
-    def read(self) -> Candidate:
+    def candidate(self) -> Candidate:
         return Candidate(self.token.encode() if self.bytes is None else bytes(self.bytes), self.logprob)
 
 
@@ -86,45 +86,45 @@ class _Models(BaseModel):
 M = TypeVar("M", bound=BaseModel)
 
 
-def read_reply(answer: bytes, of: str) -> Reply:
+def read_reply(body: bytes, server: str) -> Reply:
     """The one choice of a chat completion.
 
     Args:
-        of: whose answer it is, to a person.
+        server: Name of the server in messages.
 
     Raises:
-        RowError: there is not one choice, or it is a refusal, or no completion.
-        MachineError: it is not JSON: something else than the model's server answers.
+        RowError: It has none or several choices, is a refusal, or is not a completion.
+        MachineError: It is not JSON, so it comes from something other than a model server.
     """
-    choices = _read(_Completion, answer, of).choices
+    choices = _read(_Completion, body, server).choices
     if len(choices) != 1:
-        raise RowError(
-            "choices", f"{of} answered with {len(choices)} choices and not with one; see the server's settings"
-        )
+        raise RowError("choices", f"{server} returned {len(choices)} choices instead of one; see the server's settings")
     (choice,) = choices
     if choice.message.refusal or choice.finish_reason == "content_filter":
-        why = shortened(choice.message.refusal or "its filter of content stopped the answer")
-        raise RowError("refused", f"{of} does not answer: {why}")
-    told = choice.logprobs.content if choice.logprobs else None
-    tokens = tuple(Token(one.read(), tuple(other.read() for other in one.top_logprobs or ())) for one in told or ())
+        why = shortened(choice.message.refusal or "its content filter stopped the answer")
+        raise RowError("refused", f"{server} does not answer: {why}")
+    returned = (choice.logprobs.content if choice.logprobs else None) or ()
+    tokens = tuple(
+        Token(token.candidate(), tuple(likely.candidate() for likely in token.top_logprobs or ())) for token in returned
+    )
     return Reply(choice.message.content or "", tokens or None, choice.finish_reason)
 
 
-def read_transcription(answer: bytes, of: str) -> str:
+def read_transcription(body: bytes, server: str) -> str:
     """The text of a transcription; raises as read_reply does."""
-    return _read(_Transcription, answer, of).text
+    return _read(_Transcription, body, server).text
 
 
-def read_models(answer: bytes, of: str) -> tuple[str, ...]:
+def read_models(body: bytes, server: str) -> tuple[str, ...]:
     """Names of the models that a server lists; raises as read_reply does."""
-    return tuple(model.id for model in _read(_Models, answer, of).data)
+    return tuple(model.id for model in _read(_Models, body, server).data)
 
 
-def _read(kind: type[M], answer: bytes, of: str) -> M:
+def _read(kind: type[M], body: bytes, server: str) -> M:
     try:
-        return kind.model_validate_json(answer)
+        return kind.model_validate_json(body)
     except ValidationError as error:
-        found = shortened(answer.decode(errors="replace")) or "nothing"
+        text = shortened(body.decode(errors="replace")) or "nothing"
         if error.errors()[0]["type"] == "json_invalid":
-            raise MachineError(f"{of} did not answer in JSON: {found}") from None  # pydantic shows all of the answer
-        raise RowError("answer", f"{of} answered something else than was asked for: {found}") from None
+            raise MachineError(f"{server} did not respond in JSON: {text}") from None  # pydantic shows the whole body
+        raise RowError("answer", f"{server} sent an unexpected response: {text}") from None

@@ -1,10 +1,10 @@
-"""What a server says, made fit for a line of earmark's own."""
+"""Text of a server, made fit for a line of earmark's own."""
 
 SHOWN_CHARACTERS = 200
 
 
 def shortened(text: str, secret: str = "") -> str:
-    """At most SHOWN_CHARACTERS of a text in one line, nothing in it that a terminal would obey, `secret` left out."""
+    """At most SHOWN_CHARACTERS of a text in one line, without control sequences of terminals and without `secret`."""
     if secret:
         text = text.replace(secret, "[key]")
     line = " ".join(text.split())

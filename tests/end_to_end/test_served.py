@@ -76,15 +76,15 @@ def test_a_recording_that_the_server_refuses_is_one_failure(server, manifest, tm
     assert len(annotations(tmp_path / "out")) == COUNT - 1
     (failure,) = failures(tmp_path / "out")
     assert (failure["id"], failure["stage"], failure["error"]) == ("r0002", "Annotate", "refused")
-    assert failure["message"] == "the server of listener refuses this (400: cannot hear it, [key])"
+    assert failure["message"] == "the server of listener refuses this request (400: cannot hear it, [key])"
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (refused(401, "who are you?"), "does not let in who has the key in EARMARK_API_KEY (401: who are you?)"),
+        (refused(401, "who are you?"), "does not accept the key in EARMARK_API_KEY (401: who are you?)"),
         (Answer(b'{"data": [{"id": "other"}]}'), "the server lists other, and not listener: "),
-        (page(), "is not at a server of models"),
+        (page(), "is not on a model server"),
     ],
 )
 def test_what_the_server_says_at_once_is_said_before_any_work(server, manifest, tmp_path, answer, words, capsys):
@@ -107,7 +107,7 @@ def test_the_key_goes_to_the_server_and_nowhere_else(server, manifest, tmp_path,
         main(job(server, manifest, output, "--verbose"))
     written = b"".join(path.read_bytes() for path in output.rglob("*") if path.is_file())
     rows = repr([annotations(output), failures(output)])
-    assert "refuses this (400: not with [key])" in rows
+    assert "refuses this request (400: not with [key])" in rows
     said = ended.stdout + ended.stderr + caplog.text + "".join(traceback.format_exception(raised.value))
     assert KEY not in said + rows and KEY.encode() not in written
     assert {asked.key for asked in server.asked} == {KEY}

@@ -1,4 +1,4 @@
-"""The key for a server comes from the environment and gets into nothing that is said."""
+"""The key for a server comes from the environment, and appears in no message."""
 
 import logging
 import traceback
@@ -17,14 +17,14 @@ def server(monkeypatch):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_who_has_no_key_is_told_where_it_goes(server, status):
-    assert "asks for a key" in str(refusal(server, JobError, refused(status)))
+def test_a_missing_key_is_named_with_its_variable(server, status):
+    assert "requires a key" in str(refusal(server, JobError, refused(status)))
     assert "set EARMARK_API_KEY, on every worker" in str(refusal(server, JobError, refused(status)))
 
 
 def test_a_wrong_key_is_the_jobs_error(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    assert "does not let in who has the key in OPENAI_API_KEY (401:" in str(refusal(server, JobError, refused(401)))
+    assert "does not accept the key in OPENAI_API_KEY (401:" in str(refusal(server, JobError, refused(401)))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_the_key_is_the_environments(server, monkeypatch, variables, key):
 
 
 @pytest.mark.parametrize("ending", ["\x1b", "é", " \n x"])
-def test_a_key_that_cannot_be_one_is_refused_without_a_word_of_it(server, monkeypatch, ending):
+def test_an_invalid_key_is_refused_and_not_repeated(server, monkeypatch, ending):
     monkeypatch.setenv("EARMARK_API_KEY", KEY + ending)
     with pytest.raises(JobError, match="EARMARK_API_KEY holds characters that no key has") as raised:
         client_of(server)
@@ -56,14 +56,14 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_an_error(server, mon
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("EARMARK_API_KEY", KEY)
     server.behave = lambda asked: refused(status, f"nobody has the key {KEY}")
-    found = refusal(server, Exception)
-    assert "nobody has the key [key]" in str(found)
-    assert KEY not in "".join(traceback.format_exception(found)) + caplog.text
+    error = refusal(server, Exception)
+    assert "nobody has the key [key]" in str(error)
+    assert KEY not in "".join(traceback.format_exception(error)) + caplog.text
     assert {asked.key for asked in server.asked} == {KEY}
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
-def test_nor_into_what_is_said_before_the_job(server, monkeypatch, caplog, status):
+def test_the_key_is_in_no_error_before_the_job(server, monkeypatch, caplog, status):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("EARMARK_API_KEY", KEY)
     server.behave = lambda asked: refused(status, f"nobody has the key {KEY}")

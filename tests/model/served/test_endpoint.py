@@ -1,3 +1,5 @@
+"""Names of served models: URL, protocol and model, and names that are refused."""
+
 import pytest
 
 from earmark.model.served.endpoint import find_endpoint, names_endpoint
@@ -7,7 +9,7 @@ from earmark.schemas.errors import JobError
 CHAT = "https://host:8000/some/v1/chat/completions#Qwen/Qwen2-Audio-7B-Instruct"
 
 
-def test_the_path_says_the_protocol_and_what_follows_the_hash_is_the_models_name():
+def test_the_path_names_the_protocol_and_the_fragment_the_model():
     chat = find_endpoint(CHAT)
     assert (chat.protocol, chat.model) == ("chat", "Qwen/Qwen2-Audio-7B-Instruct")
     assert (chat.url, chat.base_url) == ("https://host:8000/some/v1/chat/completions", "https://host:8000/some/v1")
@@ -20,7 +22,7 @@ def test_the_path_says_the_protocol_and_what_follows_the_hash_is_the_models_name
     )
 
 
-def test_an_endpoint_is_a_source_and_a_folder_that_a_web_server_holds_is_none():
+def test_an_endpoint_is_a_source_and_a_folder_on_a_web_server_is_not():
     assert find_source(CHAT) == find_endpoint(CHAT)
     assert names_endpoint("http://host/v1/chat/completions")
     assert names_endpoint("http://host/v1#model")
@@ -30,29 +32,32 @@ def test_an_endpoint_is_a_source_and_a_folder_that_a_web_server_holds_is_none():
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         (
             "http://host/v1/chat/completions",
-            r"which of the server's models; write http://host/v1/chat/completions#MODEL",
+            r"does not name one of the server's models; write http://host/v1/chat/completions#MODEL",
         ),
-        ("http://host/v1/chat/completions#", "which of the server's models"),
-        ("http://host/v1#model", r"names no path that earmark knows; write http://host:8000/v1/chat/completions#MODEL"),
-        ("http:///v1/chat/completions#model", "names no path that earmark knows"),
-        ("http://host:0/v1/chat/completions#model", "names no path that earmark knows"),
-        ("http://host:99999/v1/chat/completions#model", "a server that no URL can have"),
-        ("http://[::/v1/chat/completions#model", "a server that no URL can have"),
+        ("http://host/v1/chat/completions#", "does not name one of the server's models"),
+        (
+            "http://host/v1#model",
+            r"has no path of a protocol that earmark uses; write http://host:8000/v1/chat/completions#MODEL",
+        ),
+        ("http:///v1/chat/completions#model", "has no path of a protocol that earmark uses"),
+        ("http://host:0/v1/chat/completions#model", "has no path of a protocol that earmark uses"),
+        ("http://host:99999/v1/chat/completions#model", "a server that a URL cannot have"),
+        ("http://[::/v1/chat/completions#model", "a server that a URL cannot have"),
         (
             "http://me:secret@host/v1/chat/completions#model",
             "leave user, key and query out of the URL; EARMARK_API_KEY",
         ),
         ("http://host/v1/chat/completions?key=secret#model", "leave user, key and query out"),
         ("http://host/v1/chat/completions#model?key=secret", "leave user, key and query out"),
-        ("http://host:secret/v1/chat/completions#model", "a server that no URL can have"),
+        ("http://host:secret/v1/chat/completions#model", "a server that a URL cannot have"),
     ],
 )
-def test_a_name_that_is_no_endpoints_is_refused_and_no_secret_repeated(name, words):
-    with pytest.raises(JobError, match=words) as refused:
+def test_a_name_without_an_endpoint_is_refused_and_no_secret_repeated(name, message):
+    with pytest.raises(JobError, match=message) as refused:
         find_source(name)
     assert "secret" not in str(refused.value)
     with pytest.raises(JobError, match="--judge"):

@@ -1,4 +1,4 @@
-"""What of a served model can be known before the job."""
+"""Checks of a served model before the job."""
 
 import pytest
 
@@ -14,22 +14,22 @@ def server(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("listed", "answer", "words"),
+    ("listed", "answer", "message"),
     [
-        (b'{"id": "a"}, {"id": "b"}', refused(404, "unknown"), "lists a, b, and not listener: .* is no path and model"),
+        (b'{"id": "a"}, {"id": "b"}', refused(404, "unknown"), "lists a, b, and not listener: .* has no such path or"),
         (
             b"",
             refused(400, "unknown"),
-            r"lists nothing, and not listener: the server of listener refuses this \(400: u",
+            r"lists nothing, and not listener: the server of listener refuses this request \(400: u",
         ),
     ],
 )
-def test_a_model_that_is_not_listed_is_tried_out(server, listed, answer, words):
+def test_a_model_that_is_not_listed_is_tried_out(server, listed, answer, message):
     server.behave = lambda asked: Answer(b'{"data": [' + listed + b"]}") if asked.path == "/models" else well(asked)
     checked(server)
     assert server.paths() == ["/models", "/audio/transcriptions"]
     server.behave = lambda asked: Answer(b'{"data": [' + listed + b"]}") if asked.path == "/models" else answer
-    with pytest.raises(JobError, match=words):
+    with pytest.raises(JobError, match=message):
         checked(server)
 
 
@@ -45,28 +45,28 @@ def test_a_server_without_a_list_of_models_passes(server, status):
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "message"),
     [
         (
             refused(401),
-            r"model http://.*#listener: the server of listener asks for a key \(401: says the server\); set",
+            r"model http://.*#listener: the server of listener requires a key \(401: says the server\); set",
         ),
         (refused(503), r"is busy or down \(503: says the server\)"),
-        (page(), r"is not at a server of models: http://.*/v1/models did not answer in JSON: <html>"),
-        (Answer(b"{}"), r"/v1/models answered something else than was asked for: \{\}"),
+        (page(), r"is not on a model server: http://.*/v1/models did not respond in JSON: <html>"),
+        (Answer(b"{}"), r"/v1/models sent an unexpected response: \{\}"),
     ],
 )
-def test_what_can_be_known_to_be_wrong_is_one_line_before_the_job(server, answer, words):
+def test_an_error_of_the_server_is_one_line_before_the_job(server, answer, message):
     server.behave = lambda asked: answer
-    with pytest.raises(JobError, match=words) as raised:
+    with pytest.raises(JobError, match=message) as raised:
         checked(server)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("answer", [STALL, Answer(b"{}", drip_s=0.02)])
-def test_a_server_that_does_not_answer_in_time_is_one_line_before_the_job(server, answer):
+def test_a_server_that_does_not_respond_in_time_is_one_line_before_the_job(server, answer):
     server.behave = lambda asked: answer
-    with pytest.raises(JobError, match=r"#listener cannot be reached: it did not answer in time; is the server up\?"):
+    with pytest.raises(JobError, match=r"#listener cannot be reached: it did not respond in time; is the server up\?"):
         checked(server, timeout_s=0.2)
 
 

@@ -1,4 +1,4 @@
-"""The engine of served models, against a server that answers what it hears."""
+"""The engine of served models, against a server whose answers depend on the audio."""
 
 import dataclasses
 
@@ -46,20 +46,20 @@ def make_clips(count, **fields):
     return [clip_of(exact(make_samples(0.9 - 0.03 * n, n)), str(n), **fields) for n in range(count)]
 
 
-def asked_of(url, clips, *tasks, **options):
+def annotate_by(url, clips, *tasks, **options):
     engine = open_source(find_endpoint(url), JobOptions(**options))
     return engine.annotate(clips, tasks)
 
 
 def labelled(server, answer, *segments, task=TASKS["emotion"]):
-    """What becomes of a server's answer to the question for a label."""
+    """The engine's answers where the server's reply to a request for a label is `answer`."""
     server.behave = in_turn(answer)
-    return asked_of(server.chat, [clip_of(exact(make_samples(1.0, 0)), speech=segments or (True,))], task)[0]
+    return annotate_by(server.chat, [clip_of(exact(make_samples(1.0, 0)), speech=segments or (True,))], task)[0]
 
 
 def test_audio_of_16_bits_reaches_the_server_bit_by_bit_and_louder_audio_is_clipped(server):
     samples = exact(make_samples(0.5, 3))
-    asked_of(server.chat, [clip_of(samples)], TASKS["caption"])
+    annotate_by(server.chat, [clip_of(samples)], TASKS["caption"])
     assert np.array_equal(server.asked[0].samples, samples)
     loud = wav_of(np.array([1.5, 1.0, -1.0, -1.5], np.float32))
     assert np.frombuffer(loud[-8:], "<i2").tolist() == [32767, 32767, -32768, -32768]
@@ -70,7 +70,7 @@ def test_each_clip_has_the_answer_to_its_own_audio_and_question(server, requests
     clips = make_clips(15)
     server.behave = lambda asked: said(f"{asked.prompt} {asked.heard}") if asked.path != "/models" else well(asked)
     tasks = (TASKS["transcribe"], TASKS["caption"])
-    answers = asked_of(server.chat, clips, *tasks, endpoint_requests=requests)
+    answers = annotate_by(server.chat, clips, *tasks, endpoint_requests=requests)
     for clip, answer in zip(clips, answers, strict=True):
         for task in tasks:
             assert answer[task.name].text == f"{task.chat_prompt} {heard(clip.samples)}"
@@ -78,10 +78,10 @@ def test_each_clip_has_the_answer_to_its_own_audio_and_question(server, requests
     assert len(server.asked) == 30
 
 
-def test_a_question_goes_out_greedily_with_its_prompt_and_its_bound(server):
+def test_a_request_has_the_prompt_temperature_0_and_the_limit_of_tokens(server):
     tasks = (TASKS["chat"], dataclasses.replace(TASKS["caption"], max_new_tokens=9), TASKS["emotion"])
     server.behave = lambda asked: said("joy", logprobs=JOY)
-    asked_of(server.chat, make_clips(1), *tasks, endpoint_requests=1)
+    annotate_by(server.chat, make_clips(1), *tasks, endpoint_requests=1)
     chat, caption, emotion = server.asked
     assert (chat.prompt, caption.prompt) == ("", "Describe the audio in one sentence.")
     assert caption.fields == {"model": MODEL, "max_tokens": 9, "temperature": 0}
@@ -91,11 +91,11 @@ def test_a_question_goes_out_greedily_with_its_prompt_and_its_bound(server):
 def test_answers_have_the_times_of_their_segments_and_silence_no_transcript(server):
     server.behave = lambda asked: said(f"{len(asked.samples)} {'words' if 'word' in asked.prompt else 'sounds'} ")
     clip = clip_of(make_samples(3.0, 1), speech=(True, False, True), offset_s=10.0, language="en-US")
-    (answer,) = asked_of(server.chat, [clip], TASKS["transcribe"], TASKS["caption"])
+    (answer,) = annotate_by(server.chat, [clip], TASKS["transcribe"], TASKS["caption"])
     transcript, caption = answer["transcribe"], answer["caption"]
     assert isinstance(transcript, Transcript) and isinstance(caption, TextAnswer)
     assert (transcript.text, transcript.language, transcript.avg_logprob) == ("16000 words 16000 words", "en", None)
-    assert [(one.start_s, one.end_s) for one in transcript.segments] == [(10.0, 11.0), (12.0, 13.0)]
+    assert [(segment.start_s, segment.end_s) for segment in transcript.segments] == [(10.0, 11.0), (12.0, 13.0)]
     assert (caption.text, caption.prompt) == (" ".join(["16000 sounds"] * 3), TASKS["caption"].chat_prompt)
 
 
@@ -109,39 +109,39 @@ def test_answers_have_the_times_of_their_segments_and_silence_no_transcript(serv
         (said("a dog"), ()),
     ],
 )
-def test_what_is_odd_about_an_answer_is_flagged(server, answer, flags):
+def test_odd_answers_are_flagged(server, answer, flags):
     server.behave = in_turn(answer)
-    assert asked_of(server.chat, make_clips(1), TASKS["caption"])[0]["caption"].flags == flags
+    assert annotate_by(server.chat, make_clips(1), TASKS["caption"])[0]["caption"].flags == flags
 
 
-def test_labels_have_scores_where_the_server_tells_likelihoods(server):
+def test_labels_have_scores_where_the_server_returns_logprobs(server):
     answer = labelled(server, said("Joy.", logprobs=JOY))["emotion"]
     assert isinstance(answer, LabelAnswer)
     assert (answer.label, answer.score) == ("joy", pytest.approx(0.625 / 0.875))
-    assert {one.label: one.score for one in answer.scores} == pytest.approx(
+    assert {score.label: score.score for score in answer.scores} == pytest.approx(
         {**dict.fromkeys(MELD_EMOTIONS, 0.0), "joy": 0.625 / 0.875, "fear": 0.25 / 0.875}
     )
     assert answer.avg_logprob == pytest.approx(np.log(0.625))
 
 
-def test_labels_have_no_scores_where_the_server_tells_none(server):
+def test_labels_have_no_scores_where_the_server_returns_no_logprobs(server):
     assert labelled(server, said("Joy."), True, False)["emotion"] == LabelAnswer("joy", None, (), None)
 
 
 @pytest.mark.parametrize(
-    ("answer", "found"),
+    ("answer", "text"),
     [
         (said("The speaker is happy\n about it."), "'The speaker is happy about it.'"),
-        (said(""), "'nothing'"),
+        (said(""), "''"),
         (said("joyful", logprobs=JOY), "'joyful'"),
     ],
 )
-def test_a_label_outside_the_set_is_the_rows_failure(server, answer, found):
+def test_a_label_outside_the_set_is_the_rows_failure(server, answer, text):
     failed = labelled(server, answer)
     assert isinstance(failed, RowError)
     assert (failed.error, failed.message) == (
         "label",
-        f"asked for emotion, the model said {found}, which is none of the labels",
+        f"the answer to emotion is {text}, which is not one of the labels",
     )
 
 
@@ -149,40 +149,45 @@ def test_one_refused_clip_among_good_ones_is_one_failure(server):
     clips = make_clips(8)
     bad = heard(clips[3].samples)
     server.behave = lambda asked: refused(400, "no") if asked.heard == bad else well(asked)
-    answers = asked_of(server.chat, clips, TASKS["transcribe"], TASKS["caption"])
+    answers = annotate_by(server.chat, clips, TASKS["transcribe"], TASKS["caption"])
     assert [isinstance(answer, RowError) for answer in answers] == [n == 3 for n in range(8)]
 
 
-def test_a_server_that_stays_busy_stops_the_shard_for_the_runner_to_try_again(server):
+def test_a_server_that_stays_busy_fails_the_shard_so_that_the_runner_retries_it(server):
     server.behave = in_turn(None, None, refused(429))
     with pytest.raises(MachineError, match="busy or down"):
-        asked_of(server.chat, make_clips(5), TASKS["caption"])
+        annotate_by(server.chat, make_clips(5), TASKS["caption"])
 
 
-def test_a_transcriber_hears_the_language_and_translates_into_english(server):
+def test_a_transcriber_gets_the_language_and_translates_into_english(server):
     clips = [*make_clips(1, language="de-CH"), *make_clips(1)]
     tasks = JobOptions(task=("transcribe", "translate"), language="fr").tasks()
-    german, french = asked_of(server.transcriptions, clips, *tasks, endpoint_requests=1, language="fr")
+    german, french = annotate_by(server.transcriptions, clips, *tasks, endpoint_requests=1, language="fr")
     assert german["transcribe"].text == french["translate"].text == heard(clips[0].samples)
     assert (german["transcribe"].language, french["transcribe"].language) == ("de", "fr")
     assert german["translate"].language == "en"
-    told = [(asked.path.removeprefix("/audio/"), asked.fields.get("language")) for asked in server.asked]
-    assert told == [("transcriptions", "de"), ("translations", None), ("transcriptions", "fr"), ("translations", None)]
+    requests = [(asked.path.removeprefix("/audio/"), asked.fields.get("language")) for asked in server.asked]
+    assert requests == [
+        ("transcriptions", "de"),
+        ("translations", None),
+        ("transcriptions", "fr"),
+        ("translations", None),
+    ]
 
 
-def test_a_row_that_cannot_be_asked_about_fails_alone(server):
+def test_a_row_with_a_bad_language_or_no_prompt_fails_alone(server):
     samples = make_samples(0.3, 0)
     clips = [clip_of(samples, language="Klingon"), clip_of(samples, prompt="Who?"), clip_of(samples)]
-    first, second, third = asked_of(server.chat, clips, TASKS["transcribe"], TASKS["analyze"])
+    first, second, third = annotate_by(server.chat, clips, TASKS["transcribe"], TASKS["analyze"])
     assert isinstance(first, RowError) and first.message.startswith("'Klingon' is no code of a language")
     assert second["analyze"].prompt == "Who?"
     assert isinstance(third, RowError) and third.message.startswith("the row has no prompt")
 
 
-def test_no_clips_ask_nothing(server):
-    assert asked_of(server.chat, [], TASKS["caption"]) == []
+def test_without_clips_no_request_is_sent(server):
+    assert annotate_by(server.chat, [], TASKS["caption"]) == []
     silent = clip_of(make_samples(0.3, 0), speech=(False,))
-    assert asked_of(server.chat, [silent], TASKS["transcribe"])[0]["transcribe"].flags == ("no_speech",)
+    assert annotate_by(server.chat, [silent], TASKS["transcribe"])[0]["transcribe"].flags == ("no_speech",)
     assert server.asked == []
 
 
@@ -190,7 +195,7 @@ def checked(url, *tasks, here=True, **options):
     return check_source(find_endpoint(url), JobOptions(**options), tasks, here)
 
 
-def test_a_job_of_all_that_can_be_asked_passes(server):
+def test_a_job_of_every_possible_task_passes(server):
     tasks = tuple(task for task in BUILT_IN if task.name != "embed")
     assert checked(server.chat, *tasks) == tasks
     assert checked(server.transcriptions, TASKS["transcribe"], TASKS["translate"]) == tasks[:2]
@@ -203,19 +208,19 @@ def test_a_job_of_all_that_can_be_asked_passes(server):
     assert tried == [("/chat/completions", silence), ("/audio/transcriptions", silence)]
 
 
-def test_a_job_that_runs_elsewhere_asks_nothing_from_here(server):
+def test_for_a_job_that_runs_elsewhere_no_request_is_sent_from_here(server):
     checked(server.chat, TASKS["caption"], here=False)
     assert server.asked == []
 
 
-def test_a_job_that_no_server_could_do_is_refused_without_asking_it(server):
-    with pytest.raises(JobError, match=r"which answers in words; for embed name another model"):
+def test_an_impossible_job_is_refused_without_a_request(server):
+    with pytest.raises(JobError, match=r"which answers in text; for embed name another model"):
         checked(server.chat, TASKS["caption"], TASKS["embed"])
     with pytest.raises(JobError, match=r"transcribes and translates into English; for caption, emotion name another"):
         checked(server.transcriptions, TASKS["transcribe"], TASKS["caption"], TASKS["emotion"])
     with pytest.raises(JobError, match=r"for translate name another model"):
         checked(server.transcriptions, *JobOptions(task=("translate",), translate_to="de").tasks())
-    with pytest.raises(JobError, match=r"task language: a served model's answer 'C\+\+' cannot be told from 'C'"):
+    with pytest.raises(JobError, match=r"task language: .* answer 'C\+\+' cannot be distinguished from 'C'"):
         checked(server.chat, new_task("language", {"prompt": "Which?", "labels": ["C", "C++"]}))
     with pytest.raises(JobError, match=r"--language=Klingon does not work: 'Klingon' is no code"):
         checked(server.chat, TASKS["transcribe"], language="Klingon")
