@@ -51,8 +51,8 @@ def annotate(manifest: Path, folder: Path) -> int:
     store.create("parts.txt", b"")
     with new_pipeline(embedded_options(["--direct_num_workers=2"])) as pipeline:
         read = pipeline | ReadManifest([str(manifest)], ManifestShape(), 0, store, 1.0, counters)
-        left = read.recordings | SkipAnnotated(store, "parts.txt", False, counters)
-        _ = left.to_do | PackShards(256, 2, "bench", counters)
+        sorted_rows = read.recordings | SkipAnnotated(store, "parts.txt", False, counters)
+        _ = sorted_rows.pending | PackShards(256, 2, "bench", counters)
     return counters.here()["planned_recordings"]
 
 

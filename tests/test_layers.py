@@ -18,7 +18,7 @@ ROOMS = {
         ("source",),
     ),
     "transforms": (
-        ("storage", "counters", "failure_limit", "stays_on_worker", "stop_request"),
+        ("storage", "counters", "failure_limit", "shard_stage", "stays_on_worker", "stop_request"),
         ("audio", "clusters", "stop_gate"),
         ("output",),
         ("containers",),
@@ -33,7 +33,7 @@ ROOMS = {
             "segment_speech",
             "annotate",
         ),
-        ("write_part", "summarize"),
+        ("shard_stages", "write_part", "summarize"),
     ),
     "reporting": (
         ("clip_audio", "part_figures", "part_tables", "provenance", "text"),

@@ -12,6 +12,7 @@ from earmark.schemas.errors import RowError
 from earmark.schemas.records import AnnotatedShard, Annotation, Clip, DecodedShard, Failure
 from earmark.schemas.tasks import Task
 from earmark.transforms.counters import NO_RUN, Counters
+from earmark.transforms.shard_stage import ShardStage
 from earmark.transforms.stop_request import NEVER_STOPPED, StopRequest
 
 STAGE = "Annotate"
@@ -51,7 +52,6 @@ def annotate_shard(shard: DecodedShard, engines: Sequence[tuple[Engine, Sequence
     return AnnotatedShard(shard.key, annotations, tuple(failures))
 
 
-@beam.typehints.with_output_types(AnnotatedShard)
 class _AnnotateShard(beam.DoFn):
     def __init__(self, assignments: Sequence[Assignment], counters: Counters, stop: StopRequest):
         self._assignments, self._counters, self._stop = tuple(assignments), counters, stop
@@ -76,14 +76,14 @@ class _AnnotateShard(beam.DoFn):
         yield annotated
 
 
-class Annotate(beam.PTransform):
-    """DecodedShards to AnnotatedShards; each assignment's model is loaded once a worker process."""
+class Annotate(ShardStage):
+    """Segmented DecodedShards to AnnotatedShards; each assignment's model is loaded once per worker process.
+
+    Example:
+        `shards | DecodeAudio(options) | SegmentSpeech() | Annotate(earmark.assignments(options))`
+    """
 
     def __init__(
         self, assignments: Sequence[Assignment], counters: Counters = NO_RUN, stop: StopRequest = NEVER_STOPPED
     ):
-        super().__init__()
-        self._annotate = _AnnotateShard(assignments, counters, stop)
-
-    def expand(self, shards: beam.PCollection) -> beam.PCollection:
-        return shards | beam.ParDo(self._annotate)
+        super().__init__(_AnnotateShard(assignments, counters, stop), AnnotatedShard)

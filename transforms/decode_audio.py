@@ -18,11 +18,11 @@ from earmark.transforms.audio.decode_recordings import decode_requests
 from earmark.transforms.audio.isolation import child_processes
 from earmark.transforms.counters import NO_RUN, Counters
 from earmark.transforms.decode_shard import Decode, decode_shard
+from earmark.transforms.shard_stage import ShardStage
 from earmark.transforms.stays_on_worker import StaysOnWorker
 
 
 @beam.typehints.with_input_types(Shard)
-@beam.typehints.with_output_types(DecodedShard)
 class _DecodeShard(beam.DoFn):
     def __init__(self, options: JobOptions, counters: Counters, decode: Decode):
         self._options, self._counters, self._decode = options, counters, decode
@@ -64,13 +64,16 @@ def remove_leftovers(parent: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)  # it may be another user's, or another worker removes it too
 
 
-class DecodeAudio(beam.PTransform):
-    """Shards to DecodedShards; a recording that cannot be decoded becomes a failure of its shard."""
+class DecodeAudio(ShardStage):
+    """Shards to DecodedShards; a recording that cannot be decoded becomes a failure of its shard.
+
+    Example:
+        `pipeline | beam.Create([Shard("calls", (Recording("a", "a.wav"),))]) | DecodeAudio(JobOptions())`
+    """
 
     def __init__(self, options: JobOptions, counters: Counters = NO_RUN, decode: Decode = decode_requests):
-        super().__init__()
-        self._options, self._counters, self._decode = options, counters, decode
+        super().__init__(_DecodeShard(options, counters, decode), DecodedShard)
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
         beam.coders.registry.register_coder(DecodedShard, StaysOnWorker)
-        return shards | beam.ParDo(_DecodeShard(self._options, self._counters, self._decode))
+        return super().expand(shards)

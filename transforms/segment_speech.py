@@ -12,6 +12,7 @@ from earmark.model.segments.speech_detector import FRAME_SAMPLES, SPEECH_PROBABI
 from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard, Segment
 from earmark.transforms.audio.measure_noise import signal_to_noise_db
 from earmark.transforms.counters import NO_RUN, Counters
+from earmark.transforms.shard_stage import ShardStage
 
 MAX_SEGMENT_SAMPLES = 30 * SAMPLE_RATE_HZ
 # A cut is looked for in the second part of a segment, so that no sliver comes before it.
@@ -79,12 +80,8 @@ def _segmented(clip: Clip, detector: SpeechDetector) -> Clip:
     return dataclasses.replace(clip, facts=facts, segments=segments)
 
 
-class SegmentSpeech(beam.PTransform):
-    """Fills in `segments`, `facts.speech_ratio` and `facts.snr_db` of every clip."""
+class SegmentSpeech(ShardStage):
+    """Fills in `segments`, `facts.speech_ratio` and `facts.snr_db` of every clip; Annotate needs the segments."""
 
     def __init__(self, counters: Counters = NO_RUN):
-        super().__init__()
-        self._counters = counters
-
-    def expand(self, shards: beam.PCollection) -> beam.PCollection:
-        return shards | beam.ParDo(_SegmentShard(self._counters)).with_output_types(DecodedShard)
+        super().__init__(_SegmentShard(counters), DecodedShard)

@@ -1,4 +1,4 @@
-"""SkipAnnotated: the recordings of the manifest that are still to do, each once, given what is done already."""
+"""SkipAnnotated: finds the recordings of the manifest that the output has no annotation for, each once."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,23 +14,23 @@ from earmark.transforms.output.store import OutputStore
 
 # Ids are compared within partitions of the corpus: a hundred million ids are 25 thousand a partition.
 PARTITIONS = 4096
-MAX_DOUBLED_IDS = 10  # that are named; more would help nobody
+MAX_DOUBLED_IDS = 10  # examples in the summary
 _SideOutput: TypeAlias = (
     TaggedOutput[Literal["duplicates"], Recording]
-    | TaggedOutput[Literal["failures", "retried"], Failure]
+    | TaggedOutput[Literal["unresolved", "retried"], Failure]
     | TaggedOutput[Literal["done"], "Done"]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What needs no work now of some rows of the manifest, and what is wrong with what the output holds of their kind.
+    """Counts of one partition of the manifest's ids: rows that need no work, and ids with several annotations.
 
     Attributes:
-        annotated: ids of the rows that are annotated already.
-        kept: ids of the rows that failed before and are not tried again.
-        doubled: annotations that the output has beyond one an id.
-        doubled_ids: ids that have several annotations, in order; not more than MAX_DOUBLED_IDS of them.
+        annotated: Number of rows that are annotated already.
+        kept: Number of rows that failed in an earlier run and are not tried again.
+        doubled: Number of annotations in the output beyond one per id.
+        doubled_ids: First MAX_DOUBLED_IDS ids with several annotations, in order.
     """
 
     annotated: int
@@ -40,53 +40,54 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class StillToDo:
-    """What is left of some rows of the manifest.
+class SortedRows:
+    """Rows of one partition of the manifest's ids, sorted by what this run does with them.
 
     Attributes:
-        recordings: to annotate now, one an id, ordered by id.
-        duplicates: rows whose id another row has too, and which are left out for it.
-        failures: of earlier runs that still stand, because their recordings are not tried now.
-        retried: the other failures of earlier runs: they stand only if this run is stopped before it has tried again.
-        done: the rest of the rows, in numbers; its kept ones are among `failures`.
+        pending: Recordings to annotate now, one per id, ordered by id.
+        duplicates: Rows left out because another row has their id.
+        unresolved: Failures of earlier runs whose recordings are neither annotated since nor tried now.
+        retried: Failures of earlier runs whose recordings are tried now; they are unresolved only if this run is
+            stopped before it reaches them.
+        done: Counts of the other rows; its `kept` ones are among `unresolved`.
     """
 
-    recordings: tuple[Recording, ...]
+    pending: tuple[Recording, ...]
     duplicates: tuple[Recording, ...]
-    failures: tuple[Failure, ...]
+    unresolved: tuple[Failure, ...]
     retried: tuple[Failure, ...]
     done: Done
 
 
 def skip_annotated(
     rows: Iterable[Recording], annotated: Iterable[str], failures: Iterable[Failure], keep_failures: bool
-) -> StillToDo:
-    """Separates the rows of one partition; what comes out does not depend on the order of anything.
+) -> SortedRows:
+    """Sort the rows of one partition; the result does not depend on the order of any argument.
 
     Args:
-        annotated: the id of every annotation of the partition that the output has; an id should be there once.
-        failures: failures of the partition in the output, of any run.
-        keep_failures: whether what failed before is left alone.
+        annotated: Id of every annotation that the output has in the partition; an id should appear once.
+        failures: Failures that the output has in the partition, of any run.
+        keep_failures: Whether recordings that failed in an earlier run are not tried again.
     """
     annotations = Counter(annotated)
     doubled = sorted(id for id, count in annotations.items() if count > 1)
-    # Of several failures of one id the latest run's stands; run ids sort by time.
+    # Of several failures of one id the latest run's counts; run ids sort by time.
     by_time = sorted(failures, key=lambda failure: (failure.run_id, repr(failure)))
-    standing = {failure.id: failure for failure in by_time if failure.id not in annotations}
+    unresolved = {failure.id: failure for failure in by_time if failure.id not in annotations}
     by_id: dict[str, list[Recording]] = {}
     for row in rows:
         by_id.setdefault(row.id, []).append(row)
-    winners = {id: pick_canonical_row(group) for id, group in by_id.items()}
-    kept = set(standing) & set(winners) if keep_failures else set[str]()
-    to_do = [winners[id] for id in sorted(winners) if id not in annotations and id not in kept]
-    tried = {recording.id for recording in to_do}
-    return StillToDo(
-        recordings=tuple(to_do),
-        duplicates=tuple(row for id, group in sorted(by_id.items()) for row in _others(group, winners[id])),
-        failures=tuple(standing[id] for id in sorted(standing) if id not in tried),
-        retried=tuple(standing[id] for id in sorted(standing) if id in tried),
+    canonical = {id: pick_canonical_row(group) for id, group in by_id.items()}
+    kept = unresolved.keys() & canonical.keys() if keep_failures else set[str]()
+    pending = [canonical[id] for id in sorted(canonical) if id not in annotations and id not in kept]
+    tried = {recording.id for recording in pending}
+    return SortedRows(
+        pending=tuple(pending),
+        duplicates=tuple(row for id, group in sorted(by_id.items()) for row in _without(group, canonical[id])),
+        unresolved=tuple(unresolved[id] for id in sorted(unresolved) if id not in tried),
+        retried=tuple(unresolved[id] for id in sorted(unresolved) if id in tried),
         done=Done(
-            annotated=len(annotations.keys() & winners.keys()),
+            annotated=len(annotations.keys() & canonical.keys()),
             kept=len(kept),
             doubled=annotations.total() - len(annotations),
             doubled_ids=tuple(doubled[:MAX_DOUBLED_IDS]),
@@ -94,10 +95,10 @@ def skip_annotated(
     )
 
 
-def _others(group: list[Recording], chosen: Recording) -> list[Recording]:
-    """The group without one copy of the chosen row, in an order of their own."""
+def _without(group: list[Recording], canonical: Recording) -> list[Recording]:
+    """The group without one copy of its canonical row, in an order that the manifest's does not change."""
     others = list(group)
-    others.remove(chosen)
+    others.remove(canonical)
     return sorted(others, key=repr)
 
 
@@ -122,30 +123,30 @@ class _SkipPartition(beam.DoFn):
 
     def process(self, group: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Recording | _SideOutput]:
         _, members = group
-        left = skip_annotated(
+        rows = skip_annotated(
             members["rows"],
             members["annotated"],
             members["failures"],
             self._keep_failures,
         )
-        self._counters.add("already_annotated", left.done.annotated)
-        self._counters.add("kept_failures", left.done.kept)
-        self._counters.add("to_do", len(left.recordings))
-        yield from left.recordings
-        for duplicate in left.duplicates:
+        self._counters.add("already_annotated", rows.done.annotated)
+        self._counters.add("kept_failures", rows.done.kept)
+        self._counters.add("to_do", len(rows.pending))
+        yield from rows.pending
+        for duplicate in rows.duplicates:
             yield TaggedOutput("duplicates", duplicate)
-        for failure in left.failures:
-            yield TaggedOutput("failures", failure)
-        for failure in left.retried:
+        for failure in rows.unresolved:
+            yield TaggedOutput("unresolved", failure)
+        for failure in rows.retried:
             yield TaggedOutput("retried", failure)
-        yield TaggedOutput("done", left.done)
+        yield TaggedOutput("done", rows.done)
 
 
 class SkipAnnotated(beam.PTransform):
-    """Recordings still to do (main output), `duplicates`, `failures` that stand, `retried` ones, and what is `done`.
+    """Recordings still to do (`pending`, the main output), and `duplicates`, `unresolved`, `retried` and `done`.
 
-    What the output holds is read from `snapshot`, the list of parts that was written down when the run was launched,
-    never from a fresh listing: whatever a runner starts over, the same recordings come out.
+    The output's parts are those of `snapshot`, the list written when the run was launched, never a fresh listing: a
+    stage that the runner restarts finds the same recordings.
     """
 
     def __init__(self, store: OutputStore, snapshot: str, keep_failures: bool, counters: Counters):
@@ -167,5 +168,5 @@ class SkipAnnotated(beam.PTransform):
         return (
             {"rows": keyed, "annotated": parts.annotated, "failures": parts.failures}
             | beam.CoGroupByKey()
-            | skip.with_outputs("duplicates", "failures", "retried", "done", main="to_do")
+            | skip.with_outputs("duplicates", "unresolved", "retried", "done", main="pending")
         )

@@ -1,4 +1,4 @@
-"""SkipWritten: shards of this run that are in the output already are not done again."""
+"""SkipWritten: passes over the shards of this run whose parts are in the output already."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from earmark.transforms.output.store import OutputStore
 
 
 def find_written(store: OutputStore, shard: Shard) -> PartReport | None:
-    """The report of the shard's part, or None where it is not written yet."""
+    """Return the report of the shard's part, or None if it has not been written yet."""
     try:
         return store.read_report(store.part_path(shard.key))
     except FileNotFoundError:
@@ -35,11 +35,11 @@ class _SkipWritten(beam.DoFn):
 
 
 class SkipWritten(beam.PTransform):
-    """Shards still to do (main output) and reports of those that are `written`, as after a restart of the runner."""
+    """Shards still to do (`pending`, the main output), and reports of the `written` ones, which a restart meets."""
 
     def __init__(self, store: OutputStore, counters: Counters):
         super().__init__()
         self._store, self._counters = store, counters
 
     def expand(self, shards: beam.PCollection) -> Any:
-        return shards | beam.ParDo(_SkipWritten(self._store, self._counters)).with_outputs("written", main="to_do")
+        return shards | beam.ParDo(_SkipWritten(self._store, self._counters)).with_outputs("written", main="pending")

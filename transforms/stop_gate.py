@@ -1,4 +1,4 @@
-"""StopGate: the entrance to all work on a shard, which is closed once somebody has asked the run to stop."""
+"""StopGate: admits shards to the work on them until the run is asked to stop."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -16,21 +16,21 @@ class _StopGate(beam.DoFn):
     def __init__(self, stop: StopRequest):
         self._stop = stop
 
-    def process(self, shard: Shard) -> Iterator[Shard | TaggedOutput[Literal["left"], str]]:
-        with self._stop.in_flight(shard.key) as wanted:
-            if wanted:
+    def process(self, shard: Shard) -> Iterator[Shard | TaggedOutput[Literal["not_started"], str]]:
+        with self._stop.in_flight(shard.key) as admitted:
+            if admitted:
                 yield shard  # returns when the shard is written: all stages from here to WritePart are fused
             else:
                 for recording in shard.recordings:
-                    yield TaggedOutput("left", recording.id)
+                    yield TaggedOutput("not_started", recording.id)
 
 
 class StopGate(beam.PTransform):
-    """Shards to work on (main output), and the ids of recordings that are `left` for another run."""
+    """Shards to work on (`shards`, the main output), and ids of recordings that are `not_started` in this run."""
 
     def __init__(self, stop: StopRequest):
         super().__init__()
         self._stop = stop
 
     def expand(self, shards: beam.PCollection) -> Any:
-        return shards | beam.ParDo(_StopGate(self._stop)).with_outputs("left", main="shards")
+        return shards | beam.ParDo(_StopGate(self._stop)).with_outputs("not_started", main="shards")

@@ -80,36 +80,36 @@ def make_plan(
             )
             rows[hash(row.id) % PARTITIONS].append(bare)
     ids, failures = _done(output)
-    to_do: list[Recording] = []
+    pending: list[Recording] = []
     reservoir = Reservoir(sample_rows, seed)
     annotated = kept = duplicates = 0
     for number in range(PARTITIONS):
-        left = skip_annotated(rows[number], ids[number], failures[number], options.keep_failures)
+        partition = skip_annotated(rows[number], ids[number], failures[number], options.keep_failures)
         rows[number] = []
-        to_do += left.recordings
-        reservoir.offer(left.recordings)
-        annotated, kept = annotated + left.done.annotated, kept + left.done.kept
-        duplicates += len(left.duplicates)
+        pending += partition.pending
+        reservoir.offer(partition.pending)
+        annotated, kept = annotated + partition.done.annotated, kept + partition.done.kept
+        duplicates += len(partition.duplicates)
     lengths = LengthCounter()
     alone = too_long = 0
-    for recording in to_do:
+    for recording in pending:
         if recording.duration_s is not None:
             lengths.add(recording.duration_s)
             alone += recording.duration_s > MAX_SHARD_S
             too_long += recording.duration_s > options.max_duration_s
     return Plan(
-        recordings=len(to_do),
+        recordings=len(pending),
         known_s=sum(one.seconds for one in lengths.classes()),
         of_known=sum(one.recordings for one in lengths.classes()),
         already_annotated=annotated,
         kept_failures=kept,
         duplicates=duplicates,
         failures=tuple(broken),
-        shards=sum(_shards(to_do, options.shard_rows, workers)),
+        shards=sum(_shards(pending, options.shard_rows, workers)),
         lengths=lengths.classes(),
         alone=alone,
         too_long=too_long,
-        odd_suffixes=_odd_suffixes(to_do),
+        odd_suffixes=_odd_suffixes(pending),
         sample=reservoir.sample(),
     )
 

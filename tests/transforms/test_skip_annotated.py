@@ -21,8 +21,8 @@ def recordings(ids):
     return [Recording(id, f"{id}.wav") for id in ids]
 
 
-def ids(found):
-    return "".join(one.id for one in found)
+def ids(rows):
+    return "".join(row.id for row in rows)
 
 
 @given(SHUFFLED, st.booleans())
@@ -32,21 +32,25 @@ def test_the_order_of_rows_parts_and_failures_does_not_matter(inputs, keep_failu
 
 
 @given(INPUTS, st.booleans())
-def test_every_row_is_left_out_done_kept_or_to_do_once(inputs, keep_failures):
+def test_every_row_is_pending_done_kept_or_a_duplicate(inputs, keep_failures):
     rows, annotated, failures = inputs
-    left = skip_annotated(rows, annotated, failures, keep_failures)
-    assert len(rows) == len(left.recordings) + len(left.duplicates) + left.done.annotated + left.done.kept
-    to_do = {recording.id for recording in left.recordings}
-    assert len(to_do) == len(left.recordings)
-    assert not to_do & set(annotated)
-    standing = {failure.id for failure in left.failures}
-    assert standing == {failure.id for failure in failures} - set(annotated) - to_do
-    assert {failure.id for failure in left.retried} == {failure.id for failure in failures} - set(annotated) - standing
+    partition = skip_annotated(rows, annotated, failures, keep_failures)
+    assert (
+        len(rows) == len(partition.pending) + len(partition.duplicates) + partition.done.annotated + partition.done.kept
+    )
+    pending = {recording.id for recording in partition.pending}
+    assert len(pending) == len(partition.pending)
+    assert not pending & set(annotated)
+    unresolved = {failure.id for failure in partition.unresolved}
+    assert unresolved == {failure.id for failure in failures} - set(annotated) - pending
+    assert {failure.id for failure in partition.retried} == {failure.id for failure in failures} - set(
+        annotated
+    ) - unresolved
 
 
 def test_what_is_annotated_is_not_done_again():
-    left = skip_annotated(recordings("abc"), ["b", "elsewhere"], [], keep_failures=False)
-    assert (ids(left.recordings), left.done.annotated) == ("ac", 1)
+    partition = skip_annotated(recordings("abc"), ["b", "elsewhere"], [], keep_failures=False)
+    assert (ids(partition.pending), partition.done.annotated) == ("ac", 1)
 
 
 def test_the_winner_of_duplicates_is_the_smallest_uri_then_offset_then_channel():
@@ -56,33 +60,33 @@ def test_the_winner_of_duplicates_is_the_smallest_uri_then_offset_then_channel()
         Recording("a", "1.wav", 2.0),
         Recording("a", "2.wav"),
     ]
-    left = skip_annotated([others[2], others[0], best, others[1]], [], [], keep_failures=False)
-    assert left.recordings == (best,)
-    assert sorted(left.duplicates, key=repr) == sorted(others, key=repr)
+    partition = skip_annotated([others[2], others[0], best, others[1]], [], [], keep_failures=False)
+    assert partition.pending == (best,)
+    assert sorted(partition.duplicates, key=repr) == sorted(others, key=repr)
 
 
 def test_equal_rows_are_duplicates_of_each_other():
-    left = skip_annotated(recordings("aaa"), [], [], keep_failures=False)
-    assert (ids(left.recordings), ids(left.duplicates)) == ("a", "aa")
+    partition = skip_annotated(recordings("aaa"), [], [], keep_failures=False)
+    assert (ids(partition.pending), ids(partition.duplicates)) == ("a", "aa")
 
 
 def test_failures_are_tried_again_unless_they_are_kept():
     earlier = [failure("a", "1"), failure("z", "1")]
     again = skip_annotated(recordings("ab"), [], earlier, keep_failures=False)
-    assert (ids(again.recordings), ids(again.failures), again.done.kept) == ("ab", "z", 0)
+    assert (ids(again.pending), ids(again.unresolved), again.done.kept) == ("ab", "z", 0)
     kept = skip_annotated(recordings("ab"), [], earlier, keep_failures=True)
-    assert (ids(kept.recordings), ids(kept.failures), kept.done.kept) == ("b", "az", 1)
+    assert (ids(kept.pending), ids(kept.unresolved), kept.done.kept) == ("b", "az", 1)
 
 
-def test_the_latest_failure_of_an_id_stands():
+def test_the_latest_failure_of_an_id_counts():
     earlier = [failure("z", "20261122T2", "late"), failure("z", "20261122T1", "early")]
-    (standing,) = skip_annotated([], [], earlier, keep_failures=False).failures
-    assert standing.error == "late"
+    (unresolved,) = skip_annotated([], [], earlier, keep_failures=False).unresolved
+    assert unresolved.error == "late"
 
 
 def test_an_id_that_failed_and_is_annotated_elsewhere_is_annotated():
-    left = skip_annotated(recordings("a"), ["a"], [failure("a", "9")], keep_failures=True)
-    assert (left.recordings, left.failures, left.done.annotated, left.done.kept) == ((), (), 1, 0)
+    partition = skip_annotated(recordings("a"), ["a"], [failure("a", "9")], keep_failures=True)
+    assert (partition.pending, partition.unresolved, partition.done.annotated, partition.done.kept) == ((), (), 1, 0)
 
 
 def test_ids_that_are_annotated_several_times_are_counted_and_the_first_are_named():

@@ -40,16 +40,16 @@ def test_a_lost_or_an_invented_row_does_not_add_up():
     assert not summary_of(to_do=3, reports=[report("k1", 3), report("k2", 1)]).adds_up
 
 
-def test_what_a_stopped_run_has_left_is_known_and_does_not_add_up():
-    summary, _ = summarize(5, [Done(2, 0)], [report("k1", 2, "a")], [], [], 0, left=["b", "c"])
+def test_recordings_that_a_stopped_run_did_not_start_are_counted_and_do_not_add_up():
+    summary, _ = summarize(5, [Done(2, 0)], [report("k1", 2, "a")], [], [], 0, not_started=["b", "c"])
     assert (summary.planned, summary.annotated, summary.failed, summary.left, summary.tried) == (7, 2, 1, 2, 3)
     assert summary.is_sound and not summary.adds_up
     assert not dataclasses.replace(summary, annotated=1).is_sound, "a lost row is found in a stopped run too"
 
 
-def test_a_failure_that_was_to_be_tried_again_stands_only_where_that_was_left():
+def test_an_earlier_failure_stays_if_its_recording_was_not_started_again():
     retried = [failure("a", "earlier"), failure("b", "earlier"), failure("c", "earlier")]
-    _, failures = summarize(4, [], [report("k1", 1, "b")], [], [], 0, retried, left=["a", "d"])
+    _, failures = summarize(4, [], [report("k1", 1, "b")], [], [], 0, retried, not_started=["a", "d"])
     assert [(failure.id, failure.error) for failure in failures] == [("a", "earlier"), ("b", "not_found")]
 
 
@@ -83,9 +83,9 @@ def test_a_part_of_neither_this_run_nor_an_earlier_one_is_foreign(tmp_path):
     for key in ("old", "mine", "stray"):
         store.create(store.part_path(key), b"")
     store.create("snapshot", f"{store.part_path('old')}\n".encode())
-    found = foreign_parts(store, "snapshot", ["mine"])
-    assert found == (store.part_path("stray"),)
-    assert not dataclasses.replace(summary_of(), foreign_parts=found).adds_up
+    parts = foreign_parts(store, "snapshot", ["mine"])
+    assert parts == (store.part_path("stray"),)
+    assert not dataclasses.replace(summary_of(), foreign_parts=parts).adds_up
 
 
 def test_duplicates_are_listed_as_they_were_read():

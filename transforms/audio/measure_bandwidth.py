@@ -1,12 +1,14 @@
-"""MeasureBandwidth: up to which frequency a clip holds sound."""
+"""MeasureBandwidth: the frequency up to which a clip holds sound."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import apache_beam as beam
 import librosa
 import numpy as np
 
 from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard
+from earmark.transforms.shard_stage import ShardStage
 
 FFT_SAMPLES = 1024
 BLOCK_SAMPLES = 1024 * FFT_SAMPLES  # 65 s at a time: a long recording's spectrogram would not fit into memory
@@ -14,7 +16,7 @@ ENERGY_SHARE = 0.99
 
 
 def measure_bandwidth(samples: np.ndarray) -> float:
-    """The frequency in Hz below which 99 % of the energy lies, by librosa's spectral roll-off of the mean spectrum.
+    """Frequency in Hz below which 99 % of the energy lies, by librosa's spectral roll-off of the mean spectrum.
 
     At most half of SAMPLE_RATE_HZ, whatever the source's rate; 0.0 for digital silence.
     """
@@ -38,11 +40,13 @@ def _measured(clip: Clip) -> Clip:
     return dataclasses.replace(clip, facts=facts)
 
 
-class MeasureBandwidth(beam.PTransform):
+class _MeasureShard(beam.DoFn):
+    def process(self, shard: DecodedShard) -> Iterator[DecodedShard]:
+        yield dataclasses.replace(shard, clips=tuple(_measured(clip) for clip in shard.clips))
+
+
+class MeasureBandwidth(ShardStage):
     """Fills in `facts.bandwidth_hz` of every clip."""
 
-    def expand(self, shards: beam.PCollection) -> beam.PCollection:
-        def measure(shard: DecodedShard) -> DecodedShard:
-            return dataclasses.replace(shard, clips=tuple(_measured(clip) for clip in shard.clips))
-
-        return shards | beam.Map(measure).with_output_types(DecodedShard)
+    def __init__(self) -> None:
+        super().__init__(_MeasureShard(), DecodedShard)
