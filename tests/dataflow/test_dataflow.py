@@ -181,8 +181,8 @@ def test_steps_have_names_that_say_what_they_do(submitted):
         "SegmentSpeech",
         "SkipAnnotated",
         "SkipWritten",
-        "Summarize",
         "StopGate",
+        "Summarize",
         "WritePart",
     ]
 
