@@ -26,7 +26,7 @@ from earmark.model.clap.engine import Clap
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
-from tests.model.clap.test_engine import clip_of, sound
+from tests.support.audio.glides import cut_clip, make_glide
 from tests.support.checkpoints.small_clap import write_clap
 
 RATE_HZ = 48_000
@@ -54,8 +54,11 @@ def in_batches(
 def main(count: int, rounds: int, threads: int) -> None:
     options = JobOptions(task=("vocal_sound",), model_threads=threads)
     random = np.random.default_rng(0)
-    sounds = [sound(float(random.uniform(2, 10)), seed) for seed in range(count)]
-    clips, at_48_khz = [clip_of(one) for one in sounds], [soxr.resample(one, SAMPLE_RATE_HZ, RATE_HZ) for one in sounds]
+    sounds = [make_glide(float(random.uniform(2, 10)), seed) for seed in range(count)]
+    clips, at_48_khz = (
+        [cut_clip(one) for one in sounds],
+        [soxr.resample(one, SAMPLE_RATE_HZ, RATE_HZ) for one in sounds],
+    )
     with tempfile.TemporaryDirectory() as folder:
         # The audio encoder of laion/clap-htsat-unfused, and a smaller text encoder.
         write_clap(folder, False, 96, (2, 2, 6, 2), (4, 8, 16, 32), text_hidden=256, text_layers=4, dimensions=512)

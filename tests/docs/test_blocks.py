@@ -23,8 +23,8 @@ from earmark.pipeline.cli import build_parser, main
 from earmark.pipeline.console.job_file import read_job_file
 from earmark.pipeline.console.job_flags import merge_options
 from earmark.schemas.job import JobOptions
-from tests.docs.test_deploy_pages import beam_parser
 from tests.support.audio import miniature_sets as miniature
+from tests.support.beam_options import beam_parser
 from tests.support.doc_blocks import PAGES, ROOT, blocks, shell_lines
 from tests.support.jobs import PHONE_PROMPTS, TINY, manifest_lines, write_manifest
 

@@ -1,6 +1,5 @@
 """docs/deploy.md and docs/nightly.md: what they tell people to type and to write is right as far as it can be known."""
 
-import argparse
 import json
 import re
 import shutil
@@ -8,7 +7,6 @@ import subprocess
 from typing import Any
 
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from earmark.pipeline.annotate_from_flags import command_of
 from earmark.pipeline.cli import build_parser
@@ -16,6 +14,7 @@ from earmark.pipeline.plan.estimate import estimate
 from earmark.pipeline.plan.models import planned_models
 from earmark.pipeline.plan.tables import read_tables
 from earmark.schemas.job import JobOptions
+from tests.support.beam_options import beam_parser
 from tests.support.paths import ROOT
 
 PAGES = [ROOT / "docs/deploy.md", ROOT / "docs/nightly.md"]
@@ -23,15 +22,6 @@ PAGES = [ROOT / "docs/deploy.md", ROOT / "docs/nightly.md"]
 
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def beam_parser():
-    """Knows the options of Beam and its runners."""
-    beam = argparse.ArgumentParser()
-    for options in PipelineOptions.__subclasses__():
-        if "_add_argparse_args" in options.__dict__:
-            options._add_argparse_args(beam)
-    return beam
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

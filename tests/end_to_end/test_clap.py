@@ -18,7 +18,7 @@ from earmark.pipeline.launch import ExecutionTarget, launched_run
 from earmark.pipeline.runner import embedded_options
 from earmark.schemas.answers.vector import VectorAnswer
 from earmark.schemas.job import JobOptions
-from tests.model.clap.test_engine import clip_of
+from tests.support.audio.glides import cut_clip
 from tests.support.checkpoints.small_clap import write_clap
 from tests.support.jobs import annotations, run_command, write_manifest, write_tones
 
@@ -68,7 +68,7 @@ def expected_vectors(folder, manifest):
     for line in manifest.read_text().splitlines():
         row = json.loads(line)
         samples = soundfile.read(row["audio_filepath"], dtype="float32")[0]
-        (answers,) = engine.annotate([clip_of(samples)], [task])
+        (answers,) = engine.annotate([cut_clip(samples)], [task])
         assert isinstance(answers, dict) and isinstance(answers["embed"], VectorAnswer)
         vectors[row["id"]] = np.array(answers["embed"].vector)
     return vectors

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from earmark.transforms import decode_shard
-from tests.end_to_end.test_kill_and_resume import annotate, many_prompts, start
 from tests.support.audio import odd_decoders
-from tests.support.audio.containers import samples_of, write_audio_parquet, write_container, write_tar
+from tests.support.audio.containers import samples_of, write_audio_parquet, write_containers, write_tar
 from tests.support.jobs import (
     annotations,
     failures,
@@ -22,19 +21,13 @@ from tests.support.jobs import (
     write_manifest,
     write_tones,
 )
+from tests.support.killed_jobs import annotate_command, start_job, write_many_prompts
 
 
 def heard(output):
     """Annotations but for what names the source."""
     left_out = ("uri", "extra")
     return [{name: value for name, value in row.items() if name not in left_out} for row in annotations(output)]
-
-
-def write_containers(folder, kind, rows, each=10):
-    """Rows of a manifest in several containers, and the glob of them."""
-    for number, first in enumerate(range(0, len(rows), each)):
-        write_container(folder / f"{number}.{kind}", rows[first : first + each], group_rows=4)
-    return str(folder / f"*.{kind}")
 
 
 KINDS = pytest.mark.parametrize("kind", ["tar", "parquet"])
@@ -173,7 +166,7 @@ def test_plan_counts_a_tar_and_touches_nothing(tmp_path):
 @pytest.mark.slow
 @KINDS
 def test_a_killed_job_delivers_every_recording_of_its_containers_once(tmp_path, kind):
-    files = many_prompts(tmp_path / "m.jsonl")
+    files = write_many_prompts(tmp_path / "m.jsonl")
     rows = [{**json.loads(line), "text": ""} for line in files.read_text().splitlines()][:80]
     for row in rows:  # members are named by their files, of which several rows have the same
         copy = tmp_path / "audio" / f"{row['id']}.flac"
@@ -181,13 +174,13 @@ def test_a_killed_job_delivers_every_recording_of_its_containers_once(tmp_path, 
         copy.write_bytes(Path(row["audio_filepath"]).read_bytes())
         row["audio_filepath"] = str(copy)
     manifest = write_containers(tmp_path, kind, rows, each=40)
-    process = start(annotate(Path(manifest), tmp_path / "killed"), tmp_path / "killed")
+    process = start_job(annotate_command(Path(manifest), tmp_path / "killed"), tmp_path / "killed")
     threading.Event().wait(random.Random(20261123).uniform(0, 2))
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert 0 < len(annotations(tmp_path / "killed")) < len(rows), "killed at the right moment"
-    resumed = run_command(*annotate(Path(manifest), tmp_path / "killed")[3:])
-    undisturbed = run_command(*annotate(write_manifest(files, rows), tmp_path / "files")[3:])
+    resumed = run_command(*annotate_command(Path(manifest), tmp_path / "killed")[3:])
+    undisturbed = run_command(*annotate_command(write_manifest(files, rows), tmp_path / "files")[3:])
     assert (resumed.returncode, undisturbed.returncode) == (0, 0), resumed.stderr
     found, expected = heard(tmp_path / "killed"), heard(tmp_path / "files")
     assert [row["id"] for row in found] == [row["id"] for row in rows]

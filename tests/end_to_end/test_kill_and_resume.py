@@ -2,7 +2,6 @@
 
 import random
 import signal
-import subprocess
 import time
 
 import pytest
@@ -10,70 +9,32 @@ import pytest
 from earmark.transforms.output.lease import take_lease
 from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import (
-    PHONE_PROMPTS,
     TINY,
     annotations,
-    command_line,
-    manifest_lines,
     run_command,
     same,
-    write_manifest,
 )
+from tests.support.killed_jobs import RECORDINGS, WHISPER, annotate_command, start_job, write_many_prompts
 
-RECORDINGS = 200
-WHISPER = ("--model", "whisper-tiny.en", "--beam_size", "1")
 QWEN2_AUDIO = ("--model", str(TINY), "--task", "transcribe,caption,emotion")
 KILLS = 3
-DEADLINE_S = 300
-
-
-def start(command, output):
-    """Starts a job and returns when it has written one more part than there were."""
-    before = len(list(output.glob("annotations/*/*.parquet")))
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + DEADLINE_S
-    while len(list(output.glob("annotations/*/*.parquet"))) == before:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    return process
-
-
-def many_prompts(path):
-    """The phone prompts, over and over, as recordings of their own."""
-    rows = manifest_lines(PHONE_PROMPTS)
-    rows.sort(key=lambda row: row["duration"])
-    short = rows[: len(rows) // 2]  # a 30 s window costs the model the same whatever is in it
-    return write_manifest(
-        path,
-        [
-            {
-                "id": f"{number:03d}",
-                "audio_filepath": str(PHONE_PROMPTS.parent / short[number % len(short)]["audio_filepath"]),
-            }
-            for number in range(RECORDINGS)
-        ],
-    )
-
-
-def annotate(manifest, output, options=WHISPER):
-    return command_line("annotate", manifest, output, *options, "--shard_rows", "16")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("options", "longest_s"), [(WHISPER, 8.0), (QWEN2_AUDIO, 1.0)], ids=["whisper", "qwen2-audio"])
 def test_a_job_killed_three_times_delivers_every_recording_once_and_the_same(tmp_path, options, longest_s):
-    manifest, random_moments = many_prompts(tmp_path / "m.jsonl"), random.Random(20261122)
+    manifest, random_moments = write_many_prompts(tmp_path / "m.jsonl"), random.Random(20261122)
     killed_with: list[int] = []
     for _ in range(KILLS):
-        process = start(annotate(manifest, tmp_path / "killed", options), tmp_path / "killed")
+        process = start_job(annotate_command(manifest, tmp_path / "killed", options), tmp_path / "killed")
         time.sleep(random_moments.uniform(0, longest_s))  # from then on, anything may be going on
         process.send_signal(signal.SIGKILL)
         process.communicate()
         killed_with.append(len(annotations(tmp_path / "killed")))
     assert killed_with == sorted(killed_with) and killed_with[0] > 0 and killed_with[-1] < RECORDINGS
 
-    undisturbed = run_command(*annotate(manifest, tmp_path / "undisturbed", options)[3:])
-    resumed = run_command(*annotate(manifest, tmp_path / "killed", options)[3:])
+    undisturbed = run_command(*annotate_command(manifest, tmp_path / "undisturbed", options)[3:])
+    resumed = run_command(*annotate_command(manifest, tmp_path / "killed", options)[3:])
     assert (undisturbed.returncode, resumed.returncode) == (0, 0), resumed.stderr
     expected, found = annotations(tmp_path / "undisturbed"), annotations(tmp_path / "killed")
     assert [row["id"] for row in found] == [f"{number:03d}" for number in range(RECORDINGS)]
@@ -84,7 +45,7 @@ def test_a_job_killed_three_times_delivers_every_recording_once_and_the_same(tmp
 @pytest.mark.slow
 @pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_job_says_how_to_go_on_and_lets_go_of_the_output(tmp_path, stop, status):
-    process = start(annotate(many_prompts(tmp_path / "m.jsonl"), tmp_path / "out"), tmp_path / "out")
+    process = start_job(annotate_command(write_many_prompts(tmp_path / "m.jsonl"), tmp_path / "out"), tmp_path / "out")
     process.send_signal(stop)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == status

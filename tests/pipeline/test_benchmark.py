@@ -19,7 +19,6 @@ from earmark.scoring.benchmark_scores import Resampling
 from earmark.scoring.judge_scores import JudgeScores
 from earmark.scoring.scores import TaskScores
 from earmark.transforms.output.store import OutputStore
-from tests.scoring.test_layouts import chat
 from tests.support.audio import miniature_sets as miniature
 from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, manifest_lines, run_command
 from tests.support.servers.judge_server import judging
@@ -149,7 +148,8 @@ def by_order(prompt):
 
 def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path):
     rows = [
-        chat(number, task) for number, task in enumerate(["sound_QA", "music_QA", "sound_QA", "sound_generation_QA"])
+        miniature.air_bench_row(number, task)
+        for number, task in enumerate(["sound_QA", "music_QA", "sound_QA", "sound_generation_QA"])
     ]
     data = miniature.make_air_bench(tmp_path / "data", rows)
     (data / "Chat/sound_generation_QA_fisher/3.wav").unlink()

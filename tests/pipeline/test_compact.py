@@ -21,10 +21,17 @@ from earmark.transforms.output.lease import take_lease
 from earmark.transforms.output.store import JOB_PATH, MERGED_FOLDER, OutputStore, encode_part
 from tests.support.audio import odd_decoders
 from tests.support.jobs import annotations, failures, run_here, transcripts, write_manifest, write_tone, write_tones
-from tests.transforms.output.test_store import FAILURE, part
+from tests.support.outputs.parts import (
+    FAILURE,
+    KEYS,
+    bytes_of_three_parts,
+    make_part,
+    read_contents,
+    small_part_contents,
+    write_small_parts,
+)
 
 LARGE = 2**20
-KEYS = [f"{number:02x}aa" for number in range(0, 240, 20)]  # of twelve parts, in as many folders
 
 
 @pytest.fixture(autouse=True)
@@ -36,36 +43,14 @@ def at_once(monkeypatch):
 def store(request, tmp_path):
     root = str(tmp_path / "out") if request.param == "local" else f"memory://out-{uuid.uuid4().hex}"
     store = OutputStore(root)
-    fill(store, KEYS)
+    write_small_parts(store, KEYS)
     return store
 
 
-def fill(store, keys):
-    """Small parts of two rows and a failure each, in an output of some job."""
-    store.create(JOB_PATH, b"{}")
-    for key in keys:
-        store.create(store.part_path(key), part(key, [(f"{key}-0", {}), (f"{key}-1", {})], [FAILURE]))
-
-
-def held(store):
-    """What the parts that count hold, by earmark's own reading: ids and how many failures."""
-    read = [store.read_part(path) for path in store.parts()]
-    return sorted(id for ids, _ in read for id in ids), sum(len(report.failures) for _, report in read)
-
-
-def all_of(keys):
-    return sorted(f"{key}-{number}" for key in keys for number in range(2)), len(keys)
-
-
-def three_parts_large(store):
-    """A bound at which twelve parts become four."""
-    return 3 * max(store.part_bytes().values()) + 1
-
-
 def test_many_parts_become_few_and_hold_the_same(store):
-    done = compact_store(store, three_parts_large(store))
+    done = compact_store(store, bytes_of_three_parts(store))
     assert (done.parts_before, done.parts_after, done.replaced, done.merged) == (12, 4, 12, 4)
-    assert held(store) == all_of(KEYS)
+    assert read_contents(store) == small_part_contents(KEYS)
     assert len(store.parts()) == len(store.part_bytes()) == 4
     assert all(path.startswith(MERGED_FOLDER) for path in store.parts())
     assert store.names(f"_earmark/runs/{done.run_id}") == ["compact.json"]
@@ -73,16 +58,16 @@ def test_many_parts_become_few_and_hold_the_same(store):
 
 def test_a_second_compaction_finds_nothing_and_a_later_one_takes_only_what_is_small(store):
     noise = random.Random(1).randbytes(20_000).hex()  # more than the other parts together
-    store.create(store.part_path("f0aa"), part("f0aa", [("f0aa-0", {"noise": noise}), ("f0aa-1", {})], [FAILURE]))
+    store.create(store.part_path("f0aa"), make_part("f0aa", [("f0aa-0", {"noise": noise}), ("f0aa-1", {})], [FAILURE]))
     compact_store(store, LARGE)
     (first,) = store.parts()
     done = compact_store(store, LARGE)
     assert (done.merged, store.parts()) == (0, [first])
-    fill(store, ["f1aa", "f2aa"])
+    write_small_parts(store, ["f1aa", "f2aa"])
     assert compact_store(store, 2 * store.part_bytes()[first] - 1).replaced == 2, "the first is not small by that"
     assert first in store.parts() and len(store.parts()) == 2
     assert compact_store(store, LARGE).replaced == 2
-    assert held(store) == all_of([*KEYS, "f0aa", "f1aa", "f2aa"])
+    assert read_contents(store) == small_part_contents([*KEYS, "f0aa", "f1aa", "f2aa"])
 
 
 def test_values_and_types_stay_what_they_were_and_plain_readers_read_them(tmp_path):
@@ -148,7 +133,7 @@ def test_a_run_at_work_refuses_it_and_it_refuses_a_run(tmp_path, store, monkeypa
             compact_store(store, LARGE)
         assert len(store.parts()) == 12
         assert compact_store(store, LARGE, take_over=True).merged == 1
-    fill(store, ["f1aa", "f2aa"])
+    write_small_parts(store, ["f1aa", "f2aa"])
 
     def run_meanwhile(_):
         with pytest.raises(JobError, match="is writing to"):
@@ -163,7 +148,7 @@ def test_a_run_at_work_refuses_it_and_it_refuses_a_run(tmp_path, store, monkeypa
 
 def test_the_command_says_what_it_did(tmp_path, capsys):
     store = OutputStore(str(tmp_path / "out"))
-    fill(store, KEYS)
+    write_small_parts(store, KEYS)
     assert main(["compact", str(tmp_path / "out")]) == 0
     told = capsys.readouterr().out
     assert "merged          12 into 1" in told and "parts now       1" in told
@@ -209,7 +194,7 @@ def fill_with_noise(store, parts):
     store.create(JOB_PATH, b"{}")
     noise, rows = random.Random(1), range(50)
     texts = pa.array([noise.randbytes(5000).hex() for _ in rows])
-    table = pq.read_table(pa.BufferReader(part("k", [(str(row), {}) for row in rows])))
+    table = pq.read_table(pa.BufferReader(make_part("k", [(str(row), {}) for row in rows])))
     table = table.set_column(table.schema.get_field_index("reference"), "reference", texts)
     for number in range(parts):
         key = f"{number * 2654435761 % 2**32:08x}"

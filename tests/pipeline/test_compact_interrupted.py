@@ -16,18 +16,25 @@ from earmark.pipeline.compact import compact_store
 from earmark.schemas.errors import MachineError
 from earmark.transforms.output.lease import take_lease
 from earmark.transforms.output.store import JOB_PATH, OutputStore
-from tests.pipeline.test_compact import KEYS, LARGE, all_of, fill, held, three_parts_large
 from tests.support.audio import odd_decoders
 from tests.support.jobs import annotations, command_line, run_here, write_manifest, write_tones
-from tests.transforms.output.test_store import part
+from tests.support.outputs.parts import (
+    KEYS,
+    bytes_of_three_parts,
+    make_part,
+    read_contents,
+    small_part_contents,
+    write_small_parts,
+)
 
 DEADLINE_S = 120
+LARGE = 2**20
 
 
 @pytest.fixture
 def store(tmp_path):
     store = OutputStore(str(tmp_path / "out"))
-    fill(store, KEYS)
+    write_small_parts(store, KEYS)
     return store
 
 
@@ -67,11 +74,11 @@ def test_cut_at_any_change_no_row_is_lost_or_doubled_and_the_next_one_ends_it(tm
     while cut:
         moment += 1
         store = OutputStore(str(tmp_path / f"out{moment}"))
-        fill(store, KEYS)
-        fill_bytes = three_parts_large(store)
+        write_small_parts(store, KEYS)
+        fill_bytes = bytes_of_three_parts(store)
         compact_store(store, 2 * fill_bytes // 3 + 1)  # six merged parts, which the next may take
-        fill(store, ["f1aa", "f2aa", "f3aa"])
-        expected = all_of([*KEYS, "f1aa", "f2aa", "f3aa"])
+        write_small_parts(store, ["f1aa", "f2aa", "f3aa"])
+        expected = small_part_contents([*KEYS, "f1aa", "f2aa", "f3aa"])
         with monkeypatch.context() as patch:
             cut_at(patch, moment, after)
             try:
@@ -81,9 +88,9 @@ def test_cut_at_any_change_no_row_is_lost_or_doubled_and_the_next_one_ends_it(tm
                 pass
         plain = Counter(row["id"] for row in annotations(store.root))
         assert sorted(plain) == expected[0], "a plain reader misses nothing"
-        assert held(store) == expected
+        assert read_contents(store) == expected
         compact_store(store, LARGE, take_over=True)
-        assert held(store) == expected
+        assert read_contents(store) == expected
         assert (len(store.parts()), len(store.part_bytes())) == (1, 1), "nothing is left over"
     assert moment > 10
 
@@ -106,7 +113,7 @@ def test_a_part_that_a_forgotten_worker_writes_again_after_it_was_merged_does_no
     forgotten = store.read(store.part_path(KEYS[0]))
     compact_store(store, LARGE)
     store.create(store.part_path(KEYS[0]), forgotten)
-    assert held(store) == all_of(KEYS)
+    assert read_contents(store) == small_part_contents(KEYS)
     compact_store(store, LARGE)
     assert len(store.part_bytes()) == 1
 
@@ -116,7 +123,7 @@ def test_a_compaction_that_has_lost_the_output_removes_nothing(store, monkeypatc
     with pytest.raises(MachineError, match="has lost the output to run run9"):
         compact_store(store, LARGE)
     assert len(store.part_bytes()) == 13
-    assert held(store) == all_of(KEYS)
+    assert read_contents(store) == small_part_contents(KEYS)
 
 
 def test_killed_at_any_moment_and_started_again_it_ends_with_every_row_once(tmp_path):
@@ -125,8 +132,8 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_every_row_once(tmp_
     for number in range(300):
         keys.append(f"{number * 2654435761 % 2**32:08x}")
         rows = [(f"{keys[-1]}-{row}", {"noise": random_moments.randbytes(5000).hex()}) for row in range(2)]
-        store.create(store.part_path(keys[-1]), part(keys[-1], rows))
-    expected, kills = (all_of(keys)[0], 0), 0
+        store.create(store.part_path(keys[-1]), make_part(keys[-1], rows))
+    expected, kills = (small_part_contents(keys)[0], 0), 0
     while True:
         merged = len(store.names("annotations/merged"))
         process = subprocess.Popen(command_line("compact", store.root, "--part_mb=1"), stdout=subprocess.DEVNULL)
@@ -140,9 +147,9 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_every_row_once(tmp_
         process.communicate()
         kills += 1
         assert {row["id"] for row in annotations(store.root)} == set(expected[0]), "a plain reader misses nothing"
-        assert held(store) == expected
+        assert read_contents(store) == expected
     assert process.returncode == 0 and kills >= 3
-    assert held(store) == expected
+    assert read_contents(store) == expected
     assert len(store.part_bytes()) == len(store.parts()) < 10
 
 
@@ -150,7 +157,9 @@ def test_ctrl_c_lets_the_group_in_hand_be_put_in_place_and_begins_no_other(tmp_p
     store, keys = OutputStore(str(tmp_path / "out")), [f"{number:02x}aa" for number in range(24)]
     store.create(JOB_PATH, b"{}")
     for key in keys:  # a group of four is 1 MB
-        store.create(store.part_path(key), part(key, [(key, {"noise": random.Random(key).randbytes(120_000).hex()})]))
+        store.create(
+            store.part_path(key), make_part(key, [(key, {"noise": random.Random(key).randbytes(120_000).hex()})])
+        )
     command = command_line("compact", store.root, "--part_mb=1")
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + DEADLINE_S
@@ -165,9 +174,9 @@ def test_ctrl_c_lets_the_group_in_hand_be_put_in_place_and_begins_no_other(tmp_p
     assert no_card.startswith("no dataset card was written (")  # of an output that no job made
     assert 1 <= len(store.names("annotations/merged")) < 6
     assert len(store.part_bytes()) == len(store.parts()) < len(keys), "what was merged is removed"
-    assert held(store)[0] == keys
+    assert read_contents(store)[0] == keys
     assert compact_store(store, 2**20).merged > 1, "whose lease was let go"
-    assert held(store)[0] == keys
+    assert read_contents(store)[0] == keys
 
 
 class Reader(threading.Thread):
@@ -189,21 +198,21 @@ class Reader(threading.Thread):
 
 def test_who_reads_meanwhile_misses_no_row_and_earmark_counts_none_twice(tmp_path, monkeypatch):
     store, keys = OutputStore(str(tmp_path / "out")), [f"{number:02x}aa" for number in range(240)]
-    fill(store, keys)
+    write_small_parts(store, keys)
     monkeypatch.setattr(module, "LISTING_S", 0.2)
 
     def by_glob():
         rows = duckdb.connect().sql(f"SELECT id FROM '{store.root}/annotations/*/*.parquet'").fetchall()
         return [id for (id,) in rows]
 
-    readers = [Reader(by_glob), Reader(lambda: held(store)[0])]
+    readers = [Reader(by_glob), Reader(lambda: read_contents(store)[0])]
     for reader in readers:
         reader.start()
-    compact_store(store, 8 * three_parts_large(store))
+    compact_store(store, 8 * bytes_of_three_parts(store))
     for reader in readers:
         reader.ended.set()
         reader.join(DEADLINE_S)
     plain, own = ([once for once in reader.seen if once is not None] for reader in readers)
     assert len(plain) > 3 and len(own) > 3
-    assert all(set(once) == set(all_of(keys)[0]) for once in [*plain, *own])
+    assert all(set(once) == set(small_part_contents(keys)[0]) for once in [*plain, *own])
     assert all(set(once.values()) == {1} for once in own)

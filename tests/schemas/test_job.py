@@ -12,7 +12,7 @@ from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import Task
 from earmark.transforms.output.store import OutputStore
-from tests.transforms.output.test_store import part
+from tests.support.outputs.parts import make_part
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_plan_says_what_a_run_would_do_and_touches_nothing(manifest, tmp_path, c
 
 def test_plan_leaves_out_what_the_output_has(manifest, tmp_path, capsys):
     store = OutputStore(str(tmp_path / "out"))
-    store.create(store.part_path("k1"), part("k1", [(str(tmp_path / "a.wav"), {})]))
+    store.create(store.part_path("k1"), make_part("k1", [(str(tmp_path / "a.wav"), {})]))
     assert main(["plan", manifest, store.root]) == 0
     rows = rows_of(capsys.readouterr().out)
     assert (rows["recordings to annotate"], rows["annotated already"]) == ("2", "1")

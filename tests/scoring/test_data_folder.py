@@ -6,14 +6,13 @@ import pytest
 
 from earmark.schemas.errors import JobError
 from earmark.scoring.benchmarks import benchmarks
-from tests.scoring.test_layouts import chat, read
 from tests.support.audio import miniature_sets as miniature
 
 
 @pytest.mark.parametrize("name", benchmarks())
 def test_another_folder_is_answered_with_what_was_expected_where(tmp_path, name):
     with pytest.raises(JobError) as refused:
-        read(name, tmp_path)
+        miniature.read_entries(name, tmp_path)
     said = str(refused.value)
     assert said.startswith(f"{tmp_path} has no {benchmarks()[name].table[0]}")
     assert f"which {name} is read from; give the folder of https://" in said
@@ -22,7 +21,7 @@ def test_another_folder_is_answered_with_what_was_expected_where(tmp_path, name)
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
     with pytest.raises(JobError, match=r"there is no folder .*nowhere"):
-        read("meld-test", tmp_path / "nowhere")
+        miniature.read_entries("meld-test", tmp_path / "nowhere")
 
 
 def _no_audio(root):
@@ -64,12 +63,12 @@ def _not_json(root):
 
 
 def _no_question(root):
-    miniature.make_air_bench(root, [chat(1, "speech_QA", question=None)])
+    miniature.make_air_bench(root, [miniature.air_bench_row(1, "speech_QA", question=None)])
     return "air-bench-speech"
 
 
 def _nothing_of_it(root):
-    miniature.make_air_bench(root, [chat(1, "speech_QA")])
+    miniature.make_air_bench(root, [miniature.air_bench_row(1, "speech_QA")])
     return "air-bench-music"
 
 
@@ -109,6 +108,6 @@ def _empty_table(root):
 def test_a_set_that_is_not_whole_is_said_in_one_line(tmp_path, spoil, said):
     name = spoil(tmp_path)
     with pytest.raises(JobError) as refused:
-        read(name, tmp_path)
+        miniature.read_entries(name, tmp_path)
     assert re.search(said, str(refused.value))
     assert "\n" not in str(refused.value)

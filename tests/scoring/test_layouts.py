@@ -5,14 +5,9 @@ import json
 import fsspec
 import pytest
 
-from earmark.scoring.benchmarks import benchmarks, find_benchmark
-from earmark.scoring.data_folder import DataFolder
-from earmark.scoring.layouts import LAYOUTS, Entry, entries
+from earmark.scoring.benchmarks import benchmarks
+from earmark.scoring.layouts import LAYOUTS, Entry
 from tests.support.audio import miniature_sets as miniature
-
-
-def read(name, folder):
-    return entries(find_benchmark(name), DataFolder(str(folder)))
 
 
 def short(found):
@@ -23,14 +18,14 @@ def test_librispeech(tmp_path):
     texts = {"61-70970-0001": "TWO", "61-70968-0000": "HE BEGAN A CONFUSED COMPLAINT", "121-123852-0000": "THOSE"}
     miniature.make_librispeech(tmp_path, "test-clean", texts)
     miniature.make_librispeech(tmp_path, "dev-other", {"116-288045-0000": "AS I APPROACHED"})
-    found = read("librispeech-test-clean", tmp_path)
+    found = miniature.read_entries("librispeech-test-clean", tmp_path)
     assert short(found) == [
         ("121-123852-0000", "LibriSpeech/test-clean/121/123852/121-123852-0000.flac", "THOSE"),
         ("61-70968-0000", "LibriSpeech/test-clean/61/70968/61-70968-0000.flac", "HE BEGAN A CONFUSED COMPLAINT"),
         ("61-70970-0001", "LibriSpeech/test-clean/61/70970/61-70970-0001.flac", "TWO"),
     ]
     assert found[0].about == (("speaker", "121"),)
-    inner = read("librispeech-dev-other", tmp_path / "LibriSpeech")
+    inner = miniature.read_entries("librispeech-dev-other", tmp_path / "LibriSpeech")
     assert short(inner) == [("116-288045-0000", "dev-other/116/288045/116-288045-0000.flac", "AS I APPROACHED")]
 
 
@@ -39,7 +34,7 @@ def test_common_voice(tmp_path, split, locale):
     sentences = {f"common_voice_{locale}_1": 'He said "no', f"common_voice_{locale}_2": "它\u2028是\\n"}
     miniature.make_common_voice(tmp_path, locale, sentences)
     clips = f"cv-corpus-15.0-2023-09-08/{locale}/clips"
-    found = read(f"common-voice-15-{split}", tmp_path)
+    found = miniature.read_entries(f"common-voice-15-{split}", tmp_path)
     assert short(found) == [(name, f"{clips}/{name}.mp3", text) for name, text in sentences.items()]
     assert found[0].about == (("speaker", "c1"), ("gender", "male"))
 
@@ -47,7 +42,7 @@ def test_common_voice(tmp_path, split, locale):
 @pytest.mark.parametrize("unpacked", ["audio/test", "test"])
 def test_fleurs(tmp_path, unpacked):
     miniature.make_fleurs(tmp_path, {"12345": ("这是“测试”。", "这是测试")}, unpacked)
-    (found,) = read("fleurs-zh", tmp_path)
+    (found,) = miniature.read_entries("fleurs-zh", tmp_path)
     assert short([found]) == [("12345", f"data/cmn_hans_cn/{unpacked}/12345.wav", "这是测试")]
     assert dict(found.about) == {"sentence_id": "1900", "raw_transcription": "这是“测试”。", "gender": "FEMALE"}
 
@@ -56,7 +51,7 @@ def test_fleurs(tmp_path, unpacked):
 def test_aishell2(tmp_path, channel):
     miniature.make_aishell2(tmp_path, channel, {"IT0011W0001": "换一首歌", "IT0012W0001": "打开 K T V"})
     folder = f"AISHELL-DEV-TEST-SET/{channel}/test/wav"
-    assert short(read(f"aishell2-{channel}", tmp_path)) == [
+    assert short(miniature.read_entries(f"aishell2-{channel}", tmp_path)) == [
         ("IT0011W0001", f"{folder}/T0011/IT0011W0001.wav", "换一首歌"),
         ("IT0012W0001", f"{folder}/T0012/IT0012W0001.wav", "打开 K T V"),
     ]
@@ -75,7 +70,7 @@ def test_covost2(tmp_path, pair):
         ("clip_4", "Last", "zuletzt", "test"),
     ]
     miniature.make_covost2(tmp_path, source, target, rows)
-    found = read(f"covost2-{pair}", tmp_path)
+    found = miniature.read_entries(f"covost2-{pair}", tmp_path)
     assert short(found) == [
         ("clip_1", f"{source}/clips/clip_1.mp3", 'He said "hello'),
         ("clip_4", f"{source}/clips/clip_4.mp3", "zuletzt"),
@@ -85,7 +80,7 @@ def test_covost2(tmp_path, pair):
     table = [["clip_1.mp3", "Good morning", 'He said "hello', "c1"], ["clip_4.mp3", "Last", "zuletzt", "c1"]]
     made = miniature.tsv(["path", "sentence", "translation", "client_id"], table)
     miniature.write(tmp_path / f"covost_v2.{source}_{target}.test.tsv", made)
-    assert read(f"covost2-{pair}", tmp_path) == found
+    assert miniature.read_entries(f"covost2-{pair}", tmp_path) == found
 
 
 @pytest.mark.parametrize("unpacked", ["output_repeated_splits_test", "test/output_repeated_splits_test"])
@@ -95,7 +90,7 @@ def test_meld(tmp_path, unpacked):
         (0, 1, "anger", "Oh. That\u2019s so, no"),
     ]
     miniature.make_meld(tmp_path, rows, unpacked)
-    found = read("meld-test", tmp_path)
+    found = miniature.read_entries("meld-test", tmp_path)
     assert short(found) == [
         ("dia0_utt0", f"MELD.Raw/{unpacked}/dia0_utt0.mp4", "surprise"),
         ("dia0_utt1", f"MELD.Raw/{unpacked}/dia0_utt1.mp4", "anger"),
@@ -107,24 +102,12 @@ def test_meld(tmp_path, unpacked):
 def test_vocalsound(tmp_path, by):
     test = ["f0003_0_cough", "f0003_0_throatclearing", "m0100_1_laughter"]
     miniature.make_vocalsound(tmp_path, test, ["f0004_0_cough", "f00031_0_sniff"], by)
-    found = read("vocalsound-test", tmp_path)
+    found = miniature.read_entries("vocalsound-test", tmp_path)
     labels = ["Cough", "Throat clearing", "Laughter"]
     assert short(found) == [
         (name, f"vs_release_16k/audio_16k/{name}.wav", label) for name, label in zip(test, labels, strict=True)
     ]
     assert found[2].about == (("speaker", "m0100"),)
-
-
-def chat(number, task, **others):
-    row = {"path": f"{number}.wav", "question": f"What is {number}?", "answer_gt": f"It is {number}."}
-    return {
-        **row,
-        "task_name": task,
-        "dataset_name": "fisher",
-        "meta_info": f"Sound {number}",
-        "uniq_id": number,
-        **others,
-    }
 
 
 AIR_BENCH = {
@@ -138,8 +121,8 @@ AIR_BENCH = {
 @pytest.mark.parametrize("split", AIR_BENCH)
 def test_air_bench(tmp_path, split):
     tasks = [task for of_split in AIR_BENCH.values() for task in of_split]
-    miniature.make_air_bench(tmp_path, [chat(number, task) for number, task in enumerate(tasks)])
-    found = read(f"air-bench-{split}", tmp_path)
+    miniature.make_air_bench(tmp_path, [miniature.air_bench_row(number, task) for number, task in enumerate(tasks)])
+    found = miniature.read_entries(f"air-bench-{split}", tmp_path)
     numbers = [tasks.index(task) for task in AIR_BENCH[split]]
     assert [(entry.id, entry.audio, entry.reference, entry.prompt) for entry in found] == [
         (
@@ -173,12 +156,14 @@ def test_a_row_of_the_manifest_says_what_the_set_says():
 def test_a_set_in_an_object_store_is_read_like_one_on_disk(tmp_path):
     miniature.make_librispeech(tmp_path, "test-clean", {"61-70968-0000": "HE BEGAN"})
     fsspec.filesystem("memory").put(str(tmp_path / "LibriSpeech"), "/sets/LibriSpeech", recursive=True)
-    assert read("librispeech-test-clean", "memory://sets") == read("librispeech-test-clean", tmp_path)
+    assert miniature.read_entries("librispeech-test-clean", "memory://sets") == miniature.read_entries(
+        "librispeech-test-clean", tmp_path
+    )
 
 
 def test_a_recording_that_is_named_twice_counts_once(tmp_path, caplog):
     miniature.make_aishell2(tmp_path, "Mic", {"IT0011W0001": "a", "IT0012W0001": "b"})
     table = tmp_path / "AISHELL-DEV-TEST-SET/Mic/test/trans.txt"
     table.write_text(table.read_text() + "IT0011W0001\tc\n")
-    assert [entry.reference for entry in read("aishell2-mic", tmp_path)] == ["a", "b"]
+    assert [entry.reference for entry in miniature.read_entries("aishell2-mic", tmp_path)] == ["a", "b"]
     assert "repeats 1 recording; of each, the first row counts" in caplog.text

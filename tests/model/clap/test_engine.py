@@ -1,6 +1,5 @@
 """CLAP hears what transformers hears of each clip alone, whatever its neighbours, and nothing at random."""
 
-import itertools
 import logging
 
 import numpy as np
@@ -13,10 +12,10 @@ from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.clap.engine import Clap, check_job
 from earmark.model.clap.mels import ClapMels
 from earmark.schemas.answers.label import LabelAnswer
-from earmark.schemas.answers.vector import VectorAnswer
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
+from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts
 from earmark.schemas.tasks import new_task
+from tests.support.audio.glides import cut_clip, make_glide, vector_of
 from tests.support.checkpoints.small_clap import write_clap
 
 FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "wav", -20.0, -3.0, 0.0)
@@ -39,26 +38,6 @@ def engine(folder):
 def tasks(folder):
     job = JobOptions(task=("emotion", "vocal_sound", "music", "embed"), new_tasks=(MUSIC,))
     return check_job(Checkpoint("m", str(folder), ""), job, job.tasks(), here=True)
-
-
-def clip_of(samples, *bounds):
-    """A clip whose segments end at `bounds`, or that is one segment; nobody speaks in the second half."""
-    cuts = [0, *bounds, len(samples)]
-    segments = tuple(
-        Segment(start, end, max(0, min(end, len(samples) // 2) - start)) for start, end in itertools.pairwise(cuts)
-    )
-    return Clip(Recording("r", "r.wav"), samples, FACTS, segments)
-
-
-def sound(seconds, seed):
-    """A tone that glides, some noise, and a pause in its middle: no two pieces of it are alike."""
-    random = np.random.default_rng(seed)
-    count = max(1, round(seconds * SAMPLE_RATE_HZ))
-    times = np.arange(count) / SAMPLE_RATE_HZ
-    tone = np.sin(2 * np.pi * (100 + 300 * random.random() + 50 * times) * times)
-    samples = random.uniform(0.05, 0.5) * tone + random.uniform(0.0, 0.1) * random.standard_normal(count)
-    samples[count // 2 : count // 2 + count // 8] = 0
-    return samples.astype(np.float32)
 
 
 class Library:
@@ -96,28 +75,17 @@ def scores(answers, task):
     return [one.score for one in label(answers, task).scores]
 
 
-def vector(answers):
-    assert isinstance(answers, dict)
-    answer = answers["embed"]
-    assert isinstance(answer, VectorAnswer)
-    return np.array(answer.vector)
-
-
-def near(expected):
-    return pytest.approx(expected, abs=1e-4)
-
-
 def test_each_clip_is_heard_as_transformers_hears_it_alone(folder, engine, tasks):
     library = Library(folder)
-    sounds = [sound(seconds, seed) for seed, seconds in enumerate(SECONDS)]
-    found = engine.annotate([clip_of(samples) for samples in sounds], tasks)
+    sounds = [make_glide(seconds, seed) for seed, seconds in enumerate(SECONDS)]
+    found = engine.annotate([cut_clip(samples) for samples in sounds], tasks)
     vectors = []
     for samples, answers in zip(sounds, found, strict=True):
         heard = at_48_khz(samples)
         vectors.append(library.vector(heard))
-        assert vector(answers) == near(vectors[-1])
+        assert vector_of(answers) == pytest.approx(vectors[-1], abs=1e-4)
         for task, template in zip(tasks, 2 * ["This is a sound of {}."] + ["Listen: {}!"], strict=False):
-            assert scores(answers, task.name) == near(library.scores(heard, task.labels, template))
+            assert scores(answers, task.name) == pytest.approx(library.scores(heard, task.labels, template), abs=1e-4)
     apart = [np.abs(one - other).max() for index, one in enumerate(vectors) for other in vectors[:index]]
     assert min(apart) > 0.001  # so that taking one for another would be seen
     assert len({label(answers, "emotion").label for answers in found}) > 1
@@ -125,7 +93,7 @@ def test_each_clip_is_heard_as_transformers_hears_it_alone(folder, engine, tasks
 
 def test_a_longer_recording_is_heard_whole_in_windows_that_count_by_their_lengths(folder, engine, tasks):
     library = Library(folder)
-    samples = sound(41.0, 20)
+    samples = make_glide(41.0, 20)
     cut = round(27.3 * SAMPLE_RATE_HZ)
     windows = [
         segment[start : start + 480_000]
@@ -134,28 +102,28 @@ def test_a_longer_recording_is_heard_whole_in_windows_that_count_by_their_length
     ]
     lengths = [len(window) for window in windows]
     assert len(windows) == 5
-    short = clip_of(sound(2.0, 21))
-    _, answers, _ = engine.annotate([short, clip_of(samples, cut), short], tasks)
+    short = cut_clip(make_glide(2.0, 21))
+    _, answers, _ = engine.annotate([short, cut_clip(samples, cut), short], tasks)
     expected = np.average([library.vector(window) for window in windows], axis=0, weights=lengths)
-    assert vector(answers) == near(expected)
+    assert vector_of(answers) == pytest.approx(expected, abs=1e-4)
     labels = tasks[0].labels
     expected = [library.scores(window, labels, "This is a sound of {}.") for window in windows]
-    assert scores(answers, "emotion") == near(np.average(expected, axis=0, weights=lengths).tolist())
+    assert scores(answers, "emotion") == pytest.approx(np.average(expected, axis=0, weights=lengths).tolist(), abs=1e-4)
     assert sum(scores(answers, "emotion")) == pytest.approx(1)
 
 
 def test_nothing_is_taken_at_random(engine, tasks):
-    clips = [clip_of(sound(12.0, 30)), clip_of(sound(10.001, 31)), clip_of(sound(1.0, 32))]
+    clips = [cut_clip(make_glide(12.0, 30)), cut_clip(make_glide(10.001, 31)), cut_clip(make_glide(1.0, 32))]
     first, *others = [engine.annotate(clips, tasks) for _ in range(3)]
     assert all(other == first for other in others)
     for clip, answers in zip(clips, first, strict=True):
         (alone,) = engine.annotate([clip], tasks)
-        assert vector(alone) == pytest.approx(vector(answers), abs=1e-5)
+        assert vector_of(alone) == pytest.approx(vector_of(answers), abs=1e-5)
 
 
 def test_silence_has_an_answer(engine, tasks):
-    (answers,) = engine.annotate([clip_of(np.zeros(SAMPLE_RATE_HZ, np.float32))], tasks)
-    assert np.isfinite(vector(answers)).all()
+    (answers,) = engine.annotate([cut_clip(np.zeros(SAMPLE_RATE_HZ, np.float32))], tasks)
+    assert np.isfinite(vector_of(answers)).all()
     assert sum(scores(answers, "vocal_sound")) == pytest.approx(1)
 
 
@@ -164,7 +132,7 @@ def test_silence_has_an_answer(engine, tasks):
 def test_spectrograms_are_those_of_the_extractor(padding, truncation):
     extractor = ClapFeatureExtractor(padding=padding, truncation=truncation, frequency_min=50)
     mels = ClapMels(extractor, torch.device("cpu"))
-    windows = [at_48_khz(sound(seconds, 40)) for seconds in (10.0, 0.3, 4.1, 0.001, 6.0)]
+    windows = [at_48_khz(make_glide(seconds, 40)) for seconds in (10.0, 0.3, 4.1, 0.001, 6.0)]
     found = mels.spectrograms(mels.stack(windows))
     for window, spectrogram in zip(windows, found, strict=True):
         alone = extractor(window, sampling_rate=48_000, return_tensors="pt").input_features[0, 0]
@@ -183,7 +151,7 @@ def test_labels_are_read_once_a_task(folder, tasks, monkeypatch):
     monkeypatch.setattr(ClapModel, "get_text_features", counted)
     engine = Clap(str(folder), OPTIONS)
     for seed in range(3):
-        engine.annotate([clip_of(sound(1.0, seed)), clip_of(sound(25.0, seed))], tasks)
+        engine.annotate([cut_clip(make_glide(1.0, seed)), cut_clip(make_glide(25.0, seed))], tasks)
     assert read == [len(task.labels) for task in tasks if task.labels]
 
 

@@ -15,7 +15,7 @@ from earmark.pipeline.annotate import assign
 from earmark.schemas.errors import RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ
-from tests.model.clap.test_engine import clip_of, near, sound, vector
+from tests.support.audio.glides import cut_clip, make_glide, vector_of
 from tests.support.checkpoints.small_whisper import write_small_whisper
 
 SECONDS = (3.3, 0.7, 30.0, 1 / SAMPLE_RATE_HZ, 0.02, 0.0201, 12.0)
@@ -46,21 +46,21 @@ def library_vector(folder, samples):
 
 
 def test_each_clip_s_vector_is_that_of_the_clip_alone(folder, engine):
-    sounds = [sound(seconds, seed) for seed, seconds in enumerate(SECONDS)]
-    found = engine.annotate([clip_of(samples) for samples in sounds], TASKS)
+    sounds = [make_glide(seconds, seed) for seed, seconds in enumerate(SECONDS)]
+    found = engine.annotate([cut_clip(samples) for samples in sounds], TASKS)
     vectors = [library_vector(folder, samples) for samples in sounds]
     for answers, expected in zip(found, vectors, strict=True):
-        assert vector(answers) == near(expected)
+        assert vector_of(answers) == pytest.approx(expected, abs=1e-4)
     apart = [np.abs(one - other).max() for index, one in enumerate(vectors) for other in vectors[:index]]
     assert min(apart) > 0.001
 
 
 def test_segments_count_by_their_lengths_whoever_speaks(folder, engine):
-    samples = sound(50.0, 20)
+    samples = make_glide(50.0, 20)
     cut = 21 * SAMPLE_RATE_HZ
-    (answers,) = engine.annotate([clip_of(samples, cut)], TASKS)
+    (answers,) = engine.annotate([cut_clip(samples, cut)], TASKS)
     vectors = [library_vector(folder, samples[:cut]), library_vector(folder, samples[cut:])]
-    assert vector(answers) == near(np.average(vectors, axis=0, weights=[21, 29]))
+    assert vector_of(answers) == pytest.approx(np.average(vectors, axis=0, weights=[21, 29]), abs=1e-4)
 
 
 def test_frames_beyond_the_audio_do_not_count():
@@ -82,9 +82,9 @@ def test_the_dimensions_are_the_encoder_s_width(folder):
 
 def test_text_and_vector_come_from_one_pass_of_the_encoder(folder, engine, monkeypatch):
     """A clip that begins in silence: nothing is transcribed of that, and the language is looked for in the rest."""
-    samples = sound(20.0, 3)
+    samples = make_glide(20.0, 3)
     cut = 8 * SAMPLE_RATE_HZ
-    clip = clip_of(samples, cut)
+    clip = cut_clip(samples, cut)
     silent, spoken = clip.segments
     clip = dataclasses.replace(clip, segments=(dataclasses.replace(silent, speech=0), spoken))
     both = JobOptions(task=("transcribe", "embed")).tasks()
@@ -102,4 +102,4 @@ def test_text_and_vector_come_from_one_pass_of_the_encoder(folder, engine, monke
     (of_both,) = engine.annotate([clip], both[1:])
     assert not isinstance(together, RowError) and not isinstance(text, RowError) and not isinstance(of_both, RowError)
     assert together["transcribe"] == text["transcribe"]
-    assert vector(together) == near(vector(of_both))
+    assert vector_of(together) == pytest.approx(vector_of(of_both), abs=1e-4)

@@ -6,7 +6,7 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.records import Failure, Recording
 from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import write_manifest
-from tests.transforms.output.test_store import part
+from tests.support.outputs.parts import make_part
 
 
 def test_a_plan_of_many_rows_counts_every_one_of_them_once(tmp_path):
@@ -15,7 +15,7 @@ def test_a_plan_of_many_rows_counts_every_one_of_them_once(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", [*twins, *rows, {"id": "broken"}])
     store = OutputStore(str(tmp_path / "out"))
     failed = [Failure(f"r{number:04d}", "u", "DecodeAudio", "not_found", "", "run1") for number in range(600, 650)]
-    store.create(store.part_path("k1"), part("k1", [(f"r{number:04d}", {}) for number in range(200)], failed))
+    store.create(store.part_path("k1"), make_part("k1", [(f"r{number:04d}", {}) for number in range(200)], failed))
 
     plan = make_plan(str(manifest), store.root, JobOptions(shard_rows=50), 2)
     assert (plan.recordings, plan.known_s, plan.of_known) == (800, 1600.0, 800)

@@ -9,7 +9,7 @@ from earmark.pipeline.plan.probe import Probe, Probed, probe
 from earmark.pipeline.plan.warnings import warnings_of
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import Recording
-from tests.end_to_end.test_containers import write_containers
+from tests.support.audio.containers import write_containers
 from tests.support.audio.odd_decoders import crash_or_hang
 from tests.support.jobs import PHONE_PROMPTS, failures, run_here, write_manifest, write_tone, write_tones
 

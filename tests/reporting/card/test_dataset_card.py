@@ -2,14 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import duckdb
 import fsspec
 import pandas
 import pytest
-import yaml
 
 from earmark.pipeline.annotate import annotate
 from earmark.pipeline.cli import main
@@ -21,33 +18,7 @@ from earmark.schemas.job import JobOptions
 from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import annotations, listening, write_manifest, write_tones
 from tests.support.outputs.answered_output import HOSTILE, NAMES, hostile_rows, write_answered
-
-LOAD = """
-import json, os, sys
-for variable in ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE"):
-    os.environ[variable] = "1"
-os.environ["HF_HOME"] = sys.argv[1]
-import datasets
-datasets.disable_progress_bars()
-"""
-
-
-def run_offline(code, folder, cache):
-    """What a script prints that may use datasets, without a network, where `folder` is."""
-    command = [sys.executable, "-c", LOAD + code, str(cache)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def head_of(card):
-    found = yaml.safe_load(card.split("---\n")[1])
-    assert isinstance(found, dict)
-    return found
-
-
-def blocks(card, language):
-    return re.findall(rf"```{language}\n(.*?)```", card, re.DOTALL)
+from tests.support.outputs.cards import code_blocks, metadata_of, run_offline
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +34,7 @@ def test_what_the_card_says_to_run_runs_and_finds_every_row(output, tmp_path, co
     if compacted:
         assert compact_store(OutputStore(str(output)), 2**27).merged == 1
     card = (output / "README.md").read_text()
-    datasets_code, pandas_code = blocks(card, "python")
+    datasets_code, pandas_code = code_blocks(card, "python")
     told = "print(json.dumps([list(labels['id']), labels[0], list(failures['id']), str(labels.features['embed'])]))"
     ids, first, failed, vector = json.loads(run_offline(datasets_code + told, output.parent, tmp_path))
     assert sorted(ids) == sorted(HOSTILE) and failed == ["<b>|gone"]
@@ -72,7 +43,7 @@ def test_what_the_card_says_to_run_runs_and_finds_every_row(output, tmp_path, co
     found: dict[str, pandas.DataFrame] = {}
     exec(pandas_code.replace('"labels/', f'"{output.parent}/labels/'), found)
     assert sorted(found["labels"]["id"]) == sorted(HOSTILE)
-    (query,) = blocks(card, "sql")
+    (query,) = code_blocks(card, "sql")
     rows = duckdb.sql(query.replace("'labels/", f"'{output.parent}/labels/")).fetchall()
     assert sorted(row[0] for row in rows) == sorted(HOSTILE)
 
@@ -91,7 +62,7 @@ print(json.dumps([list(rows["id"]), list(rows.features), rows[0]["embed"], rows[
 
 
 def test_the_head_is_what_the_hub_reads(output):
-    head = head_of((output / "README.md").read_text())
+    head = metadata_of((output / "README.md").read_text())
     assert (head["license"], head["language"], head["size_categories"]) == ("cc-by-4.0", ["en"], ["n<1K"])
     assert head["task_categories"] == [
         "automatic-speech-recognition",
@@ -138,7 +109,7 @@ def test_a_hostile_job_stays_text_in_head_and_body(tmp_path):
     path.write_text(json.dumps(job))
     assert write_card(store)
     card = (folder / "README.md").read_text()
-    assert head_of(card)["license"] == "unknown" and head_of(card)["pretty_name"] == folder.name
+    assert metadata_of(card)["license"] == "unknown" and metadata_of(card)["pretty_name"] == folder.name
     body = card.split(MARK)[1]
     assert not re.search(r"(?<!\\)<(script|img|b)", body)
     assert [line for line in body.splitlines() if line.startswith("#")] == [
@@ -162,7 +133,7 @@ def test_a_run_leaves_a_card_and_later_ones_write_it_anew(tmp_path, monkeypatch)
     assert "| annotated recordings | 2 |" in path.read_text() and "| not\\_found | 1 |" in path.read_text()
     assert main(["card", str(tmp_path / "labels"), "--license", "other"]) == 0
     assert annotate(str(write_manifest(manifest, rows)), str(tmp_path / "labels"), options, []) == 0
-    assert "| annotated recordings | 4 |" in path.read_text() and head_of(path.read_text())["license"] == "other"
+    assert "| annotated recordings | 4 |" in path.read_text() and metadata_of(path.read_text())["license"] == "other"
     path.unlink()
     assert main(["compact", str(tmp_path / "labels")]) == 0
     assert "| annotated recordings | 4 |" in path.read_text()
@@ -214,7 +185,7 @@ def test_an_output_without_an_annotation_has_a_card(tmp_path):
     store = write_answered(tmp_path / "labels", rows)
     assert write_card(store)
     card = (tmp_path / "labels" / "README.md").read_text()
-    (code,) = blocks(card, "python")
+    (code,) = code_blocks(card, "python")
     assert run_offline(code + "print(len(failures))", tmp_path, tmp_path / "cache").split() == ["1"]
 
 
@@ -228,7 +199,7 @@ def test_the_card_of_an_output_in_a_store(tmp_path):
     """fsspec's own store in memory."""
     store = write_answered("memory://cards/labels", hostile_rows(tmp_path / "audio"))
     assert main(["card", "memory://cards/labels/", "--license", "mit"]) == 0 and write_card(store)
-    assert head_of(store.read("README.md").decode())["license"] == "mit"
+    assert metadata_of(store.read("README.md").decode())["license"] == "mit"
     fsspec.filesystem("memory").rm("/cards", recursive=True)
 
 

@@ -14,9 +14,9 @@ import soundfile
 from earmark.reporting.export.captions import file_name
 from earmark.reporting.export.export import export
 from earmark.reporting.export.options import ExportOptions
-from tests.reporting.card.test_dataset_card import blocks, head_of, run_offline
 from tests.support.jobs import annotations, run_here
 from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound
+from tests.support.outputs.cards import code_blocks, metadata_of, run_offline
 
 
 def test_lhotse_reads_and_validates_its_manifests(hostile_output, tmp_path):
@@ -73,10 +73,10 @@ print(json.dumps([[row["id"], row["audio"]["bytes"].hex(), row["audio"]["path"],
         assert name == file_name(id) + files[id].suffix and embed == [0.5, -1.0, 0.25]
         assert extra == [{"key": "=note", "value": id}]
     card = (tmp_path / "hub" / "README.md").read_text()
-    assert head_of(card)["configs"] == [
+    assert metadata_of(card)["configs"] == [
         {"config_name": "annotations", "data_files": [{"split": "train", "path": "data/*.parquet"}], "default": True}
     ]
-    assert len(blocks(card, "python")) == 2
+    assert len(code_blocks(card, "python")) == 2
 
 
 def test_parts_of_files_are_cut_sample_by_sample(tmp_path):

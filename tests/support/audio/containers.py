@@ -19,6 +19,8 @@ from earmark.transforms.manifests.find import find_manifests
 from earmark.transforms.output.store import OutputStore
 from earmark.transforms.read_manifest import read_manifests
 
+AUDIO = b"a" * 1000  # stands for an audio file where nothing decodes it
+MEMBERS = [("1.wav", AUDIO), ("1.json", b"{}"), ("2.wav", AUDIO), ("2.txt", b"two"), ("3.wav", AUDIO)]
 HF_AUDIO = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
@@ -67,10 +69,22 @@ def write_container(path: Path, rows: Sequence[Mapping[str, Any]], group_rows: i
     return write_audio_parquet(path, rows, group_rows)
 
 
+def write_containers(folder: Path, kind: str, rows: Sequence[Mapping[str, Any]], each: int = 10) -> str:
+    """Write rows of a manifest into several containers of `each` rows; return their glob."""
+    for number, first in enumerate(range(0, len(rows), each)):
+        write_container(folder / f"{number}.{kind}", rows[first : first + each], group_rows=4)
+    return str(folder / f"*.{kind}")
+
+
 def read_rows(
     manifest: Path | str, shape: ManifestShape | None = None, store: OutputStore | None = None
 ) -> list[Recording | Failure]:
     return list(read_manifests(find_manifests(str(manifest)), shape or ManifestShape(), store=store))
+
+
+def members_of(rows: Sequence[Recording | Failure]) -> list[str]:
+    """The name of each recording's member of a tar; "!" for a failure."""
+    return [row.uri.removeprefix("tar://").partition("::")[0] if isinstance(row, Recording) else "!" for row in rows]
 
 
 class CountedFile(io.FileIO):

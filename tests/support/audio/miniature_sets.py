@@ -9,6 +9,9 @@ from typing import Any
 import av
 import numpy as np
 
+from earmark.scoring.benchmarks import find_benchmark
+from earmark.scoring.data_folder import DataFolder
+from earmark.scoring.layouts import Entry, entries
 from tests.support.jobs import write_tone
 
 
@@ -150,6 +153,20 @@ def make_vocalsound(root: Path, test: Sequence[str], others: Sequence[str] = (),
     return root
 
 
+def air_bench_row(number: int, task: str, **fields: Any) -> dict[str, Any]:
+    """An entry of Chat_meta.json, as AIR-Bench has them."""
+    return {
+        "path": f"{number}.wav",
+        "question": f"What is {number}?",
+        "answer_gt": f"It is {number}.",
+        "task_name": task,
+        "dataset_name": "fisher",
+        "meta_info": f"Sound {number}",
+        "uniq_id": number,
+        **fields,
+    }
+
+
 def make_air_bench(root: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """`rows`: entries of Chat_meta.json; the audio of each is a tone."""
     write(root / "Chat" / "Chat_meta.json", json.dumps(rows, indent=4))
@@ -157,3 +174,8 @@ def make_air_bench(root: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
         folder = root / "Chat" / f"{row['task_name']}_{row['dataset_name']}"
         write_tone(folder / row["path"], 0.3 + 0.1 * number)
     return root
+
+
+def read_entries(name: str, folder: Path | str) -> list[Entry]:
+    """The entries of a benchmark whose files are in a folder."""
+    return entries(find_benchmark(name), DataFolder(str(folder)))

@@ -3,14 +3,11 @@
 import contextlib
 import errno
 import multiprocessing
-import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import Future
-from pathlib import Path
 
 import psutil
 import pytest
@@ -19,41 +16,19 @@ from pebble import ProcessPool
 from earmark.schemas.errors import MachineError, RowError
 from earmark.transforms.audio import isolation
 from earmark.transforms.audio.isolation import call_isolated, child_processes
+from tests.support.child_functions import shout
 from tests.support.paths import ROOT
 
 GENEROUS_S = 60.0
 PARENT = """
 import sys
 sys.path.insert(0, {root!r})
-from tests.transforms.audio.test_isolation import hang_after_saying_who
+from tests.support.child_functions import write_pid_and_hang
 from earmark.transforms.audio.isolation import call_isolated, child_processes
 
 if __name__ == "__main__":
-    list(call_isolated(child_processes(1), hang_after_saying_who, [[{note!r}]], 600.0))
+    list(call_isolated(child_processes(1), write_pid_and_hang, [[{note!r}]], 600.0))
 """
-
-
-def shout(words):
-    """Upper case; of the words "crash", "kill", "exit", "hang" and "full" the child meets its end, or raises."""
-    for word in words:
-        if word == "crash":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if word == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if word == "exit":
-            os._exit(3)
-        if word == "hang":
-            signal.pause()
-        if word == "full":
-            raise OSError(errno.ENOSPC, "No space left on device")
-    return [RowError("odd", word) if word == "odd" else word.upper() for word in words]
-
-
-def hang_after_saying_who(notes):
-    partial = Path(f"{notes[0]}.partial")
-    partial.write_text(str(os.getpid()))
-    partial.rename(notes[0])
-    signal.pause()
 
 
 def test_children_do_not_import_what_their_parent_was_started_as(tmp_path):
@@ -61,7 +36,7 @@ def test_children_do_not_import_what_their_parent_was_started_as(tmp_path):
     script.write_text(
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); print('imported', __name__)\n"
         "from earmark.transforms.audio.isolation import call_isolated, child_processes\n"
-        "from tests.transforms.audio.test_isolation import shout\n"
+        "from tests.support.child_functions import shout\n"
         "if __name__ == '__main__':\n"
         "    print(*call_isolated(child_processes(1), shout, [['a']], 60.0))\n"
         "    print(__spec__, __file__)\n"

@@ -4,8 +4,7 @@ import pytest
 
 from earmark.schemas.errors import JobError
 from earmark.transforms.output.store import OutputStore
-from tests.support.audio.containers import Counted, read_rows, write_tar
-from tests.transforms.containers.test_tar_rows import WHOLE, outline
+from tests.support.audio.containers import MEMBERS, Counted, members_of, read_rows, write_tar
 
 
 def test_a_tar_is_read_once_by_its_headers_and_then_from_what_the_output_keeps(tmp_path):
@@ -22,11 +21,11 @@ def test_a_tar_is_read_once_by_its_headers_and_then_from_what_the_output_keeps(t
     assert read_rows(url, store=store) == first == read_rows(url)[: len(first)]
     assert Counted.reads["opens"] == 1, "by the last call alone, which has no store"
     write_tar(tar, [("other.wav", large)])
-    assert outline(read_rows(url, store=store)) == ["other.wav"]
+    assert members_of(read_rows(url, store=store)) == ["other.wav"]
 
 
 def test_a_damaged_index_is_named(tmp_path):
-    tar, store = write_tar(tmp_path / "a.tar", WHOLE), OutputStore(str(tmp_path / "out"))
+    tar, store = write_tar(tmp_path / "a.tar", MEMBERS), OutputStore(str(tmp_path / "out"))
     read_rows(tar, store=store)
     (index,) = (tmp_path / "out").glob("_earmark/containers/*.parquet")
     index.write_bytes(b"x")

@@ -12,15 +12,7 @@ from earmark.schemas.locations import TarLocation
 from earmark.schemas.manifest import ManifestShape
 from earmark.schemas.records import Failure, Recording, pick_canonical_row
 from earmark.transforms.containers.tar_members import MAX_TEXT_BYTES
-from tests.support.audio.containers import add_member, read_rows, write_tar
-
-AUDIO = b"a" * 1000
-WHOLE = [("1.wav", AUDIO), ("1.json", b"{}"), ("2.wav", AUDIO), ("2.txt", b"two"), ("3.wav", AUDIO)]
-
-
-def outline(rows):
-    """The member of each recording, and of each failure a word of its message."""
-    return [row.uri.removeprefix("tar://").partition("::")[0] if isinstance(row, Recording) else "!" for row in rows]
+from tests.support.audio.containers import AUDIO, MEMBERS, add_member, members_of, read_rows, write_tar
 
 
 def test_a_sample_is_a_row_with_the_objects_names_as_columns_and_the_text_as_reference(tmp_path):
@@ -56,7 +48,7 @@ def test_members_of_a_sample_may_lie_anywhere_and_ids_are_the_uris_where_there_i
     ]
     rows = read_rows(write_tar(tmp_path / "a.tar", members))
     assert [row.id for row in rows] == [row.uri for row in rows]
-    assert outline(rows) == ["1.wav", "2.opus"]
+    assert members_of(rows) == ["1.wav", "2.opus"]
     assert [dict(row.extra) for row in rows] == [{"n": "1"}, {"n": "2"}]
 
 
@@ -95,7 +87,7 @@ def test_a_path_in_the_json_is_carried_along_and_columns_may_be_named(tmp_path):
 def test_what_is_neither_audio_nor_beside_it_is_counted_once(tmp_path, caplog):
     members = [("1.wav", AUDIO), ("._1.wav", b"mac"), ("README.txt", b"x"), ("1.jpg", b"x")]
     tar = write_tar(tmp_path / "a.tar", members)
-    assert outline(read_rows(tar)) == ["1.wav"]
+    assert members_of(read_rows(tar)) == ["1.wav"]
     assert [record.getMessage() for record in caplog.records] == [
         f"left out of {tar}: 3 members, neither audio nor text beside audio"
     ]
@@ -119,7 +111,7 @@ def test_a_bad_text_is_one_failure_and_its_neighbours_are_read(tmp_path, beside,
     rows = read_rows(tar)
     (failure,) = [row for row in rows if isinstance(row, Failure)]
     assert words in failure.message and failure.message.startswith(f"{tar}:")
-    assert sorted(outline(rows)) == ["!", "0.wav", "2.wav"]
+    assert sorted(members_of(rows)) == ["!", "0.wav", "2.wav"]
 
 
 def test_links_devices_sparse_files_and_folders_are_no_audio(tmp_path):
@@ -135,7 +127,7 @@ def test_links_devices_sparse_files_and_folders_are_no_audio(tmp_path):
         add_member(tar, "größe.wav", AUDIO)
     rows = read_rows(tmp_path / "a.tar")
     good = ["0.wav", "../../etc/6.wav", "/etc/7.wav", "n" * 5000 + ".wav", "größe.wav"]
-    assert [name for name in outline(rows) if name != "!"] == good
+    assert [name for name in members_of(rows) if name != "!"] == good
     failed = [row for row in rows if isinstance(row, Failure)]
     assert len(failed) == 5 and all("not a plain file" in row.message for row in failed)
     content = (tmp_path / "a.tar").read_bytes()
@@ -149,7 +141,7 @@ def test_a_name_that_is_no_text_is_one_failure(tmp_path, format):
         for name in ("0.wav", "\udcff.wav", "2.wav"):
             add_member(tar, name, AUDIO)
     rows = read_rows(tmp_path / "a.tar")
-    assert outline(rows) == ["0.wav", "!", "2.wav"]
+    assert members_of(rows) == ["0.wav", "!", "2.wav"]
     assert rows[1].error == "bad_unicode"
 
 
@@ -165,7 +157,7 @@ def test_of_members_of_one_name_the_last_is_annotated(tmp_path):
 
 def test_a_tar_that_is_cut_anywhere_is_at_most_one_failure_and_says_what_it_has_lost(tmp_path):
     """Cut within a member, a header or the blocks that end it; exactly between two members, nobody can know."""
-    content = write_tar(tmp_path / "whole.tar", WHOLE).read_bytes()
+    content = write_tar(tmp_path / "whole.tar", MEMBERS).read_bytes()
     ends = [row.location.start + 1024 for row in read_rows(tmp_path / "whole.tar")]  # of audio, with its padding
     for cut in range(100, len(content), 100):
         (tmp_path / "cut.tar").write_bytes(content[:cut])
@@ -190,12 +182,12 @@ def _places(tar):
 
 
 def test_garbage_between_members_is_one_failure_that_says_what_it_has_lost(tmp_path):
-    content = bytearray(write_tar(tmp_path / "a.tar", WHOLE).read_bytes())
+    content = bytearray(write_tar(tmp_path / "a.tar", MEMBERS).read_bytes())
     second = read_rows(tmp_path / "a.tar")[1].location.start - 512
     content[second : second + 512] = os.urandom(512)
     (tmp_path / "a.tar").write_bytes(content)
     rows = read_rows(tmp_path / "a.tar")
-    assert outline(rows) == ["1.wav", "!"]
+    assert members_of(rows) == ["1.wav", "!"]
     assert "what comes after member 2 of the tar is lost" in rows[1].message
 
 
@@ -204,7 +196,7 @@ def test_a_header_that_would_fill_the_memory_is_not_read(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "a", format=tarfile.PAX_FORMAT) as tar:
         add_member(tar, "2.wav", AUDIO, pax_headers={"comment": "c" * 2 * MAX_TEXT_BYTES})
     rows = read_rows(tmp_path / "a.tar")
-    assert outline(rows) == ["1.wav", "!"]
+    assert members_of(rows) == ["1.wav", "!"]
     assert "a header of" in rows[1].message
 
 
@@ -214,7 +206,7 @@ def test_a_chain_of_headers_that_name_no_member_ends(tmp_path):
     chain = (long_name.tobuf(tarfile.GNU_FORMAT) + b"n" * 512) * 5000
     first = write_tar(tmp_path / "b.tar", [("1.wav", AUDIO)]).read_bytes()[:1536]
     (tmp_path / "a.tar").write_bytes(first + chain)
-    assert outline(read_rows(tmp_path / "a.tar")) == ["1.wav", "!"]
+    assert members_of(read_rows(tmp_path / "a.tar")) == ["1.wav", "!"]
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>" * 1000, b"PK\x03\x04" * 1000])

@@ -6,18 +6,18 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from earmark.schemas.errors import JobError
 from earmark.transforms.manifests.find import find_manifests
-from tests.transforms.test_read_manifest import read, written
+from tests.support.manifests import read_rows, write_file
 
 
 def test_files_that_are_left_out_of_a_folder_are_counted_once(tmp_path, caplog):
     for name in ("a.wav", "b.flak", "notes.txt"):
-        written(tmp_path / name, b"")
-    read(tmp_path)
+        write_file(tmp_path / name, b"")
+    read_rows(tmp_path)
     assert [record.getMessage() for record in caplog.records] == [
         f"left out of {tmp_path}: 2 files without the suffix of an audio file"
     ]
     caplog.clear()
-    read(tmp_path / "*.wav")
+    read_rows(tmp_path / "*.wav")
     assert caplog.records == []
 
 
@@ -32,14 +32,14 @@ def test_a_folder_of_audio_that_cannot_be_listed_stops_the_job(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "scandir", refuses)
     with pytest.raises(JobError, match=r"cannot be read to its end: .*Permission denied: .*/closed"):
-        read(tmp_path)
+        read_rows(tmp_path)
 
 
 def test_a_glob_of_manifests_and_audio_files_is_asked_to_choose(tmp_path):
     for name in ("m.jsonl", "n.csv", "a.wav", "b.flac", "c.mp3", "README.md"):
-        written(tmp_path / name, b"")
+        write_file(tmp_path / name, b"")
     with pytest.raises(JobError, match=r"/\* matches 2 manifests and 3 audio files; name the ones or the others"):
-        read(tmp_path / "*")
+        read_rows(tmp_path / "*")
     assert find_manifests(str(tmp_path / "[mnR]*")) == [str(tmp_path / name) for name in ("m.jsonl", "n.csv")]
 
 
@@ -58,7 +58,7 @@ def test_local_manifests_are_named_so_that_a_worker_in_another_folder_finds_them
 ):
     (tmp_path / "deep").mkdir()
     for name in ("m.jsonl", "deep/a.wav"):
-        written(tmp_path / name, b"")
+        write_file(tmp_path / name, b"")
     monkeypatch.chdir(tmp_path)
     assert find_manifests(manifest) == [str(tmp_path / found)]
 
@@ -76,9 +76,9 @@ def test_local_manifests_are_named_so_that_a_worker_in_another_folder_finds_them
 def test_what_is_no_manifest_stops_the_job(tmp_path, name, words):
     (tmp_path / "folder.parquet").mkdir()
     for file in ("notes.txt", "broken.parquet"):
-        written(tmp_path / file, "x")
+        write_file(tmp_path / file, "x")
     with pytest.raises(JobError, match=words):
-        read(tmp_path / name)
+        read_rows(tmp_path / name)
 
 
 def test_an_unknown_scheme_stops_the_job():

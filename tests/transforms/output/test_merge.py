@@ -12,7 +12,7 @@ from earmark.transforms.output import merge as merge_parts
 from earmark.transforms.output.footer import Origin, PartFooter
 from earmark.transforms.output.merge import SmallPart, group_parts, read_small
 from earmark.transforms.output.store import OutputStore, encode_part, encode_table
-from tests.transforms.output.test_store import FAILURE, part
+from tests.support.outputs.parts import FAILURE, make_part
 
 NO_FOOTER = PartFooter("run", "key", "f", ())
 SIZES = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)))
@@ -46,7 +46,7 @@ def test_of_small_parts_every_group_but_the_last_is_above_half(sizes, max_bytes)
 
 
 def small(key, rows, failures=()):
-    return read_small(OutputStore.part_path(key), part(key, rows, failures))
+    return read_small(OutputStore.part_path(key), make_part(key, rows, failures))
 
 
 def merge(*parts, run_id="c1"):

@@ -13,16 +13,11 @@ import pytest
 from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from earmark.schemas.answers.transcript import Transcript
 from earmark.schemas.errors import JobError
-from earmark.schemas.job import JobOptions
-from earmark.schemas.records import Annotation, AudioFacts, Failure, PartReport, Recording
-from earmark.schemas.tables import annotations_table
-from earmark.transforms.output.store import OutputStore, encode_part, encode_table
+from earmark.schemas.records import PartReport
+from earmark.transforms.output.store import OutputStore, encode_table
 from earmark.transforms.storage.file_system import StorageError
-
-FACTS = AudioFacts(1.5, 8000, 2, "flac", -20.0, -3.0, 0.0)
-FAILURE = Failure("x", "x.wav", "DecodeAudio", "not_found", 'there is no "x.wav" 😀', "run1")
+from tests.support.outputs.parts import FAILURE, make_part
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -32,18 +27,6 @@ def store(request, tmp_path):
 
 def files_below(folder):
     return [name for _, _, names in os.walk(folder) for name in names]
-
-
-def part(key, rows, failures=()):
-    """A part as bytes; `rows` are pairs of an id and its other columns."""
-    annotations = [
-        Annotation(
-            Recording(id, f"{id}.wav", extra=tuple(extra.items())), FACTS, {"transcribe": Transcript(id, "en", 0)}
-        )
-        for id, extra in rows
-    ]
-    report = PartReport(key, len(annotations), tuple(failures))
-    return encode_part(annotations_table(annotations, JobOptions().tasks()), report, "run1", "f00d")
 
 
 def test_one_of_many_writers_creates_an_object_and_it_is_whole(tmp_path):
@@ -98,7 +81,7 @@ def test_a_failed_replacement_leaves_the_earlier_object_alone(tmp_path, monkeypa
 def test_new_parts_are_listed_at_once(store):
     assert store.parts() == []
     for key in ("bb1", "aa1", "aa2"):
-        OutputStore(store.root).create(store.part_path(key), part(key, []))
+        OutputStore(store.root).create(store.part_path(key), make_part(key, []))
         assert store.part_path(key) in store.parts()
     assert store.parts() == [f"annotations/{key[:2]}/part-{key}.parquet" for key in ("aa1", "aa2", "bb1")]
 
@@ -118,7 +101,7 @@ def test_a_file_system_that_remembers_listings_is_asked_anew():
     fsspec.register_implementation("remembers", RemembersListings, clobber=True)
     store = OutputStore(f"remembers://out-{uuid.uuid4().hex}")
     assert store.parts() == []
-    store.create(store.part_path("aa1"), part("aa1", []))
+    store.create(store.part_path("aa1"), make_part("aa1", []))
     assert store.parts() == [store.part_path("aa1")]
 
 
@@ -186,7 +169,7 @@ def test_whatever_a_file_system_raises_is_one_error_in_one_line(refusing, monkey
 
 
 def test_a_part_says_what_it_annotates_and_what_failed(store):
-    store.create("p", part("k1", [("a", {}), ("b", {})], [FAILURE]))
+    store.create("p", make_part("k1", [("a", {}), ("b", {})], [FAILURE]))
     expected = PartReport("k1", 2, (FAILURE,))
     assert store.read_part("p") == (["a", "b"], expected)
     assert store.read_report("p") == expected
@@ -224,7 +207,7 @@ def annotations(tmp_path):
     store = OutputStore(str(tmp_path))
     rows = {"aa": [("a", {"speaker": "x"}), ("b", {})], "bb": [], "cc": [("c", {"audio": "y", "emotion": "z"})]}
     for key, of_part in rows.items():
-        store.create(store.part_path(key), part(key, of_part, [FAILURE]))
+        store.create(store.part_path(key), make_part(key, of_part, [FAILURE]))
     return str(tmp_path / "annotations")
 
 

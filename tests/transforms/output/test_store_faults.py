@@ -5,7 +5,7 @@ import uuid
 from fsspec.implementations.memory import MemoryFileSystem
 
 from earmark.transforms.output.store import OutputStore
-from tests.transforms.output.test_store import part
+from tests.support.outputs.parts import make_part
 
 
 def raises_first(errors, really):
@@ -25,7 +25,7 @@ def test_what_passes_by_itself_is_tried_again(monkeypatch):
     for name, errors in once.items():
         monkeypatch.setattr(MemoryFileSystem, name, raises_first(errors, getattr(MemoryFileSystem, name)))
     path = store.part_path("aa1")
-    assert store.create(path, part("aa1", [("a", {})]))
+    assert store.create(path, make_part("aa1", [("a", {})]))
     assert store.parts() == [path] and store.names("annotations") == ["aa"]
     assert store.read_report(path).annotated == len(store.read_part(path)[0]) == 1
     assert store.read(path)
