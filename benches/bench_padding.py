@@ -1,8 +1,8 @@
-"""What a real `earmark annotate` hands to Qwen2-Audio's encoder: seconds with padding over seconds of audio.
+"""Padding in the batches of Qwen2-Audio's encoder during `earmark annotate`: padded over real seconds of audio.
 
     python -m benches.bench_padding [RECORDINGS]
 
-Noise, as long as Common Voice's recordings are, in shards of the default size; random weights, one token an answer.
+Noise with the durations of Common Voice's recordings, shards of the default size, random weights, answers of one token.
 """
 
 import json
@@ -33,14 +33,14 @@ def main(recordings: int) -> None:
             soundfile.write(folder / "audio" / f"{clip.recording.id}.wav", clip.samples, SAMPLE_RATE_HZ)
         options = ("--model", folder / "checkpoint", "--config", folder / "job.yaml", "--verbose")
         command = command_line("annotate", folder / "audio", folder / "out", *options)
-        done = subprocess.run(command, stderr=subprocess.PIPE, stdout=sys.stderr, text=True, check=False)
-        if done.returncode:
-            sys.exit(done.stderr)
-    batches = LINE.findall(done.stderr)
-    segments, heard_s, padded_s = (sum(map(float, column)) for column in zip(*batches, strict=True))
+        process = subprocess.run(command, stderr=subprocess.PIPE, stdout=sys.stderr, text=True, check=False)
+        if process.returncode:
+            sys.exit(process.stderr)
+    batches = LINE.findall(process.stderr)
+    segments, audio_s, padded_s = (sum(map(float, column)) for column in zip(*batches, strict=True))
     assert segments == recordings
-    figures = {"padded_over_real": padded_s / heard_s, "recordings": recordings, "batches": len(batches)}
-    print(json.dumps({**figures, "audio_s": heard_s}))
+    figures = {"padded_over_real": padded_s / audio_s, "recordings": recordings, "batches": len(batches)}
+    print(json.dumps({**figures, "audio_s": audio_s}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Talking with an audio language model: what is written around the audio, and how answers are read.
+"""The chat format of an audio language model: the text around the audio, audio features, and parsing of answers.
 
-What is the same for all kinds of checkpoints; model/audio_chat/supported_models.py has the kinds.
+The part that all kinds of checkpoints share; the kinds are in model/audio_chat/supported_models.py.
 """
 
 from abc import ABC, abstractmethod
@@ -18,16 +18,16 @@ from earmark.model.segments.task_support import PROMPT_SLOT, takes_text_prompt
 from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
 
-SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 10  # fewer make no audio token in some models: they get silence behind them
+MIN_SAMPLES = SAMPLE_RATE_HZ // 10  # shorter audio is padded: in some models it would make no audio token
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioInputs:
-    """A piece of audio as a model's encoder takes it in.
+    """One segment of audio as input of a model's encoder.
 
     Attributes:
-        inputs: arguments of the model's `get_audio_features`, each with a first dimension of 1.
-        tokens: places of the language model that it takes.
+        inputs: Arguments of the model's `get_audio_features`, each with a first dimension of 1.
+        tokens: Number of audio tokens in the language model's context.
     """
 
     inputs: Mapping[str, torch.Tensor]
@@ -36,98 +36,114 @@ class AudioInputs:
 
 @dataclass(frozen=True, slots=True)
 class ParsedAnswer:
-    """An answer as text, and its language where the model says it."""
+    """An answer as text, and its language if the model's output names one."""
 
     text: str
     language: str | None = None
 
 
 class ChatFormat(ABC):
-    """How one checkpoint is talked to. The audio comes first in the user's turn, so that all questions share it.
+    """The chat format of one checkpoint. The audio comes first in the user's turn, so that all questions share it.
 
     Args:
-        template: its chat template.
+        tokenizer: Tokenizer of the checkpoint.
+        template: Its chat template.
 
     Raises:
-        ValueError: the template has no place for audio, or puts it behind the question.
+        ValueError: the template has no audio, or puts it after the question.
 
     Attributes:
-        head: what comes before the audio.
+        about: Name of the kind of model, for messages.
+        example: A published checkpoint of this kind.
+        network: Class of transformers.
+        audio_token: Text of the audio token.
+        thinker_only: Whether the network is the thinker of a model that also speaks.
+        capturable: Whether a decode step can be captured as a CUDA graph.
+        min_tokens: Number of audio tokens of the shortest audio.
+        prefix: Text before the audio.
     """
 
     about: ClassVar[str]
-    example: ClassVar[str]  # a published checkpoint
-    network: ClassVar[str]  # transformers' class
-    audio_token: ClassVar[str]  # stands for the audio in a text
-    thinker_only: ClassVar[bool] = False  # whether the network is the thinker of a model that also speaks
-    capturable: ClassVar[bool] = True  # whether a step of its decoder can be captured as a CUDA graph
-    least_tokens = 0  # of the language model, that the shortest audio takes
+    example: ClassVar[str]
+    network: ClassVar[str]
+    audio_token: ClassVar[str]
+    thinker_only: ClassVar[bool] = False
+    capturable: ClassVar[bool] = True
+    min_tokens = 0
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str | None):
         if not template:
             raise ValueError("it has no chat template; get chat_template.jinja or chat_template.json")
         self.tokenizer = tokenizer
         self._template = template
-        self.head, after = self._around(PROMPT_SLOT)
-        self._before_prompt, slot, self._after_prompt = after.partition(PROMPT_SLOT)
-        self._alone = self._around("")[1]
+        self.prefix, after_audio = self._render_around_audio(PROMPT_SLOT)
+        self._before_prompt, slot, self._after_prompt = after_audio.partition(PROMPT_SLOT)
+        self._suffix_without_prompt = self._render_around_audio("")[1]
         self._takes_text = bool(slot)
 
     @classmethod
     @abstractmethod
     def load(cls, folder: str) -> "ChatFormat":
-        """The chat of a checkpoint. Raises OSError or ValueError where its files do not serve."""
+        """Load the chat format of a checkpoint. Raises OSError or ValueError if its files are missing or wrong."""
 
     @abstractmethod
-    def prefill(self, samples: np.ndarray) -> AudioInputs:
-        """Audio, float32 at SAMPLE_RATE_HZ, at least SHORTEST_SAMPLES and at most 30 s, as if it were alone."""
-
-    def fits(self, task: Task) -> bool:
-        """Whether the model was made for such a task."""
-        return takes_text_prompt(task) and self._takes_text
-
-    def tail(self, task: Task, prompt: str, language: str | None) -> str:
-        """What follows the audio up to where the answer begins.
+    def prepare_audio(self, samples: np.ndarray) -> AudioInputs:
+        """Compute the encoder's inputs of one segment, without padding for others.
 
         Args:
-            language: code of the language that is spoken, None where it is not known.
+            samples: Waveform, float32 at SAMPLE_RATE_HZ, at least MIN_SAMPLES and at most 30 s.
         """
-        return f"{self._before_prompt}{prompt}{self._after_prompt}" if prompt else self._alone
 
-    def read(self, task: Task, tokens: tuple[int, ...]) -> ParsedAnswer:
-        return ParsedAnswer(self._decoded(tokens))
+    def supports(self, task: Task) -> bool:
+        """Whether the model was trained for a task of this kind."""
+        return takes_text_prompt(task) and self._takes_text
+
+    def suffix(self, task: Task, prompt: str, language: str | None) -> str:
+        """Return the text from the audio's end to where the answer begins.
+
+        Args:
+            task: Task of the prompt.
+            prompt: The user's text; may be empty.
+            language: Code of the spoken language, None if unknown.
+        """
+        return f"{self._before_prompt}{prompt}{self._after_prompt}" if prompt else self._suffix_without_prompt
+
+    def parse(self, task: Task, tokens: tuple[int, ...]) -> ParsedAnswer:
+        """Turn the token ids of an answer into text."""
+        return ParsedAnswer(self._text(tokens))
 
     def end_tokens(self, folder: str) -> list[int]:
-        """Tokens that end an answer; that which ends a turn, which labels are weighed with, is the first."""
+        """Return the ids of the tokens that end an answer, first the end of a turn, which also ends labels."""
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-        ends: Any = getattr(config, "eos_token_id", None) or config.get_text_config().eos_token_id
+        eos_ids: Any = getattr(config, "eos_token_id", None) or config.get_text_config().eos_token_id
         if (Path(folder) / "generation_config.json").is_file():
-            ends = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id or ends
-        ends = list(ends) if isinstance(ends, list | tuple) else [ends]
-        of_turn = self.tokenizer.eos_token_id
-        found = [end for end in ends if end is not None]
-        if not found:
+            generation = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
+            eos_ids = generation.eos_token_id or eos_ids
+        eos_ids = list(eos_ids) if isinstance(eos_ids, list | tuple) else [eos_ids]
+        eos_ids = [eos_id for eos_id in eos_ids if eos_id is not None]
+        if not eos_ids:
             raise ValueError("neither its generation_config.json nor its config.json names an eos_token_id")
-        return sorted(found, key=lambda end: end != of_turn)
+        return sorted(eos_ids, key=lambda eos_id: eos_id != self.tokenizer.eos_token_id)
 
-    def _around(self, text: str) -> tuple[str, str]:
+    def _render_around_audio(self, text: str) -> tuple[str, str]:
+        """Render the template for a user's text; return what precedes the audio token and what follows it."""
         content = [{"type": "audio", "audio_url": "-"}, *([{"type": "text", "text": text}] if text else [])]
         turn = [{"role": "user", "content": content}]
-        whole = str(
+        rendered = str(
             self.tokenizer.apply_chat_template(
                 turn, chat_template=self._template, add_generation_prompt=True, tokenize=False
             )
         )
-        before, found, after = whole.partition(self.audio_token)
-        if not found or self.audio_token in after or PROMPT_SLOT in before:
-            raise ValueError(f"its chat template does not put one audio before the question: {whole!r}")
+        before, audio, after = rendered.partition(self.audio_token)
+        if not audio or self.audio_token in after or PROMPT_SLOT in before:
+            raise ValueError(f"its chat template does not put one audio before the question: {rendered!r}")
         return before, after
 
-    def _decoded(self, tokens: tuple[int, ...]) -> str:
+    def _text(self, tokens: tuple[int, ...]) -> str:
         text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text.strip()
 
 
 def is_transcription(task: Task) -> bool:
-    """Whether a task asks for the words that are spoken, for which some models have a manner of their own."""
+    """Whether a task is a plain transcript, for which some models have a prompt format of their own."""
     return task.answer == "transcript" and not task.target_language

@@ -1,4 +1,4 @@
-"""Whether an audio language model's checkpoint is whole, and what it can be asked, before its weights are loaded."""
+"""Checks of an audio language model's job before its weights are loaded: the files, the tasks, the device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from pathlib import Path
 import transformers
 
 from earmark.model.audio_chat.chat_format import ChatFormat
-from earmark.model.audio_chat.prompts import Questions
-from earmark.model.audio_chat.supported_models import CHATS
+from earmark.model.audio_chat.prompts import ChatPrompts
+from earmark.model.audio_chat.supported_models import CHAT_FORMATS
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.checkpoints.json_files import json_object
 from earmark.model.checkpoints.parts import read_config
@@ -23,12 +23,12 @@ from earmark.schemas.text import error_message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OpenedChat:
-    """How a checkpoint is talked to, and the tokens that end its answers."""
+class ChatProcessor:
+    """What a checkpoint has besides its weights: the chat format, the prompts, and the ids of the end tokens."""
 
     chat: ChatFormat
-    questions: Questions
-    stops: tuple[int, ...]
+    prompts: ChatPrompts
+    eos_ids: tuple[int, ...]
 
 
 def check_audio_chat_job(
@@ -40,13 +40,13 @@ def check_audio_chat_job(
         kind = _kind(folder)
         config = _checked_config(folder, kind)
         check_weights(folder, lambda: getattr(transformers, kind.network)(config))
-        opened = open_chat(checkpoint.folder, options.language)
+        processor = load_chat_processor(checkpoint.folder, options.language)
     except (ValueError, OSError) as error:
         raise JobError(f"model {checkpoint.name} cannot be run: {error}") from error
-    check_tasks_fit(checkpoint.name, kind.about, tasks, opened.chat.fits)
+    check_tasks_fit(checkpoint.name, kind.about, tasks, processor.chat.supports)
     for task in tasks:
         try:
-            opened.questions.prompts(Recording("", "", prompt=task.question or "-"), [task])
+            processor.prompts.prompts(Recording("", "", prompt=task.question or "-"), [task])
         except RowError as error:
             raise JobError(f"task {task.name} cannot be asked of {checkpoint.name}: {error.message}") from error
     if here:
@@ -54,42 +54,42 @@ def check_audio_chat_job(
     return tuple(tasks)
 
 
-def open_chat(folder: str, language: str) -> OpenedChat:
-    """The checkpoint's tokenizer, templates and audio features.
+def load_chat_processor(folder: str, language: str) -> ChatProcessor:
+    """Load the checkpoint's tokenizer, template and feature extractor.
 
     Args:
-        language: of recordings that name none.
+        folder: Folder of the checkpoint.
+        language: Language of recordings whose row names none.
 
     Raises:
-        JobError: they cannot be read, or do not suit.
+        JobError: they cannot be read, or are not those of this kind of model.
     """
     try:
         kind = _kind(Path(folder))
         config = _checked_config(Path(folder), kind)
         chat = kind.load(folder)
-        stops = chat.end_tokens(folder)
-        return OpenedChat(
-            chat, Questions(chat, stops[0], config.get_text_config().max_position_embeddings, language), tuple(stops)
-        )
+        eos_ids = chat.end_tokens(folder)
+        prompts = ChatPrompts(chat, eos_ids[0], config.get_text_config().max_position_embeddings, language)
+        return ChatProcessor(chat, prompts, tuple(eos_ids))
     except (OSError, ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
-        # What a tokenizer or processor that is not the kind's own lacks shows in any of these.
+        # The tokenizer or processor of another kind of model fails in any of these ways.
         raise JobError(f"the processor in {folder} cannot be used: {error_message(error)}") from error
 
 
 def _kind(folder: Path) -> type[ChatFormat]:
-    return CHATS[json_object(folder / "config.json")["model_type"]]
+    return CHAT_FORMATS[json_object(folder / "config.json")["model_type"]]
 
 
 def _checked_config(folder: Path, kind: type[ChatFormat]) -> transformers.PreTrainedConfig:
     content = read_config(folder)
     if "thinker_config" in content and not kind.thinker_only:
         raise ValueError(
-            "config.json has a thinker_config: these are the files of its makers' own code; take the checkpoint in"
+            "config.json has a thinker_config, as in the format of the authors' own code; use a checkpoint in"
             f" transformers' format, such as {kind.example}"
         )
     architectures = content.get("architectures") or []
     if any("TokenClassification" in name for name in architectures):
-        raise ValueError(f"config.json says architectures {architectures}, which align texts and do not write them")
+        raise ValueError(f"config.json has the architectures {architectures}, which align texts and do not write them")
     config = getattr(transformers, kind.network).config_class.from_pretrained(str(folder), local_files_only=True)
     text = config.get_text_config()
     if set(getattr(text, "layer_types", None) or ()) - {"full_attention"}:

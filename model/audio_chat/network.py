@@ -1,4 +1,4 @@
-"""An audio language model in memory: one copy a device, in 32 bits on a CPU and in bfloat16 on a GPU."""
+"""Weights of an audio language model: one replica on each device, in float32 on a CPU, in bfloat16 on CUDA."""
 
 import contextlib
 from collections.abc import Sequence
@@ -19,62 +19,68 @@ from earmark.schemas.job import JobOptions
 
 
 class AudioChatModel:
-    """One copy of the weights on one device. Not for several threads at a time.
+    """One replica, on one device, for one thread at a time.
 
     Args:
-        network: transformers' model, with `get_audio_features`, `model.language_model` and `lm_head`.
-        stops: tokens that end an answer.
-        capturable: whether a step of the decoder can be captured as a CUDA graph.
+        network: Model of transformers with `get_audio_features`, `model.language_model` and `lm_head`.
+        eos_ids: Ids of the tokens that end an answer.
+        capturable: Whether a decode step can be captured as a CUDA graph.
     """
 
-    def __init__(self, network: Any, stops: Sequence[int], capturable: bool):
+    def __init__(self, network: Any, eos_ids: Sequence[int], capturable: bool):
         self._network = network
-        self._decoder = SharedPrefixDecoder(network.model.language_model, network.lm_head, stops, capturable)
+        self._decoder = SharedPrefixDecoder(network.model.language_model, network.lm_head, eos_ids, capturable)
 
     def answer(
-        self, head: Sequence[int], groups: Sequence[Sequence[AudioInputs]], rows: Rows
+        self, prefix_ids: Sequence[int], groups: Sequence[Sequence[AudioInputs]], rows: Rows
     ) -> list[list[Decoded | LabelLogprobs | None]]:
-        """Answers to the questions of each sound of the groups, in order; a group is encoded at once."""
+        """Answer the questions about each segment of the groups, in order.
+
+        Args:
+            prefix_ids: Token ids before the audio.
+            groups: Segments; those of a group are encoded and prefilled together.
+            rows: Questions about each segment.
+        """
         with torch.inference_mode(), self._current_device():
             try:
-                heard, start = [], 0
+                states, start = [], 0
                 for group in groups:
-                    heard.append(self._take_in(head, group, rows[start : start + len(group)]))
+                    states.append(self._prefill(prefix_ids, group, rows[start : start + len(group)]))
                     start += len(group)
-                return self._decoder.decode(heard, rows)
+                return self._decoder.decode(states, rows)
             except torch.OutOfMemoryError:
                 self._decoder.release_memory()
                 raise
 
-    def _take_in(self, head: Sequence[int], group: Sequence[AudioInputs], rows: Rows) -> PrefillState:
-        inputs = {name: self._stacked([sound.inputs[name] for sound in group]) for name in group[0].inputs}
-        # The audio of all clips, one behind the other: (tokens, hidden size).
-        audio = self._network.get_audio_features(**inputs, return_dict=True).pooler_output
-        tokens = [sound.tokens for sound in group]
-        return self._decoder.prefill(head, pad_sequence(audio.split(tokens), batch_first=True), tokens, rows)
+    def _prefill(self, prefix_ids: Sequence[int], group: Sequence[AudioInputs], rows: Rows) -> PrefillState:
+        inputs = {name: self._stacked([audio.inputs[name] for audio in group]) for name in group[0].inputs}
+        # (tokens of all segments, hidden size)
+        embeddings = self._network.get_audio_features(**inputs, return_dict=True).pooler_output
+        tokens = [audio.tokens for audio in group]
+        return self._decoder.prefill(prefix_ids, pad_sequence(embeddings.split(tokens), batch_first=True), tokens, rows)
 
     def _stacked(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Parts (1, ..., length) as one (parts, ..., longest) tensor on the device, with zeros behind them."""
+        """Pad tensors (1, ..., length) with zeros, and stack them to one (parts, ..., longest) on the device."""
         longest = max(part.shape[-1] for part in parts)
-        whole = torch.cat([torch.nn.functional.pad(part, (0, longest - part.shape[-1])) for part in parts])
-        dtype = self._network.dtype if whole.is_floating_point() else whole.dtype
-        return whole.to(self._network.device, dtype)
+        stacked = torch.cat([torch.nn.functional.pad(part, (0, longest - part.shape[-1])) for part in parts])
+        dtype = self._network.dtype if stacked.is_floating_point() else stacked.dtype
+        return stacked.to(self._network.device, dtype)
 
     def _current_device(self) -> contextlib.AbstractContextManager[object]:
-        """Makes the model's device the one that streams and graphs belong to."""
+        """Make the model's device the current one, on which CUDA streams and graphs are made."""
         device = self._network.device
         return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
-def load_models(folder: str, chat: ChatFormat, stops: Sequence[int], options: JobOptions) -> list[AudioChatModel]:
-    """A copy of the checkpoint on each visible CUDA device, or one on the CPU.
+def load_models(folder: str, chat: ChatFormat, eos_ids: Sequence[int], options: JobOptions) -> list[AudioChatModel]:
+    """Load a replica on each visible CUDA device, or one on the CPU.
 
     Raises:
-        JobError: there is no such device, or the weights cannot be loaded.
+        JobError: the requested device is missing, or the weights cannot be loaded.
     """
-    return load_replicas(chat.about, folder, options, partial(_load, folder, chat, stops))
+    return load_replicas(chat.about, folder, options, partial(_load, folder, chat, eos_ids))
 
 
-def _load(folder: str, chat: ChatFormat, stops: Sequence[int], place: str, dtype: torch.dtype) -> AudioChatModel:
+def _load(folder: str, chat: ChatFormat, eos_ids: Sequence[int], device: str, dtype: torch.dtype) -> AudioChatModel:
     network = load_whole(getattr(transformers, chat.network), folder, dtype, attention="sdpa")
-    return AudioChatModel(network.to(place), stops, chat.capturable)
+    return AudioChatModel(network.to(device), eos_ids, chat.capturable)

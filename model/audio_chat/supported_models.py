@@ -1,6 +1,6 @@
-"""Kinds of audio language models: how each takes audio in, and what it has of its own in asking and answering.
+"""The kinds of chat models: how each prepares audio, and where its prompts and answers differ.
 
-Adding a kind means a class here, and its model_type in model/families.py.
+A new kind is a class here, and its model_type in AUDIO_CHATS of model/families.py.
 """
 
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ from earmark.schemas.errors import RowError
 from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
 
-WINDOW_SAMPLES = 30 * SAMPLE_RATE_HZ  # of Whisper's encoder
-TENSORS = {"sampling_rate": SAMPLE_RATE_HZ, "return_tensors": "pt"}
-MASKED = {**TENSORS, "return_attention_mask": True}
+WINDOW_SAMPLES = 30 * SAMPLE_RATE_HZ  # the input length of Whisper's encoder
+AS_TENSORS = {"sampling_rate": SAMPLE_RATE_HZ, "return_tensors": "pt"}
+WITH_MASK = {**AS_TENSORS, "return_attention_mask": True}
 
 
 class ProcessorChat(ChatFormat):
-    """A chat whose checkpoint's own processor takes audio in."""
+    """A chat format whose audio is prepared by the checkpoint's own processor."""
 
-    inputs: tuple[str, ...] = ("input_features", "input_features_mask")  # what its encoder wants of the processor's
+    input_names: tuple[str, ...] = ("input_features", "input_features_mask")  # the processor's outputs that are used
 
     def __init__(self, processor: ProcessorMixin):
         super().__init__(processor.tokenizer, processor.chat_template)
@@ -35,28 +35,30 @@ class ProcessorChat(ChatFormat):
     def load(cls, folder: str) -> ChatFormat:
         return cls(transformers.AutoProcessor.from_pretrained(folder, local_files_only=True))
 
-    def prefill(self, samples: np.ndarray) -> AudioInputs:
-        # Another padding than last time would change the tokenizer, which other threads use.
-        given = self._processor(text=[self.audio_token], audio=[samples], text_kwargs={"padding": False}, **TENSORS)
-        tokens = int((given["input_ids"] == self._processor.audio_token_id).sum())
-        return AudioInputs({name: given[name] for name in self.inputs}, tokens)
+    def prepare_audio(self, samples: np.ndarray) -> AudioInputs:
+        # A changed padding setting would modify the tokenizer, which other threads use.
+        features = self._processor(
+            text=[self.audio_token], audio=[samples], text_kwargs={"padding": False}, **AS_TENSORS
+        )
+        tokens = int((features["input_ids"] == self._processor.audio_token_id).sum())
+        return AudioInputs({name: features[name] for name in self.input_names}, tokens)
 
 
 class AudioFlamingo(ProcessorChat):
-    """Audio Flamingo 3: Whisper's encoder over 30 s, of which the clip's part is kept."""
+    """Audio Flamingo 3: Whisper's encoder over 30 s, whose output is cut to the clip."""
 
     about = "Audio Flamingo 3"
     example = "nvidia/audio-flamingo-3-hf"
     network = "AudioFlamingo3ForConditionalGeneration"
     audio_token = "<sound>"
 
-    def tail(self, task: Task, prompt: str, language: str | None) -> str:
+    def suffix(self, task: Task, prompt: str, language: str | None) -> str:
         if is_transcription(task):
             prompt = self._processor.default_transcription_prompt
-        return super().tail(task, prompt, language)
+        return super().suffix(task, prompt, language)
 
-    def read(self, task: Task, tokens: tuple[int, ...]) -> ParsedAnswer:
-        """Transcripts without the sentence that the model was trained to put around them."""
+    def parse(self, task: Task, tokens: tuple[int, ...]) -> ParsedAnswer:
+        """As ChatFormat.parse, without the sentence that the model was trained to put around a transcript."""
         (text,) = self._processor.decode(
             [list(tokens)],
             skip_special_tokens=True,
@@ -67,52 +69,52 @@ class AudioFlamingo(ProcessorChat):
 
 
 class MusicFlamingo(ProcessorChat):
-    """Music Flamingo: marks around the audio, and times turned into its embeddings."""
+    """Music Flamingo: special tokens around the audio, and times encoded in its embeddings."""
 
     about = "Music Flamingo"
     example = "nvidia/music-flamingo-2601-hf"
     network = "MusicFlamingoForConditionalGeneration"
     audio_token = "<sound>"
-    inputs = ("input_features", "input_features_mask", "input_ids")  # it counts the clip's tokens in the text
+    input_names = ("input_features", "input_features_mask", "input_ids")  # the encoder counts audio tokens in the ids
 
     def __init__(self, processor: ProcessorMixin):
         super().__init__(processor)
-        self.head += processor.audio_bos_token
-        self._closing = processor.audio_eos_token
+        self.prefix += processor.audio_bos_token
+        self._audio_end = processor.audio_eos_token
 
-    def tail(self, task: Task, prompt: str, language: str | None) -> str:
-        return f"{self._closing}{super().tail(task, prompt, language)}"
+    def suffix(self, task: Task, prompt: str, language: str | None) -> str:
+        return f"{self._audio_end}{super().suffix(task, prompt, language)}"
 
 
 class Qwen3Asr(ProcessorChat):
-    """Qwen3-ASR: it transcribes, says the language first where it is not told, and takes no question."""
+    """Qwen3-ASR: transcribes, and writes the language first unless the prompt names it; takes no text prompt."""
 
     about = "Qwen3-ASR"
     example = "Qwen/Qwen3-ASR-1.7B-hf"
     network = "Qwen3ASRForConditionalGeneration"
     audio_token = "<|audio_pad|>"
 
-    def fits(self, task: Task) -> bool:
+    def supports(self, task: Task) -> bool:
         return is_transcription(task)
 
-    def tail(self, task: Task, prompt: str, language: str | None) -> str:
+    def suffix(self, task: Task, prompt: str, language: str | None) -> str:
         if not language:
-            return self._alone
+            return self._suffix_without_prompt
         if language not in LANGUAGE_CODE_TO_NAME:
-            known = ", ".join(sorted(LANGUAGE_CODE_TO_NAME))
-            raise RowError("language", f"the model does not know the language {language!r}; it knows {known}")
-        return f"{self._alone}language {LANGUAGE_CODE_TO_NAME[language]}<asr_text>"
+            codes = ", ".join(sorted(LANGUAGE_CODE_TO_NAME))
+            raise RowError("language", f"the model does not support the language {language!r}, only {codes}")
+        return f"{self._suffix_without_prompt}language {LANGUAGE_CODE_TO_NAME[language]}<asr_text>"
 
-    def read(self, task: Task, tokens: tuple[int, ...]) -> ParsedAnswer:
-        parsed = self._processor.parse_output(self._decoded(tokens))
+    def parse(self, task: Task, tokens: tuple[int, ...]) -> ParsedAnswer:
+        parsed = self._processor.parse_output(self._text(tokens))
         codes = {name: code for code, name in LANGUAGE_CODE_TO_NAME.items()}
         return ParsedAnswer(parsed["transcription"], codes.get(parsed["language"] or ""))
 
 
 class Qwen25Omni(ChatFormat):
-    """The thinker of Qwen2.5-Omni, which writes; what speaks is not loaded.
+    """The thinker of Qwen2.5-Omni, which writes text; the talker, which speaks, is not loaded.
 
-    Its processor is put together here without those of pictures and videos, which need torchvision.
+    The whole processor cannot be loaded, because its parts for images and videos need torchvision.
     """
 
     about = "Qwen2.5-Omni"
@@ -139,23 +141,26 @@ class Qwen25Omni(ChatFormat):
             transformers.WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True),
         )
 
-    def prefill(self, samples: np.ndarray) -> AudioInputs:
-        # The processor pads to 300 s and then leaves out what is padding: only a window's width of it is heard.
+    def prepare_audio(self, samples: np.ndarray) -> AudioInputs:
+        # The processor pads to 300 s and then drops padded frames; only a window's width of padding has an effect.
         hop, n_fft = self._extractor.hop_length, self._extractor.n_fft
         padded = -(-(len(samples) + n_fft) // hop) * hop
-        return self._sound(self._extractor(samples, padding="max_length", max_length=padded, **MASKED))
+        return self._audio_inputs(self._extractor(samples, padding="max_length", max_length=padded, **WITH_MASK))
 
     def end_tokens(self, folder: str) -> list[int]:
-        # What generation_config.json says is for both thinker and talker; transformers' own generate takes this one.
+        # generation_config.json is for both thinker and talker; transformers' own generate uses this id.
         return [self.tokenizer.convert_tokens_to_ids("<|im_end|>")]
 
-    def _sound(self, given: Mapping[str, torch.Tensor]) -> AudioInputs:
-        mask = given["attention_mask"]
-        inputs = {"input_features": given["input_features"], "feature_attention_mask": mask}
-        return AudioInputs(inputs, self._count(int(mask.sum())))
+    def _audio_inputs(self, features: Mapping[str, torch.Tensor]) -> AudioInputs:
+        mask = features["attention_mask"]
+        inputs = {"input_features": features["input_features"], "feature_attention_mask": mask}
+        return AudioInputs(inputs, self._token_count(int(mask.sum())))
 
-    def _count(self, frames: int) -> int:
-        """Source: transformers, processing_qwen2_5_omni.py, _get_feat_extract_output_lengths."""
+    def _token_count(self, frames: int) -> int:
+        """Number of audio tokens.
+
+        Source: transformers, processing_qwen2_5_omni.py, _get_feat_extract_output_lengths.
+        """
         return ((frames - 1) // 2 + 1 - 2) // 2 + 1
 
 
@@ -166,23 +171,26 @@ class Qwen3Omni(Qwen25Omni):
     example = "Qwen/Qwen3-Omni-30B-A3B-Instruct"
     network = "Qwen3OmniMoeThinkerForConditionalGeneration"
     audio_token = "<|audio_pad|>"
-    capturable = False  # which experts work is decided on the host
+    capturable = False  # experts are chosen on the host
 
-    def prefill(self, samples: np.ndarray) -> AudioInputs:
-        return self._sound(self._extractor(samples, padding=True, truncation=False, **MASKED))
+    def prepare_audio(self, samples: np.ndarray) -> AudioInputs:
+        return self._audio_inputs(self._extractor(samples, padding=True, truncation=False, **WITH_MASK))
 
-    def _count(self, frames: int) -> int:
-        """Source: transformers, processing_qwen3_omni_moe.py, _get_feat_extract_output_lengths, n_window 50."""
-        rest = frames % 100
+    def _token_count(self, frames: int) -> int:
+        """Number of audio tokens.
+
+        Source: transformers, processing_qwen3_omni_moe.py, _get_feat_extract_output_lengths, n_window 50.
+        """
+        tokens = frames % 100
         for _ in range(3):  # convolutions of stride 2
-            rest = (rest - 1) // 2 + 1
-        return rest + frames // 100 * 13
+            tokens = (tokens - 1) // 2 + 1
+        return tokens + frames // 100 * 13
 
 
 class Voxtral(ChatFormat):
-    """Voxtral, asked as mistral-common writes it (InstructTokenizerV7), which is not needed itself.
+    """Voxtral, with the prompts of mistral-common (InstructTokenizerV7), which itself is not needed.
 
-    Every clip is padded to 30 s, which the model hears and which take up its context.
+    Every segment is padded to 30 s; the padding is not masked, and takes up the model's context.
     """
 
     about = "Voxtral"
@@ -200,8 +208,8 @@ class Voxtral(ChatFormat):
         super().__init__(tokenizer, self.template)
         self._extractor = extractor
         audio = config.audio_config
-        # Four of the encoder's frames, side by side, are a token (VoxtralModel.get_audio_features).
-        self.least_tokens = audio.max_source_positions * audio.hidden_size // audio.intermediate_size
+        # Four adjacent frames of the encoder make one token (VoxtralModel.get_audio_features).
+        self.min_tokens = audio.max_source_positions * audio.hidden_size // audio.intermediate_size
 
     @classmethod
     def load(cls, folder: str) -> ChatFormat:
@@ -211,15 +219,17 @@ class Voxtral(ChatFormat):
             transformers.VoxtralConfig.from_pretrained(folder, local_files_only=True),
         )
 
-    def prefill(self, samples: np.ndarray) -> AudioInputs:
-        given = self._extractor(samples, padding=True, truncation=False, pad_to_multiple_of=WINDOW_SAMPLES, **TENSORS)
-        return AudioInputs({"input_features": given["input_features"]}, self.least_tokens)
+    def prepare_audio(self, samples: np.ndarray) -> AudioInputs:
+        features = self._extractor(
+            samples, padding=True, truncation=False, pad_to_multiple_of=WINDOW_SAMPLES, **AS_TENSORS
+        )
+        return AudioInputs({"input_features": features["input_features"]}, self.min_tokens)
 
-    def tail(self, task: Task, prompt: str, language: str | None) -> str:
+    def suffix(self, task: Task, prompt: str, language: str | None) -> str:
         if not is_transcription(task):
-            return super().tail(task, prompt, language)
-        return f"{self._alone}{f'lang:{language}' if language else ''}[TRANSCRIBE]"
+            return super().suffix(task, prompt, language)
+        return f"{self._suffix_without_prompt}{f'lang:{language}' if language else ''}[TRANSCRIBE]"
 
 
-# By config.json's model_type.
-CHATS: Mapping[str, type[ChatFormat]] = {model_type: globals()[name] for model_type, name in AUDIO_CHATS.items()}
+# By the model_type of config.json.
+CHAT_FORMATS: Mapping[str, type[ChatFormat]] = {model_type: globals()[name] for model_type, name in AUDIO_CHATS.items()}

@@ -5,6 +5,7 @@ prefix_decoder.py         prefill of a batch, label scores, and then decode
 kv_cache.py               the KV cache, in slots
 greedy.py                 the decode loop: pick a token for each open answer, drop finished ones, decode the next step
 step_runner.py            the decode step over a growing cache, and the attention mask between branches and slots
+prompted_engine.py        base of the engines that decode this way: tasks to branches, decoded tokens to answers
 cuda_graphs.py            the decode step over fixed shapes, captured as a CUDA graph
 transformers_generate.py  the other way: transformers' own `generate`, for encoder-decoder models
 """

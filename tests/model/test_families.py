@@ -3,7 +3,7 @@
 import pytest
 
 from earmark.model.audio_chat.chat_format import ChatFormat
-from earmark.model.audio_chat.supported_models import CHATS
+from earmark.model.audio_chat.supported_models import CHAT_FORMATS
 from earmark.model.checkpoints.files import FILES, is_read
 from earmark.model.checkpoints.weights import PICKLES
 from earmark.model.engine import import_engine
@@ -17,7 +17,7 @@ def test_every_family_has_an_engine(family):
 
 
 def test_every_audio_chat_has_a_class():
-    assert all(issubclass(chat, ChatFormat) for chat in CHATS.values())
+    assert all(issubclass(chat, ChatFormat) for chat in CHAT_FORMATS.values())
 
 
 def test_the_files_of_all_families_are_read_and_nothing_else():
