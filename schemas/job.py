@@ -9,10 +9,12 @@ from typing import Any
 
 from earmark.schemas.errors import JobError
 from earmark.schemas.manifest import COLUMNS, ManifestShape
+from earmark.schemas.records import MAX_SEGMENT_S
 from earmark.schemas.suggest import suggest
 from earmark.schemas.tasks import BUILT_IN, LANGUAGE_NAMES, Task
 
 DEVICES = ("auto", "cpu", "cuda")
+TOKEN_S = 0.04  # seconds of audio that a token counts as in batch_s
 COMPUTE_TYPES = ("default", "float32", "float16", "bfloat16", "int8", "int8_float32", "int8_float16", "int8_bfloat16")
 
 
@@ -148,7 +150,8 @@ class JobOptions:
             _check(getattr(self, name) >= 1, name, getattr(self, name), "give 1 or more")
         for name in ("max_duration_s", "recording_timeout_s", "endpoint_timeout_s"):
             _check(0 < getattr(self, name) < math.inf, name, getattr(self, name), "give seconds above 0")
-        _check(30 <= self.batch_s < math.inf, "batch_s", self.batch_s, "give at least 30, the length of one segment")
+        remedy = f"give at least {MAX_SEGMENT_S}, the length of one segment"
+        _check(MAX_SEGMENT_S <= self.batch_s < math.inf, "batch_s", self.batch_s, remedy)
         _check(
             0 <= self.max_failure_ratio <= 1, "max_failure_ratio", self.max_failure_ratio, "give a share from 0 to 1"
         )

@@ -14,6 +14,7 @@ from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.locations import AudioLocation, TarLocation
 
 SAMPLE_RATE_HZ = 16_000  # what every engine of earmark listens at; positions in audio count these samples
+MAX_SEGMENT_S = 30  # the longest segment: what most speech models take at once
 MESSAGE_CHARACTERS = 500  # a failure is read by a person; a library's longer message is cut here
 
 

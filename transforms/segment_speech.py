@@ -9,15 +9,15 @@ import numpy as np
 from apache_beam.utils.shared import Shared
 
 from earmark.model.segments.speech_detector import FRAME_SAMPLES, SPEECH_PROBABILITY, SpeechDetector, speech_spans
-from earmark.schemas.records import SAMPLE_RATE_HZ, Clip, DecodedShard, Segment
+from earmark.schemas.records import MAX_SEGMENT_S, SAMPLE_RATE_HZ, Clip, DecodedShard, Segment
 from earmark.transforms.audio.measure_noise import signal_to_noise_db
 from earmark.transforms.counters import NO_RUN, Counters
 from earmark.transforms.shard_stage import ShardStage
 
-MAX_SEGMENT_SAMPLES = 30 * SAMPLE_RATE_HZ
+MAX_SEGMENT_SAMPLES = MAX_SEGMENT_S * SAMPLE_RATE_HZ
 # A cut is looked for in the second part of a segment, so that no sliver comes before it.
 MIN_SEGMENT_SAMPLES = 10 * SAMPLE_RATE_HZ
-SEGMENTATION = "silero-vad, at most 30 s, at least 10 s, cut in the longest pause, v1"
+SEGMENTATION = f"silero-vad, at most {MAX_SEGMENT_S} s, at least 10 s, cut in the longest pause, v1"
 
 
 def cut_points(probabilities: np.ndarray, length: int) -> list[int]:

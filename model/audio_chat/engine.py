@@ -15,7 +15,7 @@ from earmark.model.audio_chat.network import load_models
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.decoding.kv_cache import GROWTH_SLOTS
 from earmark.model.decoding.prompt_tree import PromptBranch
-from earmark.model.decoding.prompted_engine import PromptedEngine
+from earmark.model.decoding.prompted_engine import TOKEN_SAMPLES, PromptedEngine
 from earmark.model.runtime.replicas import ReplicaPool
 from earmark.model.segments.batching import cut_alike, plan_batches
 from earmark.model.segments.segment_task import Parts, SegmentTask
@@ -26,7 +26,6 @@ from earmark.schemas.tasks import Task
 log = logging.getLogger("earmark")
 MAX_PADDING = 1.05  # ratio of padded to real audio in a group that is prefilled together
 GROUP_SEGMENTS = 8  # an encoder that pads to 30 s takes as much memory for 1 s
-SAMPLES_PER_TOKEN = 640  # 40 ms: audio that counts as much as one token in --batch_s
 
 
 class AudioChat(PromptedEngine):
@@ -48,9 +47,9 @@ class AudioChat(PromptedEngine):
 
     def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
         """As SegmentEngine.plan_batches; counts the slots of new tokens as audio."""
-        min_length = self._chat.min_tokens * SAMPLES_PER_TOKEN
+        min_length = self._chat.min_tokens * TOKEN_SAMPLES
         weights = [max(segment_task.length, min_length) for segment_task in segment_tasks]
-        return plan_batches([weight + GROWTH_SLOTS * SAMPLES_PER_TOKEN for weight in weights], self._budget)
+        return plan_batches([weight + GROWTH_SLOTS * TOKEN_SAMPLES for weight in weights], self._budget)
 
     def infer(self, batch: Sequence[SegmentTask]) -> list[Parts]:
         """As SegmentEngine.infer."""

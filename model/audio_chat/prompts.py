@@ -8,10 +8,10 @@ from earmark.model.audio_chat.chat_format import ChatFormat
 from earmark.model.decoding.prompt_tree import PromptBranch
 from earmark.model.segments.language_codes import language_code
 from earmark.model.segments.task_support import check_context, check_prompt
-from earmark.schemas.records import Recording
+from earmark.schemas.records import MAX_SEGMENT_S, Recording
 from earmark.schemas.tasks import Task
 
-MAX_AUDIO_TOKENS = 750  # 30 s at 40 ms a token, the most that any kind has
+MAX_AUDIO_TOKENS = MAX_SEGMENT_S * 25  # at 40 ms a token; no kind has more
 CACHED_TEXTS = 1024  # texts whose token ids are cached; most rows share theirs
 
 

@@ -17,7 +17,6 @@ from earmark.schemas.errors import RowError
 from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
 
-WINDOW_SAMPLES = 30 * SAMPLE_RATE_HZ  # the input length of Whisper's encoder
 AS_TENSORS = {"sampling_rate": SAMPLE_RATE_HZ, "return_tensors": "pt"}
 WITH_MASK = {**AS_TENSORS, "return_attention_mask": True}
 
@@ -220,9 +219,8 @@ class Voxtral(ChatFormat):
         )
 
     def prepare_audio(self, samples: np.ndarray) -> AudioInputs:
-        features = self._extractor(
-            samples, padding=True, truncation=False, pad_to_multiple_of=WINDOW_SAMPLES, **AS_TENSORS
-        )
+        window = self._extractor.n_samples
+        features = self._extractor(samples, padding=True, truncation=False, pad_to_multiple_of=window, **AS_TENSORS)
         return AudioInputs({"input_features": features["input_features"]}, self.min_tokens)
 
     def suffix(self, task: Task, prompt: str, language: str | None) -> str:

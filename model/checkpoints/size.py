@@ -12,7 +12,7 @@ from earmark.model.checkpoints.checkpoint import HUB_ID, PACKAGED
 from earmark.model.checkpoints.files import is_read
 from earmark.model.checkpoints.json_files import json_object
 from earmark.model.runtime.devices import DEFAULT_COMPUTE_TYPES
-from earmark.schemas.job import JobOptions
+from earmark.schemas.job import TOKEN_S, JobOptions
 
 WHISPER_CTRANSLATE2 = "whisper-ctranslate2"
 ONNX = "onnx"
@@ -20,7 +20,6 @@ ONNX = "onnx"
 NUMBER_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "int8_float32": 1, "int8_float16": 1}
 NUMBER_BYTES |= {"int8_bfloat16": 1}
 PUBLISHED_NUMBER_BYTES = 2  # of one weight in files whose headers are not on this machine
-TOKEN_S = 0.04  # of --batch_s for each token of audio, prompts and answers
 CACHES = 2  # while a batch's keys and values are put together anew, there are two of them
 ONNX_SUFFIXES = (".onnx", ".weights")
 

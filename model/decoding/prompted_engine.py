@@ -11,7 +11,11 @@ from earmark.model.segments.segment_task import Parts, SegmentTask, label_weight
 from earmark.model.segments.text_flags import answer_flags
 from earmark.schemas.answers.kind import AnswerPart
 from earmark.schemas.answers.label import LabelPart
+from earmark.schemas.job import TOKEN_S
+from earmark.schemas.records import SAMPLE_RATE_HZ
 from earmark.schemas.tasks import Task
+
+TOKEN_SAMPLES = round(TOKEN_S * SAMPLE_RATE_HZ)
 
 
 class PromptedEngine(SegmentEngine):

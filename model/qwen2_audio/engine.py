@@ -11,9 +11,8 @@ from functools import partial
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.decoding.kv_cache import GROWTH_SLOTS
 from earmark.model.decoding.prompt_tree import PromptBranch
-from earmark.model.decoding.prompted_engine import PromptedEngine
+from earmark.model.decoding.prompted_engine import TOKEN_SAMPLES, PromptedEngine
 from earmark.model.qwen2_audio.check import check_qwen2_audio_job
-from earmark.model.qwen2_audio.encoder import SAMPLES_PER_TOKEN
 from earmark.model.qwen2_audio.network import AudioGroup, load_models, load_prompts
 from earmark.model.runtime.replicas import ReplicaPool
 from earmark.model.segments.batching import plan_batches
@@ -95,7 +94,7 @@ class Qwen2Audio(PromptedEngine):
         """Samples of audio that take as much memory as a segment with its prompts, labels and answers."""
         branches = [self._prompts.branch(*pair) for pair in zip(segment_task.tasks, segment_task.prompts, strict=True)]
         tokens = sum(len(branch.tokens) + sum(map(len, branch.labels)) for branch in branches)
-        return segment_task.length + (tokens + GROWTH_SLOTS) * SAMPLES_PER_TOKEN
+        return segment_task.length + (tokens + GROWTH_SLOTS) * TOKEN_SAMPLES
 
 
 check_job = check_qwen2_audio_job

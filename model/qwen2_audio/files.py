@@ -39,7 +39,7 @@ def check_qwen2_audio(checkpoint: Checkpoint) -> None:
         raise JobError(f"model {checkpoint.name} cannot be run: {error}") from error
 
 
-def reads_turns(folder: Path) -> bool:
+def has_chat_template(folder: Path) -> bool:
     """True for an Instruct checkpoint, False for a base one.
 
     An Instruct checkpoint ends its answers with `<|im_end|>`: generation_config.json says so. Where that names no end,

@@ -16,17 +16,17 @@ from earmark.model.decoding.prefix_decoder import LabelLogprobs, SharedPrefixDec
 from earmark.model.decoding.prompt_tree import PromptBranch
 from earmark.model.features.log_mels import LogMels
 from earmark.model.qwen2_audio.encoder import SAMPLES_PER_TOKEN, encode_audio
-from earmark.model.qwen2_audio.files import reads_turns
+from earmark.model.qwen2_audio.files import has_chat_template
 from earmark.model.qwen2_audio.prompts import Prompts
 from earmark.model.runtime.replicas import load_replicas
 from earmark.model.segments.batching import cut_alike
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
-from earmark.schemas.records import SAMPLE_RATE_HZ
+from earmark.schemas.records import MAX_SEGMENT_S, SAMPLE_RATE_HZ
 
 MAX_PADDING = 1.05  # padded over real audio of what the encoder takes in at once
 MIN_FRAMES = 3  # of a spectrogram; fewer make no audio token, so what is shorter gets silence behind it
-LONGEST_AUDIO_TOKENS = 30 * SAMPLE_RATE_HZ // SAMPLES_PER_TOKEN
+LONGEST_AUDIO_TOKENS = MAX_SEGMENT_S * SAMPLE_RATE_HZ // SAMPLES_PER_TOKEN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,5 +122,5 @@ def load_prompts(folder: str) -> Prompts:
         config = Qwen2AudioConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise JobError(f"the processor in {folder} cannot be loaded: {error}") from error
-    left = int(config.text_config.max_position_embeddings) - LONGEST_AUDIO_TOKENS
-    return Prompts(processor, reads_turns(Path(folder)), left)
+    context_tokens = int(config.text_config.max_position_embeddings) - LONGEST_AUDIO_TOKENS
+    return Prompts(processor, has_chat_template(Path(folder)), context_tokens)

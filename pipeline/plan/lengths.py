@@ -6,8 +6,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# Seconds: a word, a segment (SegmentSpeech cuts at 30 s), a call, a shard (PackShards cuts at 30 min).
-BOUNDS_S = (5.0, 30.0, 300.0, 1800.0)
+from earmark.schemas.records import MAX_SEGMENT_S
+
+# Seconds: a word, a segment, a call, a shard (PackShards cuts at 30 min).
+BOUNDS_S = (5.0, float(MAX_SEGMENT_S), 300.0, 1800.0)
 NORMAL_95 = 1.96  # standard errors on each side that hold 95 %
 
 

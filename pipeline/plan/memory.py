@@ -11,11 +11,11 @@ import psutil
 from earmark.pipeline.plan.models import PlannedModel
 from earmark.pipeline.plan.tables import Device
 from earmark.schemas.job import JobOptions
+from earmark.schemas.records import MAX_SEGMENT_S
 
 GB = 1e9
 # A tenth of a device stays for its driver, the libraries' own buffers and what lies between blocks of memory.
 USABLE_SHARE = 0.9
-MIN_BATCH_S = 30.0  # the least that --batch_s takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _largest_batch_s(free_gb: float, second_gb: float, wanted_s: float) -> float
     if free_gb < 0:
         return None
     batch_s = wanted_s if not second_gb else min(wanted_s, float(int(free_gb / second_gb)))
-    return batch_s if batch_s >= MIN_BATCH_S else None
+    return batch_s if batch_s >= MAX_SEGMENT_S else None
 
 
 def devices_here(wanted: str) -> list[MachineDevice]:
