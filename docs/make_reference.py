@@ -22,7 +22,7 @@ from earmark.scoring.benchmarks import benchmarks
 from earmark.scoring.published import published_for
 
 JOB_DEFAULTS = {field.name: field.default for field in dataclasses.fields(JobOptions)}
-DIMENSIONS = 512  # of the vectors on the page
+DIMENSIONS = 512  # an example
 TYPES = {int: "whole number", float: "number", str: "text", None: "text"}
 
 
@@ -63,14 +63,16 @@ def _commands() -> str:
 
 def _option(action: argparse.Action) -> Sequence[str]:
     default = action.default if action.default is not None else JOB_DEFAULTS.get(action.dest)
-    shown = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
+    default_text = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
     no_default = (
-        any(shown is empty for empty in (None, False)) or shown in ("", argparse.SUPPRESS) or not action.option_strings
+        any(default_text is empty for empty in (None, False))
+        or default_text in ("", argparse.SUPPRESS)
+        or not action.option_strings
     )
     names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
     text = (action.help or "").replace("%%", "%").replace("%(default)s", str(default))
-    text = text.replace(f" (default: {shown})", "")
-    return names, _takes(action), "" if no_default else f"`{shown}`", _text(text)
+    text = text.replace(f" (default: {default_text})", "")
+    return names, _takes(action), "" if no_default else f"`{default_text}`", _text(text)
 
 
 def _takes(action: argparse.Action) -> str:
@@ -96,11 +98,11 @@ def _tasks() -> str:
             rows += [("maximum answer per segment", f"{task.max_new_tokens} tokens")]
         summary = task.about[0].upper() + task.about[1:]
         lines += [f"## {task.name}", "", f"{_text(summary)}.", "", *_table(("", ""), rows)]
-    stands_for = (
-        "In a prompt, `{language_tag}` stands for the language, `{target}` for that of `--translate_to`, and"
-        " `{row_prompt}` for the prompt of the row, or `--prompt`."
+    placeholders = (
+        "In a prompt, `{language_tag}` is replaced by the language, `{target}` by that of `--translate_to`, and"
+        " `{row_prompt}` by the prompt of the row, or by `--prompt`."
     )
-    return "\n".join([*lines, stands_for])
+    return "\n".join([*lines, placeholders])
 
 
 def _prompt(prompt: str) -> str:
@@ -118,7 +120,7 @@ def _columns() -> str:
             lines += [f"`segments`: {_prose(TextSegment)}", ""]
         column = pa.field("TASK", kind.arrow_type(Task("TASK", "", None, "", name, dimensions=DIMENSIONS)))
         if pa.types.is_fixed_size_list(column.type):
-            lines += [f"{DIMENSIONS} stands for the number of dimensions of the model.", ""]
+            lines += [f"The list has the number of dimensions of the model, here {DIMENSIONS}.", ""]
         lines += _fields(pa.schema([column]))
     return "\n".join([*lines, "## failures", "", _prose(Failure), "", *_fields(FAILURES)])
 
@@ -145,8 +147,8 @@ def _paths(path: str, kind: pa.DataType) -> Iterable[tuple[str, str]]:
 def _failures() -> str:
     intro = (
         "Each row of `failures/failures.parquet` has the `stage` in which the recording failed, an `error` code to"
-        " group by, and a `message` with the cause and the remedy (… stands for a value that is filled in). Engines of"
-        " other packages add errors of their own."
+        " group by, and a `message` with the cause and the remedy (… is a placeholder for a value). Engines from other"
+        " packages add their own errors."
     )
     rows = [(f"`{error.error}`", error.stage, _text(error.message)) for error in row_errors()]
     return "\n".join(["# Failures", "", intro, "", *_table(("error", "stage", "message"), rows)])
@@ -170,7 +172,7 @@ def _benchmarks() -> str:
 def _environment() -> str:
     lines = ["# Environment", "", "Variables that earmark reads:", ""]
     lines += _table(("variable", ""), [(f"`{name}`", _text(text)) for name, text in environment_variables()])
-    lines += ["Object stores and hubs have variables of their own: [object stores](../manifests.md#object-stores).", ""]
+    lines += ["Object stores and hubs have their own variables: [object stores](../manifests.md#object-stores).", ""]
     lines += ["Variables that `deploy/dataflow/launch.sh` reads:", ""]
     settings = [(f"`{name}`", f"`{default}`") for name, default in launch_settings()]
     return "\n".join([*lines, *_table(("variable", "default"), settings)])

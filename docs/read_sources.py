@@ -18,7 +18,7 @@ STAGES = {"schemas": "ReadManifest", "model": annotate.STAGE, "transforms": deco
 
 @dataclass(frozen=True, order=True)
 class KnownError:
-    """An error that a row can fail with; in `message`, … stands for a value that is filled in when it is raised."""
+    """An error that a row can fail with; in `message`, … is a placeholder for a value."""
 
     stage: str
     error: str
@@ -27,7 +27,7 @@ class KnownError:
 
 @functools.cache
 def row_errors() -> Sequence[KnownError]:
-    """Every RowError that the sources can raise, in order of stages."""
+    """Every RowError that the sources can raise, in the order of the stages."""
     errors = set()
     for path, module in _modules("RowError(", STAGES):
         stage = STAGES[path.relative_to(ROOT).parts[0]]
@@ -40,7 +40,7 @@ def row_errors() -> Sequence[KnownError]:
 
 
 def environment_variables() -> list[tuple[str, str]]:
-    """Each variable that the sources read, with the first paragraph of the docstring of that function or module."""
+    """Each variable that the sources read, with the first paragraph of the docstring of the function or module."""
     variables = {}
     for _, module in _modules("os.environ", PACKAGES):
         lists = {
@@ -67,7 +67,7 @@ def launch_settings() -> list[tuple[str, str]]:
 
 
 def _modules(substring: str, packages: Iterable[str]) -> Iterator[tuple[Path, ast.Module]]:
-    """The syntax trees of the files of packages, at any depth, that hold a substring."""
+    """The syntax trees of the files in packages, at any depth, that contain a substring."""
     for package in packages:
         for path in sorted((ROOT / package).rglob("*.py")):
             source = path.read_text(encoding="utf-8")
@@ -86,11 +86,11 @@ def _calls(scope: ast.AST, name: str) -> Iterator[ast.Call]:
 
 
 def _codes(code: ast.expr, scope: ast.FunctionDef, module: ast.Module) -> list[str]:
-    """The values of an error code: of a literal, or of an f-string whose parameter callers pass as a literal."""
+    """The possible values of an error code, given as a literal or as an f-string whose parameter is passed as a literal."""
     if isinstance(code, ast.Constant):
         return [str(code.value)]
     if not isinstance(code, ast.JoinedStr):
-        return []  # the code of another RowError, which is listed where that one is raised
+        return []  # the code of another RowError, which is listed where it is raised
     parameters = [argument.arg for argument in scope.args.args]
     calls = [
         {name: arg.value for name, arg in zip(parameters, call.args, strict=False) if isinstance(arg, ast.Constant)}
@@ -100,7 +100,7 @@ def _codes(code: ast.expr, scope: ast.FunctionDef, module: ast.Module) -> list[s
 
 
 def _literal_text(message: ast.expr, scope: ast.FunctionDef) -> str:
-    """A literal or f-string as it stands in the source; a name is looked up among its function's assignments."""
+    """The text of a literal or f-string in the source; a name is looked up in the assignments of its function."""
     if isinstance(message, ast.Constant):
         return str(message.value)
     if isinstance(message, ast.JoinedStr):
@@ -120,7 +120,7 @@ def _part(part: ast.expr, values: dict[str, object]) -> str:
 
 
 def _is_looked_up(name: ast.Constant, scope: ast.AST) -> bool:
-    """Whether it is read from the environment, as os.environ.get(name) or os.environ[name]."""
+    """Whether a name is read from the environment, by os.environ.get(name) or os.environ[name]."""
     for node in ast.walk(scope):
         is_getenv = isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "os.getenv")
         if is_getenv and node.args and node.args[0] is name:

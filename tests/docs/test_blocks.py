@@ -1,7 +1,7 @@
-"""Every block of code in README, docs/ and the examples does what it says: it is run, or at least read, by this test.
+"""Every code block in README, docs/ and the examples works: it is run, or at least parsed and checked.
 
-A page is one story, so its blocks run in order in one folder. Where a page needs what a test has not, a bucket, a large
-model, a stand-in takes its place; where that cannot be, a table says why. A block that fits nothing here fails.
+The blocks of a page run in order, in one folder. If a page needs something that a test does not have, such as a bucket
+or a large model, STAND_INS replaces it; if that is not possible, a table gives the reason. Any other block fails.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from tests.support.beam_options import beam_parser
 from tests.support.doc_blocks import PAGES, ROOT, blocks, shell_lines
 from tests.support.jobs import PHONE_PROMPTS, TINY, manifest_lines, write_manifest
 
-# What stands for what a page names: in this order, since some are the beginning of others.
+# Replacements for what a page names, in this order, because some names are prefixes of others.
 STAND_INS = {
     "Qwen/Qwen2-Audio-7B-Instruct": str(TINY),
     "Qwen/Qwen2-Audio-7B": str(TINY),
@@ -37,27 +37,27 @@ STAND_INS = {
     "gs://bucket/": "bucket/",
     " /data ": " data ",
 }
-# Commands of earmark that are read and checked, not run: by what they hold, and why.
-ONLY_READ = {
+# Commands of earmark that are parsed but not run, by a substring, with the reason.
+ONLY_PARSED = {
     "--runner=FlinkRunner": "needs a Flink cluster; tests/flink/test_flink.py runs such a command on one",
     "https://host/": "needs a server; tests/end_to_end/test_served.py and test_benchmark_runs.py run one on loopback",
-    "doctor": "what it finds hangs on the machine; tests/pipeline/doctor/test_report.py runs it",
+    "doctor": "its result depends on the machine; tests/pipeline/doctor/test_report.py runs it",
     "loudness:": "needs the package installed; tests/model/plugins/test_engine.py installs it and runs this command",
 }
-# Programs that are not earmark: how their lines are known to be right, beside being shell.
+# Other programs, and how their lines are checked, besides by the shell's parser.
 OTHER_PROGRAMS = {
     "airflow": "needs Airflow; tests/deploy/test_airflow.py loads the DAG in one",
     "cp": "puts the DAG into Airflow's folder",
     "deploy/dataflow/launch.sh": "needs Dataflow; tests/deploy/test_dataflow.py runs it against a stand-in",
     "docker": "needs a Docker daemon",
     "exec": "Beam's boot program; tests/support/clusters/flink_cluster.py starts workers by such a script",
-    "export": "sets names for the commands below it",
+    "export": "sets variables for the commands below it",
     "gcloud": "needs a project in Google's cloud; tests/docs/test_deploy_pages.py checks options and files",
     "kubectl": "needs a cluster; tests/deploy/test_kubernetes.py holds the files to the schemas",
-    "python3.11": "makes an environment",
-    "source": "takes on an environment",
+    "python3.11": "creates an environment",
+    "source": "activates an environment",
 }
-# Text for people: by its beginning.
+# Blocks of plain text, by their beginning.
 NOT_CODE = {
     "manifest ─ ReadManifest": "a picture",
     "waveforms ─ LogMels": "a picture",
@@ -68,18 +68,18 @@ NOT_CODE = {
 OTHER_YAML = {
     "taskmanager.numberOfTaskSlots": "Flink's own; tests/support/clusters/flink_cluster.py configures its cluster so"
 }
-# A page that shows a piece of something: what is around it.
-AROUND = {
+# Code that a page leaves out, which its blocks need.
+PREAMBLES = {
     "examples/own-engine/README.md": "from earmark import TextAnswer, Transcript\n"
     "load_their_model = lambda argument: None\n",
 }
-HERE = ["--direct_num_workers=1", "--decode_processes=1"]  # a few recordings are labelled fastest so
+HERE = ["--direct_num_workers=1", "--decode_processes=1"]  # the fastest way to label a few recordings
 
 
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory):
-    """A folder with a few recordings and what most pages have at hand: their manifest and an output."""
-    folder = tmp_path_factory.mktemp("held")
+    """A folder with the files that most pages use: a few recordings, their manifest and an output."""
+    folder = tmp_path_factory.mktemp("pages")
     rows = manifest_lines(PHONE_PROMPTS)
     short = sorted(rows, key=lambda row: row["duration"])[:3]
     for name in ("my-recordings", "bucket/calls"):
@@ -94,21 +94,21 @@ def labels(tmp_path_factory):
         folder / "bucket/manifest.jsonl", [{**row, "audio_filepath": f"../{row['audio_filepath']}"} for row in short]
     )
     write_manifest(folder / "with-failure.jsonl", [*short, {"audio_filepath": "missing.flac"}])
-    (folder / "speakers.csv").write_text("wav,said\n" + "".join(f"{row['audio_filepath']},x\n" for row in short))
+    (folder / "speakers.csv").write_text("wav,spoken_text\n" + "".join(f"{row['audio_filepath']},x\n" for row in short))
     (folder / "job.yaml").write_text(f"model: {TINY}\ntask: [caption]\n")
     (folder / "key.txt").write_text("key")
-    words = {f"61-70968-{number:04d}": row["text"].upper() for number, row in enumerate(short)}
-    audio = {name: folder / row["audio_filepath"] for name, row in zip(words, short, strict=True)}
-    miniature.make_librispeech(folder / "data", "test-clean", words, audio)
-    with contextlib.chdir(folder), _signals_kept():
+    texts = {f"61-70968-{number:04d}": row["text"].upper() for number, row in enumerate(short)}
+    audio = {name: folder / row["audio_filepath"] for name, row in zip(texts, short, strict=True)}
+    miniature.make_librispeech(folder / "data", "test-clean", texts, audio)
+    with contextlib.chdir(folder), _restored_signals():
         command = ["annotate", "with-failure.jsonl", "labels", "--model=whisper-tiny.en", "--task=transcribe", *HERE]
         assert main(command) == 0
     return folder
 
 
 @contextlib.contextmanager
-def _signals_kept():
-    """Commands set how a stop is taken; in this process that is for their time only."""
+def _restored_signals():
+    """Restore the signal handler that a command replaces."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -118,7 +118,7 @@ def _signals_kept():
 
 @pytest.fixture
 def sandbox(labels, tmp_path, monkeypatch):
-    """A copy of the folder to work in; a page that makes an output of its own finds none."""
+    """A copy of the folder for one page, with copies of the output under other names."""
     shutil.copytree(labels, tmp_path, dirs_exist_ok=True)
     for name in ("labels-a", "labels-b", "bucket/labels"):
         shutil.copytree(labels / "labels", tmp_path / name)
@@ -129,22 +129,21 @@ def sandbox(labels, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_every_block_of_a_page_works(page, sandbox, monkeypatch):
-    found = blocks(page)
-    for output in _made_by(found):
+    for output in _outputs_of(blocks(page)):
         shutil.rmtree(sandbox / output, ignore_errors=True)
     names: dict[str, object] = {}
-    for block in found:
+    for block in blocks(page):
         try:
-            _try(block, names, monkeypatch)
+            _check(block, names, monkeypatch)
         except (Exception, SystemExit) as error:
-            error.add_note(f"in the block at {block.place}")
+            error.add_note(f"in the block at {block.location}")
             raise
 
 
-def _made_by(page):
-    """The outputs that the commands of a page make."""
-    scripts = [shell_lines(_local(block.text)) for block in page if block.language == "bash"]
-    return {words[3] for script in scripts for words in script if words[:2] == ["earmark", "annotate"]}
+def _outputs_of(page_blocks):
+    """The outputs that the commands of a page create."""
+    scripts = [shell_lines(_local(block.text)) for block in page_blocks if block.language == "bash"]
+    return {command[3] for script in scripts for command in script if command[:2] == ["earmark", "annotate"]}
 
 
 def _local(text):
@@ -153,8 +152,8 @@ def _local(text):
     return text
 
 
-def _try(block, names, monkeypatch):
-    """Raises whatever goes wrong with a block."""
+def _check(block, names, monkeypatch):
+    """Run a block, or check it; raises any exception if it does not work."""
     text = _local(block.text)
     if block.title:
         Path(block.title).parent.mkdir(parents=True, exist_ok=True)
@@ -162,12 +161,12 @@ def _try(block, names, monkeypatch):
     match block.language:
         case "bash":
             subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
-            for words in shell_lines(text):
-                _run(words, monkeypatch)
+            for command in shell_lines(text):
+                _run(command, monkeypatch)
         case "crontab":
-            _read_options(text.partition("/earmark ")[2].partition(">>")[0].split())  # the same runs above it
+            _parse_options(text.partition("/earmark ")[2].partition(">>")[0].split())  # the page runs the same above
         case "python":
-            code = compile(AROUND.get(block.page, "") + text, block.title or block.place, "exec")
+            code = compile(PREAMBLES.get(block.page, "") + text, block.title or block.location, "exec")
             if not block.title:
                 exec(code, names)
         case "sql":
@@ -180,9 +179,9 @@ def _try(block, names, monkeypatch):
         case "yaml":
             _read_yaml(block, text)
         case "text":
-            assert any(block.text.startswith(beginning) for beginning in NOT_CODE), "say in NOT_CODE what it is"
+            assert any(block.text.startswith(beginning) for beginning in NOT_CODE), "describe it in NOT_CODE"
         case _:
-            pytest.fail(f"{block.place}: fence it, with a language that this test knows (not {block.language!r})")
+            pytest.fail(f"{block.location}: fence it with a language that this test supports (not {block.language!r})")
 
 
 def _read_yaml(block, text):
@@ -192,47 +191,48 @@ def _read_yaml(block, text):
         JobOptions(**read_job_file(str(path))).check()
 
 
-def _run(words, monkeypatch):
-    """Runs a line of a script, where that is possible here."""
-    program = words[0].removeprefix("/opt/earmark/bin/")  # of the machine that a schedule runs on
-    if program == "earmark" and any(held in word for held in ONLY_READ for word in words):
-        _read_options(words[1:])
+def _run(command, monkeypatch):
+    """Run a line of a script, if that is possible here."""
+    program, *arguments = command
+    program = program.removeprefix("/opt/earmark/bin/")  # the path in nightly schedules
+    if program == "earmark" and any(substring in argument for substring in ONLY_PARSED for argument in arguments):
+        _parse_options(arguments)
     elif program == "earmark":
-        _run_earmark(words[1:])
+        _run_earmark(arguments)
     elif program == "make":
-        subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
     elif program == "pip":
-        _install(words[1:], monkeypatch)
+        _install(arguments, monkeypatch)
     elif program == "python":
-        assert Path(words[1]).is_file(), f"there is no {words[1]}"
+        assert Path(arguments[0]).is_file(), f"there is no {arguments[0]}"
     else:
-        assert program in OTHER_PROGRAMS, f"say in OTHER_PROGRAMS how {words} is known to be right"
+        assert program in OTHER_PROGRAMS, f"describe in OTHER_PROGRAMS how {command} is checked"
 
 
 def _run_earmark(arguments):
     added = HERE if arguments[0] in ("annotate", "benchmark") and "--list" not in arguments else []
     status: object
-    with _signals_kept():
+    with _restored_signals():
         try:
             status = main([*arguments, *added])
-        except SystemExit as ended:  # as --list does
-            status = ended.code
+        except SystemExit as error:  # raised by --list
+            status = error.code
     assert status == 0, arguments
 
 
-def _read_options(arguments):
-    known, rest = build_parser().parse_known_args(arguments)
-    if "config" in known:
-        merge_options(known).check()
-    assert not rest or known.for_beam
-    assert beam_parser().parse_known_args(rest)[1] == []
+def _parse_options(arguments):
+    args, beam_args = build_parser().parse_known_args(arguments)
+    if "config" in args:
+        merge_options(args).check()
+    assert not beam_args or args.for_beam
+    assert beam_parser().parse_known_args(beam_args)[1] == []
 
 
 def _install(arguments, monkeypatch):
-    """earmark is installed here; its extras have to be those of setup.py. Another folder is installed aside."""
-    (command, what) = arguments
+    """Check that extras of earmark exist in setup.py; install another package into a folder of its own."""
+    (command, requirement) = arguments
     assert command == "install"
-    name, _, extras = what.rstrip("]").partition("[")
+    name, _, extras = requirement.rstrip("]").partition("[")
     if name != ".":
         options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", "installed"]
         subprocess.run([sys.executable, "-m", "pip", "install", *options, name], check=True)
@@ -241,12 +241,12 @@ def _install(arguments, monkeypatch):
         assert f'"{extras}": [' in (ROOT / "setup.py").read_text()
 
 
-def test_no_stand_in_or_reason_is_left_over():
-    everything = "\n".join(block.text for page in PAGES for block in blocks(page))
-    lists: list[Mapping[str, str]] = [STAND_INS, ONLY_READ, OTHER_PROGRAMS, NOT_CODE, OTHER_YAML]
-    assert [name for one in lists for name in one if name not in everything] == []
+def test_every_stand_in_and_reason_is_used():
+    text = "\n".join(block.text for page in PAGES for block in blocks(page))
+    tables: list[Mapping[str, str]] = [STAND_INS, ONLY_PARSED, OTHER_PROGRAMS, NOT_CODE, OTHER_YAML]
+    assert [name for table in tables for name in table if name not in text] == []
 
 
-def test_pages_of_other_folders_are_read_too():
+def test_pages_outside_docs_are_included():
     assert {"README.md", "docs/deploy.md", "examples/own-engine/README.md"} <= set(PAGES)
     assert os.path.exists(ROOT / PAGES[-1])

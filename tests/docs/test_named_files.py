@@ -38,7 +38,7 @@ def prose(path):
 
 
 def missing(text, folder, titles=()):
-    """The files that a text names and that are neither in the repository nor beside `folder`, and names not in them."""
+    """The named files that exist neither in the repository nor in `folder`, and named members that their file lacks."""
     for name, member in FILE.findall(text):
         if NOT_IN_THE_REPOSITORY.search(name) or name in titles:
             continue
@@ -65,7 +65,7 @@ def test_files_named_in_docstrings_and_comments_exist():
     assert stale == {}
 
 
-def test_a_stale_name_is_found():
+def test_a_stale_name_is_detected():
     assert list(missing("in model/no_such_file.py", ROOT)) == ["model/no_such_file.py"]
     assert list(missing("`model/engine.py: no_such_name`", ROOT)) == ["model/engine.py: no_such_name"]
     assert list(missing("in model/engine.py: Engine", ROOT)) == []

@@ -1,4 +1,4 @@
-"""The example that `make demo` ends with."""
+"""The table that `make demo` prints at its end."""
 
 import subprocess
 import sys
@@ -7,15 +7,15 @@ from tests.support.jobs import EXAMPLES
 from tests.support.outputs.made_outputs import Row, write_output
 
 
-def test_answers_are_shown_beside_their_references_with_a_score_where_there_is_one(tmp_path):
+def test_the_table_has_references_answers_and_scores(tmp_path):
     answers = {"transcribe": "press one", "caption": "a voice", "emotion": "joy"}
     rows = [Row("a", answers, "press one"), Row("b", answers, None, score=None)]
     write_output(tmp_path / "out", rows, task=tuple(answers))
     command = [sys.executable, EXAMPLES / "show_answers.py", tmp_path / "out"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, env={"COLUMNS": "100"}).stdout
-    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in shown.splitlines() if "wav" in line]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env={"COLUMNS": "100"}).stdout
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in printed.splitlines() if "wav" in line]
     assert cells == [
         ["a.wav", "press one", "press one", "a voice", "joy 0.75"],
         ["b.wav", "", "press one", "a voice", "joy"],
     ]
-    assert "2 annotations" in shown
+    assert "2 annotations" in printed

@@ -24,7 +24,7 @@ LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
 def make_docs(*options):
-    """`make docs`, in the environment that runs the tests, with options."""
+    """Run the command of `make docs` in the environment of the tests, with options."""
     recipe = subprocess.run(
         ["make", "--no-print-directory", "-n", "docs"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
@@ -59,7 +59,7 @@ def test_links_between_pages_of_the_site_resolve(site):
         assert [link for link in links if not (page.parent / link).exists() and page.name != "404.html"] == [], page
 
 
-def test_a_dead_link_ends_the_build(tmp_path):
+def test_a_dead_link_fails_the_build(tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/index.md").write_text("# Here\n\n[file](nowhere.md) and [heading](#nowhere)\n")
     settings = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[0].replace("- docs/", f"- {ROOT}/docs/")
@@ -71,7 +71,7 @@ def test_a_dead_link_ends_the_build(tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_to_files_and_headings_that_are_there(page):
+def test_links_lead_to_existing_files_and_headings(page):
     for target, heading in LINK.findall((ROOT / page).read_text()):
         path = Path(os.path.normpath((ROOT / page).parent / target)) if target else ROOT / page
         assert path.is_file(), f"{page}: there is no {target}"
@@ -109,14 +109,14 @@ def test_the_reference_has_every_task_benchmark_and_variable():
 
 
 def row_error_codes():
-    """The first argument of each RowError of the sources, as a pattern: what an f-string fills in may be anything."""
+    """The error code of each RowError in the sources, as a pattern in which a formatted value matches any word."""
     for package in STAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             for code in re.findall(r'\bRowError\(\s*f?"([^"]+)"', path.read_text()):
                 yield package, re.sub(r"\{[^}]+\}", r"\\w+", code), path
 
 
-def test_the_reference_has_every_error_that_the_sources_can_raise():
+def test_the_reference_has_every_error_of_the_sources():
     codes = list(row_error_codes())
     assert len(codes) > 40
     errors = row_errors()
@@ -131,14 +131,14 @@ def test_every_error_of_the_reference_has_a_message_and_a_stage():
     assert all(error.message and error.stage for error in row_errors())
 
 
-def test_the_license_is_the_whole_of_apache_2():
+def test_the_license_is_the_complete_apache_2():
     digest = hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest()
     assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  # apache.org's LICENSE-2.0.txt
 
 
 def test_the_citation_follows_the_format_and_names_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    # The fields that the format's schema 1.2.0 requires, and the types of the optional ones used here.
+    # The fields that the format's schema 1.2.0 requires, and the optional ones in use.
     assert citation.keys() == {"cff-version", "message", "type", "title", "abstract", "authors", "license", "version"}
     assert (citation["cff-version"], citation["type"], citation["license"]) == ("1.2.0", "software", "Apache-2.0")
     assert citation["authors"] == [{"name": "earmark contributors"}]

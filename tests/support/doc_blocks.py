@@ -1,4 +1,4 @@
-"""The blocks of code in the pages for people, and what a test may do with each line of them."""
+"""The code blocks of README, docs and examples, and the commands in their scripts."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ PAGES += [str(page.relative_to(ROOT)) for page in sorted((ROOT / "examples").glo
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code; `language` is "" where nothing says what it is, `title` the file that it is to be put into."""
+    """A code block; `language` is "" for a block without one, `title` the name of the file that holds the block, or ""."""
 
     page: str
     line: int
@@ -25,12 +25,12 @@ class Block:
     text: str
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         return f"{self.page}:{self.line}"
 
 
 def blocks(page: str) -> list[Block]:
-    """Fenced and indented blocks, those within lists too."""
+    """Fenced and indented blocks, also inside lists."""
     return [
         Block(page, token.map[0] + 1, *_information(token.info), token.content)
         for token in MarkdownIt("commonmark").parse((ROOT / page).read_text(encoding="utf-8"))
@@ -44,7 +44,7 @@ def _information(info: str) -> tuple[str, str]:
 
 
 def shell_lines(text: str) -> Iterator[list[str]]:
-    """The words of each command of a script; what a line goes on to after a pipe or && stays with it."""
+    """The arguments of each command of a script; everything after a pipe or && stays with its line."""
     for line in text.replace("\\\n", " ").splitlines():
-        if words := shlex.split(line, comments=True):
-            yield words
+        if command := shlex.split(line, comments=True):
+            yield command
