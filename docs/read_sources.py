@@ -86,7 +86,7 @@ def _calls(scope: ast.AST, name: str) -> Iterator[ast.Call]:
 
 
 def _codes(code: ast.expr, scope: ast.FunctionDef, module: ast.Module) -> list[str]:
-    """The possible values of an error code, given as a literal or as an f-string whose parameter is passed as a literal."""
+    """The values of an error code: a literal, or an f-string whose parameter callers pass as a literal."""
     if isinstance(code, ast.Constant):
         return [str(code.value)]
     if not isinstance(code, ast.JoinedStr):

@@ -16,7 +16,7 @@ PAGES += [str(page.relative_to(ROOT)) for page in sorted((ROOT / "examples").glo
 
 @dataclass(frozen=True)
 class Block:
-    """A code block; `language` is "" for a block without one, `title` the name of the file that holds the block, or ""."""
+    """A code block; `language` is "" if it has none, `title` the name of the file that the block becomes, or ""."""
 
     page: str
     line: int
