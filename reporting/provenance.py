@@ -53,7 +53,7 @@ class Provenance:
         """The readable name of a task's model; of a local checkpoint, the name of its folder."""
         if not task.model.startswith("sha256:") or self.run is None:
             return task.model
-        task_names = [asked.name for asked in self.job.tasks]
+        task_names = [job_task.name for job_task in self.job.tasks]
         pairs = [(name, model) for name, _, model in (entry.partition("=") for entry in self.run.models)]
         for_all = [entry for entry, (name, _) in zip(self.run.models, pairs, strict=True) if name not in task_names]
         name = dict(pairs).get(task.name) or "".join(for_all[:1])

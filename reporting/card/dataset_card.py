@@ -1,7 +1,7 @@
 """The dataset card of an output: its README.md, in the format of Hugging Face's Hub.
 
-Source of the head's fields: huggingface/hub-docs, datasetcard.md; of its configurations: datasets' documentation,
-"Structure your repository".
+Sources: huggingface/hub-docs, datasetcard.md, for the metadata fields; datasets' documentation, "Structure your
+repository", for the configurations.
 """
 
 import re
@@ -16,16 +16,18 @@ from earmark.reporting.text.markdown import as_text, table
 from earmark.schemas.job_description import AskedTask
 from earmark.schemas.tables import FAILURES
 from earmark.schemas.tasks import LANGUAGE_NAMES
+from earmark.schemas.text import counted
 from earmark.transforms.output.store import FAILURES_PATH, OutputStore
 
 CARD_PATH = "README.md"
+# The line by which a card is recognised as earmark's, also in outputs of earlier versions: never change it.
 MARK = "<!-- earmark writes this file anew after every run; remove this line, and it is yours and stays as it is. -->"
 UNKNOWN_LICENSE = "unknown"
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}")
-MIN_LANGUAGE_SHARE = 0.01  # of the rows; a detector names a few rare ones by mistake
+MIN_LANGUAGE_SHARE = 0.01  # share of the rows; language detectors report a few rare languages by mistake
 MAX_CAUSES = 20
-# The Hub's classes of size: below each bound.
+# The Hub's size categories, each with its upper bound.
 SIZES = (
     (10**3, "n<1K"),
     (10**4, "1K<n<10K"),
@@ -39,39 +41,38 @@ SIZES = (
 
 
 def write_card(store: OutputStore, license: str = "") -> bool:
-    """Writes the card of an output in place of an earlier one; False where there is one of somebody's own.
+    """Write the card of an output; False where it has a README.md that earmark did not write.
 
     Args:
-        license: of the data, as the Hub calls it; "" for that of the earlier card.
+        license: licence of the data, by the Hub's name; "" to keep the one of the present card.
 
     Raises:
-        JobError: it is no output, or a file in it is damaged.
-        OSError: it cannot be read or written.
+        JobError: this is not an output, or a file in it is damaged.
+        OSError: the output cannot be read or written.
     """
-    earlier = _earlier(store)
-    if earlier is not None and MARK not in earlier.splitlines():
+    present = _present_card(store)
+    if present is not None and MARK not in present.splitlines():
         return False
-    facts = read_facts(store, license or license_of(earlier or ""))
+    facts = read_facts(store, license or license_of(present or ""))
     store.replace(CARD_PATH, card(facts).encode())
     return True
 
 
 def kept_license(store: OutputStore) -> str:
-    """The licence that the card of an output names."""
-    return license_of(_earlier(store) or "")
+    """The licence in the card of an output."""
+    return license_of(_present_card(store) or "")
 
 
 def license_of(content: str) -> str:
-    """The licence that a card names, "unknown" where it names none."""
+    """The licence in a card, "unknown" where it has no valid one."""
     try:
-        head = yaml.safe_load(content.split("---\n")[1])
-        found = head["license"]
+        value = yaml.safe_load(content.split("---\n")[1])["license"]
     except (IndexError, KeyError, TypeError, yaml.YAMLError):
         return UNKNOWN_LICENSE
-    return found if isinstance(found, str) and LICENSE.fullmatch(found) else UNKNOWN_LICENSE
+    return value if isinstance(value, str) and LICENSE.fullmatch(value) else UNKNOWN_LICENSE
 
 
-def _earlier(store: OutputStore) -> str | None:
+def _present_card(store: OutputStore) -> str | None:
     try:
         return store.read(CARD_PATH).decode("utf-8", "replace")
     except FileNotFoundError:
@@ -80,21 +81,21 @@ def _earlier(store: OutputStore) -> str | None:
 
 def card(facts: CardFacts) -> str:
     """The text of the card."""
-    head = yaml.safe_dump(_head(facts), sort_keys=False, allow_unicode=True, width=120)
-    return f"---\n{head}---\n{MARK}\n\n" + "\n".join(_body(facts))
+    metadata = yaml.safe_dump(_metadata(facts), sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n{metadata}---\n{MARK}\n\n" + "\n".join(_body(facts))
 
 
-def _head(facts: CardFacts) -> dict[str, Any]:
+def _metadata(facts: CardFacts) -> dict[str, Any]:
     configs: list[dict[str, Any]] = []
     infos: list[dict[str, Any]] = []
-    # datasets makes an error of a configuration without a row.
+    # datasets fails to load a configuration that has no rows.
     if facts.totals.rows and facts.schema is not None:
         configs.append(_config("annotations", facts.data) | {"default": True})
         infos.append({"config_name": "annotations", "features": card_features(facts.schema)})
     if facts.failed:
         configs.append(_config("failures", FAILURES_PATH))
         infos.append({"config_name": "failures", "features": card_features(FAILURES)})
-    head = {
+    metadata = {
         "pretty_name": facts.name,
         "license": facts.license,
         "language": _languages(facts),
@@ -104,7 +105,7 @@ def _head(facts: CardFacts) -> dict[str, Any]:
         "configs": configs,
         "dataset_info": infos,
     }
-    return {name: value for name, value in head.items() if value != []}
+    return {name: value for name, value in metadata.items() if value != []}
 
 
 def _config(name: str, path: str) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _config(name: str, path: str) -> dict[str, Any]:
 
 
 def _languages(facts: CardFacts) -> list[str]:
-    """Codes of those that the models heard, else of the one that the job was told; and of translations."""
+    """Codes of the spoken languages, as detected or else as the job sets it, and of the languages of translations."""
     frequent = [name for name, count in facts.totals.languages if count >= MIN_LANGUAGE_SHARE * facts.totals.rows]
     spoken = frequent or [facts.provenance.job.language]
     targets = [task.target_language for task in facts.tasks]
@@ -123,28 +124,30 @@ def _body(facts: CardFacts) -> Iterator[str]:
     totals = facts.totals
     yield f"# {as_text(facts.name)}\n"
     yield (
-        f"Answers of models about {totals.rows:,} recordings, {totals.audio_s / 3600:,.2f} hours of audio. Machines"
-        " wrote them, by earmark; where no person has checked them, expect errors.\n"
+        f"Machine annotations of {counted(totals.rows, 'recording')}"
+        f" ({totals.audio_s / 3600:,.2f} hours of audio), made with earmark. Unless a person has checked them, expect"
+        " errors.\n"
     )
     if not _has_audio(facts):
-        yield "The audio itself is not in here: the column `uri` names it.\n"
-    yield "## How much\n"
+        yield "The audio is not included; the column `uri` has its location.\n"
+    yield "## Size\n"
     yield table(("", ""), _counts(facts))
     if facts.failures:
-        yield "What failed, by cause (`failures/failures.parquet` says it of each recording):\n"
-        rest = sum(count for _, count in facts.failures[MAX_CAUSES:])
-        more = [("all other causes", f"{rest:,}")] if rest else []
-        yield table(("cause", "recordings"), [*((e, f"{n:,}") for e, n in facts.failures[:MAX_CAUSES]), *more])
-    yield "## What was asked, and of which model\n"
+        yield "Failures by cause (`failures/failures.parquet` lists every failed recording):\n"
+        causes = [(error, f"{count:,}") for error, count in facts.failures[:MAX_CAUSES]]
+        others = sum(count for _, count in facts.failures[MAX_CAUSES:])
+        more = [("all other causes", f"{others:,}")] if others else []
+        yield table(("cause", "recordings"), [*causes, *more])
+    yield "## Tasks and models\n"
     rows = (
         (task.name, task.answer_kind.describe(task), facts.provenance.model_name(task), task.model)
         for task in facts.tasks
     )
-    yield table(("column", "answers", "model", "revision"), rows)
+    yield table(("column", "answer", "model", "revision"), rows)
     yield from _prompts(facts.tasks)
-    yield "## Loading it\n"
+    yield "## Loading the data\n"
     yield from _loading(facts)
-    yield "## What made it\n"
+    yield "## Provenance\n"
     yield table(("", ""), _versions(facts))
 
 
@@ -157,33 +160,33 @@ def _counts(facts: CardFacts) -> Iterator[tuple[str, str]]:
     yield "annotated recordings", f"{rows:,}"
     yield "hours of audio", f"{facts.totals.audio_s / 3600:,.3f}"
     if facts.where:
-        yield "chosen by", facts.where
+        yield "selected by", facts.where
     else:
-        yield "recordings that failed", f"{failed:,} ({failed / max(1, rows + failed):.2%})"
+        yield "failed recordings", f"{failed:,} ({failed / max(1, rows + failed):.2%})"
     if languages := facts.totals.languages:
-        named = ", ".join(f"{name} {count / max(1, rows):.1%}" for name, count in languages[:10])
-        yield "languages heard", named
+        shares = ", ".join(f"{name} {count / max(1, rows):.1%}" for name, count in languages[:10])
+        yield "languages", shares
 
 
 def _prompts(tasks: Sequence[AskedTask]) -> Iterator[str]:
-    asked = [task for task in tasks if task.answer_kind.takes_text_prompt]
-    if not asked:
+    with_prompt = [task for task in tasks if task.answer_kind.takes_text_prompt]
+    if not with_prompt:
         return
     yield (
-        "Models that are asked in words heard the audio and one of these, by the kind of their checkpoint; speech"
-        " recognizers and classifiers are not asked in words.\n"
+        "Models that take a text prompt got one of these with the audio, depending on the kind of checkpoint."
+        " Speech recognizers and classifiers take no prompt.\n"
     )
     rows = (
         (task.name, _prompt(task, task.base_prompt), _prompt(task, task.chat_prompt), f"{task.max_new_tokens}")
-        for task in asked
+        for task in with_prompt
     )
-    yield table(("column", "base checkpoints", "Instruct checkpoints", "longest answer in tokens"), rows)
+    yield table(("column", "base checkpoints", "Instruct checkpoints", "most tokens of an answer"), rows)
 
 
 def _prompt(task: AskedTask, prompt: str | None) -> str:
     if prompt is None:
-        return "not asked"
-    row_prompt = f"the prompt of the row, else {task.question!r}" if task.question else "the prompt of the row"
+        return "not supported"
+    row_prompt = f"the row's prompt, else {task.question!r}" if task.question else "the row's prompt"
     values: Mapping[str, str] = {
         "{question}": task.question,
         "{target}": LANGUAGE_NAMES.get(task.target_language, ""),
@@ -191,11 +194,11 @@ def _prompt(task: AskedTask, prompt: str | None) -> str:
         "{language_tag}": "<|language|>",
     }
     parts = re.split(r"(\{\w+\})", prompt)
-    return "".join(values.get(part, part) for part in parts) or "the audio alone"
+    return "".join(values.get(part, part) for part in parts) or "the audio only"
 
 
 def _loading(facts: CardFacts) -> Iterator[str]:
-    """Code that runs where the folder lies; on the Hub, only the name is another."""
+    """Code that runs in the parent folder; on the Hub, only the name differs."""
     folder = facts.name if re.fullmatch(r"[\w][\w.-]*", facts.name, re.ASCII) else "FOLDER"
     lines = []
     if facts.totals.rows:
@@ -203,16 +206,16 @@ def _loading(facts: CardFacts) -> Iterator[str]:
     if facts.failed:
         lines.append(f'failures = datasets.load_dataset("{folder}", "failures", split="train")')
     if lines:
-        yield "From the folder that this one lies in (on the Hub, `OWNER/NAME` is the dataset's name):\n"
+        yield "From the parent folder (for a dataset on the Hub, use `OWNER/NAME` as the name):\n"
         yield _code("python", ["import datasets", "", *lines])
     if facts.totals.rows:
         yield _code(
             "python", ["import pandas", "", f'labels = pandas.read_parquet("{folder}/{facts.data.split("/")[0]}")']
         )
-        yield _code("sql", ["-- DuckDB", f"SELECT {_selected(facts)} FROM '{folder}/{facts.data}'"])
+        yield _code("sql", ["-- DuckDB", f"SELECT {_select_list(facts)} FROM '{folder}/{facts.data}'"])
 
 
-def _selected(facts: CardFacts) -> str:
+def _select_list(facts: CardFacts) -> str:
     tasks = [task for task in facts.tasks if re.fullmatch(r"[a-z][a-z0-9_]*", task.name)]
     fields = {task.name: task.answer_kind.text_field for task in tasks}
     return ", ".join(["id", "uri", *(f"{name}.{field}" if field else name for name, field in fields.items())])
@@ -229,7 +232,7 @@ def _versions(facts: CardFacts) -> Iterator[tuple[str, str]]:
         yield "Python", run.python
         yield from run.libraries
     yield "runs and compactions", f"{provenance.runs:,}"
-    yield "fingerprint of the job", job.fingerprint
+    yield "job fingerprint", job.fingerprint
     yield "segmentation", job.segmentation
-    yield "numbers computed in", job.compute_type
-    yield "schema", f"version {job.schema_version}"
+    yield "compute type", job.compute_type
+    yield "schema version", f"{job.schema_version}"

@@ -1,4 +1,4 @@
-"""All that an output knows of one id: its answers beside its reference, its audio, and what made it; or its failure."""
+"""Everything that an output has about one id: answers, reference, audio and provenance; or its failure."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,15 @@ from earmark.transforms.output.job_file import read_job
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A task as it was asked of its model; a model that is not asked in words has no use for the prompts.
+class TaskPrompts:
+    """The model of a task and its prompts, which models without text prompts ignore.
 
     Attributes:
-        model: its identity, as `_earmark/job.json` names it.
-        base_prompt: of a base checkpoint, None where only an Instruct checkpoint can answer.
-        prompt: as it was asked of this recording; "" where the answer does not say.
+        task: name of the task.
+        model: identity of the model, as in `_earmark/job.json`.
+        base_prompt: prompt for base checkpoints; None where only an Instruct checkpoint can answer.
+        chat_prompt: prompt for Instruct checkpoints.
+        prompt: prompt for this recording; "" where the answer does not record it.
     """
 
     task: str
@@ -42,11 +44,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """A reference beside a transcript, normalised by `normalizer` as `earmark evaluate` does it.
+    """A reference and a transcript, normalised as by `earmark evaluate`.
 
     Attributes:
-        wer: errors in a word of the reference; the number of errors where that is empty.
-        reference, transcript: the words.
+        normalizer: name of the normalizer.
+        wer: word errors per reference word; the number of errors where the reference is empty.
+        reference: normalised words of the reference.
+        transcript: normalised words of the transcript.
     """
 
     normalizer: str
@@ -58,12 +62,17 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class InspectedAnswer:
-    """`confidence`: the mean probability of a token (geometric), or a label's score; None where the model tells none.
+    """An answer with its confidence and its reference.
 
-    `reference_column` and `reference`: what evaluate would hold the answer against; None where there is none.
+    Attributes:
+        asked: task, model and prompts.
+        confidence: geometric mean of the token probabilities, or the score of a label; None where the model gives none.
+        reference_column: column whose value `earmark evaluate` takes as the reference; None for none.
+        reference: reference of the answer; None for none.
+        alignment: alignment with the reference, of a transcript that has one.
     """
 
-    asked: Asked
+    asked: TaskPrompts
     answer: Answer
     confidence: float | None
     reference_column: str | None = None
@@ -86,13 +95,15 @@ class InspectedRow:
 
 @dataclass(frozen=True, slots=True)
 class InspectedFailure:
+    """A failure and what wrote it."""
+
     failure: Failure
     provenance: RowProvenance
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What an output has of an id: one of the two."""
+    """What an output has about an id: an annotation or a failure."""
 
     output: str
     annotation: InspectedRow | None
@@ -140,14 +151,14 @@ def _annotation(output: Output, table: pa.Table, asked: Sequence[AskedTask], pro
 
 def _answer(task: AskedTask, value: Any) -> InspectedAnswer:
     answer = task.answer_kind.read(value)
-    asked = Asked(
+    prompts = TaskPrompts(
         task.name,
         task.model,
         _with_question(task.base_prompt, task.question),
         _with_question(task.chat_prompt, task.question) or "",
         getattr(answer, "prompt", ""),
     )
-    return InspectedAnswer(asked, answer, answer.confidence())
+    return InspectedAnswer(prompts, answer, answer.confidence())
 
 
 def _with_question(prompt: str | None, question: str) -> str | None:
@@ -157,31 +168,34 @@ def _with_question(prompt: str | None, question: str) -> str | None:
 def _with_references(
     output: Output, table: pa.Table, answers: Sequence[InspectedAnswer]
 ) -> tuple[InspectedAnswer, ...]:
-    """The answers with what evaluate would take for their references, had it only this row."""
+    """The answers with the references that `earmark evaluate` would take for this row."""
     database = open_database()
     insert(database, "answers", table, create=True)
     own_references(database, ["answers"])
-    known = {task.name: task for task in output.tasks}
-    held: list[InspectedAnswer] = []
-    for one in answers:
-        task = known.get(one.asked.task)
+    tasks = {task.name: task for task in output.tasks}
+    with_references: list[InspectedAnswer] = []
+    for answer in answers:
+        task = tasks.get(answer.asked.task)
         column = find_column(database, task, output.tasks, ()) if task else None
         if task is None or column is None or column.problem:
-            held.append(one)
+            with_references.append(answer)
             continue
         language = language_expression(task, output, EvaluateOptions())
         query = f"SELECT {column.expression}, coalesce({language}, '') FROM answers AS r JOIN given AS g USING (id)"
         ((reference, code),) = database.execute(query).fetchall()
-        if task.measure == "label" and not (reference or "").strip():  # an empty cell of a table is no label
+        if task.measure == "label" and not (reference or "").strip():  # an empty cell of a table is not a label
             reference = None
         is_aligned = reference is not None and task.measure == "transcript"
-        alignment = _alignment(reference, one.answer.as_text(), code) if is_aligned else None
-        held.append(dataclasses.replace(one, reference_column=column.column, reference=reference, alignment=alignment))
-    return tuple(held)
+        alignment = _alignment(reference, answer.answer.as_text(), code) if is_aligned else None
+        with_references.append(
+            dataclasses.replace(answer, reference_column=column.column, reference=reference, alignment=alignment)
+        )
+    return tuple(with_references)
 
 
 def _alignment(reference: str, hypothesis: str, language: str) -> Alignment:
-    by = normalizer_for(language)
-    one, other = by.words(reference), by.words(hypothesis)
-    (edits,) = edits_of([one], [other])
-    return Alignment(by.name, edits.errors / max(1, edits.reference_length), edits, tuple(one), tuple(other))
+    normalizer = normalizer_for(language)
+    reference_words, words = normalizer.words(reference), normalizer.words(hypothesis)
+    (edits,) = edits_of([reference_words], [words])
+    wer = edits.errors / max(1, edits.reference_length)
+    return Alignment(normalizer.name, wer, edits, tuple(reference_words), tuple(words))

@@ -1,4 +1,4 @@
-"""The dataset card: what it says, that what it says to run runs, and that it disturbs nobody."""
+"""The dataset card: its content, its code, which runs as printed, and that it never fails a run."""
 
 import json
 import re
@@ -30,19 +30,21 @@ def output(tmp_path_factory):
 
 
 @pytest.mark.parametrize("compacted", [False, True])
-def test_what_the_card_says_to_run_runs_and_finds_every_row(output, tmp_path, compacted):
+def test_the_code_of_the_card_loads_every_row(output, tmp_path, compacted):
     if compacted:
         assert compact_store(OutputStore(str(output)), 2**27).merged == 1
     card = (output / "README.md").read_text()
     datasets_code, pandas_code = code_blocks(card, "python")
-    told = "print(json.dumps([list(labels['id']), labels[0], list(failures['id']), str(labels.features['embed'])]))"
-    ids, first, failed, vector = json.loads(run_offline(datasets_code + told, output.parent, tmp_path))
+    print_rows = (
+        "print(json.dumps([list(labels['id']), labels[0], list(failures['id']), str(labels.features['embed'])]))"
+    )
+    ids, first, failed, vector = json.loads(run_offline(datasets_code + print_rows, output.parent, tmp_path))
     assert sorted(ids) == sorted(HOSTILE) and failed == ["<b>|gone"]
     assert {row["id"]: row for row in annotations(output)}[first["id"]]["transcribe"] == first["transcribe"]
     assert first["embed"] == [0.5, -1.0, 0.25] and "length=3" in vector
-    found: dict[str, pandas.DataFrame] = {}
-    exec(pandas_code.replace('"labels/', f'"{output.parent}/labels/'), found)
-    assert sorted(found["labels"]["id"]) == sorted(HOSTILE)
+    variables: dict[str, pandas.DataFrame] = {}
+    exec(pandas_code.replace('"labels/', f'"{output.parent}/labels/'), variables)
+    assert sorted(variables["labels"]["id"]) == sorted(HOSTILE)
     (query,) = code_blocks(card, "sql")
     rows = duckdb.sql(query.replace("'labels/", f"'{output.parent}/labels/")).fetchall()
     assert sorted(row[0] for row in rows) == sorted(HOSTILE)
@@ -61,43 +63,43 @@ print(json.dumps([list(rows["id"]), list(rows.features), rows[0]["embed"], rows[
     assert as_in_card
 
 
-def test_the_head_is_what_the_hub_reads(output):
-    head = metadata_of((output / "README.md").read_text())
-    assert (head["license"], head["language"], head["size_categories"]) == ("cc-by-4.0", ["en"], ["n<1K"])
-    assert head["task_categories"] == [
+def test_the_metadata_has_the_fields_that_the_hub_reads(output):
+    metadata = metadata_of((output / "README.md").read_text())
+    assert (metadata["license"], metadata["language"], metadata["size_categories"]) == ("cc-by-4.0", ["en"], ["n<1K"])
+    assert metadata["task_categories"] == [
         "automatic-speech-recognition",
         "audio-text-to-text",
         "audio-classification",
         "feature-extraction",
     ]
-    assert [config["config_name"] for config in head["configs"]] == ["annotations", "failures"]
+    assert [config["config_name"] for config in metadata["configs"]] == ["annotations", "failures"]
 
 
-def test_the_hubs_own_client_takes_the_head_for_valid(output):
+def test_the_hubs_own_client_accepts_the_metadata(output):
     from huggingface_hub import DatasetCard
 
     card = DatasetCard.load(output / "README.md")
     assert card.data.license == "cc-by-4.0" and card.data.pretty_name == "labels"
 
 
-def test_the_card_says_counts_models_and_prompts(output):
+def test_the_card_has_counts_models_and_prompts(output):
     card = (output / "README.md").read_text()
     assert f"| annotated recordings | {len(HOSTILE)} |" in card
-    assert f"| recordings that failed | 1 ({1 / (len(HOSTILE) + 1):.2%}) |" in card
+    assert f"| failed recordings | 1 ({1 / (len(HOSTILE) + 1):.2%}) |" in card
     assert "| not\\_found | 1 |" in card
     assert "my-model" in card and "| whisper |" in card and "sha256" in card
-    assert "secret" not in card  # the folders that a model lies in are nobody's business
+    assert "secret" not in card  # folders of local models are not published
     assert "Describe the audio in one sentence." in card
     assert "20260101T000000Z-aaaaaa" in card and "fingerprint" in card
 
 
-def test_texts_are_shown_as_texts():
+def test_texts_are_escaped():
     assert as_text("<script>|`x`\n# y") == "\\<script\\>\\|\\`x\\` \\# y"
     assert as_text("https://x [a](b)") == "https\\:// x [a](b)".replace(":// x", "://x").replace("[a]", "\\[a\\]")
     assert as_text("x" * 2000).endswith("…")
 
 
-def test_a_hostile_job_stays_text_in_head_and_body(tmp_path):
+def test_texts_of_a_hostile_job_stay_texts_in_metadata_and_body(tmp_path):
     question = "a: b\n---\nlicense: mit\n<script>alert(1)</script> | `x` ```\n# head {question}"
     rows = hostile_rows(tmp_path / "audio")[:2]
     folder = tmp_path / "- x: [y] <b>'\"\n#"
@@ -119,16 +121,16 @@ def test_a_hostile_job_stays_text_in_head_and_body(tmp_path):
     assert {line.count("|") for line in rows_of_tables} == {3, 5}
 
 
-def listened(options, here):
-    """As earmark.pipeline.annotate.assign, with an engine that needs no weights."""
+def assign_listening(options, here):
+    """Replace earmark.pipeline.annotate.assign by one whose engine needs no weights."""
     return listening(options), dict.fromkeys(options.tasks(), "listening")
 
 
-def test_a_run_leaves_a_card_and_later_ones_write_it_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr("earmark.pipeline.annotate.assign", listened)
+def test_every_run_and_compaction_writes_the_card(tmp_path, monkeypatch):
+    monkeypatch.setattr("earmark.pipeline.annotate.assign", assign_listening)
     options, path = JobOptions(model=("any",)), tmp_path / "labels" / "README.md"
     rows = write_tones(tmp_path / "audio", 4)
-    manifest = write_manifest(tmp_path / "m.jsonl", [*rows[:2], {"audio_filepath": "gone.wav"}])
+    manifest = write_manifest(tmp_path / "m.jsonl", [*rows[:2], {"audio_filepath": "missing.wav"}])
     assert annotate(str(manifest), str(tmp_path / "labels"), options, []) == 0
     assert "| annotated recordings | 2 |" in path.read_text() and "| not\\_found | 1 |" in path.read_text()
     assert main(["card", str(tmp_path / "labels"), "--license", "other"]) == 0
@@ -141,7 +143,7 @@ def test_a_run_leaves_a_card_and_later_ones_write_it_anew(tmp_path, monkeypatch)
     assert len(pandas.read_parquet(tmp_path / "labels" / "annotations")) == 4
 
 
-def test_a_readme_of_somebodys_own_is_left_alone(tmp_path, capsys):
+def test_a_readme_that_earmark_did_not_write_is_kept(tmp_path, capsys):
     write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
     (tmp_path / "labels" / "README.md").write_text("mine\n")
     assert main(["compact", str(tmp_path / "labels")]) == 0
@@ -151,24 +153,24 @@ def test_a_readme_of_somebodys_own_is_left_alone(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("license", ["a b", "x: y", "\n", "MIT!"])
-def test_a_licence_that_is_no_name_is_refused(license, capsys):
+def test_a_licence_that_is_not_an_id_is_refused(license, capsys):
     assert main(["card", "nowhere", "--license", license]) == 1
-    assert "does not work: name it as the Hub does" in capsys.readouterr().err
+    assert "does not work: give an id of the Hub" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["", "---\n", "---\n[\n---\n", "---\nlicense: [x]\n---\n", "---\n5\n---\n"])
-def test_a_head_that_cannot_be_read_names_no_licence(content):
+def test_unreadable_metadata_has_no_licence(content):
     assert license_of(content) == "unknown"
 
 
 def test_parts_are_read_once(tmp_path, monkeypatch):
     store = write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
     read: list[str] = []
-    plain = OutputStore.read_columns
+    original = OutputStore.read_columns
 
     def counting(self, path, columns):
         read.append(path)
-        return plain(self, path, columns)
+        return original(self, path, columns)
 
     monkeypatch.setattr(OutputStore, "read_columns", counting)
     assert write_card(store)
@@ -189,23 +191,22 @@ def test_an_output_without_an_annotation_has_a_card(tmp_path):
     assert run_offline(code + "print(len(failures))", tmp_path, tmp_path / "cache").split() == ["1"]
 
 
-def test_what_is_no_output_is_refused(tmp_path, capsys):
+def test_a_folder_that_is_not_an_output_is_refused(tmp_path, capsys):
     assert main(["card", str(tmp_path)]) == 1
     assert "is not an output of earmark" in capsys.readouterr().err
     assert not (tmp_path / "README.md").exists()
 
 
-def test_the_card_of_an_output_in_a_store(tmp_path):
-    """fsspec's own store in memory."""
+def test_an_output_in_a_store_has_a_card(tmp_path):
     store = write_answered("memory://cards/labels", hostile_rows(tmp_path / "audio"))
     assert main(["card", "memory://cards/labels/", "--license", "mit"]) == 0 and write_card(store)
     assert metadata_of(store.read("README.md").decode())["license"] == "mit"
     fsspec.filesystem("memory").rm("/cards", recursive=True)
 
 
-def test_what_keeps_a_card_from_being_written_is_told_and_fails_no_run(tmp_path, capsys):
+def test_a_card_that_cannot_be_written_is_a_message_and_fails_no_run(tmp_path, capsys):
     write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
     (tmp_path / "labels" / "failures" / "failures.parquet").write_bytes(b"damaged")
     assert main(["compact", str(tmp_path / "labels")]) == 0
-    told = capsys.readouterr().err
-    assert "no dataset card was written" in told and "failures.parquet is not a table that earmark wrote" in told
+    printed = capsys.readouterr().err
+    assert "no dataset card was written" in printed and "failures.parquet is not a table that earmark wrote" in printed
