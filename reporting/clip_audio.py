@@ -1,7 +1,5 @@
 """The audio of an annotation as the models got it: the same part and channel, by the same decoder."""
 
-import posixpath
-import re
 import tempfile
 from dataclasses import dataclass
 
@@ -9,20 +7,15 @@ import numpy as np
 
 from earmark.model.served.wav import wav_of
 from earmark.schemas.errors import JobError, MachineError, RowError
-from earmark.schemas.locations import AudioLocation, TarLocation
+from earmark.schemas.locations import AudioLocation, contained_name
 from earmark.schemas.manifest import ManifestShape
 from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
 from earmark.transforms.audio.decode_recordings import DecodedAudio, DecodeRequest, decode_requests
-from earmark.transforms.containers.container_file import find_container
-from earmark.transforms.containers.parquet_rows import location_of_row, named_row
-from earmark.transforms.containers.tar_index import looked_up_members
-from earmark.transforms.containers.tar_members import read_members
+from earmark.transforms.containers.registry import locate
 from earmark.transforms.containers.unpack_containers import unpack_containers, unpack_requests
-from earmark.transforms.manifests.find import TAR, manifest_format
 from earmark.transforms.output.store import OutputStore
 from earmark.transforms.storage.fetch_audio import row_error
 
-MEMBER = re.compile(r"\w+://(?P<member>.+?)::(?P<container>.+)", re.DOTALL)  # a chained URL of fsspec
 TIMEOUT_S = 60.0  # for fetching and decoding a recording
 MEMORY_SAMPLES = 16 * 2**20  # 64 MiB; longer audio is decoded to a temporary file
 # A part has a whole number of samples at SAMPLE_RATE_HZ. At a higher source rate, the last sample may need a few frames
@@ -50,11 +43,8 @@ class AudioSource:
 
     @classmethod
     def of(cls, uri: str, offset_s: float, channel: int | None) -> "AudioSource":
-        if named := named_row(uri):
-            container, row = named
-            return cls(uri, offset_s, channel, container, row=row)
-        if match := MEMBER.fullmatch(uri):
-            return cls(uri, offset_s, channel, match["container"].removeprefix("file://"), match["member"])
+        if name := contained_name(uri):
+            return cls(uri, offset_s, channel, name.container, name.member, name.row)
         return cls(uri, offset_s, channel)
 
 
@@ -91,28 +81,11 @@ def decode_clip(source: AudioSource, duration_s: float, shape: ManifestShape, st
 def _location(source: AudioSource, shape: ManifestShape, store: OutputStore) -> AudioLocation | None:
     """The location of the audio in its container; None where fsspec can fetch it by its URI."""
     try:
-        if source.row is not None:
-            return location_of_row(source.container, source.row, shape)
-        if source.member and manifest_format(source.container) == TAR:
-            return _location_in_tar(source, store)
+        return locate(source.uri, shape, store)
     except (JobError, MachineError):
         raise
     except Exception as error:  # file systems and pyarrow raise errors of any class; row_error sorts them
         raise row_error(source.container, error) from error
-    return None
-
-
-def _location_in_tar(source: AudioSource, store: OutputStore) -> TarLocation | None:
-    container = find_container(source.container)
-    members = looked_up_members(store, source.container, container)
-    if members is None:
-        members = read_members(source.container, container)
-    named = [member for member in members if member.name == source.member and not member.problem]
-    if not named:
-        return None
-    last = named[-1]  # replaces earlier members of the same name
-    suffix = posixpath.splitext(last.name)[1].lower()
-    return TarLocation(source.container, container.version, last.start, last.size_bytes, suffix)
 
 
 def _unpack(recording: Recording, scratch: str) -> str:

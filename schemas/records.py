@@ -11,7 +11,7 @@ import numpy as np
 
 from earmark.schemas.answers.kind import Answer
 from earmark.schemas.errors import JobError, RowError
-from earmark.schemas.locations import AudioLocation, TarLocation
+from earmark.schemas.locations import AudioLocation
 
 SAMPLE_RATE_HZ = 16_000  # what every engine of earmark listens at; positions in audio count these samples
 MAX_SEGMENT_S = 30  # the longest segment: what most speech models take at once
@@ -192,9 +192,9 @@ def pick_canonical_row(rows: Sequence[Recording]) -> Recording:
     Of members of a tar that have one name the last is, which has replaced the others.
     """
 
-    def rank(row: Recording) -> tuple[str, float, int, int, str]:
+    def rank(row: Recording) -> tuple[str, float, int, int, int, str]:
         channel = -1 if row.channel is None else row.channel
-        start = row.location.start if isinstance(row.location, TarLocation) else 0
-        return (row.uri, row.offset_s, channel, -start, stable_hash(repr(dataclasses.astuple(row))))
+        piece, start = row.location.position if row.location else (0, 0)
+        return (row.uri, row.offset_s, channel, -piece, -start, stable_hash(repr(dataclasses.astuple(row))))
 
-    return rows[0] if len(rows) == 1 else min(rows, key=rank)  # nearly all are alone, and a rank is dear
+    return rows[0] if len(rows) == 1 else min(rows, key=rank)  # nearly all ids have one row, and a rank is expensive

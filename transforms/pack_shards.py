@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from earmark.schemas.locations import ParquetLocation
 from earmark.schemas.records import Recording, Shard, partition_of, stable_hash
 from earmark.transforms.counters import Counters
 
@@ -93,9 +92,11 @@ def _order(recording: Recording) -> tuple[str, tuple[int, int], str]:
 
 
 def _kept_together(recording: Recording) -> tuple[str, int] | str:
-    """The row group that a recording belongs to; any other recording is on its own."""
+    """The piece of a container that is read as a whole, such as a row group; any other recording stays alone."""
     location = recording.location
-    return (location.container, location.row_group) if isinstance(location, ParquetLocation) else recording.id
+    if location is None or location.read_unit is None:
+        return recording.id
+    return location.container, location.read_unit
 
 
 def _key(recordings: Sequence[Recording], salt: str) -> str:

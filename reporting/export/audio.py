@@ -11,13 +11,13 @@ import numpy as np
 import soundfile
 
 from earmark.schemas.errors import MachineError, RowError
+from earmark.schemas.locations import AudioLocation
 from earmark.schemas.manifest import ManifestShape
 from earmark.schemas.text import error_with_type
 from earmark.transforms.audio.audio_file import open_source
 from earmark.transforms.audio.open_audio import Source, frames_in
 from earmark.transforms.containers.container_file import find_container
-from earmark.transforms.containers.parquet_rows import location_of_row, named_row
-from earmark.transforms.containers.unpack_parquet import unpack_parquet
+from earmark.transforms.containers.registry import kind_of_location, locate
 from earmark.transforms.storage.fetch_audio import fetch_audio, row_error
 
 WHOLE_S = 0.01  # what a file may be longer than what was heard of it: less than resampling and codecs leave over
@@ -62,22 +62,30 @@ def audio_files(requests: Sequence[AudioRequest]) -> list[AudioFile | RowError]:
     """
     folder = tempfile.mkdtemp(prefix="fetch-", dir=os.path.dirname(requests[0].target))
     paths: dict[int, str | RowError] = {}
-    named = [(index, named_row(request.uri)) for index, request in enumerate(requests)]
-    plain = [index for index, found in named if not found]
+    locations = [_location(request) for request in requests]
+    plain = [index for index, location in enumerate(locations) if location is None]
     timeout_s = requests[0].timeout_s
     paths |= zip(plain, fetch_audio([requests[index].uri for index in plain], folder, timeout_s), strict=True)
-    for index, found in named:
-        if found:
+    for index, location in enumerate(locations):
+        if location is not None:
             target = f"{folder}/{index}.bytes"
-            paths[index] = _unpacked(*found, requests[index].shape, target)
+            paths[index] = location if isinstance(location, RowError) else _unpacked(location, target)
     return [_audio_file(request, paths[index]) for index, request in enumerate(requests)]
 
 
-def _unpacked(container: str, row: int, shape: ManifestShape, target: str) -> str | RowError:
-    """The bytes of a row of a Parquet file, counted from 0."""
+def _location(request: AudioRequest) -> AudioLocation | RowError | None:
+    """Location of the audio in its container; None where fsspec can fetch it by its uri."""
     try:
-        place = location_of_row(container, row, shape)
-        (unpacked,) = unpack_parquet(find_container(container), [place], [target])
+        return locate(request.uri, request.shape)
+    except Exception as error:  # file systems and pyarrow raise errors of any class; row_error sorts them
+        return row_error(request.uri, error)
+
+
+def _unpacked(location: AudioLocation, target: str) -> str | RowError:
+    """Write the bytes at a location to `target`."""
+    container = location.container
+    try:
+        (unpacked,) = kind_of_location(location).unpack(find_container(container), [location], [target])
         return unpacked
     except MachineError:
         raise

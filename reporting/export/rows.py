@@ -12,6 +12,7 @@ from earmark.reporting.export.options import LeftOut
 from earmark.schemas.answers.registry import ANSWER_KINDS
 from earmark.schemas.errors import JobError
 from earmark.schemas.job_description import AskedTask
+from earmark.schemas.locations import contained_name
 from earmark.scoring.answers import open_database
 from earmark.scoring.conditions import PASSES, Condition
 from earmark.transforms.output.store import OutputStore
@@ -39,12 +40,7 @@ class Counts:
 
     def add_written(self, row: Row) -> None:
         self.rows += 1
-        self.in_containers += is_in_container(row["uri"])
-
-
-def is_in_container(uri: str) -> bool:
-    """Whether the name is of audio within a tar or a Parquet file."""
-    return "::" in uri or "#row=" in uri
+        self.in_containers += contained_name(row["uri"]) is not None
 
 
 def passing_tables(store: OutputStore, parts: Sequence[str], where: str, counts: Counts) -> Iterator[pa.Table]:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fsspec.core import url_to_fs
 
 from earmark.reporting.report.sample_rows import ReportRow
+from earmark.schemas.locations import contained_name
 from earmark.schemas.text import error_message
 
 SIGNED_S = 7 * 24 * 3600  # longest lifetime of Amazon's and Google's signatures
@@ -40,7 +41,7 @@ def audio_links(rows: Sequence[ReportRow], page: str, sign: bool) -> list[AudioL
 
 def _link(row: ReportRow, page: str, sign: bool) -> AudioLink:
     uri = row.uri.removeprefix("file://")
-    if "::" in uri or "#row=" in uri:
+    if contained_name(uri):
         return AudioLink("", problem="The audio is inside a container file, which a browser cannot open.")
     if "://" not in uri:
         return _local(row, uri, page)

@@ -12,7 +12,7 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.manifest import ManifestShape
 from earmark.schemas.records import Recording, Shard
 from earmark.transforms.audio.isolation import child_processes
-from earmark.transforms.containers.parquet_rows import location_of_row, named_row
+from earmark.transforms.containers.registry import locate
 from earmark.transforms.decode_shard import decode_shard
 from earmark.transforms.storage.fetch_audio import row_error
 
@@ -50,7 +50,7 @@ def _recording(id: str, row: ReportRow, max_s: float) -> Recording | RowError:
     """What to decode. fsspec opens a member of a tar by itself; a row of a Parquet file has to be located first."""
     duration_s = min(row.duration_s, max_s)
     try:
-        location = location_of_row(*named, ManifestShape()) if (named := named_row(row.uri)) else None
+        location = locate(row.uri, ManifestShape())
     except Exception as error:  # file systems and pyarrow raise errors of any class
         try:
             return row_error(row.uri, error)

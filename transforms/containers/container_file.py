@@ -1,4 +1,4 @@
-"""A container of audio, a tar or a Parquet file, as its file system knows it."""
+"""A file that holds the audio of many recordings: its path, size and version in its file system."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,11 @@ from earmark.model.checkpoints.retry import retry_transient
 
 @dataclass(frozen=True, slots=True)
 class ContainerFile:
-    """`version`: its size and what the file system calls a version; another content has another, as far as it tells."""
+    """A container in its file system.
+
+    Attributes:
+        version: Size and, where the file system has one, a version, which changes with the content.
+    """
 
     file_system: fsspec.AbstractFileSystem
     path: str
@@ -19,17 +23,18 @@ class ContainerFile:
     version: str
 
     @property
-    def says_version(self) -> bool:
+    def has_version(self) -> bool:
         """Whether the version is more than the size."""
         return self.version != f"{self.size_bytes} "
 
 
 @retry_transient
 def find_container(uri: str) -> ContainerFile:
-    """Asks the file system, never a listing that it keeps, for the container at a path or URL.
+    """Look up the container at a path or URL in its file system, never in a cached listing.
 
     Raises:
-        OSError: it does not say how long the file is; and whatever the file system raises.
+        OSError: The file system does not know the size of the file.
+        Exception: Whatever the file system raises.
     """
     file_system, path = url_to_fs(uri, use_listings_cache=False)
     info = file_system.info(path)

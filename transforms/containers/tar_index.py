@@ -1,4 +1,4 @@
-"""What tars hold, kept in the output: to read the headers of a tar costs a request for each of its members, or nearly.
+"""Indexes of tars, kept in the output, as reading the headers of a tar takes about one request for each member.
 
 `_earmark/containers/<hash>.parquet` is derived, and may be removed at any time.
 """
@@ -16,11 +16,11 @@ from earmark.transforms.containers.tar_members import Member, read_members
 from earmark.transforms.output.store import OutputStore, encode_table
 
 FOLDER = "_earmark/containers"
-FORMAT = "1"  # of the index and of what counts as a member; another number, and all tars are read again
+FORMAT = "1"  # version of the index and of the rules for members; with another number all tars are read again
 SCHEMA = pa.schema(
     [
         ("number", pa.int64()),
-        ("name", pa.binary()),  # a tar's names, and so what is told of them, may be of any bytes
+        ("name", pa.binary()),  # names in a tar, and so texts that quote them, may hold any bytes
         ("start", pa.int64()),
         ("size_bytes", pa.int64()),
         ("text", pa.binary()),
@@ -29,28 +29,28 @@ SCHEMA = pa.schema(
 )
 
 
-def kept_members(store: OutputStore, tar: str, container: ContainerFile) -> list[Member]:
-    """The members of a tar, from the index in the output, which is made where there is none for this version of it.
+def index_members(store: OutputStore, tar: str, container: ContainerFile) -> list[Member]:
+    """Members of a tar from its index in the output, which is written if there is none for this version of the tar.
 
     Raises:
-        JobError: the index is damaged; and as read_members does.
-        OSError: the tar or the output cannot be read or written.
+        JobError: The index is damaged; and as read_members.
+        OSError: The tar or the output cannot be read or written.
     """
-    if not container.says_version:
+    if not container.has_version:
         return read_members(tar, container)
-    members = looked_up_members(store, tar, container)
+    members = indexed_members(store, tar, container)
     if members is None:
         members = read_members(tar, container)
         store.create(_path(tar, container), _encode(members))
     return members
 
 
-def looked_up_members(store: OutputStore, tar: str, container: ContainerFile) -> list[Member] | None:
-    """The members of a tar from the index in the output; None where there is none for this version of it.
+def indexed_members(store: OutputStore, tar: str, container: ContainerFile) -> list[Member] | None:
+    """Members of a tar from its index in the output; None if there is no index for this version of the tar.
 
     Raises:
-        JobError: the index is damaged.
-        OSError: the output cannot be read.
+        JobError: The index is damaged.
+        OSError: The output cannot be read.
     """
     path = _path(tar, container)
     try:

@@ -13,8 +13,8 @@ from earmark.transforms.containers.container_file import ContainerFile
 from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
 from earmark.transforms.storage.file_system import wrap_storage_errors
 
-MAX_TEXT_BYTES = 2**20  # of a JSON object or a text, as of a line of a manifest, and of a header that names a member
-# What is read at once on a remote file system: a request takes as long as the transfer of one to three MB there.
+MAX_TEXT_BYTES = 2**20  # of a JSON object, a text or a header that names a member; as a line of a manifest
+# Bytes per request to a remote file system, where a request takes as long as the transfer of one to three MB.
 LOOK_AHEAD_BYTES = 2**20
 TEXT_SUFFIXES = (".json", ".txt")
 _CUT = "the tar is cut short"
@@ -22,7 +22,14 @@ _CUT = "the tar is cut short"
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of a tar by its number, from 1. `text`: of a small text; `problem`: why there is no audio or text."""
+    """A member of a tar.
+
+    Attributes:
+        number: Number of the member in the tar, from 1.
+        start: Offset of its bytes from the start of the tar.
+        text: Content of a small text file; "" for other members.
+        problem: Why the member cannot be used; "" if it can.
+    """
 
     number: int
     name: str
@@ -41,26 +48,26 @@ def is_text_member(name: str) -> bool:
 
 
 def _is_hidden(name: str) -> bool:
-    """As the `._000.flac` that a Mac puts beside `000.flac`, which is no audio."""
+    """Whether the name starts with a dot, as `._000.flac`, which a Mac puts beside `000.flac` and is no audio."""
     return posixpath.basename(name).startswith(".")
 
 
 @retry_transient
 def read_members(tar: str, container: ContainerFile) -> list[Member]:
-    """The members but for folders; the last has a problem where the tar goes on and cannot be read there.
+    """Members of a tar except folders; the last has a problem if the tar cannot be read to its end.
 
     Raises:
-        JobError: it is no tar.
-        OSError: it cannot be read.
+        JobError: It is no tar.
+        OSError: It cannot be read.
     """
     with (
         wrap_storage_errors(),
         container.file_system.open(container.path, "rb", block_size=LOOK_AHEAD_BYTES) as file,
     ):
-        return list(_members(tar, _Reads(file), container.size_bytes))
+        return list(_members(tar, _BoundedFile(file), container.size_bytes))
 
 
-def _members(tar: str, file: "_Reads", size_bytes: int) -> Iterator[Member]:
+def _members(tar: str, file: "_BoundedFile", size_bytes: int) -> Iterator[Member]:
     number = 0
     try:
         archive = tarfile.TarFile(fileobj=file, encoding="utf-8")  # type: ignore[arg-type]  # reads, seeks and tells
@@ -86,7 +93,7 @@ def _members(tar: str, file: "_Reads", size_bytes: int) -> Iterator[Member]:
         yield Member(number + 1, "", problem=problem)
 
 
-def _member(number: int, info: tarfile.TarInfo, file: "_Reads", size_bytes: int) -> Member:
+def _member(number: int, info: tarfile.TarInfo, file: "_BoundedFile", size_bytes: int) -> Member:
     name = info.name
     if not (is_audio_member(name) or is_text_member(name)):
         return Member(number, name)
@@ -106,8 +113,8 @@ def _member(number: int, info: tarfile.TarInfo, file: "_Reads", size_bytes: int)
         return Member(number, name, problem=f"{name} is not UTF-8: {error.reason} at byte {error.start}")
 
 
-class _Reads:
-    """A file for tarfile: what its store raises is a StorageError, and no header is so long that memory ends."""
+class _BoundedFile:
+    """A file for tarfile whose store's errors are StorageErrors, and that refuses headers that would fill memory."""
 
     def __init__(self, file: BinaryIO):
         self._file = file

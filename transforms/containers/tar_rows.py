@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from earmark.schemas.errors import JobError
-from earmark.schemas.locations import TarLocation
+from earmark.schemas.locations import ContainedName, TarLocation, member_uri
 from earmark.schemas.manifest import ManifestRow, ManifestShape, json_object
 from earmark.schemas.text import counted
 from earmark.transforms.containers.container_file import ContainerFile, find_container
-from earmark.transforms.containers.tar_index import kept_members
+from earmark.transforms.containers.tar_index import index_members, indexed_members
 from earmark.transforms.containers.tar_members import (
     TEXT_SUFFIXES,
     Member,
@@ -29,25 +29,43 @@ log = logging.getLogger("earmark")
 
 
 def tar_rows(tar: str, shape: ManifestShape, store: OutputStore | None) -> Iterator[ManifestRow]:
-    """The recordings of a tar, in order. What is damaged or no plain file is a row with a problem.
+    """Recordings of a tar, in order. A member that is damaged or no plain file is a row with a problem.
 
     Args:
-        store: keeps what the tar holds, for the next run; None to read the tar itself.
+        store: Output that keeps an index of the tar for the next run; None to read the tar itself.
 
     Raises:
-        JobError: it is no tar.
-        OSError: it cannot be read.
+        JobError: It is no tar.
+        OSError: It cannot be read.
     """
     if column := dict(shape.columns).get("audio"):
         raise JobError(f"--columns audio={column} does not work for {tar}: a tar's members are the audio; leave it out")
     with wrap_storage_errors():
         container = find_container(tar)
-    members = read_members(tar, container) if store is None else kept_members(store, tar, container)
+    members = read_members(tar, container) if store is None else index_members(store, tar, container)
     yield from _rows(tar, container, members)
 
 
+def locate_member(name: ContainedName, shape: ManifestShape, store: OutputStore | None) -> TarLocation | None:
+    """Location of an annotated member; None if there is none of that name, or no store that may keep an index."""
+    if store is None:
+        return None
+    tar = name.container
+    container = find_container(tar)
+    members = indexed_members(store, tar, container)
+    if members is None:
+        members = read_members(tar, container)
+    same_name = [member for member in members if member.name == name.member and not member.problem]
+    return _location(tar, container, same_name[-1]) if same_name else None  # the last replaces those before it
+
+
+def _location(tar: str, container: ContainerFile, member: Member) -> TarLocation:
+    suffix = posixpath.splitext(member.name)[1].lower()
+    return TarLocation(tar, container.version, member.start, member.size_bytes, suffix)
+
+
 def _rows(tar: str, container: ContainerFile, members: list[Member]) -> Iterator[ManifestRow]:
-    beside = {member.name: member for member in members if is_text_member(member.name)}  # the last of a name stands
+    beside = {member.name: member for member in members if is_text_member(member.name)}  # the last of a name
     used: set[str] = set()
     left_out = 0
     for member in members:
@@ -61,9 +79,8 @@ def _rows(tar: str, container: ContainerFile, members: list[Member]) -> Iterator
             texts = _texts_beside(member.name, beside)
             used.update(text.name for text in texts)
             values, problem = _values(texts)
-            suffix = posixpath.splitext(member.name)[1].lower()
-            place = TarLocation(tar, container.version, member.start, member.size_bytes, suffix)
-            yield ManifestRow(tar, member.number, values, problem, _uri(tar, member.name), place)
+            location = _location(tar, container, member)
+            yield ManifestRow(tar, member.number, values, problem, _uri(tar, member.name), location)
     for member in (text for name, text in beside.items() if name not in used):
         if member.problem or member.name.endswith(".json"):
             problem = member.problem or f"{member.name} has no audio beside it: a file of that name with another suffix"
@@ -75,28 +92,27 @@ def _rows(tar: str, container: ContainerFile, members: list[Member]) -> Iterator
 
 
 def _uri(tar: str, member: str) -> str:
-    """As fsspec names a member of a tar; the tar itself where there is no member."""
-    return f"tar://{member}::{tar if '://' in tar else f'file://{tar}'}" if member else tar
+    return member_uri("tar", tar, member) if member else tar
 
 
 def _texts_beside(name: str, beside: Mapping[str, Member]) -> list[Member]:
-    """The texts of the audio's sample: at most one of each kind."""
+    """Texts that belong to a member of audio: at most one with each suffix."""
     folder, base = posixpath.split(name)
     stems = [posixpath.join(folder, stem) for stem in (posixpath.splitext(base)[0], base.partition(".")[0])]
-    found = (next((beside[s + suffix] for s in stems if s + suffix in beside), None) for suffix in TEXT_SUFFIXES)
-    return [text for text in found if text is not None]
+    texts = (next((beside[s + suffix] for s in stems if s + suffix in beside), None) for suffix in TEXT_SUFFIXES)
+    return [text for text in texts if text is not None]
 
 
 def _values(texts: list[Member]) -> tuple[dict[str, Any], str]:
-    """Columns from the texts of a sample, and what is wrong with the first that is no good."""
+    """Columns from the texts of a sample, and the problem of the first text that cannot be read."""
     values: dict[str, Any] = {}
     for member in texts:
         problem = member.problem
         if not problem and member.name.endswith(".txt"):
             values.setdefault("txt", member.text.strip())
         elif not problem:
-            found, problem = json_object(member.text, member.name)
-            values |= found
+            columns, problem = json_object(member.text, member.name)
+            values |= columns
         if problem:
             return {}, problem
     return values, ""

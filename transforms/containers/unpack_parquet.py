@@ -1,4 +1,4 @@
-"""Audio of a Parquet file's rows as files, each row group read once."""
+"""Unpacks audio from rows of a Parquet file, and reads each row group once."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -13,48 +13,50 @@ from earmark.transforms.containers.parquet_rows import bytes_of, open_slowly
 from earmark.transforms.storage.fetch_audio import row_error
 from earmark.transforms.storage.scratch_file import write
 
-BATCH_BYTES = 64 * 2**20  # of audio in memory at a time, by the mean of the row group
+BATCH_BYTES = 64 * 2**20  # of audio in memory at a time, estimated from the mean of the row group
 
 
 def unpack_parquet(
-    container: ContainerFile, places: Sequence[ParquetLocation], targets: Sequence[str]
+    container: ContainerFile, locations: Sequence[ParquetLocation], targets: Sequence[str]
 ) -> list[str | RowError]:
-    """Writes the bytes of each place to its target; the targets, or why there is none, in order.
+    """Write the bytes at each location to its target; return each target, or the error of its row.
 
     Raises:
-        MachineError: no row is to blame.
-        Exception: of any kind, for a file that cannot be opened.
+        MachineError: The machine is at fault, not a row.
+        Exception: Of any class, for a file that cannot be opened.
     """
-    groups: dict[int, dict[int, int]] = {}  # by row group: the index of the place by its row
-    for index, place in enumerate(places):
-        groups.setdefault(place.row_group, {})[place.row] = index
+    groups: dict[int, dict[int, int]] = {}  # by row group: the index of the location by its row
+    for index, location in enumerate(locations):
+        groups.setdefault(location.row_group, {})[location.row] = index
     results: dict[int, str | RowError] = {}
     with container.file_system.open(container.path, "rb", cache_type="none") as file:
         parquet = open_slowly(file)
         for rows in groups.values():
             try:
-                results |= _unpack_group(parquet, places[next(iter(rows.values()))], rows, targets)
+                results |= _unpack_group(parquet, locations[next(iter(rows.values()))], rows, targets)
             except MachineError:
                 raise
-            except Exception as error:  # pyarrow for a damaged file, and file systems, raise what they like
-                failed = row_error(places[0].container, error)
+            except Exception as error:  # pyarrow, for a damaged file, and file systems raise errors of any class
+                failed = row_error(locations[0].container, error)
                 results |= {index: failed for index in rows.values() if index not in results}
-    return [results[index] for index in range(len(places))]
+    return [results[index] for index in range(len(locations))]
 
 
 @retry_transient
 def _unpack_group(
-    parquet: pq.ParquetFile, place: ParquetLocation, rows: Mapping[int, int], targets: Sequence[str]
+    parquet: pq.ParquetFile, location: ParquetLocation, rows: Mapping[int, int], targets: Sequence[str]
 ) -> dict[int, str | RowError]:
-    """The targets of a row group's rows, or why there is none, by the index that `rows` gives them."""
-    return {rows[row]: _written(content, targets[rows[row]]) for row, content in _bytes(parquet, place, rows)}
+    """Target or error of each row of a row group, by the index that `rows` gives the row."""
+    return {rows[row]: _written(content, targets[rows[row]]) for row, content in _bytes(parquet, location, rows)}
 
 
-def _bytes(parquet: pq.ParquetFile, place: ParquetLocation, rows: Collection[int]) -> Iterator[tuple[int, pa.Scalar]]:
-    """What is in `rows` of the row group of `place`, in order; no more of it is read than up to the last of them."""
-    batch_rows = max(1, BATCH_BYTES // max(1, place.size_bytes))
+def _bytes(
+    parquet: pq.ParquetFile, location: ParquetLocation, rows: Collection[int]
+) -> Iterator[tuple[int, pa.Scalar]]:
+    """Bytes of `rows` of the row group of `location`, in order; it is read no further than the last of these rows."""
+    batch_rows = max(1, BATCH_BYTES // max(1, location.size_bytes))
     batches = parquet.iter_batches(
-        batch_size=batch_rows, row_groups=[place.row_group], columns=[place.column], use_threads=False
+        batch_size=batch_rows, row_groups=[location.row_group], columns=[location.column], use_threads=False
     )
     first, last = 0, max(rows)
     for batch in batches:
@@ -63,7 +65,7 @@ def _bytes(parquet: pq.ParquetFile, place: ParquetLocation, rows: Collection[int
         first += len(contents)
         if first > last:
             return
-    raise EOFError(f"row group {place.row_group} ends after {first} rows")
+    raise EOFError(f"row group {location.row_group} ends after {first} rows")
 
 
 def _written(content: pa.Scalar, target: str) -> str | RowError:

@@ -1,4 +1,4 @@
-"""Members of a tar as files, from few byte ranges of it."""
+"""Unpacks members of a tar, from a few ranges of bytes."""
 
 import itertools
 from collections.abc import Sequence
@@ -11,47 +11,50 @@ from earmark.transforms.containers.container_file import ContainerFile
 from earmark.transforms.storage.fetch_audio import row_error
 from earmark.transforms.storage.scratch_file import write
 
-# In memory at a time are so many blocks of so many bytes; a file system that can fetches them side by side.
+# BLOCKS_AT_ONCE blocks of up to BLOCK_BYTES are in memory at a time, fetched in parallel where the file system can.
 BLOCK_BYTES = 16 * 2**20
 BLOCKS_AT_ONCE = 4
-MAX_GAP_BYTES = 2**20  # that are read for nothing between two members; a request takes as long as the transfer of them
+MAX_GAP_BYTES = 2**20  # read and discarded between two members, as a request takes as long as their transfer
 
 
 @dataclass(slots=True)
 class _Block:
-    """A range of the tar to read at once: neighbouring members by their index, or a piece of a long one."""
+    """A range of the tar to read at once: neighbouring members, by their index, or a piece of a long member."""
 
     start: int
     end: int
     members: list[int]
 
 
-def unpack_tar(container: ContainerFile, places: Sequence[TarLocation], targets: Sequence[str]) -> list[str | RowError]:
-    """ReplicaPool the bytes at each place to its target; the targets, or why there is none, in order.
+def unpack_tar(
+    container: ContainerFile, locations: Sequence[TarLocation], targets: Sequence[str]
+) -> list[str | RowError]:
+    """Write the bytes at each location to its target; return each target, or the error of its member.
 
     Raises:
-        MachineError: no member is to blame.
+        MachineError: The machine is at fault, not a member.
     """
     results: list[str | RowError] = list(targets)
     for target in targets:
         write(target, b"", "wb")
-    blocks = _blocks(places)
+    blocks = _blocks(locations)
     for first in range(0, len(blocks), BLOCKS_AT_ONCE):
         together = blocks[first : first + BLOCKS_AT_ONCE]
-        for block, content in zip(together, _contents(container, places[0].container, together), strict=True):
+        for block, content in zip(together, _contents(container, locations[0].container, together), strict=True):
             for member in block.members:
                 if isinstance(content, RowError):
                     results[member] = content
                 else:
-                    write(targets[member], _part(places[member], block, content), "ab")
+                    write(targets[member], _part(locations[member], block, content), "ab")
     return results
 
 
-def _blocks(places: Sequence[TarLocation]) -> list[_Block]:
-    """All that is at the places, in order of the tar, in blocks of at most BLOCK_BYTES."""
+def _blocks(locations: Sequence[TarLocation]) -> list[_Block]:
+    """Ranges of bytes that hold all locations, in order of the tar, in blocks of at most BLOCK_BYTES."""
     blocks: list[_Block] = []
-    for member in sorted(range(len(places)), key=lambda member: places[member].start):
-        start, end = places[member].start, places[member].start + places[member].size_bytes
+    for member in sorted(range(len(locations)), key=lambda member: locations[member].start):
+        location = locations[member]
+        start, end = location.start, location.start + location.size_bytes
         last = blocks[-1] if blocks else None
         if last and start - last.end <= MAX_GAP_BYTES and end - last.start <= BLOCK_BYTES:
             last.end = end
@@ -63,26 +66,26 @@ def _blocks(places: Sequence[TarLocation]) -> list[_Block]:
 
 
 def _contents(container: ContainerFile, tar: str, blocks: Sequence[_Block]) -> list[bytes | RowError]:
-    """What is in the blocks, or why it cannot be had."""
+    """Bytes of each block, or the error that reading it raised."""
     starts, ends = [block.start for block in blocks], [block.end for block in blocks]
     try:
         read = retry_transient(container.file_system.cat_ranges)
-        found = read([container.path] * len(blocks), starts, ends, on_error="raise")
-    except Exception as error:  # file systems raise what they like; row_error sorts it
+        contents = read([container.path] * len(blocks), starts, ends, on_error="raise")
+    except Exception as error:  # file systems raise errors of any class; row_error sorts them
         return [row_error(tar, error)] * len(blocks)
     return [
-        content if len(content) == block.end - block.start else _not_all(tar, block, len(content))
-        for block, content in zip(blocks, found, strict=True)
+        content if len(content) == block.end - block.start else _cut_short(tar, block, len(content))
+        for block, content in zip(blocks, contents, strict=True)
     ]
 
 
-def _not_all(tar: str, block: _Block, came: int) -> RowError:
-    wanted = block.end - block.start
+def _cut_short(tar: str, block: _Block, received: int) -> RowError:
+    expected = block.end - block.start
     hint = "is it whole, and does its server give parts of files?"
-    return RowError("cut_short", f"{came} bytes came of the {wanted} from byte {block.start} of {tar}; {hint}")
+    return RowError("cut_short", f"{received} bytes came of the {expected} from byte {block.start} of {tar}; {hint}")
 
 
-def _part(place: TarLocation, block: _Block, content: bytes) -> memoryview:
-    """What the block has of a member."""
-    start, end = max(place.start, block.start), min(place.start + place.size_bytes, block.end)
+def _part(location: TarLocation, block: _Block, content: bytes) -> memoryview:
+    """Bytes of a member that the block holds."""
+    start, end = max(location.start, block.start), min(location.start + location.size_bytes, block.end)
     return memoryview(content)[start - block.start : end - block.start]

@@ -14,9 +14,8 @@ import fsspec
 
 from earmark.schemas.errors import JobError
 from earmark.schemas.manifest import ManifestRow, ManifestShape, json_object
-from earmark.transforms.containers.parquet_rows import parquet_rows
-from earmark.transforms.containers.tar_rows import tar_rows
-from earmark.transforms.manifests.find import TAR, audio_files, manifest_format
+from earmark.transforms.containers.registry import kind_of_suffix
+from earmark.transforms.manifests.find import audio_files, manifest_format
 from earmark.transforms.output.store import OutputStore
 from earmark.transforms.storage.file_system import wrap_storage_errors
 
@@ -52,10 +51,8 @@ def _rows(manifest: str, shape: ManifestShape, store: OutputStore | None) -> Ite
     kind = manifest_format(manifest)
     if not kind:
         yield from audio_files(manifest)
-    elif kind == "parquet":
-        yield from parquet_rows(manifest, shape)
-    elif kind == TAR:
-        yield from tar_rows(manifest, shape, store)
+    elif container := kind_of_suffix(kind):
+        yield from container.rows(manifest, shape, store)
     else:
         with fsspec.open(manifest, "rb", compression="infer") as file:
             lines = _lines(io.BufferedReader(file))  # the file of an object store knows no limit of a line

@@ -123,17 +123,3 @@ def test_a_row_group_that_every_shard_would_have_to_read_is_warned_of(tmp_path, 
     read_rows(path)
     (record,) = caplog.records
     assert record.getMessage().startswith(f"row group 0 of {path} holds 0.0 GB of audio, all of which is read for each")
-
-
-@pytest.mark.parametrize(
-    ("uri", "named"),
-    [
-        ("gs://b/calls.parquet#row=12", ("gs://b/calls.parquet", 12)),
-        ("/a/B.PARQUET#row=0", ("/a/B.PARQUET", 0)),
-        ("/a/take#row=3.flac", None),
-        ("/a/take#row=3", None),
-        ("/a/calls.parquet#row=", None),
-    ],
-)
-def test_only_a_row_of_a_parquet_file_is_taken_for_one(uri, named):
-    assert parquet_rows.named_row(uri) == named

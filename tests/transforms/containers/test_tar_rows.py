@@ -223,5 +223,5 @@ def test_a_tar_of_nothing_has_no_rows(tmp_path):
 @pytest.mark.parametrize("pattern", ["a.tar.gz", "*"])
 def test_a_compressed_tar_stops_the_job(tmp_path, pattern):
     (tmp_path / "a.tar.gz").write_bytes(b"")
-    with pytest.raises(JobError, match=r"a\.tar\.gz is compressed.*decompress the tar"):
+    with pytest.raises(JobError, match=r"a\.tar\.gz is compressed.*decompress the tar file"):
         read_rows(tmp_path / pattern)

@@ -38,7 +38,7 @@ def test_a_folder_of_audio_that_cannot_be_listed_stops_the_job(tmp_path, monkeyp
 def test_a_glob_of_manifests_and_audio_files_is_asked_to_choose(tmp_path):
     for name in ("m.jsonl", "n.csv", "a.wav", "b.flac", "c.mp3", "README.md"):
         write_file(tmp_path / name, b"")
-    with pytest.raises(JobError, match=r"/\* matches 2 manifests and 3 audio files; name the ones or the others"):
+    with pytest.raises(JobError, match=r"/\* matches 2 manifests and 3 audio files; name only one kind of files"):
         read_rows(tmp_path / "*")
     assert find_manifests(str(tmp_path / "[mnR]*")) == [str(tmp_path / name) for name in ("m.jsonl", "n.csv")]
 
@@ -68,7 +68,7 @@ def test_local_manifests_are_named_so_that_a_worker_in_another_folder_finds_them
     [
         ("missing.jsonl", "there is no manifest"),
         ("nothing-*.jsonl", "nothing matches"),
-        ("notes.txt", "none that earmark reads"),
+        ("notes.txt", "not in a format that earmark reads"),
         ("folder.parquet", r"is a folder; name the files in it, as in .*folder\.parquet/\*"),
         ("broken.parquet", "cannot be read"),
     ],
