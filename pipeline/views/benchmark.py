@@ -1,4 +1,4 @@
-"""What a person sees of benchmarks: the list of them, and measured beside published."""
+"""How `earmark benchmark` prints the list of benchmarks and the measured next to the published scores."""
 
 from collections.abc import Iterable, Iterator
 
@@ -17,44 +17,45 @@ WEIGHTS = {"original": "published with the original weights", "huggingface": "wi
 
 
 def print_benchmarks(benchmarks: Iterable[Benchmark]) -> None:
-    """Each with what is asked, how it is scored and what the folder DATA has to hold."""
+    """Print each benchmark with its task, its metric and a file or folder that its data must hold."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("name", "task", "metric", "DATA holds", "from"):
+    for heading in ("name", "task", "metric", "data holds", "source"):
         table.add_column(heading, overflow="fold")
-    for one in benchmarks:
-        table.add_row(one.name, one.task, one.metric, escape(one.table[0]), escape(one.source))
+    for benchmark in benchmarks:
+        cells = (benchmark.name, benchmark.task, benchmark.metric, benchmark.table[0], benchmark.source)
+        table.add_row(*map(escape, cells))
     console.print(table)
 
 
 def print_scores(scores: BenchmarkScores, models: Iterable[str]) -> None:
-    """Measured first, then what was published, the best first."""
-    metric, of_set = scores.benchmark.metric, scores.recordings
+    """Print the measured score, then the published ones, best first."""
+    metric = scores.benchmark.metric
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("system")
     table.add_column(f"{metric}, %" if metric == LOWER_IS_BETTER else metric, justify="right")
     table.add_column("")
-    named = escape(", ".join(models))
-    table.add_row(f"[bold]{named}[/]", f"[bold]{_number(scores.measured.value, metric)}[/]", _interval(scores, metric))
+    names = escape(", ".join(models))
+    table.add_row(f"[bold]{names}[/]", f"[bold]{_number(scores.measured.value, metric)}[/]", _interval(scores, metric))
     for system, value, weights in _rows(scores.published):
         table.add_row(escape(system), _number(value, metric), weights)
     console.print(table)
-    scored = "" if scores.scored == of_set else f"{scores.scored} of "
-    rows = f"{scored}{counted(of_set, 'recording')}"
+    scored = "" if scores.scored == scores.recordings else f"{scores.scored} of "
+    rows = f"{scored}{counted(scores.recordings, 'recording')}"
     console.print(escape(f"{scores.benchmark.name}: {rows}{''.join(_asides(scores))}"), soft_wrap=True)
 
 
 def _rows(published: Iterable[Published]) -> Iterator[tuple[str, float, str]]:
-    """System, value and with which weights, where that matters."""
-    found: dict[tuple[str, float], list[str]] = {}
-    for one in published:
-        found.setdefault((one.system, one.value), []).append(one.qwen2_audio_weights)
-    lower = any(one.metric == LOWER_IS_BETTER for one in published)
-    for (system, value), weights in sorted(found.items(), key=lambda row: row[0][1] if lower else -row[0][1]):
+    """Yield system, score and, where it matters, the weights behind the score."""
+    weights_of: dict[tuple[str, float], list[str]] = {}
+    for score in published:
+        weights_of.setdefault((score.system, score.value), []).append(score.qwen2_audio_weights)
+    lower = any(score.metric == LOWER_IS_BETTER for score in published)
+    for (system, value), weights in sorted(weights_of.items(), key=lambda row: row[0][1] if lower else -row[0][1]):
         yield system, value, "published" if len(weights) == len(WEIGHTS) else WEIGHTS[weights[0]]
 
 
 def _number(value: float | None, metric: str) -> str:
-    """With the digits that the table has: 1.6 % WER, 35.2 BLEU, 0.553 accuracy, 7.18 of 10."""
+    """Format a score with as many digits as published: 1.6 % WER, 35.2 BLEU, 0.553 accuracy, 7.18 of 10."""
     if value is None:
         return "-"
     return f"{value:.4f}" if metric == "ACC" else f"{value:.2f}"
@@ -74,8 +75,8 @@ def _asides(scores: BenchmarkScores) -> Iterator[str]:
         yield f", {scores.failed} failed (counted as wrong; without them {without})"
     details = scores.details
     if isinstance(details, JudgeScores):
-        yield f"; judged by {details.judge}, who gave the references {_number(details.reference, metric)}"
+        yield f"; judged by {details.judge}, which scored the references {_number(details.reference, metric)}"
         yield f"; {counted(details.malformed, 'verdict')} without two scores"
         yield f", {counted(details.unjudged, 'recording')} not judged"
     elif details.calibration is not None:
-        yield "; the likeliest label counts; with --free_labels, as published, the one that the model writes"
+        yield "; scored by the most likely label; with --free_labels, as published, by the label that the model writes"

@@ -1,4 +1,4 @@
-"""What a person sees of an evaluation. Imports neither Beam nor torch."""
+"""How `earmark evaluate` prints scores. Imports neither Beam nor torch."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,29 +15,31 @@ from earmark.scoring.scores import Evaluation, Group, TaskScores, WorstRow
 from earmark.scoring.word_errors import Edits
 
 NONE = "-"
-MAX_LABELS = 12  # of a table of confusions that fits a terminal
+MAX_LABELS = 12  # columns of a confusion matrix that fits a terminal
 
 
-def print_evaluation(found: Evaluation) -> None:
-    for task in found.tasks:
+def print_evaluation(evaluation: Evaluation) -> None:
+    for task in evaluation.tasks:
         _print_task(task)
-    for name, reason in found.skipped.items():
+    for name, reason in evaluation.skipped.items():
         say(f"{name} is not scored: {reason}")
-    for note in found.notes:
+    for note in evaluation.notes:
         say(note)
 
 
 def _print_task(task: TaskScores) -> None:
     table = Table(show_header=True, box=None, title_justify="left", padding=(0, 2, 0, 0))
-    table.title = plain(f"{task.task}, {counted(task.rows, 'recording')}, beside the column {task.reference_column}")
+    table.title = plain(
+        f"{task.task}, {counted(task.rows, 'recording')}, references from the column {task.reference_column}"
+    )
     for header in ("", "figure", "95 % interval", "without failures"):
         table.add_column(header, justify="left" if not header else "right")
     for figure in task.figures:
         table.add_row(
             NAMES[figure.name],
-            shown(figure.name, figure.value),
-            shown_interval(figure),
-            shown(figure.name, figure.without_failures) if task.failed else "",
+            format_figure(figure.name, figure.value),
+            format_interval(figure),
+            format_figure(figure.name, figure.without_failures) if task.failed else "",
         )
     console.print(table)
     for line in _about(task):
@@ -50,20 +52,20 @@ def _print_task(task: TaskScores) -> None:
     console.print()
 
 
-def shown(name: str, value: float | None) -> str:
+def format_figure(name: str, value: float | None) -> str:
     if value is None:
         return NONE
     return f"{value:.2f}" if name in POINTS else f"{100 * value:.2f} %"
 
 
-def shown_interval(figure: Figure | Difference) -> str:
+def format_interval(figure: Figure | Difference) -> str:
     if figure.low is None or figure.high is None:
         return NONE
-    return f"{shown(figure.name, figure.low).removesuffix(' %')} to {shown(figure.name, figure.high)}"
+    return f"{format_figure(figure.name, figure.low).removesuffix(' %')} to {format_figure(figure.name, figure.high)}"
 
 
 def _about(task: TaskScores) -> Iterable[str]:
-    """Sentences about what the figures were counted over."""
+    """Yield lines about the rows that the figures were computed from."""
     if task.words and task.characters:
         yield _edits("words", task.words)
         yield _edits("characters", task.characters)
@@ -73,24 +75,24 @@ def _about(task: TaskScores) -> Iterable[str]:
     if task.calibration is not None:
         yield _calibration(task.calibration)
     if task.failed:
-        yield f"{task.failed} of the recordings failed and count as empty answers"
+        yield f"{counted(task.failed, 'recording')} failed, counted as empty answers"
     if task.failed_without_reference:
         yield (
-            f"{task.failed_without_reference} more failed, and their references are not known; name the manifest with"
+            f"{task.failed_without_reference} more failed without a known reference; name the manifest with"
             " --references to count them"
         )
     if task.empty_references:
-        said = f", with {task.insertions_in_empty} inserted words" if task.words else ""
-        yield f"{task.empty_references} references are empty{said}"
-    yield from about_ids(task.missing, "answers have no reference and are left out")
-    yield from about_ids(task.unanswered, "references are of recordings that are not in the output, and are left out")
-    yield from about_ids(task.unknown_labels, "references are no labels of the task, and count as answered wrongly")
+        inserted = f", with {counted(task.insertions_in_empty, 'inserted word')}" if task.words else ""
+        yield f"{counted(task.empty_references, 'empty reference')}{inserted}"
+    yield from list_ids(task.missing, "answer", "without a reference, not scored")
+    yield from list_ids(task.unanswered, "reference", "without a recording in the output, not scored")
+    yield from list_ids(task.unknown_labels, "reference", "outside the task's labels, scored as wrong")
 
 
 def _edits(what: str, edits: Edits) -> str:
     return (
         f"{counted(edits.errors, 'error')} in {edits.reference_length} {what}: {edits.substitutions} substituted,"
-        f" {edits.deletions} deleted, {edits.insertions} inserted, {edits.hits} right"
+        f" {edits.deletions} deleted, {edits.insertions} inserted, {edits.hits} correct"
     )
 
 
@@ -99,14 +101,15 @@ def _calibration(calibration: Calibration) -> str:
     return f"expected calibration error of the scores {100 * calibration.ece:.2f} % ({answers})"
 
 
-def about_ids(ids: Ids | None, what: str) -> Iterable[str]:
+def list_ids(ids: Ids | None, noun: str, remark: str) -> Iterable[str]:
+    """Yield a line with the number of ids, a remark about them and the first of them."""
     if ids is not None and ids.count:
-        yield f"{ids.count} {what}: {join_some(ids.first, len(ids.first), ids.count)}"
+        yield f"{counted(ids.count, noun)} {remark}: {join_some(ids.first, len(ids.first), ids.count)}"
 
 
 def _print_confusion(confusion: Confusion) -> None:
     if len(confusion.hypotheses) > MAX_LABELS:
-        say(f"  {len(confusion.hypotheses)} labels; --json has the table of confusions")
+        say(f"  {len(confusion.hypotheses)} labels; --json has the confusion matrix")
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("reference \\ answer")
@@ -121,14 +124,14 @@ def _print_groups(groups: Sequence[Group]) -> None:
     by_column: dict[str, list[Group]] = {}
     for group in groups:
         by_column.setdefault(group.column, []).append(group)
-    for column, its in by_column.items():
-        figures: Mapping[str, float | None] = its[0].figures
+    for column, members in by_column.items():
+        figures: Mapping[str, float | None] = members[0].figures
         table = Table(box=None, padding=(0, 2, 0, 0))
         table.add_column(plain(column))
         for header in ("recordings", *(NAMES[name] for name in figures)):
             table.add_column(header, justify="right")
-        for group in its:
-            values = [shown(name, value) for name, value in group.figures.items()]
+        for group in members:
+            values = [format_figure(name, value) for name, value in group.figures.items()]
             table.add_row(plain(group.value), str(group.rows), *values)
         console.print(table)
 

@@ -196,8 +196,8 @@ def test_the_table_says_what_is_measured_and_what_is_published(tmp_path, capsys,
         ["Pengi", "0.6035", "published"],
         ["CLAP", "0.4945", "published"],
     ]
-    likeliest = "; the likeliest label counts; with --free_labels, as published, the one that the model writes"
-    assert lines[start + 7] == f"vocalsound-test: 2 recordings{likeliest}"
+    rule = "; scored by the most likely label; with --free_labels, as published, by the label that the model writes"
+    assert lines[start + 7] == f"vocalsound-test: 2 recordings{rule}"
 
 
 @pytest.mark.parametrize("command", [["benchmark"], ["benchmark", "--list"]])

@@ -184,7 +184,7 @@ def test_plan_says_what_a_run_would_do_and_touches_nothing(manifest, tmp_path, c
     printed = capsys.readouterr().out
     rows = rows_of(printed)
     assert (rows["recordings to annotate"], rows["hours of audio"]) == ("3", "1.500")
-    assert (rows["duplicates left out"], rows["broken rows"]) == ("1", "1")
+    assert (rows["duplicates skipped"], rows["unreadable rows"]) == ("1", "1")
     assert "m.jsonl:5: duration is '?'" in printed.replace("\n", "")
     assert main(["plan", manifest, str(tmp_path / "none yet")]) == 0
     assert rows_of(capsys.readouterr().out) == rows
@@ -196,7 +196,7 @@ def test_plan_leaves_out_what_the_output_has(manifest, tmp_path, capsys):
     store.create(store.part_path("k1"), make_part("k1", [(str(tmp_path / "a.wav"), {})]))
     assert main(["plan", manifest, store.root]) == 0
     rows = rows_of(capsys.readouterr().out)
-    assert (rows["recordings to annotate"], rows["annotated already"]) == ("2", "1")
+    assert (rows["recordings to annotate"], rows["already annotated"]) == ("2", "1")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_without_the_manifest_failures_are_told_with_the_remedy(listened, wide, 
     assert (found.rows, found.failed, found.failed_without_reference) == (8, 0, 1)
     assert main(["evaluate", str(output), "--bootstrap", "0"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "1 more failed, and their references are not known; name the manifest with --references" in said
+    assert "1 more failed without a known reference; name the manifest with --references" in said
 
 
 def test_merged_parts_are_read_once_and_give_the_same(listened, tmp_path, monkeypatch):

@@ -28,8 +28,8 @@ def test_missing_and_empty_references_are_counted_and_named(tmp_path, monkeypatc
     monkeypatch.setattr(earmark.pipeline.views.scores, "console", Console(width=200))
     main(["evaluate", str(tmp_path / "out")])
     said = capsys.readouterr().out
-    assert "2 references are empty, with 3 inserted words" in said
-    assert "1 answers have no reference and are left out: c" in said
+    assert "2 empty references, with 3 inserted words" in said
+    assert "1 answer without a reference, not scored: c" in said
 
 
 def test_nothing_but_empty_references_has_no_figure(tmp_path):

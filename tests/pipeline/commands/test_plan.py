@@ -85,7 +85,7 @@ def test_what_cannot_be_measured_is_one_line(tmp_path, capsys):
     assert main(["plan", str(manifest), "--probe", "-1"]) == 1
     assert capsys.readouterr().err.startswith("earmark: --probe=-1 does not work")
     assert main(["plan", str(manifest), "--measure", "2", "--task", "caption", "--model", str(TINY)]) == 0
-    assert "every recording that was tried failed (1), so there is no estimate" in capsys.readouterr().out
+    assert "no estimate, because every recording of the sample failed (1)" in capsys.readouterr().out
 
 
 def test_a_person_reads_what_it_takes(tmp_path, monkeypatch):

@@ -64,12 +64,12 @@ def test_everything_that_the_output_has_about_a_row_is_printed(output, wide, cap
         f"transcribe confidence 61 % en {row['transcribe']['text']}",
         "neutral ████████████████████████ 1.000 joy 0.000",
         "reference (emotion): joy",
-        f"caption confidence 61 % asked: {row['caption']['prompt']} {row['caption']['text']}",
+        f"caption confidence 61 % prompt: {row['caption']['prompt']} {row['caption']['text']}",
         "note recorded at night",
         f"run {run['run_id']} (earmark {run['libraries']['earmark']}, on {run['host']})",
         f"manifest {output.parent / 'm.jsonl'}",
-        'where it is asked in words: base checkpoints "Detect the language and recognize the speech: {language_tag}"',
-        "as _earmark/job.json",
+        'for models that take one: base checkpoints "Detect the language and recognize the speech: {language_tag}"',
+        "as in _earmark/job.json",
     ):
         assert expected in text
 
@@ -180,11 +180,11 @@ def test_segments_have_times_long_lists_of_labels_are_cut_and_vectors_are_summar
     store.create(store.part_path("ab"), encode_part(table, PartReport("ab", 1, ()), "run", job.fingerprint))
     lines = [" ".join(line.split()) for line in print_row(capsys, store.root, "a").splitlines()]
     for expected in (
-        "container gs://b/x.parquet, its row 7, counted from 0",
+        "container row 7 of gs://b/x.parquet, counted from 0",
         "from 59:59.50 (3599.5 s)",
         "channel 1, counted from 0",
         "source flac, 8000 Hz, 2 channels",
-        "level -20.0 dBFS, peak -3.0 dBFS, 25 % clipped, speech 12.0 dB above the rest",
+        "level -20.0 dBFS, peak -3.0 dBFS, 25 % clipped, SNR 12.0 dB",
         "transcribe confidence 82 % en truncated",
         "59:59.50 - 1:00:00.25 90 % one",
         "1:00:00.25 - 2:00:05.00 two",
