@@ -1,9 +1,32 @@
-"""earmark from Python: run a job, write an engine, or use its stages in a Beam pipeline of your own.
+"""The public names of earmark: run a job, write an engine, or use the stages in your own Beam pipeline.
 
-    import earmark
+Run a job as `earmark annotate` does:
 
-    summary = earmark.annotate("calls.jsonl", "labels", task="transcribe", model="openai/whisper-large-v3")
-    print(summary.annotated, summary.failed)
+    >>> import earmark
+    >>> scenes, model = "examples/scenes/manifest.jsonl", "examples/tiny-qwen2-audio"
+    >>> summary = earmark.annotate(scenes, "labels", task="caption", model=model, limit=2)
+    >>> summary.annotated, summary.failed
+    (2, 0)
+
+Use the stages in another pipeline; `Annotate` takes clips that `SegmentSpeech` has segmented:
+
+    >>> import apache_beam as beam
+    >>> job = earmark.JobOptions(task=("caption",), model=(model,))
+    >>> recordings = tuple(earmark.Recording(name, f"examples/scenes/{name}.flac") for name in ("0000", "0001"))
+    >>> with beam.Pipeline() as pipeline:
+    ...     lines = (
+    ...         pipeline
+    ...         | beam.Create([earmark.Shard("two scenes", recordings)])
+    ...         | earmark.DecodeAudio(job)
+    ...         | earmark.SegmentSpeech()
+    ...         | earmark.Annotate(earmark.assignments(job))
+    ...         | beam.FlatMap(lambda shard: shard.annotations)
+    ...         | beam.Map(lambda row: f"{row.recording.id} {row.answers['caption'].text}")
+    ...         | beam.io.WriteToText("captions", file_name_suffix=".txt", shard_name_template="")
+    ...     )
+    >>> with open("captions.txt") as captions:
+    ...     sorted(line.split()[0] for line in captions)
+    ['0000', '0001']
 
 A name is imported when it is first used, so that `import earmark` loads neither Beam nor torch.
 """

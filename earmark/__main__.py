@@ -1,4 +1,4 @@
-"""`python -m earmark`: the command."""
+"""Run the `earmark` command as `python -m earmark`."""
 
 from earmark.pipeline.cli import main
 

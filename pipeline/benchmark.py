@@ -35,7 +35,7 @@ class ScoreOptions:
                 raise JobError(f"--{name}={getattr(self.resampling, name)} does not work: give 0 or more")
 
 
-def benchmark(
+def run_benchmark(
     name: str, data: str, output: str, options: JobOptions, beam_args: Sequence[str], scoring: ScoreOptions
 ) -> BenchmarkScores | None:
     """Annotate a benchmark's recordings, score the answers and write RESULT to `output`.
@@ -60,9 +60,8 @@ def benchmark(
         raise JobError("a benchmark waits for its job; leave out --template_location")
     judge = find_judge(scoring.judge, options.endpoint_timeout_s) if scoring.judge else None
     if judge is not None and not any(map(names_endpoint, options.models())):
-        options = dataclasses.replace(
-            options, endpoint_timeout_s=JobOptions.endpoint_timeout_s
-        )  # it was meant for the judge
+        # --endpoint_timeout_s was meant for the judge alone.
+        options = dataclasses.replace(options, endpoint_timeout_s=JobOptions.endpoint_timeout_s)
     entries = _read_entries(benchmark, data)
     manifest = write_manifest(benchmark, entries, output)
     if annotate(manifest, output, options, beam_args) != 0:

@@ -1,4 +1,4 @@
-"""What the command does, from Python: `earmark.annotate` and `earmark.assignments`."""
+"""The functions `earmark.annotate` and `earmark.assignments`."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,48 +19,50 @@ def annotate(
     beam_args: Sequence[str] = (),
     **options: Any,
 ) -> Summary:
-    """Labels the recordings of a manifest and writes Parquet, as `earmark annotate MANIFEST OUTPUT` does.
+    """Label the recordings of a manifest and write Parquet, as `earmark annotate MANIFEST OUTPUT` does.
 
     Args:
         manifest: path or URL of JSONL, CSV, TSV, Parquet or tar, a folder of audio, or a glob.
-        output: folder or URL of the output; a second run with the same arguments labels only what is new.
-        task: names of tasks: "transcribe", ["caption", "emotion"], ...; `earmark tasks` lists them.
-        model: folder, URL or hub id with `@revision`; "TASK=MODEL" names a model for one task.
-        beam_args: arguments of Beam's runners, such as ["--runner=FlinkRunner"]; in this process without them.
-        options: any other option of the command, by its name: limit=100, device="cuda", batch_s=480.0, ...
+        output: folder or URL of the output; another run with the same arguments labels only new recordings.
+        task: names of tasks, such as "transcribe" or ["caption", "emotion"]; `earmark tasks` lists them.
+        model: folder, URL or hub id with `@revision`; "TASK=MODEL" sets the model of one task.
+        beam_args: options of Beam, such as ["--runner=FlinkRunner"]; without a runner, the job runs in this process.
+        options: other options of the command by name, such as limit=100, device="cuda" or batch_s=480.0.
 
     Returns:
-        The summary of the run: how many recordings were annotated and failed, and why they failed.
+        The counts of the run: recordings annotated and failed, and failures by error.
 
     Raises:
-        JobError: an option is wrong, the manifest, the model or the output cannot be used, or there is no such option.
+        JobError: an option is unknown or invalid, or the manifest, the model or the output cannot be used.
         MachineError: a device or a disk failed.
-        KeyboardInterrupt: the run was interrupted; finished shards are in the output, and another run resumes.
+        KeyboardInterrupt: the run was interrupted; finished shards are saved, and another run resumes.
 
     Example:
-        >>> summary = earmark.annotate("calls.jsonl", "labels", task="emotion", model="./qwen2-audio")  # doctest: +SKIP
-        >>> summary.annotated, summary.failed  # doctest: +SKIP
-        (16, 0)
+        >>> import earmark
+        >>> scenes, model = "examples/scenes/manifest.jsonl", "examples/tiny-qwen2-audio"
+        >>> summary = earmark.annotate(scenes, "labels", task=["caption", "emotion"], model=model, limit=2)
+        >>> summary.annotated, summary.failed
+        (2, 0)
     """
     job = job_options(task, model, options)
     summary = annotate_manifest(manifest, output, job, beam_args)
     if summary is None:
-        raise JobError("a Flex Template starts its job later, so there is no summary; use `earmark annotate` for it")
+        raise JobError("a Flex Template starts its job later and has no summary to return; use `earmark annotate`")
     return summary
 
 
 def assignments(options: JobOptions) -> list[Assignment]:
-    """The engines that `Annotate` needs for the tasks and models of the options; each is loaded on first use.
+    """Return what `Annotate` takes for the tasks and models of the options; a model is loaded on first use.
 
     Raises:
-        JobError: a model cannot be found or cannot do its tasks.
+        JobError: an option is invalid, or a model cannot be found or does not support its tasks.
     """
     options.check()
     return assign(options, here=True)[0]
 
 
 def job_options(task: str | Iterable[str], model: str | Iterable[str], options: dict[str, Any]) -> JobOptions:
-    """The options of a job; lists become tuples, and one name stands for a list of one."""
+    """Return the options of a job; lists become tuples, and a name may replace a list of one."""
     unknown = options.keys() - JobOptions.__dataclass_fields__.keys()
     if unknown:
         raise JobError(f"there is no option {min(unknown)}; `earmark annotate --help_all` lists the options")

@@ -62,14 +62,14 @@ class _List(argparse.Action):
 def _benchmark(args: argparse.Namespace, beam_args: Sequence[str]) -> int:
     options = merge_options(args)
     set_up_logging(args.verbose)
-    from earmark.pipeline.benchmark import ScoreOptions, benchmark
+    from earmark.pipeline.benchmark import ScoreOptions, run_benchmark
     from earmark.pipeline.views.benchmark import print_scores
     from earmark.scoring.benchmark_scores import Resampling
 
     stop_on_sigterm()
     scoring = ScoreOptions(args.judge, Resampling(args.bootstrap, args.seed))
     with contextlib.redirect_stdout(sys.stderr if args.json else sys.stdout):
-        scores = benchmark(args.name, args.data, args.output, options, beam_args, scoring)
+        scores = run_benchmark(args.name, args.data, args.output, options, beam_args, scoring)
     if scores is None:
         return 1
     if args.json:

@@ -1,19 +1,19 @@
-"""The names that `import earmark` offers, and what the import itself loads."""
+"""The public names of `earmark`, the examples in their docstrings, and what the import loads."""
 
 import ast
+import doctest
 import subprocess
 import sys
 
-import apache_beam as beam
 import pytest
 
 import earmark
+from earmark.pipeline import python_api
 from earmark.pipeline.python_api import job_options
 from tests.support.jobs import TINY, annotations
 from tests.support.paths import EXAMPLES, ROOT
 
 SCENES = EXAMPLES / "scenes" / "manifest.jsonl"
-NAMES = ["0000", "0001"]
 
 
 def test_every_public_name_can_be_imported():
@@ -68,36 +68,9 @@ def test_annotate_does_what_the_command_does_and_returns_the_summary(tmp_path):
     assert (resumed.annotated, annotations(tmp_path / "out")) == (0, written)
 
 
-def test_the_stages_work_in_another_beam_pipeline(tmp_path):
-    job = earmark.JobOptions(task=("caption",), model=(str(TINY),))
-    recordings = tuple(earmark.Recording(id=name, uri=str(EXAMPLES / f"scenes/{name}.flac")) for name in NAMES)
-    captions = tmp_path / "captions"
-    with beam.Pipeline() as pipeline:
-        _ = (
-            pipeline
-            | beam.Create([earmark.Shard("two scenes", recordings)])
-            | earmark.DecodeAudio(job)
-            | earmark.SegmentSpeech()
-            | earmark.Annotate(earmark.assignments(job))
-            | beam.FlatMap(lambda shard: [(row.recording.id, row.answers["caption"].text) for row in shard.annotations])
-            | beam.MapTuple(lambda name, text: f"{name} {text}")
-            | beam.io.WriteToText(str(captions), shard_name_template="")
-        )
-    lines = sorted(captions.read_text().splitlines())
-    assert [line.partition(" ")[0] for line in lines] == NAMES
-    assert all(line.partition(" ")[2] for line in lines)
-
-
-def test_a_pipeline_without_segment_speech_fails_and_names_the_stage(tmp_path):
-    job = earmark.JobOptions(task=("caption",), model=(str(TINY),))
-    recordings = (earmark.Recording(id="0000", uri=str(EXAMPLES / "scenes/0000.flac")),)
-    with (
-        pytest.raises(Exception, match="recording '0000' has no segments; put SegmentSpeech between"),
-        beam.Pipeline() as pipeline,
-    ):
-        _ = (
-            pipeline
-            | beam.Create([earmark.Shard("a scene", recordings)])
-            | earmark.DecodeAudio(job)
-            | earmark.Annotate(earmark.assignments(job))
-        )
+@pytest.mark.parametrize("module", [earmark, python_api], ids=["the package", "annotate"])
+def test_the_examples_of_the_docstrings_run(module, tmp_path, monkeypatch):
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    ran = doctest.testmod(module)
+    assert (ran.failed, ran.attempted > 3) == (0, True)

@@ -11,7 +11,7 @@ import sacrebleu
 from whisper_normalizer.basic import BasicTextNormalizer
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from earmark.pipeline.benchmark import ScoreOptions, benchmark
+from earmark.pipeline.benchmark import ScoreOptions, run_benchmark
 from earmark.pipeline.cli import main
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
@@ -30,7 +30,7 @@ def run(name, data, output, judge="", **options):
     """A benchmark in this process, of the tiny Qwen2-Audio where no other model is named."""
     scoring = ScoreOptions(judge, Resampling(bootstrap=100))
     job = JobOptions(**{"model": (str(TINY),), **options})
-    scores = benchmark(name, str(data), str(output), job, QUICK, scoring)
+    scores = run_benchmark(name, str(data), str(output), job, QUICK, scoring)
     assert scores is not None
     assert (output / "benchmark.json").read_text() == scores.to_json()
     return scores
@@ -215,7 +215,7 @@ def test_the_list_names_each_benchmark_and_the_folder_it_wants(command, capsys, 
 def refusal(name, data, output, judge="", flags=(), **options):
     job = JobOptions(**{"model": (str(TINY),), **options})
     with pytest.raises(JobError) as refused:
-        benchmark(name, str(data), str(output), job, [*QUICK, *flags], ScoreOptions(judge))
+        run_benchmark(name, str(data), str(output), job, [*QUICK, *flags], ScoreOptions(judge))
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
