@@ -1,4 +1,4 @@
-"""What `earmark annotate` promises, end to end: the Parquet is opened again and held against the source."""
+"""The promises of `earmark annotate`, end to end: the Parquet is read back and compared with the source."""
 
 import json
 import random
@@ -11,22 +11,22 @@ from tests.support.audio.hostile_files import make_hostile_files
 from tests.support.jobs import annotations, failures, run_here, transcripts, write_manifest, write_tone, write_tones
 
 
-def test_every_recording_ends_as_one_row_that_says_what_was_heard(tmp_path):
+def test_every_recording_becomes_one_row_with_its_transcript(tmp_path):
     rows = write_tones(tmp_path / "audio", 40)
     summary = run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out", shard_rows=8)
     assert (summary.planned, summary.annotated, summary.failed, summary.adds_up) == (40, 40, 0, True)
-    found = annotations(tmp_path / "out")
-    assert [row["id"] for row in found] == [row["id"] for row in rows]
-    for row, source in zip(found, rows, strict=True):
+    annotated = annotations(tmp_path / "out")
+    assert [row["id"] for row in annotated] == [row["id"] for row in rows]
+    for row, source in zip(annotated, rows, strict=True):
         assert row["transcribe"]["text"] == row["reference"] == source["text"]
         assert row["uri"] == source["audio_filepath"]
         assert row["extra"] == {"number": str(source["number"])}
         assert row["audio"]["duration_s"] == pytest.approx(0.2 + 0.01 * source["number"], abs=1e-4)
         assert row["audio"]["bandwidth_hz"] == pytest.approx(440, abs=40)
-        assert row["audio"]["snr_db"] is None  # nobody speaks
+        assert row["audio"]["snr_db"] is None  # no speech
 
 
-def test_a_missing_file_is_a_failure_beside_good_rows(tmp_path):
+def test_a_missing_file_fails_alone(tmp_path):
     rows = [*write_tones(tmp_path / "audio", 5), {"id": "gone", "audio_filepath": "gone.wav"}]
     summary = run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out")
     assert (summary.annotated, summary.failed, summary.adds_up) == (5, 1, True)
@@ -35,7 +35,7 @@ def test_a_missing_file_is_a_failure_beside_good_rows(tmp_path):
     assert failure["message"].startswith(f"there is no {str(tmp_path / 'gone.wav')!r}")
 
 
-def test_a_second_run_with_nothing_new_decodes_nothing(tmp_path):
+def test_a_second_run_without_new_recordings_decodes_nothing(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 12))
     run_here(manifest, tmp_path / "out")
     before = annotations(tmp_path / "out")
@@ -44,7 +44,7 @@ def test_a_second_run_with_nothing_new_decodes_nothing(tmp_path):
     assert annotations(tmp_path / "out") == before
 
 
-def test_ten_rows_added_to_a_finished_output_are_annotated_alone(tmp_path):
+def test_only_the_rows_added_to_a_finished_manifest_are_annotated(tmp_path):
     rows = write_tones(tmp_path / "audio", 30)
     run_here(write_manifest(tmp_path / "m.jsonl", rows[:20]), tmp_path / "out")
     summary = run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out")
@@ -52,7 +52,7 @@ def test_ten_rows_added_to_a_finished_output_are_annotated_alone(tmp_path):
     assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
 
 
-def test_a_shuffled_manifest_and_other_workers_give_the_same_rows(tmp_path):
+def test_order_of_rows_and_number_of_workers_do_not_change_the_output(tmp_path):
     rows = write_tones(tmp_path / "audio", 30)
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "one", workers=1)
     random.Random(5).shuffle(rows)
@@ -60,11 +60,11 @@ def test_a_shuffled_manifest_and_other_workers_give_the_same_rows(tmp_path):
     assert annotations(tmp_path / "one") == annotations(tmp_path / "four")
 
 
-def test_a_failure_is_tried_again_and_leaves_the_failures(tmp_path):
+def test_a_failure_is_retried_and_removed_once_it_succeeds(tmp_path):
     rows = [*write_tones(tmp_path / "audio", 3), {"id": "late", "audio_filepath": str(tmp_path / "late.wav")}]
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
     assert run_here(manifest, tmp_path / "out").failed == 1
-    assert run_here(manifest, tmp_path / "out").failed == 1, "still missing: tried again, failed again"
+    assert run_here(manifest, tmp_path / "out").failed == 1, "still missing: retried, failed again"
     assert [failure["id"] for failure in failures(tmp_path / "out")] == ["late"]
     write_tone(tmp_path / "late.wav")
     summary = run_here(manifest, tmp_path / "out")
@@ -73,7 +73,7 @@ def test_a_failure_is_tried_again_and_leaves_the_failures(tmp_path):
     assert [row["id"] for row in annotations(tmp_path / "out")] == ["late", "r0000", "r0001", "r0002"]
 
 
-def test_kept_failures_are_not_tried_again(tmp_path):
+def test_kept_failures_are_not_retried(tmp_path):
     rows = [*write_tones(tmp_path / "audio", 3), {"id": "bad", "audio_filepath": str(tmp_path / "bad.wav")}]
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
     run_here(manifest, tmp_path / "out")
@@ -91,7 +91,7 @@ def test_duplicates_are_annotated_once_and_listed(tmp_path):
     assert len(list((tmp_path / "out").glob("_earmark/runs/*/duplicates.parquet"))) == 1
 
 
-def test_a_broken_manifest_line_is_a_failure_with_its_place(tmp_path):
+def test_an_invalid_manifest_line_is_a_failure_with_its_line_number(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 3))
     manifest.write_text(manifest.read_text() + '{"audio_filepath": \n')
     summary = run_here(manifest, tmp_path / "out")
@@ -100,7 +100,7 @@ def test_a_broken_manifest_line_is_a_failure_with_its_place(tmp_path):
     assert failure["id"] == f"{manifest}:4"
 
 
-def test_columns_of_any_name_are_carried_without_harm(tmp_path):
+def test_columns_of_any_name_are_kept_in_extra(tmp_path):
     rows = write_tones(tmp_path / "audio", 2)
     rows[0] |= {"audio": "x", "emotion": "joy", "transcribe": 1}
     rows[1] |= {"uri": None, "nested": {"a": [1, 2]}}
@@ -144,13 +144,13 @@ def test_too_many_failures_stop_the_job(tmp_path):
     assert run_here(manifest, tmp_path / "out", max_failure_ratio=1.0).failed == 1500
 
 
-def test_a_manifest_that_is_mostly_broken_stops_the_job(tmp_path):
+def test_a_mostly_unreadable_manifest_stops_the_job(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", [{"wav": "a.wav"}] * 1200)
     with pytest.raises(JobError, match=r"1000 of 1000 recordings failed, more than --max_failure_ratio"):
         run_here(manifest, tmp_path / "out")
 
 
-def test_ids_that_the_output_has_twice_are_told(tmp_path):
+def test_duplicate_ids_in_the_output_are_reported(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 3))
     run_here(manifest, tmp_path / "out", workers=1, shard_rows=8)
     (part, *_) = (tmp_path / "out").glob("annotations/*/*.parquet")
@@ -160,7 +160,7 @@ def test_ids_that_the_output_has_twice_are_told(tmp_path):
     assert set(summary.doubled_ids) <= {"r0000", "r0001", "r0002"}
 
 
-def test_the_output_says_what_made_it(tmp_path):
+def test_the_output_records_the_job_and_the_run_that_made_it(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 2))
     run_here(manifest, tmp_path / "out", language="en")
     job = json.loads((tmp_path / "out" / "_earmark" / "job.json").read_text())
@@ -182,7 +182,7 @@ def test_the_output_may_be_on_any_file_system(tmp_path):
     assert len(fsspec.filesystem("memory").glob(f"{output}/failures/*")) == 1
 
 
-def test_hostile_files_end_as_they_must_beside_good_rows(tmp_path):
+def test_hostile_files_fail_as_expected_and_alone(tmp_path):
     hostile = make_hostile_files(tmp_path / "hostile")
     named = [{"id": file.name, "audio_filepath": file.uri} for file in hostile]
     good = write_tones(tmp_path / "audio", 10)
@@ -192,6 +192,6 @@ def test_hostile_files_end_as_they_must_beside_good_rows(tmp_path):
         file.name: file.error for file in hostile if file.error
     }
     assert all(len(row["message"]) > 20 for row in failures(tmp_path / "out"))
-    said = transcripts(tmp_path / "out")
-    assert set(said) == {file.name for file in hostile if not file.error} | {row["id"] for row in good}
-    assert {row["id"]: said[row["id"]] for row in good} == {row["id"]: row["text"] for row in good}
+    texts = transcripts(tmp_path / "out")
+    assert set(texts) == {file.name for file in hostile if not file.error} | {row["id"] for row in good}
+    assert {row["id"]: texts[row["id"]] for row in good} == {row["id"]: row["text"] for row in good}

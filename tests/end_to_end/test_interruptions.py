@@ -1,4 +1,4 @@
-"""Runs that are cut, doubled, raced or robbed: every recording is in the output exactly once all the same."""
+"""Runs that are killed, duplicated, raced or taken over: each recording is still in the output exactly once."""
 
 import errno
 import itertools
@@ -36,15 +36,15 @@ FACTS = AudioFacts(1.0, 16_000, 1, "pcm_16", -20.0, -10.0, 0.0)
 
 
 class CutError(BaseException):
-    """Stands for the moment at which a process is killed."""
+    """Simulates the moment at which a process is killed."""
 
 
-def shard_of(count, said="word"):
+def shard_of(count, text="word"):
     rows = [
-        Annotation(Recording(f"id{n}", f"{n}.wav"), FACTS, {"transcribe": Transcript(said, "en", -0.1)})
+        Annotation(Recording(f"id{n}", f"{n}.wav"), FACTS, {"transcribe": Transcript(text, "en", -0.1)})
         for n in range(count)
     ]
-    bad = Failure.of(Recording("bad", "bad.wav"), "DecodeAudio", RowError("not_found", "there is none"))
+    bad = Failure.of(Recording("bad", "bad.wav"), "DecodeAudio", RowError("not_found", "no such file"))
     return AnnotatedShard("ab" * 16, tuple(rows), (bad,))
 
 
@@ -57,7 +57,7 @@ def store(tmp_path):
 
 @pytest.mark.parametrize("step", ["makedirs", "fsync", "link", "unlink"])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_shard_cut_before_or_after_any_step_of_its_write_is_there_once(store, monkeypatch, step, after):
+def test_a_shard_killed_at_any_step_of_its_write_is_written_once(store, monkeypatch, step, after):
     real = getattr(os, step)
 
     def cut(*arguments, **named):
@@ -76,7 +76,7 @@ def test_a_shard_cut_before_or_after_any_step_of_its_write_is_there_once(store, 
     assert [row["id"] for row in annotations(store.root)] == ["id0", "id1", "id2"]
 
 
-def test_of_writers_that_race_for_a_part_one_wins_and_all_report_it(store):
+def test_one_of_several_racing_writers_wins_and_all_report_its_part(store):
     barrier = threading.Barrier(8)
     reports: list[PartReport] = []
 
@@ -108,7 +108,7 @@ def rows_in(store):
     return sum(len(store.read_part(part)[0]) for part in store.parts())
 
 
-def test_a_job_that_its_runner_starts_over_skips_what_is_written(tmp_path, monkeypatch):
+def test_a_job_restarted_by_its_runner_skips_written_shards(tmp_path, monkeypatch):
     attempts = itertools.count(1)
     real = OutputStore.create
 
@@ -122,16 +122,16 @@ def test_a_job_that_its_runner_starts_over_skips_what_is_written(tmp_path, monke
         with pytest.raises(MachineError, match="the worker dies here"):
             work(run)
         monkeypatch.undo()
-        written, decoded = rows_in(run.store), Counters(run.run_id).here()["decoded_recordings"]
+        rows_before, decoded_before = rows_in(run.store), Counters(run.run_id).here()["decoded_recordings"]
         assert len(run.store.parts()) == 2
         work(run)
         counts = Counters(run.run_id).here()
     assert counts["skipped_shards"] == 2
-    assert counts["decoded_recordings"] - decoded == 24 - written
+    assert counts["decoded_recordings"] - decoded_before == 24 - rows_before
     assert [row["id"] for row in annotations(tmp_path / "out")] == [f"r{number:04d}" for number in range(24)]
 
 
-def test_a_full_disk_stops_the_job_with_one_line_and_loses_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_stops_the_job_in_one_line_and_loses_nothing(tmp_path, monkeypatch):
     real, attempts = os.fsync, itertools.count(1)
 
     def full(descriptor):
@@ -145,13 +145,13 @@ def test_a_full_disk_stops_the_job_with_one_line_and_loses_nothing(tmp_path, mon
     with pytest.raises(MachineError, match=r"could not be written to .*No space left on device"):
         run_here(manifest, tmp_path / "out", shard_rows=4)
     monkeypatch.undo()
-    # The full disk took no word of the lease's end either; a command's process would be gone, this one lives on.
+    # The release of the lease could not be written either, and this process, unlike a command's, is still alive.
     assert run_here(manifest, tmp_path / "out", shard_rows=4, take_over=True).adds_up
     assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
     assert list((tmp_path / "out" / "_earmark" / "tmp").iterdir()) == []
 
 
-def test_a_second_start_is_refused_while_a_run_lives(tmp_path):
+def test_a_second_run_is_refused_while_one_is_active(tmp_path):
     with launched(tmp_path, rows=4) as run:
         with pytest.raises(JobError, match=rf"run {run.run_id} .*is writing to .*--take_over"):
             launched(tmp_path, rows=4).__enter__()
@@ -159,7 +159,7 @@ def test_a_second_start_is_refused_while_a_run_lives(tmp_path):
     assert len(annotations(tmp_path / "out")) == 4
 
 
-def test_a_run_that_was_taken_over_adds_nothing(tmp_path):
+def test_a_run_that_lost_the_output_writes_nothing(tmp_path):
     with launched(tmp_path, rows=8) as old, launched(tmp_path, rows=8, take_over=True) as new:
         with pytest.raises(MachineError, match=f"run {old.run_id} has lost the output to run {new.run_id}"):
             work(old)
@@ -169,14 +169,14 @@ def test_a_run_that_was_taken_over_adds_nothing(tmp_path):
     take_lease(OutputStore(str(tmp_path / "out")), "next", take_over=False)
 
 
-def test_a_part_that_a_forgotten_worker_adds_is_told(tmp_path):
+def test_a_part_of_a_forgotten_worker_is_reported(tmp_path):
     with launched(tmp_path, rows=4) as run:
         run.store.create(OutputStore.part_path("cd" * 16), b"of another run")
         assert not run_job(run, listening(run.options), embedded_options([])).adds_up
 
 
 @pytest.mark.parametrize("name", ["segfault", "hang"])
-def test_a_decoder_that_crashes_or_hangs_costs_one_row(tmp_path, name):
+def test_a_recording_that_crashes_or_hangs_the_decoder_fails_alone(tmp_path, name):
     rows = write_tones(tmp_path / "audio", 10)
     bad = write_tone(tmp_path / f"{name}.wav")
     manifest = write_manifest(tmp_path / "m.jsonl", [*rows, {"id": "bad", "audio_filepath": str(bad)}])
@@ -187,9 +187,9 @@ def test_a_decoder_that_crashes_or_hangs_costs_one_row(tmp_path, name):
     assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
 
 
-def test_a_fetch_that_stalls_costs_one_row(tmp_path):
+def test_a_recording_whose_fetch_stalls_fails_alone(tmp_path):
     rows = write_tones(tmp_path / "audio", 6)
-    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never says a word
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts connections and never answers
         stalled = {"id": "stalled", "audio_filepath": f"http://127.0.0.1:{server.getsockname()[1]}/a.wav"}
         manifest = write_manifest(tmp_path / "m.jsonl", [*rows, stalled])
         summary = run_here(manifest, tmp_path / "out", recording_timeout_s=1.0)

@@ -1,4 +1,4 @@
-"""Enough rows to keep Beam's threads busy for longer than any of its timers."""
+"""Enough rows to keep Beam's threads busy for longer than its timers."""
 
 import pytest
 
@@ -14,7 +14,7 @@ ROWS = 100_000
 
 
 @pytest.mark.slow
-def test_many_rows_come_through_several_threads_whole(tmp_path):
+def test_many_rows_pass_through_several_threads_undamaged(tmp_path):
     rows = [{"id": f"{number:07d}", "audio_filepath": "/a/path/of/some/length/tone.wav"} for number in range(ROWS)]
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
     store, counters = OutputStore(str(tmp_path / "out")), Counters("many-rows")

@@ -1,4 +1,4 @@
-"""`earmark benchmark`, from a set's own folders to measured beside published."""
+"""`earmark benchmark`, from the folders of a data set to the measured and published scores."""
 
 import json
 import re
@@ -27,7 +27,7 @@ QUICK = ["--direct_num_workers=1"]
 
 
 def run(name, data, output, judge="", **options):
-    """A benchmark in this process, of the tiny Qwen2-Audio where no other model is named."""
+    """Run a benchmark in this process, by default with the tiny Qwen2-Audio."""
     scoring = ScoreOptions(judge, Resampling(bootstrap=100))
     job = JobOptions(**{"model": (str(TINY),), **options})
     scores = run_benchmark(name, str(data), str(output), job, QUICK, scoring)
@@ -37,7 +37,7 @@ def run(name, data, output, judge="", **options):
 
 
 def phone_prompts(count):
-    """Texts and audio of a few phone prompts, by ids as LibriSpeech has them."""
+    """Return texts and audio files of phone prompts by ids in the form of LibriSpeech's."""
     rows = manifest_lines(PHONE_PROMPTS)[:count]
     names = [f"61-70968-{number:04d}" for number in range(count)]
     texts = {name: row["text"].upper() for name, row in zip(names, rows, strict=True)}
@@ -45,12 +45,12 @@ def phone_prompts(count):
 
 
 def published_wer(references, hypotheses):
-    """As eval_audio/evaluate_asr.py scores English, in percent."""
+    """WER in percent, as eval_audio/evaluate_asr.py scores English."""
     english, basic = EnglishTextNormalizer(), BasicTextNormalizer()
     return 100 * jiwer.wer([basic(english(text)) for text in references], [basic(english(text)) for text in hypotheses])
 
 
-def test_librispeech_is_measured_beside_published_and_goes_on_where_it_ended(tmp_path):
+def test_librispeech_is_scored_next_to_published_and_resumes_where_it_stopped(tmp_path):
     data = miniature.make_librispeech(tmp_path / "data", "test-clean", *phone_prompts(4))
     first = run("librispeech-test-clean", data, tmp_path / "out", model=("whisper-tiny.en",), limit=1, beam_size=1)
     assert (first.scored, first.recordings) == (1, 4)
@@ -58,14 +58,14 @@ def test_librispeech_is_measured_beside_published_and_goes_on_where_it_ended(tmp
     second = run_command(*command, "--beam_size", "1", "--bootstrap", "100", *QUICK)
     assert second.returncode == 0, second.stderr
     assert re.search(r"annotated before +1", second.stderr)
-    found = json.loads(second.stdout)
-    assert json.loads((tmp_path / "out" / "benchmark.json").read_text()) == found
+    scores = json.loads(second.stdout)
+    assert json.loads((tmp_path / "out" / "benchmark.json").read_text()) == scores
     rows = annotations(tmp_path / "out")
-    assert (found["scored"], found["failed"], len(rows)) == (4, 0, 4)
+    assert (scores["scored"], scores["failed"], len(rows)) == (4, 0, 4)
     expected = published_wer([row["reference"] for row in rows], [row["transcribe"]["text"] for row in rows])
-    assert found["measured"]["value"] == pytest.approx(expected)
-    assert found["measured"]["low"] <= found["measured"]["value"] <= found["measured"]["high"]
-    assert found["benchmark"] == {
+    assert scores["measured"]["value"] == pytest.approx(expected)
+    assert scores["measured"]["low"] <= scores["measured"]["value"] <= scores["measured"]["high"]
+    assert scores["benchmark"] == {
         "name": "librispeech-test-clean",
         "dataset": "Librispeech",
         "split": "test-clean",
@@ -74,12 +74,12 @@ def test_librispeech_is_measured_beside_published_and_goes_on_where_it_ended(tmp
         "normalizer": "whisper-english",
         "language": "en",
     }
-    assert {"system": "Qwen2-Audio", "value": 1.6, "qwen2_audio_weights": "original"} in found["published"]
-    assert {"system": "Qwen2-Audio", "value": 1.7, "qwen2_audio_weights": "huggingface"} in found["published"]
-    assert len(found["published"]) == 14
+    assert {"system": "Qwen2-Audio", "value": 1.6, "qwen2_audio_weights": "original"} in scores["published"]
+    assert {"system": "Qwen2-Audio", "value": 1.7, "qwen2_audio_weights": "huggingface"} in scores["published"]
+    assert len(scores["published"]) == 14
 
 
-def test_a_stopped_benchmark_is_not_scored_and_goes_on(tmp_path, monkeypatch):
+def test_a_stopped_benchmark_is_not_scored_and_resumes(tmp_path, monkeypatch):
     data = miniature.make_librispeech(tmp_path / "data", "test-clean", *phone_prompts(4))
     real = OutputStore.create
 
@@ -96,7 +96,7 @@ def test_a_stopped_benchmark_is_not_scored_and_goes_on(tmp_path, monkeypatch):
     assert run("librispeech-test-clean", data, tmp_path / "out", shard_rows=1).scored == 4
 
 
-def test_meld_is_heard_from_its_videos_and_a_missing_one_counts_as_wrong(tmp_path):
+def test_meld_is_decoded_from_its_videos_and_a_missing_one_counts_as_wrong(tmp_path):
     data = miniature.make_meld(tmp_path / "data", [(0, 0, "joy", "Yes!"), (0, 1, "anger", "No."), (1, 0, "fear", "Oh")])
     (data / "MELD.Raw/output_repeated_splits_test/dia1_utt0.mp4").unlink()
     scores = run("meld-test", data, tmp_path / "out", max_failure_ratio=1.0)
@@ -109,7 +109,7 @@ def test_meld_is_heard_from_its_videos_and_a_missing_one_counts_as_wrong(tmp_pat
     assert {figure.system for figure in scores.published} == {"WavLM-large", "Qwen-Audio", "Qwen2-Audio"}
 
 
-def test_vocalsound_is_scored_by_the_likeliest_label_or_as_published_by_what_was_written(tmp_path):
+def test_vocalsound_is_scored_by_the_most_likely_label_or_as_published_by_the_written_one(tmp_path):
     names = ["f0003_0_cough", "f0003_0_throatclearing", "m0100_1_laughter"]
     data = miniature.make_vocalsound(tmp_path / "data", names)
     chosen = run("vocalsound-test", data, tmp_path / "likeliest")
@@ -117,22 +117,23 @@ def test_vocalsound_is_scored_by_the_likeliest_label_or_as_published_by_what_was
     assert chosen.measured.value == pytest.approx(
         sum(row["vocal_sound"]["label"] == row["reference"] for row in rows) / 3
     )
-    written = run("vocalsound-test", data, tmp_path / "written", free_labels=True)
+    free = run("vocalsound-test", data, tmp_path / "written", free_labels=True)
     texts = [row["vocal_sound"]["text"].lstrip() for row in annotations(tmp_path / "written")]
     references = [row["reference"] for row in annotations(tmp_path / "written")]
     assert references == ["Cough", "Throat clearing", "Laughter"]
     right = sum(text == reference for text, reference in zip(texts, references, strict=True))
-    assert written.measured.value == pytest.approx(right / 3)
+    assert free.measured.value == pytest.approx(right / 3)
 
 
-def test_covost2_is_scored_in_the_language_that_is_translated_into(tmp_path):
+def test_covost2_is_scored_in_the_target_language(tmp_path):
     rows = [("a", "Good morning", "早上好", "test"), ("b", "No", "不要", "test")]
     data = miniature.make_covost2(tmp_path / "data", "en", "zh-CN", rows)
     scores = run("covost2-en-zh", data, tmp_path / "out")
     job = json.loads((tmp_path / "out/_earmark/job.json").read_text())
     assert [(task["name"], task["target_language"]) for task in job["tasks"]] == [("translate", "zh")]
-    found = annotations(tmp_path / "out")
-    texts, references = [row["translate"]["text"] for row in found], [row["reference"] for row in found]
+    translated = annotations(tmp_path / "out")
+    texts = [row["translate"]["text"] for row in translated]
+    references = [row["reference"] for row in translated]
     bleu = sacrebleu.corpus_bleu(texts, [references], tokenize="zh", force=True)
     assert scores.measured.value == pytest.approx(bleu.score)
     assert isinstance(scores.details, TaskScores) and scores.details.signatures is not None
@@ -140,13 +141,13 @@ def test_covost2_is_scored_in_the_language_that_is_translated_into(tmp_path):
 
 
 def by_order(prompt):
-    """Gives the reference 9 or 8 and the answer 3 or 6, whichever comes first; of the question 2 it knows nothing."""
+    """Score the reference 9 or 8 and the answer 3 or 6, depending on their order; return no scores for question 2."""
     if "What is 2?" in prompt:
         return "Both are fine."
     return "9 3" if "1s Answer]\nIt is" in prompt else "6 8"
 
 
-def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path):
+def test_air_bench_is_judged_in_both_orders_and_each_request_is_sent_once(tmp_path):
     rows = [
         miniature.air_bench_row(number, task)
         for number, task in enumerate(["sound_QA", "music_QA", "sound_QA", "sound_generation_QA"])
@@ -154,12 +155,12 @@ def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path):
     data = miniature.make_air_bench(tmp_path / "data", rows)
     (data / "Chat/sound_generation_QA_fisher/3.wav").unlink()
     with judging(by_order) as server:
-        options: dict[str, Any] = {"max_failure_ratio": 1.0, "endpoint_timeout_s": 30.0}  # the latter of the judge
+        options: dict[str, Any] = {"max_failure_ratio": 1.0, "endpoint_timeout_s": 30.0}  # the timeout is the judge's
         scores = run("air-bench-sound", data, tmp_path / "out", server.name, **options)
         assert len(server.prompts) == 4
-        again = run("air-bench-sound", data, tmp_path / "out", server.name, max_failure_ratio=1.0)
-        assert len(server.prompts) == 4, "nothing was asked twice"
-    assert again == scores
+        repeated = run("air-bench-sound", data, tmp_path / "out", server.name, max_failure_ratio=1.0)
+        assert len(server.prompts) == 4, "no request was repeated"
+    assert repeated == scores
     (first, _) = annotations(tmp_path / "out")
     answer = first["analyze"]["text"]
     assert first["analyze"]["prompt"] == "What is 0?"
@@ -171,8 +172,8 @@ def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path):
     assert (details.judged, details.unjudged, details.malformed, scores.failed, scores.scored) == (1, 1, 2, 1, 3)
     assert (details.reference, details.judge) == (8.5, server.name)
     assert scores.measured.value == pytest.approx(((3 + 6) / 2 + 1) / 2), "a failure counts as the lowest score"
-    kept = [json.loads(line) for file in (tmp_path / "out/judge").glob("*.jsonl") for line in file.open()]
-    assert sorted((one["id"], one["swapped"], one["said"]) for one in kept) == [
+    verdicts = [json.loads(line) for file in (tmp_path / "out/judge").glob("*.jsonl") for line in file.open()]
+    assert sorted((verdict["id"], verdict["swapped"], verdict["said"]) for verdict in verdicts) == [
         ("sound_QA_fisher-0", False, "9 3"),
         ("sound_QA_fisher-0", True, "6 8"),
         ("sound_QA_fisher-2", False, "Both are fine."),
@@ -180,7 +181,7 @@ def test_air_bench_is_judged_in_both_orders_and_paid_once(tmp_path):
     ]
 
 
-def test_the_table_says_what_is_measured_and_what_is_published(tmp_path, capsys, monkeypatch):
+def test_the_table_has_the_measured_and_the_published_scores(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     data = miniature.make_vocalsound(tmp_path / "data", ["f0003_0_cough", "f0003_0_sigh"])
     command = ["benchmark", "vocalsound-test", data, tmp_path / "out", "--model", TINY, *QUICK]
@@ -201,7 +202,7 @@ def test_the_table_says_what_is_measured_and_what_is_published(tmp_path, capsys,
 
 
 @pytest.mark.parametrize("command", [["benchmark"], ["benchmark", "--list"]])
-def test_the_list_names_each_benchmark_and_the_folder_it_wants(command, capsys, monkeypatch):
+def test_the_list_has_each_benchmark_and_the_data_it_needs(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     with pytest.raises(SystemExit) as ended:
         main(command)
@@ -220,7 +221,7 @@ def refusal(name, data, output, judge="", flags=(), **options):
     return str(refused.value)
 
 
-def test_what_cannot_work_is_said_before_the_job(tmp_path):
+def test_an_impossible_benchmark_is_refused_before_the_job(tmp_path):
     data, out = miniature.make_vocalsound(tmp_path / "data", ["f0003_0_cough"]), tmp_path / "out"
     name = "vocalsound-test"
     assert "there is no benchmark 'vocalsound' (did you mean vocalsound-test?)" in refusal("vocalsound", data, out)
@@ -238,14 +239,14 @@ def test_what_cannot_work_is_said_before_the_job(tmp_path):
     assert not out.exists(), "nothing was written"
 
 
-def test_an_output_keeps_to_one_set(tmp_path):
+def test_an_output_belongs_to_one_data_set(tmp_path):
     data = miniature.make_vocalsound(tmp_path / "data", ["f0003_0_cough"])
-    other = miniature.make_vocalsound(tmp_path / "other", ["f0003_0_sniff"])
+    other_data = miniature.make_vocalsound(tmp_path / "other", ["f0003_0_sniff"])
     run("vocalsound-test", data, tmp_path / "out")
-    said = refusal("vocalsound-test", other, tmp_path / "out")
-    assert "manifest.jsonl lists other data than vocalsound-test has now; choose another output folder" in said
+    message = refusal("vocalsound-test", other_data, tmp_path / "out")
+    assert "manifest.jsonl lists other data than vocalsound-test has now; choose another output folder" in message
     moved = data.rename(tmp_path / "moved")
-    assert run("vocalsound-test", moved, tmp_path / "out").scored == 1, "the same set, elsewhere"
+    assert run("vocalsound-test", moved, tmp_path / "out").scored == 1, "the same data, moved"
     (tmp_path / "out" / "benchmark.json").unlink()
     (tmp_path / "out" / "benchmark.json").mkdir()
     assert "out cannot be used: " in refusal("vocalsound-test", moved, tmp_path / "out")

@@ -1,11 +1,10 @@
-"""Habits of the command line: help, what was meant, JSON, pipes, and how soon it answers."""
+"""The command line as a whole: help, JSON, pipes, colours and imports."""
 
 import json
 import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,14 @@ from earmark.scoring.benchmarks import benchmarks
 from tests.support.jobs import command_line, run_command, write_manifest, write_tone
 from tests.support.outputs.made_outputs import Row, write_output
 
-# The environment without what changes how a program prints.
-CHANGERS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONUNBUFFERED")
-PLAIN = {name: value for name, value in os.environ.items() if name not in CHANGERS}
+# Variables that change how a program prints, and the environment without them.
+PRINT_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONUNBUFFERED")
+PLAIN = {name: value for name, value in os.environ.items() if name not in PRINT_VARIABLES}
 HEAVY = {"apache_beam", "torch", "transformers", "librosa", "pyarrow", "duckdb", "rich"}
 
 
-def said_by(arguments, capsys):
-    """Exit status, standard output and standard error of a command."""
+def run_main(arguments, capsys):
+    """Return exit status, standard output and standard error of a command."""
     try:
         status = main(arguments)
     except SystemExit as ended:
@@ -37,7 +36,7 @@ def said_by(arguments, capsys):
 @pytest.mark.parametrize("command", [[], ["annotate"]])
 def test_help_fits_a_screen_and_has_examples(command, columns, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", columns)
-    status, out, _ = said_by([*command, "--help"], capsys)
+    status, out, _ = run_main([*command, "--help"], capsys)
     lines = out.splitlines()
     assert status == 0
     assert 24 <= len(lines) <= 40
@@ -47,66 +46,68 @@ def test_help_fits_a_screen_and_has_examples(command, columns, monkeypatch, caps
 
 @pytest.mark.parametrize("command", ["annotate", "plan", "benchmark"])
 def test_help_has_the_everyday_options_and_help_all_has_every_one(command, capsys):
-    everyday, everything = (set(shown(said_by([command, flag], capsys)[1])) for flag in ("--help", "--help_all"))
-    (parser,) = (one for one in commands_of(build_parser()) if one.prog == f"earmark {command}")
+    everyday, everything = (set(options_in(run_main([command, flag], capsys)[1])) for flag in ("--help", "--help_all"))
+    (parser,) = (
+        command_parser for command_parser in commands_of(build_parser()) if command_parser.prog == f"earmark {command}"
+    )
     assert everything == set(options_of(parser)) - {"-h"}
     names = {f"--{field.name}" for field in FLAGS}
     assert everyday & names == {f"--{name}" for name in EVERYDAY} & everything
     assert everyday - names == {name for name in everything - names if not name.startswith("--no-")}
 
 
-def shown(help):
+def options_in(help):
     return re.findall(r"^  (?:-h, )?(--\w+)", help, re.MULTILINE) + re.findall(r"(--no-\w+)$", help, re.MULTILINE)
 
 
-def test_every_option_of_a_job_is_in_one_group_of_the_help():
-    assert Counter(name for names in GROUPS.values() for name in names) == Counter(field.name for field in FLAGS)
+def test_the_groups_of_the_help_have_every_option_in_the_order_of_job_options():
+    assert [name for names in GROUPS.values() for name in names] == [field.name for field in FLAGS]
 
 
-def test_earmark_alone_shows_its_help(capsys):
-    _, help, _ = said_by(["--help"], capsys)
-    assert said_by([], capsys) == (2, "", help)
+def test_earmark_without_arguments_prints_its_help(capsys):
+    _, help, _ = run_main(["--help"], capsys)
+    assert run_main([], capsys) == (2, "", help)
 
 
 def test_version_is_that_of_the_distribution(capsys):
-    status, out, _ = said_by(["--version"], capsys)
+    status, out, _ = run_main(["--version"], capsys)
     assert status == 0
     assert re.fullmatch(r"earmark \d+\.\d+\.\d+\S*\n", out)
 
 
-def test_hyphens_in_options_are_as_good_as_underscores(tmp_path, capsys):
+def test_options_may_be_spelt_with_hyphens(tmp_path, capsys):
     manifest = write_manifest(tmp_path / "m.jsonl", [{"audio": "a.wav"}])
     assert main(["plan", str(manifest), "--batch-s=10", "--no-free-labels", "--audio-root", str(tmp_path)]) == 1
     assert "--batch_s=10.0 does not work: give at least 30" in capsys.readouterr().err
 
 
-def test_hyphens_in_options_of_beam_are_understood_too(capsys):
+def test_beam_options_may_be_spelt_with_hyphens(capsys):
     beam = ["--job-server-timeout=5", "--direct-num-workers", "2"]
     assert main(["annotate", "m.jsonl", "out", *beam]) == 1
     assert capsys.readouterr().err.startswith("earmark: no model is named")
 
 
-def test_hyphens_of_values_and_words_stay(capsys):
+def test_hyphens_in_values_and_positional_arguments_stay(capsys):
     assert main(["plan", "no-such.jsonl", "--audio-root=/no-where"]) == 1
     assert "--audio_root=/no-where does not work" in capsys.readouterr().err
     assert main(["plan", "--", "--no-such.jsonl"]) == 1
     assert "there is no manifest --no-such.jsonl" in capsys.readouterr().err
 
 
-def test_json_is_all_that_is_printed(tmp_path, capsys):
+def test_with_json_nothing_else_is_printed(tmp_path, capsys):
     store = write_output(tmp_path / "out", [Row(f"r{number}", {"transcribe": "yes"}) for number in range(4)], 2)
-    _, parts, _ = said_by(["parts", store.root, "--json"], capsys)
+    _, parts, _ = run_main(["parts", store.root, "--json"], capsys)
     assert json.loads(parts) == [f"{store.root}/{part}" for part in store.parts()]
-    _, tasks, _ = said_by(["tasks", "--json"], capsys)
+    _, tasks, _ = run_main(["tasks", "--json"], capsys)
     assert [task["name"] for task in json.loads(tasks)][:2] == ["transcribe", "translate"]
-    status, compacted, err = said_by(["compact", store.root, "--json"], capsys)
+    status, compacted, err = run_main(["compact", store.root, "--json"], capsys)
     figures = json.loads(compacted)
     assert (status, figures["parts_before"], figures["parts_after"], err) == (0, 2, 1, "")
 
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
-    """A command on a recording that is there and one that is not; and how it ended with --json."""
+    """An annotate command on a tone and a missing file, and its result with --json."""
     folder = tmp_path_factory.mktemp("tone")
     write_tone(folder / "tone.wav")
     manifest = write_manifest(folder / "m.jsonl", [{"audio": "tone.wav"}, {"audio": "none.wav"}])
@@ -114,19 +115,17 @@ def labelled(tmp_path_factory):
     return command, run_command(*command, "--json")
 
 
-def test_annotate_prints_its_summary_as_json(
-    labelled,
-):
+def test_annotate_prints_its_summary_as_json(labelled):
     (_, _, output, *_), ended = labelled
     assert (ended.returncode, ended.stderr) == (0, "")
     figures = json.loads(ended.stdout)
-    written = json.loads((Path(str(output)) / "_earmark" / "runs" / figures["run_id"] / "summary.json").read_text())
-    assert figures == written | {"run_id": figures["run_id"], "output": str(output), "audio_s": 0.5}
+    summary = json.loads((Path(str(output)) / "_earmark" / "runs" / figures["run_id"] / "summary.json").read_text())
+    assert figures == summary | {"run_id": figures["run_id"], "output": str(output), "audio_s": 0.5}
     assert (figures["annotated"], figures["failed"], figures["adds_up"]) == (1, 1, True)
 
 
-def test_in_a_pipe_a_run_says_nothing_but_its_figures(labelled, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as some schedulers set it: colours, but no bar that moves
+def test_in_a_pipe_a_run_prints_only_its_summary(labelled, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as some schedulers set it: colours, but no progress bar
     ended = run_command(*labelled[0])
     assert (ended.returncode, ended.stderr) == (0, "")
     names = [re.split(r"  +", line.strip())[0] for line in ended.stdout.splitlines()]
@@ -142,7 +141,7 @@ def test_in_a_pipe_a_run_says_nothing_but_its_figures(labelled, monkeypatch):
         ({"COLUMNS": "2"}, "red\n"),
     ],
 )
-def test_colours_are_for_terminals_and_who_asks(variables, expected):
+def test_colours_are_used_on_terminals_or_on_request(variables, expected):
     code = "from earmark.pipeline.console.console import console; console.print('[red]red[/]')"
     ended = subprocess.run(
         [sys.executable, "-c", code], env={**PLAIN, **variables}, capture_output=True, text=True, check=True, timeout=60
@@ -150,7 +149,7 @@ def test_colours_are_for_terminals_and_who_asks(variables, expected):
     assert ended.stdout == expected
 
 
-def test_a_piped_table_loses_nothing():
+def test_a_table_in_a_pipe_is_neither_cut_nor_wrapped():
     ended = subprocess.run(
         command_line("benchmark", "--list"),
         env={**PLAIN, "COLUMNS": "40"},
@@ -161,10 +160,10 @@ def test_a_piped_table_loses_nothing():
     )
     lines = ended.stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(benchmarks())
-    assert all(one.source in line for one, line in zip(benchmarks().values(), lines[1:], strict=True))
+    assert all(benchmark.source in line for benchmark, line in zip(benchmarks().values(), lines[1:], strict=True))
 
 
-def test_what_is_logged_goes_above_the_bar():
+def test_log_messages_appear_above_the_progress_bar():
     code = """if True:
         import logging, rich.progress, rich.console
         from earmark.pipeline.console.logging_setup import set_up_logging
@@ -179,35 +178,35 @@ def test_what_is_logged_goes_above_the_bar():
 
 
 def one_part(folder):
-    """An output whose list of parts is so short that it is written when the command ends."""
+    """Write an output whose list of parts is so short that it is flushed only when the command ends."""
     return write_output(folder, [Row("r", {"transcribe": "yes"})]).root
 
 
 @pytest.mark.parametrize("command", ["tasks", "tasks --json", "completion zsh", "parts"])
-def test_a_reader_that_has_enough_is_no_accident(command, tmp_path):
-    words = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
-    reading, writing = os.pipe()
-    os.close(reading)
-    with os.fdopen(writing, "wb") as pipe:
+def test_a_reader_that_closes_the_pipe_causes_no_message(command, tmp_path):
+    arguments = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as pipe:
         ended = subprocess.run(
-            command_line(*words), stdout=pipe, stderr=subprocess.PIPE, env=PLAIN, text=True, timeout=60
+            command_line(*arguments), stdout=pipe, stderr=subprocess.PIPE, env=PLAIN, text=True, timeout=60
         )
     assert (ended.returncode, ended.stderr) == (1, "")
 
 
 @pytest.mark.parametrize("command", ["tasks", "tasks --json", "parts"])
-def test_an_output_that_takes_nothing_is_said_in_one_line(command, tmp_path):
-    words = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
+def test_a_full_standard_output_is_reported_in_one_line(command, tmp_path):
+    arguments = [*command.split(), *([one_part(tmp_path)] if command == "parts" else [])]
     with open("/dev/full", "wb") as full:
         ended = subprocess.run(
-            command_line(*words), stdout=full, stderr=subprocess.PIPE, env=PLAIN, text=True, timeout=60
+            command_line(*arguments), stdout=full, stderr=subprocess.PIPE, env=PLAIN, text=True, timeout=60
         )
-    told = "earmark: cannot write to standard output: No space left on device\n"
-    assert (ended.returncode, ended.stderr) == (1, told)
+    message = "earmark: cannot write to standard output: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (1, message)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["annotate", "--help_all"], ["--version"], ["completion", "bash"]])
-def test_what_answers_at_once_loads_nothing_heavy(arguments):
+def test_help_version_and_completion_import_nothing_heavy(arguments):
     code = f"""if True:
         import sys, earmark.pipeline.cli
         try: earmark.pipeline.cli.main({arguments})
@@ -217,11 +216,11 @@ def test_what_answers_at_once_loads_nothing_heavy(arguments):
     assert ended.stdout.endswith("heavy: set()\n")
 
 
-def test_what_a_manifest_holds_does_not_steer_the_terminal(capsys):
+def test_texts_of_a_manifest_cannot_control_the_terminal(capsys):
     say("red\x1b[31m and [bold]a\rline[/bold]")
     assert capsys.readouterr().out == "red\\x1b[31m and [bold]a\\rline[/bold]\n"
 
 
-def test_an_error_is_one_line_that_does_not_steer_the_terminal(tmp_path, capsys):
+def test_an_error_is_one_line_that_cannot_control_the_terminal(tmp_path, capsys):
     assert main(["report", f"{tmp_path}/a\nb\x1b[2J"]) == 1
     assert capsys.readouterr().err.startswith(f"earmark: {tmp_path}/a b\\x1b[2J is not an output of earmark")

@@ -1,4 +1,4 @@
-"""`earmark compact`: the same rows and failures in fewer files, whoever reads, runs or dies meanwhile."""
+"""`earmark compact`: the same rows and failures in fewer files."""
 
 import os
 import random
@@ -47,7 +47,7 @@ def store(request, tmp_path):
     return store
 
 
-def test_many_parts_become_few_and_hold_the_same(store):
+def test_many_parts_become_few_with_the_same_rows(store):
     done = compact_store(store, bytes_of_three_parts(store))
     assert (done.parts_before, done.parts_after, done.replaced, done.merged) == (12, 4, 12, 4)
     assert read_contents(store) == small_part_contents(KEYS)
@@ -56,7 +56,7 @@ def test_many_parts_become_few_and_hold_the_same(store):
     assert store.names(f"_earmark/runs/{done.run_id}") == ["compact.json"]
 
 
-def test_a_second_compaction_finds_nothing_and_a_later_one_takes_only_what_is_small(store):
+def test_a_second_compaction_has_nothing_to_do_and_a_later_one_merges_only_small_parts(store):
     noise = random.Random(1).randbytes(20_000).hex()  # more than the other parts together
     store.create(store.part_path("f0aa"), make_part("f0aa", [("f0aa-0", {"noise": noise}), ("f0aa-1", {})], [FAILURE]))
     compact_store(store, LARGE)
@@ -64,13 +64,15 @@ def test_a_second_compaction_finds_nothing_and_a_later_one_takes_only_what_is_sm
     done = compact_store(store, LARGE)
     assert (done.merged, store.parts()) == (0, [first])
     write_small_parts(store, ["f1aa", "f2aa"])
-    assert compact_store(store, 2 * store.part_bytes()[first] - 1).replaced == 2, "the first is not small by that"
+    assert compact_store(store, 2 * store.part_bytes()[first] - 1).replaced == 2, (
+        "the first part is not small for this limit"
+    )
     assert first in store.parts() and len(store.parts()) == 2
     assert compact_store(store, LARGE).replaced == 2
     assert read_contents(store) == small_part_contents([*KEYS, "f0aa", "f1aa", "f2aa"])
 
 
-def test_values_and_types_stay_what_they_were_and_plain_readers_read_them(tmp_path):
+def test_values_and_types_stay_the_same_for_every_reader(tmp_path):
     rows = write_tones(tmp_path / "audio", 12)
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out", shard_rows=2, task=("transcribe", "emotion"))
     folder = tmp_path / "out" / "annotations"
@@ -87,7 +89,7 @@ def test_values_and_types_stay_what_they_were_and_plain_readers_read_them(tmp_pa
     assert dict(duckdb.sql(f"SELECT id, transcribe.text FROM read_parquet({listed})").fetchall()) == texts
 
 
-def test_the_nightly_story_goes_on_after_a_compaction(tmp_path):
+def test_nightly_runs_continue_after_a_compaction(tmp_path):
     rows = write_tones(tmp_path / "audio", 10)
     late = {"id": "late", "audio_filepath": str(tmp_path / "late.wav")}
     output, store = tmp_path / "out", OutputStore(str(tmp_path / "out"))
@@ -98,16 +100,17 @@ def test_the_nightly_story_goes_on_after_a_compaction(tmp_path):
     assert len(store.parts()) == 1
     assert (output / "failures" / "failures.parquet").read_bytes() == failed
 
-    kept = run_here(manifest, output, decode=odd_decoders.refuse, keep_failures=True)
-    assert (kept.already_annotated, kept.kept_failures, kept.annotated, kept.adds_up) == (6, 1, 0, True)
+    with_kept = run_here(manifest, output, decode=odd_decoders.refuse, keep_failures=True)
+    assert (with_kept.already_annotated, with_kept.kept_failures) == (6, 1)
+    assert (with_kept.annotated, with_kept.adds_up) == (0, True)
     assert (output / "failures" / "failures.parquet").read_bytes() == failed
     write_manifest(manifest, [*rows, late])
     grown = run_here(manifest, output, shard_rows=2)
     assert (grown.already_annotated, grown.annotated, grown.failed, grown.adds_up) == (6, 4, 1, True)
     compact_store(store, LARGE)
     write_tone(tmp_path / "late.wav")
-    again = run_here(manifest, output)
-    assert (again.already_annotated, again.annotated, again.failed, again.adds_up) == (10, 1, 0, True)
+    retried = run_here(manifest, output)
+    assert (retried.already_annotated, retried.annotated, retried.failed, retried.adds_up) == (10, 1, 0, True)
     assert failures(output) == []
     compact_store(store, LARGE)
     assert len(store.parts()) == 1
@@ -116,18 +119,18 @@ def test_the_nightly_story_goes_on_after_a_compaction(tmp_path):
     assert {id: text for id, text in transcripts(output).items() if id != "late"} == {r["id"]: r["text"] for r in rows}
 
 
-def test_what_is_replaced_stays_until_a_listing_that_began_before_has_ended(store, monkeypatch):
-    seen = []
-    monkeypatch.setattr(module, "sleep", lambda s: seen.append((s, sorted(store.part_bytes()), store.parts())))
+def test_replaced_parts_stay_until_an_earlier_listing_has_ended(store, monkeypatch):
+    waits = []
+    monkeypatch.setattr(module, "sleep", lambda s: waits.append((s, sorted(store.part_bytes()), store.parts())))
     small = store.parts()
     monkeypatch.setattr(module, "LISTING_S", 7.0)
     compact_store(store, LARGE)
-    ((waited_s, there, counted),) = seen
+    ((waited_s, files, current),) = waits
     assert waited_s == 7.0
-    assert there == sorted([*small, *counted]) and len(counted) == 1
+    assert files == sorted([*small, *current]) and len(current) == 1
 
 
-def test_a_run_at_work_refuses_it_and_it_refuses_a_run(tmp_path, store, monkeypatch):
+def test_a_compaction_and_a_run_refuse_to_start_during_each_other(tmp_path, store, monkeypatch):
     with take_lease(store, "run7", take_over=False):
         with pytest.raises(JobError, match=r"run run7 .*is writing to .*--take_over"):
             compact_store(store, LARGE)
@@ -146,12 +149,12 @@ def test_a_run_at_work_refuses_it_and_it_refuses_a_run(tmp_path, store, monkeypa
     assert refused == [True]
 
 
-def test_the_command_says_what_it_did(tmp_path, capsys):
+def test_the_command_prints_what_it_merged(tmp_path, capsys):
     store = OutputStore(str(tmp_path / "out"))
     write_small_parts(store, KEYS)
     assert main(["compact", str(tmp_path / "out")]) == 0
-    told = capsys.readouterr().out
-    assert "merged          12 into 1" in told and "parts now       1" in told
+    printed = capsys.readouterr().out
+    assert "merged          12 into 1" in printed and "parts now       1" in printed
     assert main(["parts", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.split() == [f"{tmp_path}/out/{path}" for path in store.parts()]
     assert main(["compact", str(tmp_path / "out")]) == 0
@@ -159,7 +162,7 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["compact", "nothing here"], "nothing here is not an output of earmark: it has no _earmark/job.json"),
         (["compact", "out", "--part_mb=0"], "--part_mb=0 does not work: give 1 or more"),
@@ -168,22 +171,22 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
         (["parts", "nothing here"], "nothing here has no annotations"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_1(tmp_path, monkeypatch, capsys, arguments, words):
+def test_a_wrong_argument_is_one_line_and_status_1(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert words in line
+    assert message in line
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_among_the_parts_that_is_none_stops_it_by_name(store):
-    store.create("annotations/aa/mine.parquet", b"of a person")
+def test_a_foreign_file_among_the_parts_stops_it_and_is_named(store):
+    store.create("annotations/aa/mine.parquet", b"not by earmark")
     with pytest.raises(JobError, match=r"annotations/aa/mine\.parquet is not a part that earmark wrote"):
         compact_store(store, LARGE)
     assert len(store.part_bytes()) == 13
 
 
-def test_neither_command_loads_what_is_heavy():
+def test_compact_and_parts_import_neither_beam_nor_torch():
     heavy = "{'apache_beam', 'torch', 'librosa', 'pandas'}"
     code = f"import sys, earmark.pipeline.compact; print({heavy} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
@@ -216,7 +219,7 @@ print(done.replaced, done.merged, int(peak.split()[1]) / 1000)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the system does not say")
-def test_memory_is_that_of_a_part_not_of_the_output(tmp_path):
+def test_memory_grows_with_a_part_not_with_the_output(tmp_path):
     peaks_mb = []
     for parts in (100, 500):
         store = OutputStore(str(tmp_path / str(parts)))

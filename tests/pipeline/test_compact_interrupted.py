@@ -1,4 +1,4 @@
-"""A compaction that is cut, killed, overtaken or watched: no row is lost, and none counts twice."""
+"""Compactions that are killed, taken over or read meanwhile: no row is lost, and none counts twice."""
 
 import random
 import signal
@@ -43,23 +43,23 @@ def at_once(monkeypatch):
     monkeypatch.setattr(module, "LISTING_S", 0.0)
 
 
-class CutError(BaseException):
-    """Stands for the moment at which the process is killed."""
+class KilledError(BaseException):
+    """Simulates the moment at which the process is killed."""
 
 
-def cut_at(monkeypatch, moment, after):
-    """Cuts the store's work before or after its `moment`th change."""
+def kill_at(monkeypatch, number, after):
+    """Raise KilledError before or after the store's change of this number."""
     changes = iter(range(1, 1000))
 
     def cutting(real):
         def change(self, *arguments):
-            mine = next(changes) == moment
-            if mine and not after:
-                raise CutError
-            found = real(self, *arguments)
-            if mine:
-                raise CutError
-            return found
+            is_last = next(changes) == number
+            if is_last and not after:
+                raise KilledError
+            result = real(self, *arguments)
+            if is_last:
+                raise KilledError
+            return result
 
         return change
 
@@ -68,23 +68,25 @@ def cut_at(monkeypatch, moment, after):
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_cut_at_any_change_no_row_is_lost_or_doubled_and_the_next_one_ends_it(tmp_path, monkeypatch, after):
-    moment, cut = 0, True
+def test_killed_at_any_change_no_row_is_lost_or_duplicated_and_the_next_compaction_finishes_it(
+    tmp_path, monkeypatch, after
+):
+    number, killed = 0, True
     monkeypatch.setattr("earmark.transforms.output.store.REQUESTS", 1)
-    while cut:
-        moment += 1
-        store = OutputStore(str(tmp_path / f"out{moment}"))
+    while killed:
+        number += 1
+        store = OutputStore(str(tmp_path / f"out{number}"))
         write_small_parts(store, KEYS)
         fill_bytes = bytes_of_three_parts(store)
         compact_store(store, 2 * fill_bytes // 3 + 1)  # six merged parts, which the next may take
         write_small_parts(store, ["f1aa", "f2aa", "f3aa"])
         expected = small_part_contents([*KEYS, "f1aa", "f2aa", "f3aa"])
         with monkeypatch.context() as patch:
-            cut_at(patch, moment, after)
+            kill_at(patch, number, after)
             try:
                 compact_store(store, LARGE)
-                cut = False
-            except CutError:
+                killed = False
+            except KilledError:
                 pass
         plain = Counter(row["id"] for row in annotations(store.root))
         assert sorted(plain) == expected[0], "a plain reader misses nothing"
@@ -92,10 +94,10 @@ def test_cut_at_any_change_no_row_is_lost_or_doubled_and_the_next_one_ends_it(tm
         compact_store(store, LARGE, take_over=True)
         assert read_contents(store) == expected
         assert (len(store.parts()), len(store.part_bytes())) == (1, 1), "nothing is left over"
-    assert moment > 10
+    assert number > 10
 
 
-def test_a_run_clears_what_a_cut_compaction_left_over(tmp_path, monkeypatch):
+def test_a_run_removes_the_leftovers_of_a_killed_compaction(tmp_path, monkeypatch):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 8))
     run_here(manifest, tmp_path / "out", shard_rows=2)
     store = OutputStore(str(tmp_path / "out"))
@@ -109,7 +111,7 @@ def test_a_run_clears_what_a_cut_compaction_left_over(tmp_path, monkeypatch):
     assert len(store.part_bytes()) == 1
 
 
-def test_a_part_that_a_forgotten_worker_writes_again_after_it_was_merged_does_not_count(store):
+def test_a_merged_part_that_a_forgotten_worker_writes_again_does_not_count(store):
     forgotten = store.read(store.part_path(KEYS[0]))
     compact_store(store, LARGE)
     store.create(store.part_path(KEYS[0]), forgotten)
@@ -126,7 +128,7 @@ def test_a_compaction_that_has_lost_the_output_removes_nothing(store, monkeypatc
     assert read_contents(store) == small_part_contents(KEYS)
 
 
-def test_killed_at_any_moment_and_started_again_it_ends_with_every_row_once(tmp_path):
+def test_killed_at_random_moments_and_restarted_it_ends_with_every_row_once(tmp_path):
     store, random_moments, keys = OutputStore(str(tmp_path / "out")), random.Random(20261123), []
     store.create(JOB_PATH, b"{}")
     for number in range(300):
@@ -142,7 +144,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_every_row_once(tmp_
             assert time.monotonic() < deadline
         if process.poll() is not None:
             break
-        time.sleep(random_moments.uniform(0, 1.3))  # anything may be going on by then
+        time.sleep(random_moments.uniform(0, 1.3))  # so that any step may be running
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kills += 1
@@ -153,7 +155,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_every_row_once(tmp_
     assert len(store.part_bytes()) == len(store.parts()) < 10
 
 
-def test_ctrl_c_lets_the_group_in_hand_be_put_in_place_and_begins_no_other(tmp_path):
+def test_ctrl_c_finishes_the_group_in_flight_and_starts_no_other(tmp_path):
     store, keys = OutputStore(str(tmp_path / "out")), [f"{number:02x}aa" for number in range(24)]
     store.create(JOB_PATH, b"{}")
     for key in keys:  # a group of four is 1 MB
@@ -166,16 +168,16 @@ def test_ctrl_c_lets_the_group_in_hand_be_put_in_place_and_begins_no_other(tmp_p
     while not store.names("annotations/merged"):
         assert process.poll() is None and time.monotonic() < deadline
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=DEADLINE_S)
+    _, printed = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
-    first, no_card, last = said.splitlines()
+    first, no_card, last = printed.splitlines()
     assert first.startswith("earmark: stopping after the groups of parts in flight (about ")
     assert last.startswith("earmark: stopped; finished work is saved")
     assert no_card.startswith("no dataset card was written (")  # of an output that no job made
     assert 1 <= len(store.names("annotations/merged")) < 6
     assert len(store.part_bytes()) == len(store.parts()) < len(keys), "what was merged is removed"
     assert read_contents(store)[0] == keys
-    assert compact_store(store, 2**20).merged > 1, "whose lease was let go"
+    assert compact_store(store, 2**20).merged > 1, "the lease was released"
     assert read_contents(store)[0] == keys
 
 
@@ -196,7 +198,7 @@ class Reader(threading.Thread):
                 self.seen.append(None)
 
 
-def test_who_reads_meanwhile_misses_no_row_and_earmark_counts_none_twice(tmp_path, monkeypatch):
+def test_readers_during_a_compaction_miss_no_row_and_earmark_counts_none_twice(tmp_path, monkeypatch):
     store, keys = OutputStore(str(tmp_path / "out")), [f"{number:02x}aa" for number in range(240)]
     write_small_parts(store, keys)
     monkeypatch.setattr(module, "LISTING_S", 0.2)

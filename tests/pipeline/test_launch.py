@@ -1,3 +1,5 @@
+"""The launch of a run: errors of the output, and what is recorded there."""
+
 import json
 import uuid
 from pathlib import Path
@@ -27,7 +29,7 @@ def launched(manifest, output):
 
 
 class Failing(MemoryFileSystem):
-    """Raises what is no OSError where the name of the method and the path are what the test says."""
+    """Raises an error that is no OSError in the method and for the path that a test sets."""
 
     protocol = "failing"
     method, part_of_path = "", ""
@@ -60,13 +62,13 @@ class Failing(MemoryFileSystem):
         ("pipe_file", "run.json"),
     ],
 )
-def test_what_goes_wrong_while_the_output_is_claimed_is_one_line(manifest, monkeypatch, method, part_of_path):
+def test_an_error_while_the_output_is_claimed_is_one_line(manifest, monkeypatch, method, part_of_path):
     fsspec.register_implementation("failing", Failing, clobber=True)
     monkeypatch.setattr(Failing, "method", method)
     monkeypatch.setattr(Failing, "part_of_path", part_of_path)
     output = f"failing://out-{uuid.uuid4().hex}"
-    words = f"^output {output} cannot be used: HttpError 403: no permission$"
-    with pytest.raises(JobError, match=words), launched(manifest, output):
+    message = f"^output {output} cannot be used: HttpError 403: no permission$"
+    with pytest.raises(JobError, match=message), launched(manifest, output):
         pass
 
 
@@ -82,27 +84,27 @@ def test_an_output_of_an_unknown_file_system_is_one_line(manifest, monkeypatch, 
 
 
 def test_an_output_that_is_a_file_is_one_line(manifest):
-    words = r"^output .*m\.jsonl cannot be used: .*Not a directory"
-    with pytest.raises(JobError, match=words), launched(manifest, manifest):
+    message = r"^output .*m\.jsonl cannot be used: .*Not a directory"
+    with pytest.raises(JobError, match=message), launched(manifest, manifest):
         pass
 
 
-def test_an_error_of_the_run_itself_is_not_said_to_be_the_outputs(manifest, tmp_path):
+def test_an_error_of_the_run_is_not_blamed_on_the_output(manifest, tmp_path):
     with pytest.raises(OSError, match=r"^of the run$"), launched(manifest, tmp_path / "out"):
         raise OSError("of the run")
 
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b"{", b"\xff", b'"text"'])
-def test_a_damaged_description_of_the_job_is_named(manifest, tmp_path, content):
+def test_a_damaged_job_description_is_named(manifest, tmp_path, content):
     path = tmp_path / "out" / JOB_PATH
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    words = r"job\.json is damaged \(.*\); choose another output folder"
-    with pytest.raises(JobError, match=words), launched(manifest, tmp_path / "out"):
+    message = r"job\.json is damaged \(.*\); choose another output folder"
+    with pytest.raises(JobError, match=message), launched(manifest, tmp_path / "out"):
         pass
 
 
-def test_what_a_run_hangs_on_is_named_for_workers_in_any_folder(manifest, tmp_path, monkeypatch):
+def test_manifest_and_output_are_recorded_as_absolute_paths(manifest, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with launched(Path(manifest).name, "out") as run:
         assert run.manifests == (manifest,)

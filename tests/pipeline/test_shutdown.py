@@ -1,4 +1,4 @@
-"""What the signals of a command mean while it works."""
+"""Ctrl-C and SIGTERM during the work of a command."""
 
 import signal
 import threading
@@ -17,7 +17,7 @@ def stop():
 
 @pytest.fixture(autouse=True)
 def ordinary_handlers():
-    """Whatever the shell that runs the tests has made of them."""
+    """Default signal handlers, whatever the shell that runs the tests has set."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -27,29 +27,35 @@ def ordinary_handlers():
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_is_told_and_the_second_interrupts(stop, capsys, first, second):
+def test_the_first_signal_prints_a_message_and_the_second_interrupts(stop, capsys, first, second):
     stop.mark_progress()
-    with pytest.raises(KeyboardInterrupt) as stopped, graceful_shutdown(stop, "shards"), stop.in_flight("a") as wanted:
+    with (
+        pytest.raises(KeyboardInterrupt) as stopped,
+        graceful_shutdown(stop, "shards"),
+        stop.in_flight("a") as is_started,
+    ):
         signal.raise_signal(first)
-        assert wanted and stop.signal_number == first
-        with stop.in_flight("b") as late:
-            assert not late
+        assert is_started and stop.signal_number == first
+        with stop.in_flight("b") as is_started:
+            assert not is_started
         signal.raise_signal(second)
     assert stopped.value.args == (second,)
-    said = capsys.readouterr().err
-    assert said.startswith("earmark: stopping after the shards in flight (about 1); press Ctrl-C again to stop at once")
-    assert len(said.splitlines()) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(
+        "earmark: stopping after the shards in flight (about 1); press Ctrl-C again to stop at once"
+    )
+    assert len(printed.splitlines()) == 1
 
 
-def test_where_nothing_is_worth_waiting_the_first_one_interrupts(stop, capsys):
+def test_without_progress_the_first_signal_interrupts(stop, capsys):
     with pytest.raises(KeyboardInterrupt), graceful_shutdown(stop, "shards"), stop.in_flight("a"):
         signal.raise_signal(signal.SIGINT)
     assert capsys.readouterr().err == ""
-    with stop.in_flight("b") as wanted:
-        assert not wanted, "threads that still work begin nothing"
+    with stop.in_flight("b") as is_started:
+        assert not is_started, "threads that still work start nothing new"
 
 
-def test_who_has_ended_in_order_is_interrupted_then(stop):
+def test_finished_work_that_was_asked_to_stop_is_interrupted(stop):
     interrupt_if_asked(stop)
     stop.ask(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt) as stopped:
@@ -58,7 +64,7 @@ def test_who_has_ended_in_order_is_interrupted_then(stop):
     interrupt_if_asked(StopRequest("another run"))
 
 
-def test_afterwards_signals_mean_what_they_meant_before(stop):
+def test_the_earlier_signal_handlers_are_restored(stop):
     before, threads = signal.getsignal(signal.SIGINT), threading.active_count()
     with graceful_shutdown(stop, "shards"):
         assert signal.getsignal(signal.SIGINT) != before
@@ -66,7 +72,7 @@ def test_afterwards_signals_mean_what_they_meant_before(stop):
     assert threading.active_count() == threads
 
 
-def test_a_command_that_a_shell_has_made_deaf_to_ctrl_c_stays_so(stop):
+def test_an_ignored_ctrl_c_stays_ignored(stop):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop.mark_progress()
     with graceful_shutdown(stop, "shards"):

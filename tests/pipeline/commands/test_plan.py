@@ -18,8 +18,8 @@ def planned(capsys, *arguments):
 
 
 def test_json_holds_every_figure_and_nothing_else_is_printed(capsys):
-    found = planned(capsys, PHONE_PROMPTS, "--probe", "4", "--model", "whisper-tiny.en", "--device", "cpu")
-    assert found.keys() == {
+    report = planned(capsys, PHONE_PROMPTS, "--probe", "4", "--model", "whisper-tiny.en", "--device", "cpu")
+    assert report.keys() == {
         "plan",
         "lengths",
         "probe",
@@ -29,40 +29,40 @@ def test_json_holds_every_figure_and_nothing_else_is_printed(capsys):
         "measured_here",
         "memory",
     }
-    assert (found["plan"]["recordings"], found["plan"]["sample"]) == (24, [])
-    assert found["lengths"]["audio_s"] == pytest.approx(75.979)
-    assert (found["probe"]["asked"], len(found["probe"]["found"])) == (4, 4)
-    assert all(one["facts"]["sample_rate"] == 8000 for one in found["probe"]["found"])
-    (warning,) = found["warnings"]
+    assert (report["plan"]["recordings"], report["plan"]["sample"]) == (24, [])
+    assert report["lengths"]["audio_s"] == pytest.approx(75.979)
+    assert (report["probe"]["asked"], len(report["probe"]["found"])) == (4, 4)
+    assert all(row["facts"]["sample_rate"] == 8000 for row in report["probe"]["found"])
+    (warning,) = report["warnings"]
     assert (warning["kind"], warning["recordings"]) == ("low_sample_rate", 4)
-    measured = {one["device"]: one for one in found["estimates"] if one["work_s"] is not None}
+    measured = {row["device"]: row for row in report["estimates"] if row["work_s"] is not None}
     (processor,) = measured.values()
-    assert processor["work_s"] == pytest.approx(found["lengths"]["audio_s"] / 5.0)
-    assert found["memory"][0]["here"] and found["memory"][0]["weights_gb"] == pytest.approx(0.151, abs=0.001)
-    assert found["measured_here"] is None
+    assert processor["work_s"] == pytest.approx(report["lengths"]["audio_s"] / 5.0)
+    assert report["memory"][0]["here"] and report["memory"][0]["weights_gb"] == pytest.approx(0.151, abs=0.001)
+    assert report["measured_here"] is None
 
 
-def test_the_sample_is_the_same_each_time_and_another_with_another_seed(capsys):
+def test_the_sample_depends_only_on_the_seed(capsys):
     def ids(*arguments):
-        return [one["id"] for one in planned(capsys, PHONE_PROMPTS, "--probe", "3", *arguments)["probe"]["found"]]
+        return [row["id"] for row in planned(capsys, PHONE_PROMPTS, "--probe", "3", *arguments)["probe"]["found"]]
 
     assert ids() == ids()
     assert ids() != ids("--seed", "1")
 
 
-def test_lengths_that_the_manifest_does_not_say_are_estimated(capsys):
-    found = planned(capsys, SCENES, "--probe", "8")
+def test_durations_missing_from_the_manifest_are_estimated(capsys):
+    report = planned(capsys, SCENES, "--probe", "8")
     lengths_s = [soundfile.info(path).duration for path in SCENES.parent.glob("*.flac")]
-    lengths = found["lengths"]
+    lengths = report["lengths"]
     assert (lengths["unknown"], lengths["probed"], lengths["known_s"]) == (16, 8, 0)
     assert abs(lengths["audio_s"] - sum(lengths_s)) < 3 * lengths["error_s"] / 1.96
     assert planned(capsys, SCENES, "--probe", "16")["lengths"]["audio_s"] == pytest.approx(sum(lengths_s), abs=0.01)
 
 
-def test_without_a_probe_nothing_is_decoded_or_made_up(capsys, tmp_path):
+def test_without_a_probe_nothing_is_decoded_or_estimated(capsys, tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", [{"audio": "none.wav"}, {"audio": "b.wav", "duration": 2}])
-    found = planned(capsys, manifest, "--probe", "0")
-    assert (found["probe"]["asked"], found["lengths"]["audio_s"], found["warnings"]) == (0, None, [])
+    report = planned(capsys, manifest, "--probe", "0")
+    assert (report["probe"]["asked"], report["lengths"]["audio_s"], report["warnings"]) == (0, None, [])
 
 
 def test_a_sample_is_annotated_to_measure_this_machine(capsys, tmp_path):
@@ -73,12 +73,12 @@ def test_a_sample_is_annotated_to_measure_this_machine(capsys, tmp_path):
     here = planned(capsys, manifest, *model, "--measure", "7")["measured_here"]
     assert (here["recordings"], here["failed"], here["audio_s"]) == (6, 1, pytest.approx(6))
     assert here["rtfx"] == pytest.approx(here["audio_s"] / here["sample_s"])
-    assert here["work_s"] == pytest.approx(6 / here["rtfx"]), "the missing one is no work"
+    assert here["work_s"] == pytest.approx(6 / here["rtfx"]), "the missing row is no work"
     assert here["run_s"] == pytest.approx(here["start_s"] + here["work_s"])
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_cannot_be_measured_is_one_line(tmp_path, capsys):
+def test_a_measurement_that_is_impossible_is_one_line(tmp_path, capsys):
     manifest = write_manifest(tmp_path / "m.jsonl", [{"audio": "missing.wav"}])
     assert main(["plan", str(manifest), "--measure", "2"]) == 1
     assert capsys.readouterr().err.startswith("earmark: no model is named for transcribe")
@@ -88,7 +88,7 @@ def test_what_cannot_be_measured_is_one_line(tmp_path, capsys):
     assert "no estimate, because every recording of the sample failed (1)" in capsys.readouterr().out
 
 
-def test_a_person_reads_what_it_takes(tmp_path, monkeypatch):
+def test_the_printed_plan_has_lengths_warnings_and_costs(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     samples = np.zeros(16_000, np.float32)
     soundfile.write(tmp_path / "quiet.wav", samples, 16_000)

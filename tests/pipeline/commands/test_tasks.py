@@ -1,4 +1,4 @@
-"""Tasks as a user meets them: `earmark tasks`, and a job file's own tasks in the Parquet."""
+"""`earmark tasks`, and the tasks of a job file in the Parquet."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,38 +31,39 @@ def job_file(tmp_path):
     return path
 
 
-def test_tasks_are_listed_with_what_they_ask(capsys):
+def test_tasks_are_listed_with_their_prompts(capsys):
     assert main(["tasks"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line[:1].strip()] == [task.name for task in BUILT_IN]
-    said = " ".join(" ".join(lines).split())
+    printed = " ".join(" ".join(lines).split())
     for task in BUILT_IN:
-        assert task.about in said
-        assert f"Instruct checkpoints: {task.chat_prompt or '(the audio alone)'}" in said
-        assert task.base_prompt is None or f"base checkpoints: {task.base_prompt}" in said
-    assert "answer: one of Laughter, Sigh, Cough, Throat clearing, Sneeze, Sniff, with scores" in said
+        assert task.about in printed
+        assert f"Instruct checkpoints: {task.chat_prompt or '(the audio alone)'}" in printed
+        assert task.base_prompt is None or f"base checkpoints: {task.base_prompt}" in printed
+    assert "answer: one of Laughter, Sigh, Cough, Throat clearing, Sneeze, Sniff, with scores" in printed
 
 
-def test_tasks_of_the_job_file_are_listed_behind_earmark_s_own(job_file, capsys):
+def test_tasks_of_the_job_file_are_listed_after_the_built_in_ones(job_file, capsys):
     assert main(["tasks", "--config", str(job_file)]) == 0
     lines = capsys.readouterr().out.splitlines()
     names = [line.split()[0] for line in lines if line[:1].strip()]
     assert names == [*(task.name for task in BUILT_IN), "noise", "who"]
-    said = " ".join(" ".join(lines).split())
+    printed = " ".join(" ".join(lines).split())
     assert (
-        "noise defined by the job file; answer: one of yes, no, with scores base checkpoints: Is there [noise]?" in said
+        "noise defined by the job file; answer: one of yes, no, with scores base checkpoints: Is there [noise]?"
+        in printed
     )
-    assert "who defined by the job file; answer: text base checkpoints: Who speaks to {whom}?" in said
+    assert "who defined by the job file; answer: text base checkpoints: Who speaks to {whom}?" in printed
 
 
-def test_tasks_takes_nothing_else(capsys):
+def test_tasks_refuses_other_arguments(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["tasks", "extra"])
     assert ended.value.code == 2
     assert "unexpected argument: extra" in capsys.readouterr().err
 
 
-def test_a_broken_task_of_a_job_file_is_one_line_and_status_1(tmp_path, capsys):
+def test_an_invalid_task_of_a_job_file_is_one_line_and_status_1(tmp_path, capsys):
     config = tmp_path / "job.yaml"
     config.write_text("new_tasks: {noise: {labels: [a, b]}}")
     assert main(["tasks", "--config", str(config)]) == 1
@@ -86,31 +87,31 @@ def test_answers_of_every_kind_have_their_columns_in_the_parquet(tmp_path, job_f
         assert schema.field("noise").type.field("scores").type.value_type == pa.struct(
             [("label", pa.string()), ("score", pa.float32())]
         )
-    found = annotations(tmp_path / "out")
-    assert [row["id"] for row in found] == [row["id"] for row in rows]
-    for row, source in zip(found, rows, strict=True):
+    rows_written = annotations(tmp_path / "out")
+    assert [row["id"] for row in rows_written] == [row["id"] for row in rows]
+    for row, source in zip(rows_written, rows, strict=True):
         assert row["transcribe"]["text"] == row["who"]["text"] == source["text"]
         assert row["who"]["prompt"] == "Who speaks to {whom}?"
         assert (row["emotion"]["label"], row["noise"]["label"], row["noise"]["score"]) == ("neutral", "yes", 1.0)
         assert row["noise"]["scores"] == [{"label": "yes", "score": 1.0}, {"label": "no", "score": 0.0}]
 
 
-def test_one_more_task_is_another_job(tmp_path):
+def test_an_additional_task_makes_a_different_job(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 2))
     run_here(manifest, tmp_path / "out", task=("transcribe",))
-    words = r"tasks was \['transcribe'\], now \['transcribe', 'caption'\].*another output folder"
-    with pytest.raises(JobError, match=words):
+    message = r"tasks was \['transcribe'\], now \['transcribe', 'caption'\].*another output folder"
+    with pytest.raises(JobError, match=message):
         run_here(manifest, tmp_path / "out", task=("transcribe", "caption"))
 
 
-def test_another_model_for_one_task_is_another_job(tmp_path):
+def test_another_model_for_one_task_makes_a_different_job(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 2))
     run_here(manifest, tmp_path / "out", task=("transcribe", "caption"), model=("a",))
     with pytest.raises(JobError, match=r"another job: caption\.model was 'a', now 'b'\. Give the same options"):
         run_here(manifest, tmp_path / "out", task=("transcribe", "caption"), model=("a", "caption=b"))
 
 
-def test_each_model_is_given_the_tasks_that_it_is_named_for(tmp_path):
+def test_each_model_gets_the_tasks_that_name_it(tmp_path):
     new = new_task("noise", {"prompt": "Noise?"})
     options = JobOptions(task=("transcribe",), model=("whisper-tiny.en",), new_tasks=(new,))
     (assignment,), models = assign(options, here=True)

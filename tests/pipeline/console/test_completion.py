@@ -1,4 +1,4 @@
-"""`earmark completion`: what real shells offer at TAB."""
+"""`earmark completion`: the suggestions of real shells at TAB."""
 
 import contextlib
 import os
@@ -17,8 +17,8 @@ from earmark.schemas.tasks import BUILT_IN
 from earmark.scoring.normalizers import NORMALIZERS
 from tests.support.paths import ROOT
 
-ANSWER_S = 60  # a TAB starts a Python, on a busy machine
-# Asks bash's completion function for each line of standard input, as readline does, and prints what it offers.
+ANSWER_S = 60  # a TAB starts Python, which is slow on a busy machine
+# Calls bash's completion function for each line of standard input, as readline does, and prints its suggestions.
 ASK = r"""
 eval "$(earmark completion bash)"
 while IFS= read -r COMP_LINE; do
@@ -28,7 +28,7 @@ while IFS= read -r COMP_LINE; do
     echo
 done
 """
-# How a shell is started that reads no one's settings, and what it has to be told first.
+# Options that start a shell without a user's settings, and the command that loads the completion.
 SHELLS = {
     "bash": (["--norc", "--noprofile", "-i"], 'eval "$(earmark completion bash)"'),
     "zsh": (["-f", "-i"], 'autoload -U compinit; compinit -u -D; eval "$(earmark completion zsh)"'),
@@ -38,7 +38,7 @@ SHELLS = {
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with files to complete; its bin/ has the command as the shells are to find it."""
+    """Folder with files to complete; its bin/ has the `earmark` command for the shells."""
     earmark = tmp_path / "bin" / "earmark"
     earmark.parent.mkdir()
     earmark.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m earmark.pipeline.cli "$@"\n')
@@ -53,7 +53,7 @@ def environment(folder):
 
 
 def offered(folder, *lines):
-    """What bash offers at the end of each line."""
+    """Return the suggestions of bash at the end of each line."""
     ended = subprocess.run(
         ["bash", "-c", ASK],
         input="".join(f"{line}\n" for line in lines),
@@ -79,7 +79,7 @@ def test_commands_options_and_files_are_completed(folder):
     ]
 
 
-def test_names_that_options_take_are_completed_within_lists_and_behind_a_task(folder):
+def test_values_of_options_are_completed_within_lists_and_after_a_task(folder):
     annotate = "earmark annotate calls.jsonl labels"
     lines = (
         f"{annotate} --task ",
@@ -121,16 +121,16 @@ def test_tab_in_a_terminal_completes(shell, folder):
 
 
 def until(terminal, expected):
-    """Reads what a terminal shows until the expected text is there."""
-    seen = b""
+    """Read the output of a terminal until the expected text appears."""
+    output = b""
     end = time.monotonic() + ANSWER_S
-    while expected not in seen.decode(errors="replace"):
+    while expected not in output.decode(errors="replace"):
         ready, _, _ = select.select([terminal], [], [], end - time.monotonic())
-        assert ready, f"{expected!r} did not come: {seen!r}"
-        seen += os.read(terminal, 4096)
+        assert ready, f"{expected!r} did not come: {output!r}"
+        output += os.read(terminal, 4096)
 
 
-def test_the_script_of_every_shell_asks_earmark(folder):
+def test_the_script_of_every_shell_calls_earmark(folder):
     for shell in SHELLS:
         command = [folder / "bin" / "earmark", "completion", shell]
         ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ANSWER_S)
@@ -138,6 +138,6 @@ def test_the_script_of_every_shell_asks_earmark(folder):
         assert ended.stderr == ""
 
 
-def test_the_models_that_are_completed_are_those_that_earmark_names():
+def test_the_completed_models_are_the_named_ones():
     assert tuple(PACKAGED) == PACKAGED_NAMES
     assert all(HUB_ID.fullmatch(id) for id in HUB_IDS)

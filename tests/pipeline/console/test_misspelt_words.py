@@ -1,4 +1,4 @@
-"""What a misspelt command, option, task, model … is answered with."""
+"""The suggestions for a misspelt command, option, task, model or normalizer."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from earmark.scoring.normalizers import find_normalizer
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["anotate", "m.jsonl", "out"], "there is no 'anotate'; did you mean annotate?"),
         (["sing"], "there is no 'sing'; choose from annotate, plan"),
@@ -25,18 +25,18 @@ from earmark.scoring.normalizers import find_normalizer
         (["annotate", "m.jsonl", "out", "--direct-num-worker=1"], "did you mean --direct_num_workers?"),
     ],
 )
-def test_a_misspelt_word_is_answered_with_what_was_meant(arguments, words, capsys):
+def test_a_misspelt_argument_gets_a_suggestion(arguments, message, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert words in err
+    assert message in err
     assert len(err.splitlines()) == 2
 
 
 @pytest.mark.parametrize(
-    ("option", "words"),
+    ("option", "message"),
     [
         ({"task": ("transcibe",)}, r"did you mean transcribe\?$"),
         ({"device": "cudda"}, r"--device=cudda .* choose from auto, cpu, cuda; did you mean cuda\?$"),
@@ -44,12 +44,12 @@ def test_a_misspelt_word_is_answered_with_what_was_meant(arguments, words, capsy
         ({"columns": ("duraton=seconds",)}, r"; did you mean duration\?$"),
     ],
 )
-def test_a_misspelt_value_is_answered_with_what_was_meant(option, words):
-    with pytest.raises(JobError, match=words):
+def test_a_misspelt_value_gets_a_suggestion(option, message):
+    with pytest.raises(JobError, match=message):
         JobOptions(**option).check()
 
 
-def test_a_misspelt_model_is_answered_with_the_folder_or_the_name_that_was_meant(tmp_path):
+def test_a_misspelt_model_gets_the_nearest_folder_or_name_as_a_suggestion(tmp_path):
     (tmp_path / "models" / "whisper-small").mkdir(parents=True)
     with pytest.raises(JobError, match=r"; did you mean .*/models/whisper-small\?$"):
         find_checkpoint(f"{tmp_path}/models/whisper-smal")
@@ -59,7 +59,7 @@ def test_a_misspelt_model_is_answered_with_the_folder_or_the_name_that_was_meant
         find_checkpoint(f"{tmp_path}/models/another")
 
 
-def test_a_hub_id_that_the_hub_does_not_have_is_answered_with_one_that_is_known(tmp_path, monkeypatch):
+def test_a_hub_id_that_does_not_exist_gets_a_known_one_as_a_suggestion(tmp_path, monkeypatch):
     def refuse(error):
         def fetch(*_, **__):
             raise error
@@ -78,6 +78,6 @@ def test_a_hub_id_that_the_hub_does_not_have_is_answered_with_one_that_is_known(
         find_checkpoint("models/whisper-smal")
 
 
-def test_a_misspelt_normalizer_is_answered_with_what_was_meant():
+def test_a_misspelt_normalizer_gets_a_suggestion():
     with pytest.raises(JobError, match=r"did you mean whisper-english\?$"):
         find_normalizer("whisper-englisch")
