@@ -74,18 +74,18 @@ class JobOptions:
     )
 
     def shape(self) -> ManifestShape:
-        """How the manifest's rows are to be read, wherever that happens: a local root is made absolute here."""
+        """Return how to read the manifest's rows, with a local root made absolute for workers in other folders."""
         root = self.audio_root if "://" in self.audio_root or not self.audio_root else os.path.abspath(self.audio_root)
         pairs = tuple(tuple(pair.split("=", 1)) for pair in self.columns)
-        return ManifestShape(pairs, root)  # type: ignore[arg-type]  # check() has seen two in each
+        return ManifestShape(pairs, root)  # type: ignore[arg-type]  # check() makes sure of two in each
 
     def tasks(self) -> tuple[Task, ...]:
-        """The tasks of the job, with what its options say put in."""
-        known = self.known_tasks()
-        return tuple(self._filled(known[name]) for name in self.task)
+        """Return the tasks of the job, with its options filled in."""
+        tasks = self.known_tasks()
+        return tuple(self._filled(tasks[name]) for name in self.task)
 
     def known_tasks(self) -> dict[str, Task]:
-        """All that can be asked, by name: earmark's own tasks and those of the job file."""
+        """Return the available tasks by name: the built-in ones and those of the job file."""
         return {task.name: task for task in (*BUILT_IN, *self.new_tasks)}
 
     def _filled(self, task: Task) -> Task:
@@ -94,14 +94,13 @@ class JobOptions:
         if task.takes_row_prompt:
             task = dataclasses.replace(task, question=self.prompt)
         pairs = (_of_label(entry) for entry in self.label_map)
-        mapped = tuple((theirs, ours) for name, theirs, ours in pairs if name == task.name)
+        mapped = tuple((source, target) for name, source, target in pairs if name == task.name)
         task = dataclasses.replace(task, label_map=mapped)
         return dataclasses.replace(task, answer="text", labels=()) if task.labels and self.free_labels else task
 
     def models(self) -> dict[str, tuple[Task, ...]]:
-        """Which model answers which tasks: its name as the user gave it, "" where none is given."""
-        known = self.known_tasks()
-        of_task = dict(_of_task(entry, known) for entry in self.model)
+        """Return the tasks of each model, by the model's name as the user gave it, or "" without a model."""
+        of_task = dict(_of_task(entry, self.known_tasks()) for entry in self.model)
         models: dict[str, tuple[Task, ...]] = {}
         for task in self.tasks():
             model = of_task.get(task.name, of_task.get("", ""))
@@ -109,36 +108,38 @@ class JobOptions:
         return models
 
     def check_tasks(self) -> None:
-        """Raises JobError where tasks and models do not go together; check() calls it."""
-        known = list(self.known_tasks())
-        _check(bool(self.task), "task", "", _choose_from(known))
+        """Raise JobError if tasks and models do not fit together; check() calls this."""
+        tasks = list(self.known_tasks())
+        _check(bool(self.task), "task", "", _choose_from(tasks))
         for task in self.task:
-            _check_choice("task", task, known)
+            _check_choice("task", task, tasks)
         _check(len(set(self.task)) == len(self.task), "task", ",".join(self.task), "name each task once")
-        of_tasks = [task for task, _ in (_of_task(entry, known) for entry in self.model) if task]
+        of_tasks = [task for task, _ in (_of_task(entry, tasks) for entry in self.model) if task]
         for task in of_tasks:
-            _check(task in self.task, "model", f"{task}=…", f"--task does not ask for {task}; add it there")
+            _check(task in self.task, "model", f"{task}=…", f"{task} is not in --task; add it there")
         for_all = len(self.model) - len(of_tasks)
         once = for_all <= 1 and len(set(of_tasks)) == len(of_tasks)
-        _check(once, "model", ",".join(self.model), "name one model for all tasks, and one for each TASK=MODEL")
+        _check(once, "model", ",".join(self.model), "give at most one model for all tasks, and one TASK=MODEL per task")
         used = not for_all or bool(set(self.task) - set(of_tasks))
-        _check(used, "model", ",".join(self.model), "every task has a model of its own; leave out the one for all")
+        _check(
+            used, "model", ",".join(self.model), "every task has a model of its own; leave out the model for all tasks"
+        )
         for entry in self.label_map:
             self._check_label_map(entry)
         if self.prompt and not any(task.takes_row_prompt for task in self.tasks()):
-            raise JobError("--prompt is the question of analyze, which --task does not ask for; add it there")
+            raise JobError("--prompt is the question of analyze, which is not in --task; add it there")
 
     def _check_label_map(self, entry: str) -> None:
-        name, theirs, ours = _of_label(entry)
-        _check(bool(name and theirs and ours), "label_map", entry, "write TASK.LABEL_OF_THE_MODEL=LABEL_OF_THE_TASK")
-        _check(name in self.task, "label_map", entry, f"--task does not ask for {name}; add it there")
+        name, source, target = _of_label(entry)
+        _check(bool(name and source and target), "label_map", entry, "write TASK.LABEL_OF_THE_MODEL=LABEL_OF_THE_TASK")
+        _check(name in self.task, "label_map", entry, f"{name} is not in --task; add it there")
         task = self.known_tasks()[name]
         _check(task.answer == "label", "label_map", entry, f"{name} has no labels")
-        known = task.labels_of_model or ours in task.labels
-        _check(known, "label_map", entry, f"{name} has the labels {', '.join(task.labels)}")
+        is_label = task.labels_of_model or target in task.labels
+        _check(is_label, "label_map", entry, f"{name} has the labels {', '.join(task.labels)}")
 
     def check(self) -> None:
-        """Raises JobError with the value and the remedy for the first option that makes no sense."""
+        """Raise JobError with the value and the remedy for the first invalid option."""
         self.check_tasks()
         _check_columns(self.columns)
         _check_choice("translate_to", self.translate_to, LANGUAGE_NAMES)
@@ -149,29 +150,29 @@ class JobOptions:
         for name in ("shard_rows", "shard_memory_mb", "endpoint_requests"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "give 1 or more")
         for name in ("max_duration_s", "recording_timeout_s", "endpoint_timeout_s"):
-            _check(0 < getattr(self, name) < math.inf, name, getattr(self, name), "give seconds above 0")
+            _check(0 < getattr(self, name) < math.inf, name, getattr(self, name), "give a number of seconds above 0")
         remedy = f"give at least {MAX_SEGMENT_S}, the length of one segment"
         _check(MAX_SEGMENT_S <= self.batch_s < math.inf, "batch_s", self.batch_s, remedy)
         _check(
-            0 <= self.max_failure_ratio <= 1, "max_failure_ratio", self.max_failure_ratio, "give a share from 0 to 1"
+            0 <= self.max_failure_ratio <= 1, "max_failure_ratio", self.max_failure_ratio, "give a fraction from 0 to 1"
         )
         for name in ("scratch_dir", "audio_root"):
             folder = getattr(self, name)
-            there = not folder or "://" in folder or os.path.isdir(folder)
-            _check(there, name, folder, "there is no such folder; make it, or name another")
+            exists = not folder or "://" in folder or os.path.isdir(folder)
+            _check(exists, name, folder, "the folder does not exist; create it or give another")
 
 
 def _of_task(entry: str, tasks: Iterable[str]) -> tuple[str, str]:
-    """An entry of --model as (task, model); ("", model) for the model of all other tasks."""
+    """Split an entry of --model into task and model; the task is "" for the model of all other tasks."""
     task, equals, model = entry.partition("=")
     return (task, model) if equals and task in tasks else ("", entry)
 
 
 def _of_label(entry: str) -> tuple[str, str, str]:
-    """An entry of --label_map as (task, label of the model, label of the task)."""
-    left, _, ours = entry.rpartition("=")
-    name, _, theirs = left.partition(".")
-    return name, theirs, ours
+    """Split an entry of --label_map into task, label of the model and label of the task."""
+    label, _, target = entry.rpartition("=")
+    name, _, source = label.partition(".")
+    return name, source, target
 
 
 def _check(holds: bool, name: str, value: Any, remedy: str) -> None:
@@ -179,8 +180,8 @@ def _check(holds: bool, name: str, value: Any, remedy: str) -> None:
         raise JobError(f"--{name}={value} does not work: {remedy}")
 
 
-def _check_choice(name: str, value: str, known: Iterable[str]) -> None:
-    _check(value in known, name, value, f"{_choose_from(known)}{suggest(value, known)}")
+def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    _check(value in choices, name, value, f"{_choose_from(choices)}{suggest(value, choices)}")
 
 
 def _choose_from(names: Iterable[str]) -> str:
@@ -195,4 +196,4 @@ def _check_columns(pairs: Sequence[str]) -> None:
         _check(bool(column), "columns", pair, remedy)
         _check(name in COLUMNS, "columns", pair, f"{remedy}{suggest(name, COLUMNS)}")
         names.append(name)
-    _check(len(set(names)) == len(names), "columns", ",".join(pairs), "name one column for each")
+    _check(len(set(names)) == len(names), "columns", ",".join(pairs), "give one column per role")

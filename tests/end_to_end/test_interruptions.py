@@ -35,7 +35,7 @@ TASKS = JobOptions().tasks()
 FACTS = AudioFacts(1.0, 16_000, 1, "pcm_16", -20.0, -10.0, 0.0)
 
 
-class CutError(BaseException):
+class KilledError(BaseException):
     """Simulates the moment at which a process is killed."""
 
 
@@ -63,10 +63,10 @@ def test_a_shard_killed_at_any_step_of_its_write_is_written_once(store, monkeypa
     def cut(*arguments, **named):
         if after:
             real(*arguments, **named)
-        raise CutError
+        raise KilledError
 
     monkeypatch.setattr(os, step, cut)
-    with pytest.raises(CutError):
+    with pytest.raises(KilledError):
         write_part(store, shard_of(3), TASKS, "run", "f")
     monkeypatch.undo()
     for part in store.parts():

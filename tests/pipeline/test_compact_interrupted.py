@@ -51,7 +51,7 @@ def kill_at(monkeypatch, number, after):
     """Raise KilledError before or after the store's change of this number."""
     changes = iter(range(1, 1000))
 
-    def cutting(real):
+    def killing(real):
         def change(self, *arguments):
             is_last = next(changes) == number
             if is_last and not after:
@@ -64,7 +64,7 @@ def kill_at(monkeypatch, number, after):
         return change
 
     for name in ("create", "replace", "remove"):
-        monkeypatch.setattr(OutputStore, name, cutting(getattr(OutputStore, name)))
+        monkeypatch.setattr(OutputStore, name, killing(getattr(OutputStore, name)))
 
 
 @pytest.mark.parametrize("after", [False, True])
