@@ -59,8 +59,8 @@ def test_options_that_nobody_sets_have_their_defaults():
         ("batch_s", math.nan, "--batch_s=nan"),
         ("max_failure_ratio", 1.5, r"--max_failure_ratio=1\.5 .* from 0 to 1"),
         ("scratch_dir", "/no/where", "--scratch_dir=/no/where .* the folder does not exist; create it"),
-        ("scratch_dir", __file__, r"--scratch_dir=.*\.py does not work: there is no such folder"),
-        ("audio_root", "/no/where", "--audio_root=/no/where .* there is no such folder"),
+        ("scratch_dir", __file__, r"--scratch_dir=.*\.py does not work: the folder does not exist"),
+        ("audio_root", "/no/where", "--audio_root=/no/where .* the folder does not exist"),
     ],
 )
 def test_a_bad_option_is_refused_with_its_value_and_what_to_do(name, value, remedy):
