@@ -56,7 +56,7 @@ def run_benchmark(
     check_models_are_named(options)
     scoring.check()
     _check_judge(benchmark, scoring.judge)
-    if any(flag.startswith("--template_location") for flag in beam_args):
+    if any(argument.startswith("--template_location") for argument in beam_args):
         raise JobError("a benchmark waits for its job; leave out --template_location")
     judge = find_judge(scoring.judge, options.endpoint_timeout_s) if scoring.judge else None
     if judge is not None and not any(map(names_endpoint, options.models())):

@@ -58,6 +58,13 @@ def add_scoring_commands(commands: Commands) -> None:
 def _add_options(command: CommandParser) -> None:
     """Add the options that evaluate and compare share; --help_all also shows the advanced ones."""
     _add_names(command, "task", "TASK,…", "tasks to score (default: every task that has references)")
+    _add_reference_options(command)
+    _add_score_options(command)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.hide(ADVANCED)
+
+
+def _add_reference_options(command: CommandParser) -> None:
     command.add_argument(
         "--references",
         default="",
@@ -75,6 +82,9 @@ def _add_options(command: CommandParser) -> None:
     command.add_argument(
         "--audio_root", default="", metavar="FOLDER", help="base of relative paths in the references file"
     )
+
+
+def _add_score_options(command: CommandParser) -> None:
     command.add_argument(
         "--normalizer",
         default="",
@@ -102,8 +112,6 @@ def _add_options(command: CommandParser) -> None:
         help="bootstrap resamples for the intervals; 0 for none (default: 1000)",
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the bootstrap")
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.hide(ADVANCED)
 
 
 def _add_names(command: argparse.ArgumentParser, name: str, metavar: str, help: str) -> None:
