@@ -1,10 +1,10 @@
-"""`earmark annotate` on a GPU with the 7B shape of Qwen2-Audio, over its bare engine in this process.
+"""`earmark annotate` on a GPU with the 7B shape of Qwen2-Audio, compared with the bare engine in this process.
 
     python -m benches.bench_annotate_7b [RECORDINGS [small|7b]]
 
-Noise, as long as Common Voice's recordings are; random weights in bfloat16, three questions a recording, of which two
-are answered by 15 and 12 tokens and one by seven labels. The command reads, decodes, detects speech and writes, and is
-timed from its first part to its last; the engine is given the same clips decoded, in shards of the same size.
+Noise with the durations of Common Voice's recordings, random weights in bfloat16, three questions about each recording:
+two with answers of 15 and 12 tokens, one with seven labels. The command reads, decodes, detects speech and writes, and
+is timed from its first part to its last. The engine gets the same clips, decoded, in shards of the same size.
 """
 
 import json
@@ -28,15 +28,15 @@ from earmark.schemas.tasks import new_task
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
 from tests.support.jobs import command_line
 
-ASKED = {
-    "said": {"prompt": "Transcribe the speech word for word.", "max_new_tokens": 15},
-    "heard": {"prompt": "Describe the audio in one sentence.", "max_new_tokens": 12},
+NEW_TASKS = {
+    "speech": {"prompt": "Transcribe the speech word for word.", "max_new_tokens": 15},
+    "scene": {"prompt": "Describe the audio in one sentence.", "max_new_tokens": 12},
 }
-TASKS = (*ASKED, "emotion")
+TASKS = (*NEW_TASKS, "emotion")
 
 
 def write_model(folder: Path, size: str) -> None:
-    """A checkpoint of this shape, which the command reads like any other."""
+    """Write a checkpoint of this shape, which the command reads like any other."""
     processor = AutoProcessor.from_pretrained(write_checkpoint(folder))
     network = make_model(processor, size)
     network.save_pretrained(folder)
@@ -52,18 +52,20 @@ def write_audio(folder: Path, recordings: int) -> list[Clip]:
 
 
 def time_command(folder: Path) -> float:
-    """Seconds of audio a second, from the first part to the last."""
-    (folder / "job.yaml").write_text(json.dumps({"task": TASKS, "new_tasks": ASKED}))  # JSON is YAML
-    given = ("--model", folder / "model", "--config", folder / "job.yaml")
-    subprocess.run(command_line("annotate", folder / "audio", folder / "out", *given), stdout=sys.stderr, check=True)
-    first, *rest = sorted((folder / "out").glob("annotations/*/*.parquet"), key=lambda part: part.stat().st_mtime)
-    audio_s = sum(row["audio"]["duration_s"] for part in rest for row in pq.read_table(part).to_pylist())
-    return audio_s / (rest[-1].stat().st_mtime - first.stat().st_mtime)
+    """Seconds of audio per second, from the first part to the last."""
+    (folder / "job.yaml").write_text(json.dumps({"task": TASKS, "new_tasks": NEW_TASKS}))  # JSON is YAML
+    options = ("--model", folder / "model", "--config", folder / "job.yaml")
+    subprocess.run(command_line("annotate", folder / "audio", folder / "out", *options), stdout=sys.stderr, check=True)
+    first, *parts = sorted((folder / "out").glob("annotations/*/*.parquet"), key=lambda part: part.stat().st_mtime)
+    audio_s = sum(row["audio"]["duration_s"] for part in parts for row in pq.read_table(part).to_pylist())
+    return audio_s / (parts[-1].stat().st_mtime - first.stat().st_mtime)
 
 
 def time_engine(folder: Path, clips: list[Clip]) -> dict[str, float]:
     options = JobOptions(
-        model=(str(folder / "model"),), task=TASKS, new_tasks=tuple(new_task(name, ASKED[name]) for name in ASKED)
+        model=(str(folder / "model"),),
+        task=TASKS,
+        new_tasks=tuple(new_task(name, NEW_TASKS[name]) for name in NEW_TASKS),
     )
     (assignment,), _ = assign(options, here=True)
     began = time.perf_counter()

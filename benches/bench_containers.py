@@ -1,9 +1,9 @@
-"""Audio out of a tar and out of a Parquet file against the same audio as single files, on a local disk.
+"""Reading audio from a tar and from a Parquet file, compared with the same audio in single files, on a local disk.
 
     python -m benches.bench_containers [ROUNDS [RECORDINGS]]
 
-Prints JSON: for each source the minimum of the rounds, the sources taking turns, of unpacking and decoding a shard in
-this process, by the clock and in time of the CPU, over that of single files; and of reading the rows.
+Prints JSON with the time to read the rows, and the time to unpack and decode a shard in this process relative to single
+files, by the clock and in CPU time. The sources take turns, and the fastest round of each counts.
 """
 
 import json
@@ -22,7 +22,7 @@ from tests.support.audio.containers import read_rows, samples_of, write_audio_pa
 from tests.support.jobs import write_manifest
 
 ROUNDS = 7
-RECORDINGS = 256  # a shard
+RECORDINGS = 256  # size of a shard
 SECONDS = 5.0
 
 
@@ -45,11 +45,13 @@ def make_sources(folder: Path, recordings: int) -> dict[str, Path]:
 def decode(recordings: list[Recording], scratch: str) -> None:
     paths: dict[int, str] = {}
     requests = unpack_requests(recordings, scratch)
-    for request, found in zip(requests, unpack_containers(requests), strict=True):
-        assert isinstance(found, list)
-        paths |= zip(request.indices, map(str, found), strict=True)
-    wanted = [DecodeRequest(r, 3600.0, 300.0, 2**30, scratch, paths.get(i, "")) for i, r in enumerate(recordings)]
-    for audio in decode_requests(wanted):
+    for request, files in zip(requests, unpack_containers(requests), strict=True):
+        assert isinstance(files, list)
+        paths |= zip(request.indices, map(str, files), strict=True)
+    audio_requests = [
+        DecodeRequest(r, 3600.0, 300.0, 2**30, scratch, paths.get(i, "")) for i, r in enumerate(recordings)
+    ]
+    for audio in decode_requests(audio_requests):
         assert audio.facts.duration_s == SECONDS  # type: ignore[union-attr]
 
 

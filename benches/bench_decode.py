@@ -1,7 +1,7 @@
-"""How much faster earmark decodes than librosa.load: 10 s of 44.1 kHz stereo, one thread on one core.
+"""Decoding time of librosa.load relative to earmark: 10 s of 44.1 kHz stereo, one thread on one core.
 
-Prints JSON: for each format the minimum of the rounds in milliseconds, of both, and their ratio. The two take turns,
-so that a busy moment of the machine hits both.
+Prints JSON with the fastest round of both in milliseconds, and their ratio, for each format. The two take turns, so
+that other load on the machine affects both.
 """
 
 import json
@@ -31,7 +31,7 @@ PROMPTS = Path(__file__).parent.parent / "examples" / "phone-prompts"
 
 
 def contents() -> dict[str, np.ndarray]:
-    """float32 of shape (frames, 2): speech from the examples, and tones in noise, which cost decoders more."""
+    """Speech from the examples, and tones in noise, which are slower to decode; float32 of shape (frames, 2)."""
     prompt = max(PROMPTS.glob("*.flac"), key=lambda path: path.stat().st_size)
     speech = librosa.load(prompt, sr=RATE_HZ)[0][: SECONDS * RATE_HZ, np.newaxis] * [1.0, 0.8]
     times = np.arange(SECONDS * RATE_HZ)[:, np.newaxis] / RATE_HZ
@@ -41,7 +41,7 @@ def contents() -> dict[str, np.ndarray]:
 
 
 def make_files(folder: Path) -> dict[str, Path]:
-    """Each content in each format; an mp3 of low bit rate has no header that counts its bytes."""
+    """Write each content in each format; the mp3 with a low bit rate has no header with its length."""
     files = {}
     for content, samples in contents().items():
         files |= {f"{content}.{name}": folder / f"{content}.{name}" for name in ("wav", "flac", "mp3", "opus")}
@@ -90,8 +90,8 @@ def main() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
-        found = {name: compare(path, rounds) for name, path in make_files(Path(folder)).items()}
-    print(json.dumps({name: {k: round(v, 2) for k, v in row.items()} for name, row in found.items()}, indent=2))
+        results = {name: compare(path, rounds) for name, path in make_files(Path(folder)).items()}
+    print(json.dumps({name: {k: round(v, 2) for k, v in row.items()} for name, row in results.items()}, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""`earmark annotate` over the bare engine, on the same clips of real speech with the same threads and batches.
+"""`earmark annotate` compared with the bare engine, on the same clips of real speech with the same threads and batches.
 
     python -m benches.bench_pipeline [ROUNDS [MINUTES]]
 
-Imports and the loading of the model are reported apart; fetching, decoding, speech detection and writing count as
-earmark's. Each side runs in a process of its own, turn by turn; the minimum of the rounds counts.
+The times for imports and for loading the model are reported separately; fetching, decoding, speech detection and
+writing are part of the command's time. The two sides take turns, each in its own process, and the fastest round counts.
 """
 
 import functools
@@ -24,7 +24,7 @@ PHONE_PROMPTS = Path(__file__).parent.parent / "examples" / "phone-prompts" / "m
 
 
 def make_manifest(path: Path, seconds: float) -> Path:
-    """The phone prompts over and over, until there is enough of them."""
+    """Write a manifest that repeats the phone prompts for at least `seconds`."""
     prompts = [json.loads(line) for line in PHONE_PROMPTS.read_text().splitlines()]
     times = int(seconds / sum(row["duration"] for row in prompts)) + 1
     rows = [
@@ -43,16 +43,16 @@ def time_command(manifest: str, output: str) -> dict[str, float]:
 
     import_s = time.perf_counter() - started
     loads: list[float] = []
-    real = earmark.model.source.open_source
+    original = earmark.model.source.open_source
 
-    @functools.wraps(real)
+    @functools.wraps(original)
     def timed(*arguments):  # type: ignore[no-untyped-def]
         began = time.perf_counter()
-        engine = real(*arguments)
+        engine = original(*arguments)
         loads.append(time.perf_counter() - began)
         return engine
 
-    earmark.model.source.open_source = command.open_source = timed  # both, so that it is pickled by its name
+    earmark.model.source.open_source = command.open_source = timed  # both names, so that it is pickled by name
     began = time.perf_counter()
     assert command.annotate(manifest, output, command.JobOptions(model=(MODEL,)), []) == 0
     elapsed = time.perf_counter() - began
@@ -61,7 +61,7 @@ def time_command(manifest: str, output: str) -> dict[str, float]:
 
 
 def decode_clips(recordings: "list[Recording]", detector: "SpeechDetector", scratch: str) -> "list[Clip]":
-    """Clips with their segments, made in this process."""
+    """Decode and segment recordings in this process."""
     from earmark.schemas.records import Clip
     from earmark.transforms.audio.decode_recordings import DecodeRequest, decode_requests
     from earmark.transforms.segment_speech import segment_clip
@@ -91,10 +91,10 @@ def time_engine(manifest: str, output: str) -> dict[str, float]:
 
 def in_process(side: str, manifest: Path, output: Path) -> dict[str, float]:
     output.mkdir()
-    done = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-m", "benches.bench_pipeline", side, manifest, output], stdout=subprocess.PIPE, check=True
     )
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return dict(json.loads(finished.stdout.splitlines()[-1]))
 
 
 def main(rounds: int, minutes: float) -> None:

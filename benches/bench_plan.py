@@ -2,8 +2,8 @@
 
     python -m benches.bench_plan [ROWS]
 
-Rows per second and peak memory of a process of its own for each; beside them a script that reads the same manifest with
-DuckDB, compares ids, hashes each and counts the buckets, for the ratio.
+Prints rows per second and peak memory, with a separate process for each. For comparison, a script reads the same
+manifest with DuckDB, groups by id, hashes the ids and counts the buckets.
 """
 
 import json
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 MODES = ("plan", "annotate", "duckdb")
-PARTITIONS = 4096  # of the script
+PARTITIONS = 4096  # of the DuckDB script
 
 
 def write_rows(path: Path, rows: int) -> None:
@@ -38,7 +38,7 @@ def plan(manifest: Path, folder: Path) -> int:
 
 
 def annotate(manifest: Path, folder: Path) -> int:
-    """The stages of a run up to its shards, on the embedded runner."""
+    """Run the stages up to the planned shards, on the in-process runner."""
     from earmark.pipeline.annotate import embedded_options, new_pipeline
     from earmark.schemas.manifest import ManifestShape
     from earmark.transforms.counters import Counters
@@ -50,8 +50,8 @@ def annotate(manifest: Path, folder: Path) -> int:
     store, counters = OutputStore(str(folder)), Counters("bench")
     store.create("parts.txt", b"")
     with new_pipeline(embedded_options(["--direct_num_workers=2"])) as pipeline:
-        read = pipeline | ReadManifest([str(manifest)], ManifestShape(), 0, store, 1.0, counters)
-        sorted_rows = read.recordings | SkipAnnotated(store, "parts.txt", False, counters)
+        manifest_rows = pipeline | ReadManifest([str(manifest)], ManifestShape(), 0, store, 1.0, counters)
+        sorted_rows = manifest_rows.recordings | SkipAnnotated(store, "parts.txt", False, counters)
         _ = sorted_rows.pending | PackShards(256, 2, "bench", counters)
     return counters.here()["planned_recordings"]
 
@@ -67,7 +67,7 @@ def duckdb(manifest: Path, folder: Path) -> int:
 
 
 def measured(mode: str, manifest: Path, folder: Path, rows: int) -> tuple[float, float]:
-    """Rows per second, and the peak memory in GB, of a process that does nothing else."""
+    """Rows per second and peak memory in GB of a separate process."""
     folder.mkdir()
     began = time.perf_counter()
     child = subprocess.Popen([sys.executable, "-m", "benches.bench_plan", mode, str(manifest), str(folder)], stdout=-1)

@@ -1,10 +1,10 @@
-"""What `earmark plan --measure` says that the demo takes, over what it takes.
+"""The time that `earmark plan --measure` estimates for the demo, compared with the time it takes.
 
     python -m benches.bench_plan_estimate [ROUNDS]
 
-Each corpus of `make demo`: the plan, which annotates its recordings to measure this machine, then the run, in turns; of
-each the fastest round counts. Both are timed by the clock, so the ratio means little beside other work: the load of the
-machine, the mean number of processes that wanted a core in the last minute, is told with it.
+For each corpus of `make demo`, the plan, which annotates its recordings to measure this machine, and the run take
+turns, and the fastest round of each counts. Both are timed by the clock, so the ratio means little on a busy machine; the load
+average over the last minute is printed with it.
 """
 
 import json
@@ -28,8 +28,8 @@ CORPORA = {
 def estimated(manifest: Path, model: str) -> dict[str, Any]:
     recordings = len(manifest.read_text().splitlines())
     command = command_line("plan", manifest, *TASKS, "--model", model, "--measure", recordings, "--json")
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    return dict(json.loads(done.stdout)["measured_here"])
+    finished = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return dict(json.loads(finished.stdout)["measured_here"])
 
 
 def measured_s(manifest: Path, model: str, output: Path) -> float:
@@ -47,7 +47,7 @@ def main(rounds: int) -> None:
                 plans.append(estimated(manifest, model))
                 runs.append(measured_s(manifest, model, Path(folder) / f"{name}-{number}"))
                 loads.append(round(os.getloadavg()[0], 1))
-            plan, run_s = min(plans, key=lambda one: float(one["run_s"])), min(runs)
+            plan, run_s = min(plans, key=lambda estimate: float(estimate["run_s"])), min(runs)
             figures[name] = {
                 "estimated_s": round(plan["run_s"], 1),
                 "of_it_start_s": round(plan["start_s"], 1),

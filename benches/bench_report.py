@@ -1,10 +1,10 @@
-"""A report of 100,000 rows: seconds to write, its size, peak memory, and when a browser can use it.
+"""A report of 100,000 rows: time to write, size, peak memory, and time until it is interactive in a browser.
 
     python -m benches.bench_report [ROWS]
 
-Without references, and with a reference of 26 words a row: then all transcripts are scored as `earmark evaluate` does.
-The clips are of one tone. Interactive is when the table is there and answers to a search, from the start of the
-navigation, in Debian's Chromium without a window; the least of three.
+Runs without references, and with a reference of 26 words for each row, in which case all transcripts are scored as by
+`earmark evaluate`. All clips are the same tone. The report is interactive when its table is visible and a search has
+updated it, counted from the start of the navigation, in headless Chromium; the fastest of three.
 """
 
 import json
@@ -22,7 +22,7 @@ from tests.support.outputs.made_outputs import Row, write_output
 
 TASKS = ("transcribe", "caption", "emotion")
 WORDS = ("the", "red", "green", "house", "is", "not", "far", "away", "today", "and", "nobody", "knows", "why")
-PART_ROWS = 256  # as annotate writes them
+PART_ROWS = 256  # size of annotate's parts
 
 
 def write_rows(folder: Path, count: int, references: bool) -> None:
@@ -30,12 +30,16 @@ def write_rows(folder: Path, count: int, references: bool) -> None:
     tone = str(write_tone(folder / "tone.wav", seconds=8))
     rows = []
     for number in range(count):
-        said = " ".join(chance.choice(WORDS, 25))
-        answers = {"transcribe": said, "caption": "Somebody speaks.", "emotion": str(chance.choice(["joy", "anger"]))}
+        transcript = " ".join(chance.choice(WORDS, 25))
+        answers = {
+            "transcribe": transcript,
+            "caption": "Somebody speaks.",
+            "emotion": str(chance.choice(["joy", "anger"])),
+        }
         row = Row(
             f"r{number:07d}",
             answers,
-            reference=f"{said} now" if references else None,
+            reference=f"{transcript} now" if references else None,
             duration_s=float(chance.lognormal(2, 0.5)),
             score=float(chance.uniform(0.2, 1)),
             uri=tone,
@@ -47,16 +51,16 @@ def write_rows(folder: Path, count: int, references: bool) -> None:
 
 
 def write_page(folder: Path) -> dict[str, float]:
-    """In a process of its own, whose peak memory it tells."""
+    """Write the report in a separate process, and measure its time, size and peak memory."""
     code = (
         "import resource, sys; from earmark.pipeline.cli import main; main(sys.argv[1:]);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
     )
     started = time.perf_counter()
     arguments = ["report", str(folder / "out"), "--to", str(folder / "report.html")]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, check=True)
+    finished = subprocess.run([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, check=True)
     seconds = time.perf_counter() - started
-    peak_mb = int(done.stderr.split()[-1]) / 1000
+    peak_mb = int(finished.stderr.split()[-1]) / 1000
     size_mb = (folder / "report.html").stat().st_size / 1e6
     return {"write_s": round(seconds, 1), "size_mb": round(size_mb, 1), "peak_memory_mb": round(peak_mb)}
 
@@ -65,8 +69,8 @@ def interactive_s(page_file: Path) -> float:
     from playwright.sync_api import sync_playwright
 
     times = []
-    with sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for _ in range(3):
             page = browser.new_page()
             page.goto(page_file.as_uri(), wait_until="commit")

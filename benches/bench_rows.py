@@ -1,9 +1,9 @@
-"""100,000 rows of one tiny file with an engine that costs nothing: what is left is earmark.
+"""The overhead of earmark: 100,000 rows of one tiny file, with an engine that does no work.
 
     python -m benches.bench_rows [ROWS]
 
-Rows per second from the start of the job to its end, over a loop that measures the same of the same file with librosa
-and silero-vad and writes one Parquet file; and the peak memory of the job's processes together.
+Prints rows per second over the whole job, compared with a loop that computes the same columns with librosa and
+silero-vad and writes one Parquet file, and the peak memory of all processes of the job together.
 """
 
 import json
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psutil
 
-# Child processes import this module again: what is heavy is imported by the functions that need it.
-LOOP_ROWS = 2000  # the loop's rate does not depend on how long it runs
+# Child processes import this module again, so heavy modules are imported by the functions that need them.
+LOOP_ROWS = 2000  # the loop's rate does not depend on the number of rows
 
 
 def rows_per_s_of_job(folder: Path, tone: Path, rows: int) -> float:
@@ -32,7 +32,7 @@ def rows_per_s_of_job(folder: Path, tone: Path, rows: int) -> float:
 
 
 def rows_per_s_of_loop(folder: Path, tone: Path) -> float:
-    """The script that a person would write for the same columns, with the same libraries."""
+    """Rows per second of a simple script that computes the same columns with the same libraries."""
     import librosa
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -50,7 +50,7 @@ def rows_per_s_of_loop(folder: Path, tone: Path) -> float:
 
 
 class PeakMemory(threading.Thread):
-    """The most memory that this process and its children have held together, looked at five times a second."""
+    """Peak memory of this process and its children together, sampled five times a second."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -58,15 +58,15 @@ class PeakMemory(threading.Thread):
         self.ended = threading.Event()
 
     def run(self) -> None:
-        me = psutil.Process()
+        main = psutil.Process()
         while not self.ended.wait(0.2):
-            held = 0
-            for process in [me, *me.children(recursive=True)]:
+            total = 0
+            for process in [main, *main.children(recursive=True)]:
                 try:
-                    held += process.memory_info().rss
+                    total += process.memory_info().rss
                 except psutil.NoSuchProcess:
                     continue
-            self.bytes = max(self.bytes, held)
+            self.bytes = max(self.bytes, total)
 
 
 def main(rows: int) -> None:

@@ -1,4 +1,4 @@
-"""Word errors of `earmark annotate` and of faster-whisper's own code, each with its defaults, on one manifest.
+"""Word error rates of `earmark annotate` and of faster-whisper, each with its defaults, on one manifest.
 
 python -m benches.bench_wer MANIFEST [MODEL]     (defaults: the demo's manifest and whisper-tiny.en)
 """
