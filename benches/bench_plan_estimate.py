@@ -3,8 +3,8 @@
     python -m benches.bench_plan_estimate [ROUNDS]
 
 For each corpus of `make demo`, the plan, which annotates its recordings to measure this machine, and the run take
-turns, and the fastest round of each counts. Both are timed by the clock, so the ratio means little on a busy machine; the load
-average over the last minute is printed with it.
+turns, and the fastest round of each counts. Both are timed by the clock, so the ratio means little on a busy
+machine; the load average over the last minute is printed with it.
 """
 
 import json
