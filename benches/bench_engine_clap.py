@@ -1,11 +1,11 @@
-"""Seconds of the CLAP engine against transformers' own ways on the same clips, as JSON; random weights.
+"""Speed of the CLAP engine against transformers on the same clips, as JSON; random weights.
 
     python -m benches.bench_engine_clap [CLIPS [ROUNDS [THREADS]]]
 
 `pipeline` is transformers' zero-shot-audio-classification, one clip at a time and in batches; `batches` is its
-processor and model in batches, with the labels' texts read once. Both are given clips at 48 kHz; the engine resamples
-its own. They take turns, and the best of the rounds counts: `speed` is the fastest of theirs over the engine, by the
-clock and, for machines that others use too, by the seconds that this process had a CPU.
+processor and model in batches, with the labels' texts embedded once. Both get clips at 48 kHz; the engine resamples its
+own. They alternate, and the best round counts. `speed` is the time of the fastest of them over the engine's, in wall
+time and, for machines with other load, in CPU time.
 """
 
 import functools
@@ -21,7 +21,7 @@ import torch
 from transformers import ClapModel, ClapProcessor, pipeline
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
-from earmark.model.clap.check import check_clap_job, label_texts
+from earmark.model.clap.check import check_clap_job, label_prompts
 from earmark.model.clap.engine import Clap
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ
@@ -36,29 +36,27 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def in_batches(
-    model: ClapModel, processor: ClapProcessor, task: Task, sounds: Sequence[np.ndarray], size: int
+    model: ClapModel, processor: ClapProcessor, task: Task, waveforms: Sequence[np.ndarray], size: int
 ) -> list[int]:
     """Index of the best label of each clip."""
-    found: list[int] = []
+    best_labels: list[int] = []
     with torch.inference_mode():
-        texts = processor(text=label_texts(task), padding=True, return_tensors="pt").to(DEVICE)
-        of_labels = model.get_text_features(**texts).pooler_output
-        for start in range(0, len(sounds), size):
-            given = processor(audio=sounds[start : start + size], sampling_rate=RATE_HZ, return_tensors="pt")
-            heard = model.get_audio_features(**given.to(DEVICE, model.dtype)).pooler_output
-            scores = (model.logit_scale_a.exp() * heard @ of_labels.T).softmax(dim=1)
-            found += scores.argmax(dim=1).tolist()
-    return found
+        texts = processor(text=label_prompts(task), padding=True, return_tensors="pt").to(DEVICE)
+        label_vectors = model.get_text_features(**texts).pooler_output
+        for start in range(0, len(waveforms), size):
+            inputs = processor(audio=waveforms[start : start + size], sampling_rate=RATE_HZ, return_tensors="pt")
+            vectors = model.get_audio_features(**inputs.to(DEVICE, model.dtype)).pooler_output
+            scores = (model.logit_scale_a.exp() * vectors @ label_vectors.T).softmax(dim=1)
+            best_labels += scores.argmax(dim=1).tolist()
+    return best_labels
 
 
 def main(count: int, rounds: int, threads: int) -> None:
     options = JobOptions(task=("vocal_sound",), model_threads=threads)
     random = np.random.default_rng(0)
-    sounds = [make_glide(float(random.uniform(2, 10)), seed) for seed in range(count)]
-    clips, at_48_khz = (
-        [cut_clip(one) for one in sounds],
-        [soxr.resample(one, SAMPLE_RATE_HZ, RATE_HZ) for one in sounds],
-    )
+    waveforms = [make_glide(float(random.uniform(2, 10)), seed) for seed in range(count)]
+    clips = [cut_clip(samples) for samples in waveforms]
+    at_48_khz = [soxr.resample(samples, SAMPLE_RATE_HZ, RATE_HZ) for samples in waveforms]
     with tempfile.TemporaryDirectory() as folder:
         # The audio encoder of laion/clap-htsat-unfused, and a smaller text encoder.
         write_clap(folder, False, 96, (2, 2, 6, 2), (4, 8, 16, 32), text_hidden=256, text_layers=4, dimensions=512)
@@ -81,12 +79,15 @@ def main(count: int, rounds: int, threads: int) -> None:
         )
     best = {clock: dict.fromkeys(sides, float("inf")) for clock in CLOCKS}
     for name, run in [*sides.items()] * rounds:
-        began = {clock: CLOCKS[clock]() for clock in CLOCKS}
+        starts = {clock: CLOCKS[clock]() for clock in CLOCKS}
         run()
         for clock in CLOCKS:
-            best[clock][name] = min(best[clock][name], CLOCKS[clock]() - began[clock])
-    speed = {clock: min(s for name, s in of.items() if name != "engine") / of["engine"] for clock, of in best.items()}
-    audio_s = sum(map(len, sounds)) / SAMPLE_RATE_HZ
+            best[clock][name] = min(best[clock][name], CLOCKS[clock]() - starts[clock])
+    speed = {
+        clock: min(seconds for name, seconds in times.items() if name != "engine") / times["engine"]
+        for clock, times in best.items()
+    }
+    audio_s = sum(map(len, waveforms)) / SAMPLE_RATE_HZ
     about = {"device": DEVICE, "parameters": model.num_parameters(), "clips": count, "audio_s": audio_s}
     print(json.dumps({"speed": speed, **best, **about}))
 

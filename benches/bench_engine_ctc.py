@@ -1,11 +1,11 @@
-"""Encoders with a head against transformers' own pipeline at its best batch size, on the phone prompts.
+"""Speed of encoders with a head against transformers' pipeline at its best batch size, on the phone prompts.
 
     python -m benches.bench_engine_ctc [CLIPS [ROUNDS]]
 
-Weights are random, in float32. Both sides take turns, and the best of the rounds counts. `speed` is the time of the
-pipeline's best over the engine's: at least 0.95 is wanted. AST hears clips of up to 10.24 s: the pipeline drops the
-rest of longer ones, and the engine does not. The wav2vec2 base family (group norm) is exempt: its clips are heard one
-by one, because beside a longer one they would be heard differently, which the pipeline does not mind.
+Random weights, float32. The two sides alternate, and the best round counts. `speed` is the time of the pipeline's best
+over the engine's; the target is at least 0.95. AST gets clips of up to 10.24 s, because the pipeline drops the rest of
+longer ones, and the engine does not. The wav2vec2 base family (group norm) is exempt: the engine runs its clips one by
+one, because padding changes the answers, which the pipeline accepts.
 """
 
 import functools
@@ -75,9 +75,9 @@ def compare(kind: str, folder: Path, clips: Sequence[Clip], rounds: int) -> dict
         sides[f"pipeline {size}"] = lambda size=size: library([clip.samples for clip in clips], batch_size=size)
     best = dict.fromkeys(sides, float("inf"))
     for name, run in [*sides.items()] * rounds:
-        began = time.perf_counter()
+        start = time.perf_counter()
         run()
-        best[name] = min(best[name], time.perf_counter() - began)
+        best[name] = min(best[name], time.perf_counter() - start)
     fastest = min(seconds for name, seconds in best.items() if name != "engine")
     return {"speed": fastest / best["engine"], **best}
 
@@ -89,9 +89,10 @@ def main(count: int, rounds: int) -> None:
     clips = read_clips(count)
     for name, (kind, write) in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
-            heard = [clip for clip in clips if name != "AST" or len(clip.samples) <= AST_S * SAMPLE_RATE_HZ]
-            found = compare(kind, write(Path(folder)), heard, rounds)
-        print(json.dumps({"case": name, "clips": len(heard), "threads": torch.get_num_threads(), **found}), flush=True)
+            selected = [clip for clip in clips if name != "AST" or len(clip.samples) <= AST_S * SAMPLE_RATE_HZ]
+            figures = compare(kind, write(Path(folder)), selected, rounds)
+        about = {"case": name, "clips": len(selected), "threads": torch.get_num_threads()}
+        print(json.dumps({**about, **figures}), flush=True)
 
 
 if __name__ == "__main__":

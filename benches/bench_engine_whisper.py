@@ -1,11 +1,11 @@
-"""Whisper of transformers: the engine against transformers' own pipeline, the same weights and clips.
+"""Speed of the Whisper engine on transformers against transformers' pipeline, with the same weights and clips.
 
     python -m benches.bench_engine_whisper [CLIPS [ROUNDS]]
 
-Whisper tiny.en, converted, greedy, in float32 on a CPU and in bfloat16 on a GPU, on the phone prompts in turn. The
-pipeline runs at each of BATCH_SIZES; both sides take turns, and the best round of each counts. SpeechT5 is exempt: its
-first convolution is normalised over the padding, so the engine runs segments of one length only, unpadded, where the
-pipeline pads, and answers otherwise.
+Converted Whisper tiny.en, greedy, float32 on a CPU, bfloat16 on a GPU, on the phone prompts. The pipeline runs at each
+of BATCH_SIZES; the two sides alternate, and the best round of each counts. SpeechT5 is exempt: its first convolution is
+normalised over the padding, so the engine batches segments of one length only, where the pipeline pads and gives other
+answers.
 """
 
 import functools
@@ -34,7 +34,7 @@ TASKS = JobOptions().tasks()
 
 
 def bench(count: int = 12, rounds: int = 3) -> dict[str, Any]:
-    """Seconds of the engine and of the pipeline, and how much faster the engine is."""
+    """Seconds of the engine and of the pipeline, and the ratio between them."""
     clips = read_clips(count)
     with tempfile.TemporaryDirectory() as folder:
         write_whisper_tiny_en(Path(folder))
@@ -53,10 +53,10 @@ def bench(count: int = 12, rounds: int = 3) -> dict[str, Any]:
     sides["engine"] = functools.partial(by_engine, engine, clips)
     best, texts = dict.fromkeys(sides, float("inf")), {}
     for name, run in [*sides.items()] * rounds:
-        began = time.perf_counter()
+        start = time.perf_counter()
         texts[name] = run()
-        best[name] = min(best[name], time.perf_counter() - began)
-    same = sum(one == other for one, other in zip(texts["engine"], texts["pipeline_1"], strict=True))
+        best[name] = min(best[name], time.perf_counter() - start)
+    same = sum(text == reference for text, reference in zip(texts["engine"], texts["pipeline_1"], strict=True))
     fastest = min(seconds for name, seconds in best.items() if name != "engine")
     audio_s = sum(len(clip.samples) for clip in clips) / SAMPLE_RATE_HZ
     about |= {"threads": torch.get_num_threads(), "clips": count, "audio_s": audio_s, "same_text": same}
@@ -73,14 +73,14 @@ def read_clips(count: int) -> list[Clip]:
 
 
 def by_engine(engine: WhisperTransformers, clips: list[Clip]) -> list[str]:
-    found = engine.annotate(clips, TASKS)
-    return ["" if isinstance(one, RowError) else one["transcribe"].text for one in found]  # type: ignore[union-attr]
+    results = engine.annotate(clips, TASKS)
+    return ["" if isinstance(result, RowError) else result["transcribe"].text for result in results]  # type: ignore[union-attr]
 
 
 def by_pipeline(recognize: Any, clips: list[Clip], batch_size: int) -> list[str]:
-    given = [{"raw": clip.samples, "sampling_rate": SAMPLE_RATE_HZ} for clip in clips]
+    inputs = [{"raw": clip.samples, "sampling_rate": SAMPLE_RATE_HZ} for clip in clips]
     greedy = {"num_beams": 1}  # the pipeline's own default is 5
-    return [found["text"].strip() for found in recognize(given, batch_size=batch_size, generate_kwargs=greedy)]
+    return [result["text"].strip() for result in recognize(inputs, batch_size=batch_size, generate_kwargs=greedy)]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whether a checkpoint of transformers' audio encoders is whole, with the head that is asked for."""
+"""Checks of a checkpoint of an audio encoder of transformers: its files, its inputs, the weights with their head."""
 
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,20 @@ from earmark.schemas.errors import JobError
 
 
 def architecture(folder: Path) -> str:
-    """What config.json says that the weights are of; "" where it says nothing."""
+    """Return the class of the weights from config.json, "" if it names none."""
     return str((json_object(folder / "config.json").get("architectures") or [""])[0])
 
 
 def check_encoder(checkpoint: Checkpoint, network: Any, *names: str) -> None:
-    """Raises JobError, with what to do, unless the files are there, and the audio can be prepared.
+    """Check that a checkpoint is complete and its audio can be prepared.
 
     Args:
-        network: class of transformers that builds the encoder with its head from a config.
-        names: of files without which the engine cannot go on.
+        checkpoint: The checkpoint.
+        network: Auto class of transformers that builds the encoder with its head from a config.
+        names: Names of further files that the engine needs.
+
+    Raises:
+        JobError: it is not, with what to do.
     """
     folder = Path(checkpoint.folder)
     try:

@@ -1,8 +1,8 @@
-"""Audio classifiers of transformers: wav2vec2, HuBERT, WavLM and their kin, Whisper's encoder, AST.
+"""Audio classifiers of transformers: wav2vec2, HuBERT, WavLM and others, Whisper's encoder, AST.
 
-A label's likelihood is the model's probability of it: the softmax over all the model's labels, or its sigmoid where the
-model judges each by itself (problem_type multi_label_classification). Where several of the model's labels stand for one
-of the task's, they add up, to 1 at most. Scores are shares among the task's labels: the model's others are left out.
+A label's likelihood is the model's probability: the softmax over all its labels, or the sigmoid of each if the model is
+multi-label (problem_type multi_label_classification). If several labels of the model map to one of the task's, their
+probabilities add up, to 1 at most. Scores are shares among the task's labels; the model's other labels do not count.
 """
 
 from collections.abc import Sequence
@@ -27,61 +27,64 @@ from earmark.schemas.tasks import Task
 
 
 class ClassifierNetwork:
-    """A copy of the network on one device."""
+    """One replica, on one device."""
 
-    def __init__(self, folder: str, place: str, dtype: torch.dtype):
-        self._network: Any = load_whole(AutoModelForAudioClassification, folder, dtype).to(place)
+    def __init__(self, folder: str, device: str, dtype: torch.dtype):
+        self._network: Any = load_whole(AutoModelForAudioClassification, folder, dtype).to(device)
         self._multi_label = self._network.config.problem_type == "multi_label_classification"
 
     @torch.inference_mode()
     def logprobs(self, features: BatchFeature) -> np.ndarray:
-        """Of each of the model's labels, float64 (clips, labels)."""
+        """Log-probability of each of the model's labels, float64 (clips, labels)."""
         logits = self._network(**features.to(self._network.device, self._network.dtype)).logits.double()
-        judged = torch.nn.functional.logsigmoid(logits) if self._multi_label else logits.log_softmax(-1)
-        return np.asarray(judged.cpu().numpy())
+        logprobs = torch.nn.functional.logsigmoid(logits) if self._multi_label else logits.log_softmax(-1)
+        return np.asarray(logprobs.cpu().numpy())
 
 
 class AudioClassifier(SegmentEngine):
-    """Chooses labels; safe to call from several threads, whose batches share out the copies of the network.
+    """The engine of a classifier; safe to call from several threads, which share the replicas.
 
     Raises:
-        JobError: a device is asked for that is not there, or the weights cannot be loaded.
+        JobError: the requested device is missing, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):
         self._options = options
         networks = load_replicas("the classifier", folder, options, partial(ClassifierNetwork, folder))
-        self._copies = ReplicaPool(networks)
+        self._replicas = ReplicaPool(networks)
         self._inputs = EncoderInputs(folder)
-        self._own = own_labels(folder)
+        self._own_labels = own_labels(folder)
 
     def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
-        return self._inputs.plan([segment_task.length for segment_task in segment_tasks], self._options)
+        """As SegmentEngine.plan_batches."""
+        return self._inputs.plan_batches([segment_task.length for segment_task in segment_tasks], self._options)
 
-    def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
-        """What an encoder hears in several windows, because it takes 10 s at a time, it judges by their mean."""
-        windows = [np.array_split(piece.samples, self._inputs.windows(len(piece.samples))) for piece in pieces]
-        features = self._inputs.features([window for of_piece in windows for window in of_piece])
-        with self._copies.acquire() as network:
+    def infer(self, batch: Sequence[SegmentTask]) -> list[Parts]:
+        """As SegmentEngine.infer; a segment longer than the encoder's window gets the mean of several windows."""
+        windows = [
+            np.array_split(segment_task.samples, self._inputs.windows(segment_task.length)) for segment_task in batch
+        ]
+        features = self._inputs.features([window for of_segment in windows for window in of_segment])
+        with self._replicas.acquire() as network:
             logprobs = network.logprobs(features)
-        ends = np.cumsum([len(of_piece) for of_piece in windows])
+        ends = np.cumsum([len(of_segment) for of_segment in windows])
         return [
-            {task.name: self._part(piece, task, log_mean(rows)) for task in piece.tasks}
-            for piece, rows in zip(pieces, np.split(logprobs, ends[:-1]), strict=True)
+            {task.name: self._part(segment_task, task, log_mean(rows)) for task in segment_task.tasks}
+            for segment_task, rows in zip(batch, np.split(logprobs, ends[:-1]), strict=True)
         ]
 
-    def _part(self, piece: SegmentTask, task: Task, logprobs: np.ndarray) -> LabelPart:
-        of_labels = [log_sum(logprobs[list(members)]) for members in match_labels(task, self._own)]
-        return LabelPart(label_weight(piece), tuple(of_labels), (1,) * len(of_labels))
+    def _part(self, segment_task: SegmentTask, task: Task, logprobs: np.ndarray) -> LabelPart:
+        label_logprobs = [log_sum(logprobs[list(members)]) for members in match_labels(task, self._own_labels)]
+        return LabelPart(label_weight(segment_task), tuple(label_logprobs), (1,) * len(label_logprobs))
 
 
 def log_mean(logprobs: np.ndarray) -> np.ndarray:
-    """Of probabilities, float64 (labels,), from the logarithms of several, (windows, labels)."""
+    """Logarithm of the mean over windows, float64 (labels,), of probabilities given as logarithms (windows, labels)."""
     return np.asarray(np.logaddexp.reduce(logprobs, axis=0) - np.log(len(logprobs)))
 
 
 def log_sum(logprobs: np.ndarray) -> float:
-    """Of probabilities, 0 at most; -inf where there are none."""
+    """Logarithm of the sum of probabilities given as logarithms: 0 at most, -inf for none."""
     return min(0.0, float(np.logaddexp.reduce(logprobs))) if len(logprobs) else -np.inf
 
 

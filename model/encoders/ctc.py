@@ -1,7 +1,7 @@
-"""CTC models of transformers: wav2vec2, HuBERT, WavLM, MMS and their kin. They transcribe, and time each character.
+"""CTC models of transformers: wav2vec2, HuBERT, WavLM, MMS and others. They transcribe, and time each character.
 
-Greedy: the likeliest token of each frame, repetitions and blanks taken out. A clip's answer is that of the library for
-the clip alone.
+Greedy decoding: the most likely token of each frame, with repetitions and blanks removed. A clip's answer equals that
+of transformers for the clip alone.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from transformers import AutoModelForCTC, BatchFeature
 from earmark.model.checkpoints.checkpoint import Checkpoint
 from earmark.model.checkpoints.weights import load_whole
 from earmark.model.encoders.check_ctc import check_ctc_job
-from earmark.model.encoders.ctc_text import Speller, adapter_languages, choose_language
+from earmark.model.encoders.ctc_text import CtcDecoder, adapter_languages, choose_language
 from earmark.model.encoders.inputs import EncoderInputs
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
 from earmark.model.segments.language_codes import short_code
@@ -32,16 +32,21 @@ from earmark.schemas.tasks import Task
 
 
 class CtcNetwork:
-    """A copy of the network on one device, which reads one language at a time."""
+    """One replica, on one device, with one language's adapter at a time."""
 
-    def __init__(self, folder: str, place: str, dtype: torch.dtype):
-        self._network: Any = load_whole(AutoModelForCTC, folder, dtype).to(place)
+    def __init__(self, folder: str, device: str, dtype: torch.dtype):
+        self._network: Any = load_whole(AutoModelForCTC, folder, dtype).to(device)
         self._language = ""
 
-    def read(self, features: BatchFeature, language: str) -> tuple[np.ndarray, np.ndarray]:
-        """The likeliest token of each frame, int64 (clips, frames), and its log-probability, float32 of that shape.
+    def best_tokens(self, features: BatchFeature, language: str) -> tuple[np.ndarray, np.ndarray]:
+        """Find the most likely token of each frame.
 
-        `language` is that of the adapter to read with; "" where the checkpoint has none.
+        Args:
+            features: Encoder inputs from EncoderInputs.features.
+            language: Language of the adapter, "" if the checkpoint has no adapters.
+
+        Returns:
+            Token ids, int64 (clips, frames), and their log-probabilities, float32 (clips, frames).
         """
         if language != self._language:
             self._network.load_adapter(language, use_safetensors=True, local_files_only=True)
@@ -53,88 +58,95 @@ class CtcNetwork:
 
 
 class Ctc:
-    """Transcribes; safe to call from several threads, whose batches share out the copies of the network.
+    """The engine of a CTC model; safe to call from several threads, which share the replicas.
 
     Raises:
-        JobError: a device is asked for that is not there, or the weights cannot be loaded.
+        JobError: the requested device is missing, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):
         self._options = options
         networks = load_replicas("the CTC model", folder, options, partial(CtcNetwork, folder))
-        self._copies = ReplicaPool(networks)
+        self._replicas = ReplicaPool(networks)
         self._inputs = EncoderInputs(folder)
         self._languages = adapter_languages(Path(folder))
-        self._speller = cache(partial(Speller, folder))
+        self._decoder = cache(partial(CtcDecoder, folder))
 
     def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-        """A Transcript for each clip; clips of one language are read together, so that adapters change seldom."""
-        found: dict[int, Answers | RowError] = {}
-        members: dict[str, list[int]] = {}
+        """As Engine.annotate; clips of one language run together, so that adapters change rarely."""
+        answers: dict[int, Answers | RowError] = {}
+        by_language: dict[str, list[int]] = {}
         for index, clip in enumerate(clips):
             try:
-                members.setdefault(self._adapter(clip.recording), []).append(index)
+                by_language.setdefault(self._adapter(clip.recording), []).append(index)
             except RowError as error:
-                found[index] = error
-        for language, indices in members.items():
-            reader = _Reader(self._copies, self._inputs, self._speller(language), language, self._options)
-            answers = reader.annotate([clips[index] for index in indices], tasks)
-            found.update(zip(indices, answers, strict=True))
-        return [found[index] for index in range(len(clips))]
+                answers[index] = error
+        for language, indices in by_language.items():
+            engine = _LanguageEngine(self._replicas, self._inputs, self._decoder(language), language, self._options)
+            of_language = engine.annotate([clips[index] for index in indices], tasks)
+            answers.update(zip(indices, of_language, strict=True))
+        return [answers[index] for index in range(len(clips))]
 
     def _adapter(self, recording: Recording) -> str:
-        """The adapter of a recording's language; "" where the checkpoint has none."""
-        wanted = recording.language or self._options.language
-        return choose_language(wanted, self._languages) if self._languages else ""
+        """Return the language of the adapter for a recording, "" if the checkpoint has no adapters."""
+        requested = recording.language or self._options.language
+        return choose_language(requested, self._languages) if self._languages else ""
 
 
 @dataclass(frozen=True)
-class _Reader(SegmentEngine):
+class _LanguageEngine(SegmentEngine):
     """The engine of one language."""
 
-    copies: ReplicaPool[CtcNetwork]
+    replicas: ReplicaPool[CtcNetwork]
     inputs: EncoderInputs
-    speller: Speller
+    decoder: CtcDecoder
     adapter: str
     options: JobOptions
 
     def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
-        return self.inputs.plan([segment_task.length for segment_task in segment_tasks], self.options)
+        """As SegmentEngine.plan_batches."""
+        return self.inputs.plan_batches([segment_task.length for segment_task in segment_tasks], self.options)
 
-    def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
-        features = self.inputs.features([piece.samples for piece in pieces])
-        with self.copies.acquire() as network:
-            tokens, logprobs = network.read(features, self.adapter)
+    def infer(self, batch: Sequence[SegmentTask]) -> list[Parts]:
+        """As SegmentEngine.infer."""
+        features = self.inputs.features([segment_task.samples for segment_task in batch])
+        with self.replicas.acquire() as network:
+            tokens, logprobs = network.best_tokens(features, self.adapter)
         parts: list[Parts] = []
-        for piece, of_piece, likely in zip(pieces, tokens, logprobs, strict=True):
-            frames = self.inputs.frames(len(piece.samples), len(of_piece))
-            part = self._part(piece, of_piece[:frames].tolist(), likely[:frames].tolist())
-            parts.append({task.name: part for task in piece.tasks})
+        for segment_task, frame_tokens, frame_logprobs in zip(batch, tokens, logprobs, strict=True):
+            frames = self.inputs.frames(segment_task.length, len(frame_tokens))
+            part = self._part(segment_task, frame_tokens[:frames].tolist(), frame_logprobs[:frames].tolist())
+            parts.append({task.name: part for task in segment_task.tasks})
         return parts
 
-    def _part(self, piece: SegmentTask, tokens: Sequence[int], logprobs: Sequence[float]) -> SpokenPart:
-        text = self.speller.text(tokens)
-        characters = self.speller.characters(tokens, logprobs)
+    def _part(self, segment_task: SegmentTask, tokens: Sequence[int], logprobs: Sequence[float]) -> SpokenPart:
+        text = self.decoder.text(tokens)
+        characters = self.decoder.characters(tokens, logprobs)
         logprob_sum = sum(character.logprob for character in characters)
         segments: tuple[TextSegment, ...] = ()
         if text and self.options.timestamps:
             segments = tuple(
-                TextSegment(self._time_s(piece, one.start), self._time_s(piece, one.end), one.text, one.logprob)
-                for one in characters
+                TextSegment(
+                    self._time_s(segment_task, character.start),
+                    self._time_s(segment_task, character.end),
+                    character.text,
+                    character.logprob,
+                )
+                for character in characters
             )
         elif text:
-            start_s, end_s = piece.time_s(0), piece.time_s(len(piece.samples))
+            start_s, end_s = segment_task.time_s(0), segment_task.time_s(segment_task.length)
             segments = (TextSegment(start_s, end_s, text, logprob_sum / len(characters)),)
-        flags = spoken_flags(text, piece.duration_s)
-        return SpokenPart(segments, logprob_sum, len(characters), flags, self._language(piece), text)
+        flags = spoken_flags(text, segment_task.duration_s)
+        return SpokenPart(segments, logprob_sum, len(characters), flags, self._language(segment_task), text)
 
-    def _time_s(self, piece: SegmentTask, frame: int) -> float:
-        return piece.time_s(min(frame * self.inputs.measures.stride, len(piece.samples)))
+    def _time_s(self, segment_task: SegmentTask, frame: int) -> float:
+        return segment_task.time_s(min(frame * self.inputs.framing.stride, segment_task.length))
 
-    def _language(self, piece: SegmentTask) -> str | None:
-        """What the adapter is of, or what the row or the job says; the model itself does not tell."""
-        said = self.adapter or piece.clip.recording.language or self.options.language
-        return short_code(said) if said else None
+    def _language(self, segment_task: SegmentTask) -> str | None:
+        """Return the language of the adapter, the row or the job; the model itself does not detect one."""
+        language = self.adapter or segment_task.clip.recording.language or self.options.language
+        return short_code(language) if language else None
 
 
 check_job = check_ctc_job

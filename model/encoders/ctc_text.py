@@ -1,4 +1,4 @@
-"""From the frames of a CTC model to text: one tokenizer, and for MMS which language it is of."""
+"""From the frames of a CTC model to text, and for MMS from a language to its adapter."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from earmark.schemas.errors import RowError
 from earmark.schemas.text import join_some
 
 NAMED = 12  # languages in a message; MMS has over a thousand
-ADAPTER = "adapter.{}.safetensors"  # of a language
+ADAPTER = "adapter.{}.safetensors"  # file name by language
 VOCABULARY = "vocab.json"
 
 
@@ -28,49 +28,55 @@ class Character:
     logprob: float
 
 
-class Speller:
-    """Writes what the frames say, as transformers' tokenizers do.
+class CtcDecoder:
+    """Collapses the most likely token of each frame into text, with transformers' tokenizer.
 
     Args:
-        language: of a vocabulary that has several.
+        folder: Folder of the checkpoint.
+        language: Language to choose in a vocabulary of several.
 
     Raises:
         OSError, ValueError, ImportError, KeyError: the tokenizer's files are missing or broken, or need a library.
     """
 
     def __init__(self, folder: str, language: str = ""):
-        chosen = {"target_lang": language} if language else {}
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, **chosen)
-        # Tokenizers of word pieces mark the beginning of a word instead.
+        options = {"target_lang": language} if language else {}
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, **options)
+        # Tokenizers of word pieces mark the start of a word instead.
         self._delimiter = getattr(self._tokenizer, "word_delimiter_token", None) or "▁"
         self._space = getattr(self._tokenizer, "replace_word_delimiter_char", " ")
         self._lower = bool(getattr(self._tokenizer, "do_lower_case", False))
 
     def text(self, tokens: Sequence[int]) -> str:
-        """What the likeliest token of each frame says, repetitions and blanks taken out."""
+        """Return the text of the frames' tokens, with repetitions and blanks removed."""
         return str(self._tokenizer.decode(list(tokens))).strip()
 
     def characters(self, tokens: Sequence[int], logprobs: Sequence[float]) -> list[Character]:
-        """The same one by one, spaces too, from each frame's token and the log-probability of it."""
+        """Return the text as single characters, including spaces, with their frames.
+
+        Args:
+            tokens: Most likely token id of each frame.
+            logprobs: Log-probability of each of them.
+        """
         names = self._tokenizer.convert_ids_to_tokens(list(tokens))
-        found, start = [], 0
+        characters, start = [], 0
         for name, run in itertools.groupby(names):
             end = start + sum(1 for _ in run)
             if name != self._tokenizer.pad_token:  # which is the blank
-                found.append(Character(self._written(name), start, end, sum(logprobs[start:end]) / (end - start)))
+                characters.append(Character(self._text_of(name), start, end, sum(logprobs[start:end]) / (end - start)))
             start = end
-        return found
+        return characters
 
-    def _written(self, name: str) -> str:
+    def _text_of(self, name: str) -> str:
         text = name.replace(self._delimiter, self._space)
         return text.lower() if self._lower else text
 
 
 def adapter_languages(folder: Path) -> tuple[str, ...]:
-    """Languages that a checkpoint of MMS has an adapter for, such as "eng" and "uzb-script_latin"; () for any other.
+    """Languages with an adapter in a checkpoint of MMS, such as "eng" and "uzb-script_latin"; () for any other model.
 
     Raises:
-        OSError, ValueError: vocab.json is broken, or of languages that have no adapter.
+        OSError, ValueError: vocab.json is broken, or has languages but no adapter is there.
     """
     if not (folder / VOCABULARY).is_file():
         return ()
@@ -88,30 +94,34 @@ def adapter_languages(folder: Path) -> tuple[str, ...]:
     return languages
 
 
-def choose_language(wanted: str, known: Collection[str]) -> str:
-    """The one of the known languages that a row or --language means: "eng", "en", "en-US" and "ENG" mean "eng".
+def choose_language(requested: str, available: Collection[str]) -> str:
+    """Return the adapter's language for that of a row or --language: "en", "en-US" and "ENG" give "eng".
 
     Raises:
-        RowError: there is none, or there are several and the name does not tell which.
+        RowError: no adapter matches, or several do.
     """
-    if not wanted:
-        if len(known) == 1:
-            return next(iter(known))
+    if not requested:
+        if len(available) == 1:
+            return next(iter(available))
         raise RowError(
             "language",
-            f"the model needs the language, one of {join_some(sorted(known), NAMED)}: give the row a language, or all"
-            " --language",
+            f"the model needs a language, one of {join_some(sorted(available), NAMED)}: add a column `language`, or"
+            " --language for all such rows",
         )
-    named = wanted.strip().lower().replace("_", "-")
-    for language in known:
-        if language.lower().replace("_", "-") == named:
+    normalized = requested.strip().lower().replace("_", "-")
+    for language in available:
+        if language.lower().replace("_", "-") == normalized:
             return language
-    for code in all_codes(wanted):
-        found = sorted(language for language in known if language == code or language.startswith(f"{code}-"))
-        if code in found or len(found) == 1:
-            return found[0]
-        if found:
-            raise RowError("language", f"language {wanted!r} may be {', '.join(found)} for the model; name one of them")
+    for code in all_codes(requested):
+        matches = sorted(language for language in available if language == code or language.startswith(f"{code}-"))
+        if code in matches or len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise RowError(
+                "language",
+                f"language {requested!r} matches the model's adapters {', '.join(matches)}; name one of them",
+            )
     raise RowError(
-        "language", f"the model knows no language {wanted!r}; it has adapters for {join_some(sorted(known), 12)}"
+        "language",
+        f"the model has no adapter for the language {requested!r}, only for {join_some(sorted(available), NAMED)}",
     )

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a SpeechT5 job before any work."""
+"""Checks of a SpeechT5 job before any work."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def check_speecht5_job(
 ) -> tuple[Task, ...]:
     """As EngineModule.check_job."""
     folder = Path(checkpoint.folder)
-    about = "SpeechT5, which transcribes and does nothing else"
+    about = "SpeechT5, which only transcribes"
     check_tasks_fit(
         checkpoint.name, about, tasks, lambda task: task.answer == "transcript" and not task.target_language
     )
@@ -38,5 +38,5 @@ def check_speecht5_job(
 
 
 def load_tokenizer(folder: Path) -> SpeechT5Tokenizer:
-    """The checkpoint's tokenizer, of characters."""
+    """Load the checkpoint's tokenizer, which has one token for each character."""
     return SpeechT5Tokenizer.from_pretrained(folder, local_files_only=True)

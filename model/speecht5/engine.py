@@ -1,7 +1,7 @@
-"""SpeechT5 for transcripts, through transformers.
+"""SpeechT5 for transcripts, on transformers.
 
-Its first convolution is normalised over the length of the audio, padding and all: segments are never padded, and only
-those of exactly the same length share a batch.
+Its first convolution is normalised over the length of the audio, including padding. So segments are never padded, and
+only segments of exactly the same length share a batch.
 """
 
 import itertools
@@ -29,22 +29,26 @@ from earmark.schemas.records import SAMPLE_RATE_HZ
 
 
 class SpeechT5Network:
-    """One copy of the weights on one device. Not for several threads at a time."""
+    """One replica, on one device, for one thread at a time.
+
+    Attributes:
+        own_beam_size: Beam size of the checkpoint's generation_config.
+    """
 
     def __init__(self, network: SpeechT5ForSpeechToText, extractor: SpeechT5FeatureExtractor):
         self._network = network
         self._extractor = extractor
         end_tokens(network)
-        network.generation_config.max_length = None  # of the library, 20 tokens, and not of the checkpoint
+        network.generation_config.max_length = None  # transformers' default of 20 tokens
         self.own_beam_size: int = network.generation_config.num_beams or 1
-        self._least_samples = least_samples(network.config.conv_kernel, network.config.conv_stride)
+        self._min_samples = receptive_field(network.config.conv_kernel, network.config.conv_stride)
 
-    def write(self, segments: Sequence[np.ndarray], beam_size: int) -> list[Decoded]:
-        """What is said in segments (float32 at 16 kHz), all of the same length."""
-        rows = [np.pad(segment, (0, max(0, self._least_samples - len(segment)))) for segment in segments]
-        found = self._extractor(audio=rows, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+    def transcribe(self, segments: Sequence[np.ndarray], beam_size: int) -> list[Decoded]:
+        """Transcribe segments (float32 at 16 kHz) that all have the same length."""
+        rows = [np.pad(segment, (0, max(0, self._min_samples - len(segment)))) for segment in segments]
+        features = self._extractor(audio=rows, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
         network, device = self._network, self._network.device
-        audio = found["input_values"].to(device, network.dtype)
+        audio = features["input_values"].to(device, network.dtype)
         mask = torch.ones(audio.shape, dtype=torch.int64, device=device)
         encoded = network.get_encoder()(input_values=audio, attention_mask=mask)
         prompts = torch.full((len(rows), 1), network.config.decoder_start_token_id, device=device)
@@ -52,10 +56,10 @@ class SpeechT5Network:
 
 
 class SpeechT5(SegmentEngine):
-    """Transcribes; safe to call from several threads, whose batches share out the copies of the model.
+    """The engine of a SpeechT5 model; safe to call from several threads, which share the replicas.
 
     Raises:
-        JobError: a device is asked for that is not there, or the weights cannot be loaded.
+        JobError: the requested device is missing, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):
@@ -63,7 +67,7 @@ class SpeechT5(SegmentEngine):
         self._tokenizer: SpeechT5Tokenizer = load_tokenizer(Path(folder))
         networks = load_replicas("SpeechT5", folder, options, partial(_load, folder))
         self._beam_size = options.beam_size or networks[0].own_beam_size
-        self._copies = ReplicaPool(networks)
+        self._replicas = ReplicaPool(networks)
 
     def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
         """As SegmentEngine.plan_batches; batches of one length each."""
@@ -71,38 +75,40 @@ class SpeechT5(SegmentEngine):
         by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
         batches = []
         for length, members in itertools.groupby(by_length, key=lengths.__getitem__):
-            alike = list(members)
-            plan = plan_batches([length] * len(alike), int(self._options.batch_s * SAMPLE_RATE_HZ))
-            batches += [[alike[index] for index in batch] for batch in plan]
+            indices = list(members)
+            plan = plan_batches([length] * len(indices), int(self._options.batch_s * SAMPLE_RATE_HZ))
+            batches += [[indices[index] for index in batch] for batch in plan]
         return batches
 
-    def infer(self, pieces: Sequence[SegmentTask]) -> list[Parts]:
+    def infer(self, batch: Sequence[SegmentTask]) -> list[Parts]:
         """As SegmentEngine.infer."""
-        with self._copies.acquire() as network, torch.inference_mode():
-            said = network.write([piece.samples for piece in pieces], self._beam_size)
+        with self._replicas.acquire() as network, torch.inference_mode():
+            results = network.transcribe([segment_task.samples for segment_task in batch], self._beam_size)
         return [
-            {task.name: self._part(piece, one) for task in piece.tasks} for piece, one in zip(pieces, said, strict=True)
+            {task.name: self._part(segment_task, result) for task in segment_task.tasks}
+            for segment_task, result in zip(batch, results, strict=True)
         ]
 
-    def _part(self, piece: SegmentTask, said: Decoded) -> SpokenPart:
-        text = self._tokenizer.decode(said.tokens, skip_special_tokens=True).strip()
-        flags = spoken_flags(text, piece.duration_s, said.truncated)
-        language = piece.clip.recording.language or self._options.language or None
-        return spoken_part(piece, text, flags, said.logprob_sum, said.token_count, language)
+    def _part(self, segment_task: SegmentTask, result: Decoded) -> SpokenPart:
+        text = self._tokenizer.decode(result.tokens, skip_special_tokens=True).strip()
+        flags = spoken_flags(text, segment_task.duration_s, result.truncated)
+        # The model writes the language that it was trained on, so the row's is only copied.
+        language = segment_task.clip.recording.language or self._options.language or None
+        return spoken_part(segment_task, text, flags, result.logprob_sum, result.token_count, language)
 
 
-def least_samples(kernels: Sequence[int], strides: Sequence[int]) -> int:
-    """The shortest audio of which convolutions make one position; what is shorter gets silence behind it."""
+def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Number of samples from which convolutions make one frame; shorter segments are padded to it."""
     samples = 1
     for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
         samples = (samples - 1) * stride + kernel
     return samples
 
 
-def _load(folder: str, place: str, dtype: torch.dtype) -> SpeechT5Network:
+def _load(folder: str, device: str, dtype: torch.dtype) -> SpeechT5Network:
     network = load_whole(SpeechT5ForSpeechToText, folder, dtype)
     extractor = SpeechT5FeatureExtractor.from_pretrained(folder, local_files_only=True)
-    return SpeechT5Network(network.to(place), extractor)
+    return SpeechT5Network(network.to(device), extractor)
 
 
 check_job = check_speecht5_job

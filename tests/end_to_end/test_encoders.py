@@ -61,7 +61,7 @@ def test_a_job_file_s_labels_and_map_come_out_in_the_parquet(job, tmp_path, capl
     with caplog.at_level(logging.WARNING, "earmark"):
         summary = run_here(job, tmp_path)
     assert (summary.annotated, summary.failed, summary.adds_up) == (3, 1, True)
-    assert "the model does not know surprise, fear, disgust (score 0)" in caplog.text
+    assert "the model lacks surprise, fear, disgust (score 0)" in caplog.text
     rows = annotations(tmp_path)
     assert [row["id"] for row in rows] == ["0", "1", "3"]
     languages = [("en", "ABCDEFG "), ("fr", "abcdefgé "), ("en", "ABCDEFG ")]
@@ -80,7 +80,7 @@ def test_a_job_file_s_labels_and_map_come_out_in_the_parquet(job, tmp_path, capl
         assert ends == sorted(ends) and ends[-1] <= row["audio"]["duration_s"]
     (failure,) = failures(tmp_path)
     assert (failure["id"], failure["error"]) == ("2", "language")
-    assert "the model knows no language 'tlh'; it has adapters for eng, fra" in failure["message"]
+    assert "the model has no adapter for the language 'tlh', only for eng, fra" in failure["message"]
     tasks = {task["name"]: task for task in json.loads((tmp_path / "_earmark" / "job.json").read_text())["tasks"]}
     assert tasks["mood"]["labels"] == ["calm", "hap", "ang", "sad"]
     assert ["hap", "joy"] in tasks["emotion"]["label_map"]

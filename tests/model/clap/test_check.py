@@ -1,4 +1,4 @@
-"""What cannot be asked of a CLAP checkpoint is said before any work."""
+"""Checks of CLAP jobs before any work."""
 
 import logging
 
@@ -28,20 +28,20 @@ def check(folder, **options):
     return check_job(Checkpoint("m", str(folder), ""), job, job.tasks(), here=True)
 
 
-def with_task(found):
-    return {"task": ("music",), "new_tasks": (new_task("music", found),)}
+def with_task(fields):
+    return {"task": ("music",), "new_tasks": (new_task("music", fields),)}
 
 
-def test_clap_is_known_by_its_config(folder):
+def test_clap_is_recognized_by_its_config(folder):
     assert find_family(Checkpoint("m", str(folder), "")).about.startswith("CLAP")
 
 
-def test_the_dimensions_of_vectors_are_the_checkpoint_s(folder):
+def test_the_dimensions_of_vectors_come_from_the_checkpoint(folder):
     (task,) = check(folder, task=("embed",))
     assert task.dimensions == 16
 
 
-def test_what_is_shown_for_a_label_is_part_of_what_is_asked(folder):
+def test_the_prompt_of_a_label_becomes_the_tasks_question(folder):
     emotion, vocal_sound = check(folder, task=("emotion", "vocal_sound"))
     for task in (emotion, vocal_sound):
         assert (task.base_prompt, task.chat_prompt) == (None, "{question}")
@@ -49,22 +49,25 @@ def test_what_is_shown_for_a_label_is_part_of_what_is_asked(folder):
     assert emotion.labels == JobOptions(task=("emotion",)).tasks()[0].labels
 
 
-def test_a_prompt_with_a_place_for_the_label_is_shown(folder, caplog):
+def test_a_prompt_with_a_slot_for_the_label_is_kept(folder, caplog):
     with caplog.at_level(logging.INFO, "earmark"):
-        (task,) = check(folder, **with_task({"prompt": "I hear {label}", "labels": LABELS}))
-        assert task.question == "I hear {label}"
+        (task,) = check(folder, **with_task({"prompt": "It sounds like {label}", "labels": LABELS}))
+        assert task.question == "It sounds like {label}"
         assert not caplog.records
         (task,) = check(folder, **with_task({"prompt": "Is there music?", "labels": LABELS}))
     assert task.question == "This is a sound of {label}."
-    assert "CLAP is shown 'This is a sound of {label}.' for music, whose prompt has no {label} in it" in caplog.text
+    assert (
+        "CLAP uses the prompt 'This is a sound of {label}.' for music, because the task's own has no {label}"
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         (
             {"task": ("transcribe", "emotion", "caption")},
-            "model m is CLAP, which chooses among labels .* and makes vectors; for transcribe, caption name",
+            "model m is CLAP, which chooses among given labels and makes vectors; for transcribe, caption name",
         ),
         ({"task": ("chat",)}, "for chat name another model: --model chat="),
         ({"task": ("emotion",), "free_labels": True}, "for emotion name another model"),
@@ -76,26 +79,26 @@ def test_a_prompt_with_a_place_for_the_label_is_shown(folder, caplog):
         ({"task": ("embed",), "compute_type": "int8"}, "--compute_type=int8 is not supported by cpu here"),
         (
             with_task({"prompt": "A {label}", "labels": ["x " * 80, "y"]}),
-            "task music: label 'x x .* tokens with what is around it, and m reads at most 64; shorten it",
+            "task music: label 'x x .* tokens with the prompt around it, and m takes at most 64; shorten it",
         ),
     ],
 )
-def test_what_clap_has_no_answer_to_is_refused(folder, options, words):
-    with pytest.raises(JobError, match=words):
+def test_unsupported_tasks_and_options_are_refused(folder, options, message):
+    with pytest.raises(JobError, match=message):
         check(folder, **options)
 
 
 @pytest.mark.parametrize(
-    ("lost", "words"),
+    ("name", "message"),
     [
         ("preprocessor_config.json", "neither preprocessor_config.json nor processor_config.json"),
         ("tokenizer.json", "vocab.json, merges.txt missing in"),
         ("model.safetensors", r"there are no weights in .*pickles such as pytorch_model.bin are not even fetched"),
     ],
 )
-def test_a_checkpoint_that_is_not_whole_is_refused(folder, lost, words):
-    (folder / lost).unlink()
-    with pytest.raises(JobError, match=f"model m cannot be run: {words}"):
+def test_an_incomplete_checkpoint_is_refused(folder, name, message):
+    (folder / name).unlink()
+    with pytest.raises(JobError, match=f"model m cannot be run: {message}"):
         check(folder, task=("emotion",))
 
 
@@ -106,31 +109,31 @@ def test_a_pickle_is_not_loaded(folder):
 
 
 @pytest.mark.parametrize(
-    ("file", "changes", "words"),
+    ("file", "changes", "message"),
     [
         (
             "preprocessor_config.json",
             {"truncation": "fusion"},
-            "truncation 'fusion', but config.json says enable",
+            "truncation 'fusion', but config.json has enable",
         ),
         ("preprocessor_config.json", {"feature_size": 80}, "makes 80 mel bands, but config.json has an encoder for 64"),
-        ("preprocessor_config.json", {"padding": "left"}, "padding 'left', none of repeatpad, repeat, pad"),
+        ("preprocessor_config.json", {"padding": "left"}, "padding 'left', which is not one of repeatpad, repeat, pad"),
         (
             "preprocessor_config.json",
             {"feature_extractor_type": "WhisperFeatureExtractor"},
             "feature_extractor_type 'WhisperFeatureExtractor', not 'ClapFeatureExtractor'",
         ),
         ("config.json", {"projection_dim": "many"}, "model m cannot be run: .*projection_dim"),
-        ("config.json", {"text_config.vocab_size": 10}, "its tokenizer has tokens that config.json has no room for"),
+        ("config.json", {"text_config.vocab_size": 10}, "its tokenizer has token ids beyond config.json's vocab_size"),
     ],
 )
-def test_files_of_different_checkpoints_are_refused(folder, file, changes, words):
+def test_files_of_different_checkpoints_are_refused(folder, file, changes, message):
     edit_json(folder / file, **changes)
-    with pytest.raises(JobError, match=words):
+    with pytest.raises(JobError, match=message):
         check(folder, task=("emotion",))
 
 
-def test_weights_that_are_not_all_there_are_not_made_up(folder):
+def test_missing_weights_are_refused(folder):
     weights = load_file(folder / "model.safetensors")
     weights.pop("audio_projection.linear1.weight")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
@@ -143,6 +146,6 @@ def test_weights_that_are_not_all_there_are_not_made_up(folder):
 
 
 @pytest.mark.parametrize("options", [{"beam_size": 5}, {"timestamps": True}])
-def test_options_that_clap_has_no_use_for_are_refused(folder, options):
+def test_options_that_clap_does_not_use_are_refused(folder, options):
     with pytest.raises(JobError, match="does not work: m"):
         check_options([Checkpoint("m", str(folder), "")], JobOptions(task=("emotion",), **options))

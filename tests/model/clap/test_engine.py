@@ -1,5 +1,6 @@
-"""CLAP hears what transformers hears of each clip alone, whatever its neighbours, and nothing at random."""
+"""CLAP gives transformers' results for each clip alone, whichever clips share a batch, and without random crops."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -40,22 +41,22 @@ def tasks(folder):
     return check_job(Checkpoint("m", str(folder), ""), job, job.tasks(), here=True)
 
 
-class Library:
-    """transformers, one clip of at most 10 s at a time."""
+class Reference:
+    """transformers' own CLAP, on one clip of at most 10 s at a time."""
 
     def __init__(self, folder):
         self.model = ClapModel.from_pretrained(folder)
         self.processor = ClapProcessor.from_pretrained(folder)
         self.classify = pipeline("zero-shot-audio-classification", model=str(folder), device="cpu")
 
-    def vector(self, heard):
+    def vector(self, samples):
         with torch.inference_mode():
-            given = self.processor(audio=heard, sampling_rate=48_000, return_tensors="pt")
-            return self.model.get_audio_features(**given).pooler_output[0].numpy()
+            inputs = self.processor(audio=samples, sampling_rate=48_000, return_tensors="pt")
+            return self.model.get_audio_features(**inputs).pooler_output[0].numpy()
 
-    def scores(self, heard, labels, template):
-        found = self.classify(heard, candidate_labels=list(labels), hypothesis_template=template)
-        by_label = {one["label"]: one["score"] for one in found}
+    def scores(self, samples, labels, template):
+        results = self.classify(samples, candidate_labels=list(labels), hypothesis_template=template)
+        by_label = {result["label"]: result["score"] for result in results}
         return [by_label[label] for label in labels]
 
 
@@ -67,32 +68,34 @@ def label(answers, task):
     assert isinstance(answers, dict)
     answer = answers[task]
     assert isinstance(answer, LabelAnswer)
-    assert answer.score == max(one.score for one in answer.scores)
+    assert answer.score == max(score.score for score in answer.scores)
     return answer
 
 
 def scores(answers, task):
-    return [one.score for one in label(answers, task).scores]
+    return [score.score for score in label(answers, task).scores]
 
 
-def test_each_clip_is_heard_as_transformers_hears_it_alone(folder, engine, tasks):
-    library = Library(folder)
-    sounds = [make_glide(seconds, seed) for seed, seconds in enumerate(SECONDS)]
-    found = engine.annotate([cut_clip(samples) for samples in sounds], tasks)
+def test_each_answer_equals_that_of_transformers_for_the_clip_alone(folder, engine, tasks):
+    reference = Reference(folder)
+    waveforms = [make_glide(seconds, seed) for seed, seconds in enumerate(SECONDS)]
+    results = engine.annotate([cut_clip(samples) for samples in waveforms], tasks)
     vectors = []
-    for samples, answers in zip(sounds, found, strict=True):
-        heard = at_48_khz(samples)
-        vectors.append(library.vector(heard))
+    for samples, answers in zip(waveforms, results, strict=True):
+        resampled = at_48_khz(samples)
+        vectors.append(reference.vector(resampled))
         assert vector_of(answers) == pytest.approx(vectors[-1], abs=1e-4)
         for task, template in zip(tasks, 2 * ["This is a sound of {}."] + ["Listen: {}!"], strict=False):
-            assert scores(answers, task.name) == pytest.approx(library.scores(heard, task.labels, template), abs=1e-4)
-    apart = [np.abs(one - other).max() for index, one in enumerate(vectors) for other in vectors[:index]]
-    assert min(apart) > 0.001  # so that taking one for another would be seen
-    assert len({label(answers, "emotion").label for answers in found}) > 1
+            assert scores(answers, task.name) == pytest.approx(
+                reference.scores(resampled, task.labels, template), abs=1e-4
+            )
+    distances = [np.abs(first - second).max() for first, second in itertools.combinations(vectors, 2)]
+    assert min(distances) > 0.001, "a mix-up of clips would not be noticed"
+    assert len({label(answers, "emotion").label for answers in results}) > 1
 
 
-def test_a_longer_recording_is_heard_whole_in_windows_that_count_by_their_lengths(folder, engine, tasks):
-    library = Library(folder)
+def test_a_longer_recording_is_averaged_over_windows_weighted_by_length(folder, engine, tasks):
+    reference = Reference(folder)
     samples = make_glide(41.0, 20)
     cut = round(27.3 * SAMPLE_RATE_HZ)
     windows = [
@@ -104,15 +107,15 @@ def test_a_longer_recording_is_heard_whole_in_windows_that_count_by_their_length
     assert len(windows) == 5
     short = cut_clip(make_glide(2.0, 21))
     _, answers, _ = engine.annotate([short, cut_clip(samples, cut), short], tasks)
-    expected = np.average([library.vector(window) for window in windows], axis=0, weights=lengths)
+    expected = np.average([reference.vector(window) for window in windows], axis=0, weights=lengths)
     assert vector_of(answers) == pytest.approx(expected, abs=1e-4)
     labels = tasks[0].labels
-    expected = [library.scores(window, labels, "This is a sound of {}.") for window in windows]
+    expected = [reference.scores(window, labels, "This is a sound of {}.") for window in windows]
     assert scores(answers, "emotion") == pytest.approx(np.average(expected, axis=0, weights=lengths).tolist(), abs=1e-4)
     assert sum(scores(answers, "emotion")) == pytest.approx(1)
 
 
-def test_nothing_is_taken_at_random(engine, tasks):
+def test_answers_do_not_depend_on_chance_or_on_the_batch(engine, tasks):
     clips = [cut_clip(make_glide(12.0, 30)), cut_clip(make_glide(10.001, 31)), cut_clip(make_glide(1.0, 32))]
     first, *others = [engine.annotate(clips, tasks) for _ in range(3)]
     assert all(other == first for other in others)
@@ -129,34 +132,34 @@ def test_silence_has_an_answer(engine, tasks):
 
 @pytest.mark.parametrize("padding", ["repeatpad", "repeat", "pad"])
 @pytest.mark.parametrize("truncation", ["rand_trunc", "fusion"])
-def test_spectrograms_are_those_of_the_extractor(padding, truncation):
+def test_spectrograms_equal_the_extractors(padding, truncation):
     extractor = ClapFeatureExtractor(padding=padding, truncation=truncation, frequency_min=50)
     mels = ClapMels(extractor, torch.device("cpu"))
     windows = [at_48_khz(make_glide(seconds, 40)) for seconds in (10.0, 0.3, 4.1, 0.001, 6.0)]
-    found = mels.spectrograms(mels.stack(windows))
-    for window, spectrogram in zip(windows, found, strict=True):
-        alone = extractor(window, sampling_rate=48_000, return_tensors="pt").input_features[0, 0]
-        assert spectrogram.shape == alone.shape == (1001, 64)
-        assert float((spectrogram - alone).abs().max()) < 1e-4
+    spectrograms = mels.spectrograms(mels.stack(windows))
+    for window, spectrogram in zip(windows, spectrograms, strict=True):
+        expected = extractor(window, sampling_rate=48_000, return_tensors="pt").input_features[0, 0]
+        assert spectrogram.shape == expected.shape == (1001, 64)
+        assert float((spectrogram - expected).abs().max()) < 1e-4
 
 
-def test_labels_are_read_once_a_task(folder, tasks, monkeypatch):
-    read: list[int] = []
+def test_labels_are_embedded_once_for_each_task(folder, tasks, monkeypatch):
+    prompt_counts: list[int] = []
     get_text_features = ClapModel.get_text_features
 
     def counted(model, tokens, mask):
-        read.append(len(tokens))
+        prompt_counts.append(len(tokens))
         return get_text_features(model, tokens, mask)
 
     monkeypatch.setattr(ClapModel, "get_text_features", counted)
     engine = Clap(str(folder), OPTIONS)
     for seed in range(3):
         engine.annotate([cut_clip(make_glide(1.0, seed)), cut_clip(make_glide(25.0, seed))], tasks)
-    assert read == [len(task.labels) for task in tasks if task.labels]
+    assert prompt_counts == [len(task.labels) for task in tasks if task.labels]
 
 
-def test_what_is_not_heard_is_said_at_open(folder, caplog):
+def test_the_log_names_the_missing_frequencies(folder, caplog):
     with caplog.at_level(logging.INFO, "earmark"):
         Clap(str(folder), OPTIONS)
-    said = [record.getMessage() for record in caplog.records]
-    assert "CLAP listens at 48000 Hz, earmark's clips have 16000: nothing above 8000 Hz is heard" in said
+    messages = [record.getMessage() for record in caplog.records]
+    assert "CLAP takes audio at 48000 Hz, and clips have 16000 Hz: it gets nothing above 8000 Hz" in messages

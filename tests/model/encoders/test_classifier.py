@@ -1,4 +1,4 @@
-"""Audio classifiers against transformers' own pipeline, which hears one clip at a time."""
+"""Audio classifiers against transformers' own pipeline, one clip at a time."""
 
 import dataclasses
 import math
@@ -20,13 +20,13 @@ from tests.support.audio.clips import clip_of, make_samples, segment_tasks_of
 from tests.support.checkpoints.qwen2_audio_reference import TASKS
 from tests.support.checkpoints.small_encoders import write_classifier
 
-SUPERB = ["neu", "hap", "ang", "sad"]  # as superb/wav2vec2-base-superb-er has them
+SUPERB = ["neu", "hap", "ang", "sad"]  # the labels of superb/wav2vec2-base-superb-er
 MAP = (("neu", "neutral"), ("hap", "joy"), ("ang", "anger"), ("sad", "sadness"))
 EMOTION = dataclasses.replace(TASKS["emotion"], label_map=MAP)
 OWN = Task("own", "", None, "", "label", labels=tuple(SUPERB), labels_of_model=True)
 AST = "audio-spectrogram-transformer"
 BASE = {"feat_extract_norm": "group", "do_stable_layer_norm": False}
-# How each kind is told from the others: model_type, what its config says, and the sizes of the batches of seven clips.
+# For each kind: model_type, further config, and the sizes of the batches that seven clips make.
 KINDS: dict[str, tuple[str, dict[str, Any], list[int]]] = {
     "wav2vec2": ("wav2vec2", {}, [2, 5]),
     "wav2vec2 base": ("wav2vec2", {**BASE, "use_weighted_layer_sum": True}, [1, 1, 1, 1, 1, 2]),
@@ -45,9 +45,10 @@ def open_cpu(folder):
 
 
 def answers_of(engine, clips, task):
-    found = [answers[task.name] for answers in engine.annotate(clips, [task]) if not isinstance(answers, RowError)]
-    assert len(found) == len(clips)
-    return [one for one in found if isinstance(one, LabelAnswer)]
+    results = engine.annotate(clips, [task])
+    answers = [result[task.name] for result in results if not isinstance(result, RowError)]
+    assert len(answers) == len(clips) and all(isinstance(answer, LabelAnswer) for answer in answers)
+    return answers
 
 
 def pipeline_of(folder):
@@ -63,16 +64,16 @@ def scores_of(answer):
     return {score.label: score.score for score in answer.scores}
 
 
-def alone(pipeline, samples):
+def probabilities_of(pipeline, samples):
     """The pipeline's probability of each of the model's labels."""
-    return {one["label"]: one["score"] for one in pipeline(samples.copy())}
+    return {label["label"]: label["score"] for label in pipeline(samples.copy())}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_scores_are_those_of_the_clip_alone(kind, tmp_path, monkeypatch):
+def test_scores_equal_the_pipelines_for_each_clip_alone(kind, tmp_path, monkeypatch):
     for name in ("CPU_BATCH_S", "CPU_WINDOWS_S"):
         monkeypatch.setattr(encoder_inputs, name, 240.0)  # batches as on a GPU
-    monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)
+    monkeypatch.setattr(encoder_inputs, "CPU_MAX_PADDING", encoder_inputs.MAX_PADDING)
     model_type, config, sizes = KINDS[kind]
     folder = write_classifier(tmp_path, SUPERB, model_type, **config)
     check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), [EMOTION], here=True)
@@ -81,14 +82,14 @@ def test_scores_are_those_of_the_clip_alone(kind, tmp_path, monkeypatch):
     clips = [clip_of(make_samples(length, seed), str(seed)) for seed, length in enumerate(seconds)]
     batches = engine.plan_batches(segment_tasks_of([len(clip.samples) for clip in clips]))
     assert sorted(map(len, batches)) == sizes
-    for clip, found in zip(clips, answers_of(engine, clips, EMOTION), strict=True):
-        probabilities = {dict(MAP)[label]: score for label, score in alone(pipeline, clip.samples).items()}
+    for clip, answer in zip(clips, answers_of(engine, clips, EMOTION), strict=True):
+        probabilities = {dict(MAP)[label]: score for label, score in probabilities_of(pipeline, clip.samples).items()}
         total = sum(probabilities.values())
-        assert scores_of(found) == pytest.approx(
+        assert scores_of(answer) == pytest.approx(
             {label: probabilities.get(label, 0.0) / total for label in EMOTION.labels}, abs=1e-4
         )
-        assert found.label == max(probabilities, key=probabilities.__getitem__)
-        assert found.avg_logprob == pytest.approx(math.log(probabilities[found.label]), abs=1e-4)
+        assert answer.label == max(probabilities, key=probabilities.__getitem__)
+        assert answer.avg_logprob == pytest.approx(math.log(probabilities[answer.label]), abs=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -96,30 +97,30 @@ def folder(tmp_path_factory):
     return write_classifier(tmp_path_factory.mktemp("classifier"), SUPERB)
 
 
-def test_labels_that_stand_for_one_add_up_and_those_for_none_are_left_out(folder):
+def test_labels_mapped_to_one_add_up_and_unmapped_labels_are_left_out(folder):
     task = Task(
         "good", "", None, "", "label", labels=("Good ", "ANG", "bored"), label_map=(("neu", "good"), ("HAP", "Good "))
     )
     clip = clip_of(make_samples(1.0, 1))
-    probabilities = alone(pipeline_of(folder), clip.samples)
-    (found,) = answers_of(open_cpu(folder), [clip], task)
+    probabilities = probabilities_of(pipeline_of(folder), clip.samples)
+    (answer,) = answers_of(open_cpu(folder), [clip], task)
     good, anger = probabilities["neu"] + probabilities["hap"], probabilities["ang"]
-    rest = good + anger
-    assert scores_of(found) == pytest.approx({"Good ": good / rest, "ANG": anger / rest, "bored": 0.0}, abs=1e-4)
-    assert found.avg_logprob == pytest.approx(math.log(max(good, anger)), abs=1e-4)
+    total = good + anger
+    assert scores_of(answer) == pytest.approx({"Good ": good / total, "ANG": anger / total, "bored": 0.0}, abs=1e-4)
+    assert answer.avg_logprob == pytest.approx(math.log(max(good, anger)), abs=1e-4)
 
 
 def test_several_tasks_are_answered_from_one_pass(folder):
     clip, engine = clip_of(make_samples(1.0, 1)), open_cpu(folder)
     (answers,) = engine.annotate([clip], [EMOTION, OWN])
     assert answers == {"emotion": answers_of(engine, [clip], EMOTION)[0], "own": answers_of(engine, [clip], OWN)[0]}
-    assert scores_of(answers["own"]) == pytest.approx(alone(pipeline_of(folder), clip.samples), abs=1e-4)
+    assert scores_of(answers["own"]) == pytest.approx(probabilities_of(pipeline_of(folder), clip.samples), abs=1e-4)
 
 
-def test_segments_count_by_their_speech(folder):
+def test_segments_are_weighted_by_their_speech(folder):
     samples = make_samples(3.0, 5)
     engine, pipeline = open_cpu(folder), pipeline_of(folder)
-    parts = [alone(pipeline, samples[16_000 * n : 16_000 * (n + 1)]) for n in range(3)]
+    parts = [probabilities_of(pipeline, samples[16_000 * n : 16_000 * (n + 1)]) for n in range(3)]
     (spoken,) = answers_of(engine, [clip_of(samples, speech=[True, False, True])], OWN)
     assert scores_of(spoken) == pytest.approx(
         {label: (parts[0][label] + parts[2][label]) / 2 for label in SUPERB}, abs=1e-4
@@ -130,26 +131,26 @@ def test_segments_count_by_their_speech(folder):
     )
 
 
-def test_an_encoder_that_hears_ten_seconds_hears_a_longer_segment_in_several_windows(tmp_path):
+def test_a_segment_longer_than_the_encoders_window_is_cut_into_windows(tmp_path):
     folder = write_classifier(tmp_path, SUPERB, AST)
     engine, pipeline, samples = open_cpu(folder), pipeline_of(folder), make_samples(21.0, 2)
     short = clip_of(samples[:163_840])
     long, whole = answers_of(engine, [clip_of(samples), short], OWN)
-    thirds = [alone(pipeline, part) for part in np.array_split(samples, 3)]
+    thirds = [probabilities_of(pipeline, part) for part in np.array_split(samples, 3)]
     assert scores_of(long) == pytest.approx(
         {label: sum(part[label] for part in thirds) / 3 for label in SUPERB}, abs=1e-4
     )
-    assert scores_of(whole) == pytest.approx(alone(pipeline, short.samples), abs=1e-4)
+    assert scores_of(whole) == pytest.approx(probabilities_of(pipeline, short.samples), abs=1e-4)
 
 
 @pytest.mark.parametrize("model_type", ["wav2vec2", AST, "whisper"])
 def test_clips_of_a_few_samples_are_answered(model_type, tmp_path):
     engine = open_cpu(write_classifier(tmp_path, SUPERB, model_type))
     clips = [clip_of(make_samples(1.0, 2)[:samples]) for samples in (1, 2, 399, 400, 401, 559, 560)]
-    assert all(found.label in SUPERB for found in answers_of(engine, clips, OWN))
+    assert all(answer.label in SUPERB for answer in answers_of(engine, clips, OWN))
 
 
-def test_probabilities_too_small_for_a_float_still_have_logarithms():
+def test_logarithms_of_tiny_probabilities_stay_finite():
     assert log_sum(np.array([-2000.0, -2000.0])) == pytest.approx(-2000 + math.log(2))
     assert log_sum(np.array([-0.1, -0.1])) == 0.0  # sigmoids may add up to more than 1
     assert log_sum(np.array([])) == -math.inf

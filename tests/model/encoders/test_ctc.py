@@ -1,6 +1,5 @@
-"""CTC models against transformers' own pipeline, which hears one clip at a time."""
+"""CTC models against transformers' own pipeline, one clip at a time."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from tests.support.checkpoints.small_encoders import write_ctc, write_mms
 
 TRANSCRIBE = [TASKS["transcribe"]]
 SECONDS = (2.0, 1.93, 0.5, 1.9, 2.0, 0.47, 1.871)
-# How each kind is told from the others: model_type, what its config says, and whether its batches are padded.
+# For each kind: model_type, further config, and whether its batches are padded.
 KINDS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "wav2vec2": ("wav2vec2", {}, True),
     "wav2vec2 base": ("wav2vec2", {"feat_extract_norm": "group", "do_stable_layer_norm": False}, False),
@@ -52,11 +51,10 @@ def open_cpu(folder, **options):
 
 
 def transcripts(engine, clips):
-    found = [
-        answers["transcribe"] for answers in engine.annotate(clips, TRANSCRIBE) if not isinstance(answers, RowError)
-    ]
-    assert len(found) == len(clips)
-    return [one for one in found if isinstance(one, Transcript)]
+    results = engine.annotate(clips, TRANSCRIBE)
+    answers = [result["transcribe"] for result in results if not isinstance(result, RowError)]
+    assert len(answers) == len(clips) and all(isinstance(answer, Transcript) for answer in answers)
+    return answers
 
 
 def pipeline_of(folder):
@@ -72,42 +70,42 @@ def make_clips():
     return clips_of(SECONDS)
 
 
-UNMASKING = ("wav2vec2", "wav2vec2 base", "wavlm")  # of these, some checkpoints' feature extractors make no masks
+WITHOUT_MASKS = ("wav2vec2", "wav2vec2 base", "wavlm")  # some of their checkpoints' feature extractors make no masks
 
 
-@pytest.mark.parametrize(("kind", "masks"), [*((kind, True) for kind in KINDS), *((kind, False) for kind in UNMASKING)])
-def test_text_and_times_are_those_of_the_clip_alone(kind, masks, tmp_path, monkeypatch):
-    monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)  # batches as on a GPU
+@pytest.mark.parametrize(
+    ("kind", "masks"), [*((kind, True) for kind in KINDS), *((kind, False) for kind in WITHOUT_MASKS)]
+)
+def test_text_and_times_equal_the_pipelines_for_each_clip_alone(kind, masks, tmp_path, monkeypatch):
+    monkeypatch.setattr(encoder_inputs, "CPU_MAX_PADDING", encoder_inputs.MAX_PADDING)  # batches as on a GPU
     model_type, config, padded = KINDS[kind]
     folder = write_ctc(tmp_path, model_type, masks=masks, **config)
     check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), TRANSCRIBE, here=True)
-    engine, alone, clips = open_cpu(folder, timestamps=True), pipeline_of(folder), make_clips()
-    sizes = sorted(
-        len(batch) for batch in engine._inputs.plan([len(clip.samples) for clip in clips], JobOptions(device="cpu"))
-    )
-    assert sizes == ([2, 5] if padded else [1, 1, 1, 1, 1, 2])
-    for clip, found in zip(clips, transcripts(engine, clips), strict=True):
-        expected = alone(clip.samples.copy(), return_timestamps="char")
-        assert found.text == expected["text"] != ""
-        doubled = 2 if "add_adapter" in config else 1  # the pipeline forgets that an adapter halves the frames
+    engine, pipeline, clips = open_cpu(folder, timestamps=True), pipeline_of(folder), make_clips()
+    batches = engine._inputs.plan_batches([len(clip.samples) for clip in clips], JobOptions(device="cpu"))
+    assert sorted(map(len, batches)) == ([2, 5] if padded else [1, 1, 1, 1, 1, 2])
+    for clip, transcript in zip(clips, transcripts(engine, clips), strict=True):
+        expected = pipeline(clip.samples.copy(), return_timestamps="char")
+        assert transcript.text == expected["text"] != ""
+        factor = 2 if "add_adapter" in config else 1  # the pipeline ignores that an adapter halves the frames
         length_s = len(clip.samples) / SAMPLE_RATE_HZ
-        times = [[min(second * doubled, length_s) for second in one["timestamp"]] for one in expected["chunks"]]
-        assert [one.text for one in found.segments] == [one["text"] for one in expected["chunks"]]
-        assert [[one.start_s, one.end_s] for one in found.segments] == times
-        assert found.avg_logprob == pytest.approx(transcripts(engine, [clip])[0].avg_logprob, abs=1e-5)
+        times = [[min(time_s * factor, length_s) for time_s in chunk["timestamp"]] for chunk in expected["chunks"]]
+        assert [segment.text for segment in transcript.segments] == [chunk["text"] for chunk in expected["chunks"]]
+        assert [[segment.start_s, segment.end_s] for segment in transcript.segments] == times
+        assert transcript.avg_logprob == pytest.approx(transcripts(engine, [clip])[0].avg_logprob, abs=1e-5)
 
 
-def test_parakeet_s_word_pieces_are_those_of_the_clip_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(encoder_inputs, "CPU_MOST_PADDING", encoder_inputs.MOST_PADDING)
+def test_parakeets_word_pieces_equal_the_librarys_for_each_clip_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoder_inputs, "CPU_MAX_PADDING", encoder_inputs.MAX_PADDING)
     folder = write_ctc(tmp_path, "parakeet_ctc")
     check_job(Checkpoint("m", str(folder), ""), JobOptions(device="cpu"), TRANSCRIBE, here=True)
     network, extract = AutoModelForCTC.from_pretrained(folder).eval(), AutoFeatureExtractor.from_pretrained(folder)
     tokenizer, clips = AutoTokenizer.from_pretrained(folder), make_clips()
-    for clip, found in zip(clips, transcripts(open_cpu(folder, timestamps=True), clips), strict=True):
+    for clip, transcript in zip(clips, transcripts(open_cpu(folder, timestamps=True), clips), strict=True):
         tokens = network.generate(**extract(clip.samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt"))
-        assert found.text == tokenizer.decode(tokens[0]).strip() != ""
-        assert "".join(one.text for one in found.segments).strip() == found.text
-        assert found.segments[-1].end_s <= len(clip.samples) / SAMPLE_RATE_HZ
+        assert transcript.text == tokenizer.decode(tokens[0]).strip() != ""
+        assert "".join(segment.text for segment in transcript.segments).strip() == transcript.text
+        assert transcript.segments[-1].end_s <= len(clip.samples) / SAMPLE_RATE_HZ
 
 
 @pytest.fixture(scope="module")
@@ -115,59 +113,57 @@ def folder(tmp_path_factory):
     return write_ctc(tmp_path_factory.mktemp("ctc"))
 
 
-def test_the_log_probability_is_the_mean_of_the_characters_each_the_mean_of_its_frames(folder):
+def test_the_log_probability_is_the_mean_over_characters_of_the_mean_over_their_frames(folder):
     (clip, *_), network = make_clips(), AutoModelForCTC.from_pretrained(folder).eval()
     features = AutoFeatureExtractor.from_pretrained(folder)(clip.samples, sampling_rate=16_000, return_tensors="pt")
     with torch.no_grad():
         best = network(**features).logits[0].log_softmax(-1).max(-1)
-    (found,) = transcripts(open_cpu(folder, timestamps=True), [clip])
+    (transcript,) = transcripts(open_cpu(folder, timestamps=True), [clip])
     means = []
-    for one in found.segments:
-        frames = slice(round(one.start_s * 50), round(one.end_s * 50))
+    for character in transcript.segments:
+        frames = slice(round(character.start_s * 50), round(character.end_s * 50))
         means.append(best.values[frames].mean().item())
-        assert one.avg_logprob == pytest.approx(means[-1], abs=1e-4)
-    assert found.avg_logprob == pytest.approx(np.mean(means), abs=1e-4)
+        assert character.avg_logprob == pytest.approx(means[-1], abs=1e-4)
+    assert transcript.avg_logprob == pytest.approx(np.mean(means), abs=1e-4)
     (whole,) = transcripts(open_cpu(folder), [clip])
     (segment,) = whole.segments
-    assert (segment.text, segment.avg_logprob) == (found.text, pytest.approx(np.mean(means), abs=1e-4))
+    assert (segment.text, segment.avg_logprob) == (transcript.text, pytest.approx(np.mean(means), abs=1e-4))
     assert (segment.start_s, segment.end_s) == (0.0, 2.0)
 
 
 def test_segments_of_a_recording_are_joined_and_timed_in_its_file(folder):
     samples = make_samples(4.0, 3)
     clip = clip_of(samples, speech=[True, False, True, True], offset_s=10.0)
-    (found,) = transcripts(open_cpu(folder, timestamps=True), [clip])
+    (transcript,) = transcripts(open_cpu(folder, timestamps=True), [clip])
     parts = transcripts(
         open_cpu(folder, timestamps=True), [clip_of(samples[16_000 * n : 16_000 * (n + 1)]) for n in (0, 2, 3)]
     )
-    assert found.text == " ".join(part.text for part in parts)
+    assert transcript.text == " ".join(part.text for part in parts)
     shifted = [
-        dataclasses.replace(one, start_s=one.start_s + start_s, end_s=one.end_s + start_s)
+        (segment.text, pytest.approx(segment.start_s + start_s), pytest.approx(segment.end_s + start_s))
         for start_s, part in zip((10.0, 12.0, 13.0), parts, strict=True)
-        for one in part.segments
+        for segment in part.segments
     ]
-    assert [(one.text, pytest.approx(one.start_s), pytest.approx(one.end_s)) for one in shifted] == [
-        (one.text, one.start_s, one.end_s) for one in found.segments
-    ]
+    assert shifted == [(segment.text, segment.start_s, segment.end_s) for segment in transcript.segments]
 
 
 @pytest.mark.parametrize(("row", "job", "expected"), [(None, "", None), ("de-AT", "en", "de"), (None, "eng", "en")])
-def test_the_language_is_what_row_or_job_say(folder, row, job, expected):
+def test_the_language_is_that_of_the_row_or_the_job(folder, row, job, expected):
     clip = clip_of(make_samples(1.0, 2), language=row)
-    (found,) = transcripts(open_cpu(folder, language=job), [clip])
-    assert found.language == expected
+    (transcript,) = transcripts(open_cpu(folder, language=job), [clip])
+    assert transcript.language == expected
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert", "parakeet_ctc"])
-def test_clips_shorter_than_a_frame_are_heard_with_silence_behind(kind, tmp_path):
+def test_clips_shorter_than_a_frame_are_padded(kind, tmp_path):
     clips = [clip_of(make_samples(1.0, 2)[:samples]) for samples in (1, 2, 319, 399, 400, 401, 560, 719, 720)]
-    for found in transcripts(open_cpu(write_ctc(tmp_path, kind), timestamps=True), clips):
-        assert all(0 <= one.start_s <= one.end_s for one in found.segments)
+    for transcript in transcripts(open_cpu(write_ctc(tmp_path, kind), timestamps=True), clips):
+        assert all(0 <= segment.start_s <= segment.end_s for segment in transcript.segments)
 
 
-def test_nothing_is_heard_where_nobody_speaks(folder):
-    (found,) = transcripts(open_cpu(folder), [clip_of(make_samples(1.0, 2), speech=[False])])
-    assert found == Transcript("", None, None, (), ("no_speech",))
+def test_a_clip_without_speech_is_not_transcribed(folder):
+    (transcript,) = transcripts(open_cpu(folder), [clip_of(make_samples(1.0, 2), speech=[False])])
+    assert transcript == Transcript("", None, None, (), ("no_speech",))
 
 
 ADAPTERS = {
@@ -184,45 +180,47 @@ def mms(tmp_path_factory):
     return write_mms(tmp_path_factory.mktemp("mms"), **ADAPTERS)
 
 
-def test_rows_of_several_languages_are_each_read_with_their_own_adapter(mms):
-    wanted = {"en-US": "eng", "fr": "fra", "uzb-script_cyrillic": "uzb-script_cyrillic", "zh_CN": "cmn"}
-    named = list(wanted) * 2
-    clips = [clip_of(make_samples(1.0 + seed / 50, seed), language=name) for seed, name in enumerate(named)]
+def test_rows_of_several_languages_each_use_their_own_adapter(mms):
+    adapters = {"en-US": "eng", "fr": "fra", "uzb-script_cyrillic": "uzb-script_cyrillic", "zh_CN": "cmn"}
+    languages = list(adapters) * 2
+    clips = [clip_of(make_samples(1.0 + seed / 50, seed), language=language) for seed, language in enumerate(languages)]
     engine = open_cpu(mms)
-    found, again = transcripts(engine, clips), transcripts(engine, clips[::-1])[::-1]
-    assert found == again
-    for clip, name, answer in zip(clips, named, found, strict=True):
-        processor = Wav2Vec2Processor.from_pretrained(mms, target_lang=wanted[name])
-        network = Wav2Vec2ForCTC.from_pretrained(mms, target_lang=wanted[name], ignore_mismatched_sizes=True).eval()
+    answers = transcripts(engine, clips)
+    assert answers == transcripts(engine, clips[::-1])[::-1]
+    for clip, language, answer in zip(clips, languages, answers, strict=True):
+        processor = Wav2Vec2Processor.from_pretrained(mms, target_lang=adapters[language])
+        network = Wav2Vec2ForCTC.from_pretrained(
+            mms, target_lang=adapters[language], ignore_mismatched_sizes=True
+        ).eval()
         with torch.no_grad():
             logits = network(**processor(clip.samples, sampling_rate=16_000, return_tensors="pt")).logits
         assert answer.text == processor.batch_decode(logits.argmax(-1))[0] != ""
-    assert [answer.language for answer in found[:4]] == ["en", "fr", "uz", "zh"]
+    assert [answer.language for answer in answers[:4]] == ["en", "fr", "uz", "zh"]
 
 
 def test_a_row_of_a_language_without_an_adapter_fails_alone(mms):
     clips = [clip_of(make_samples(1.0, 1), language=name) for name in ("en", "klingon", "uz")] + [
         clip_of(make_samples(1.0, 1))
     ]
-    good, unknown, unclear, untold = open_cpu(mms).annotate(clips, TRANSCRIBE)
-    assert not isinstance(good, RowError)
-    for failure, words in [
-        (unknown, "no language 'klingon'; it has adapters for cmn, eng, fra"),
-        (unclear, "'uz' may be uzb-script_cyrillic, uzb-script_latin for the model; name one"),
-        (untold, "the model needs the language, one of cmn, eng"),
+    answer, no_adapter, ambiguous, no_language = open_cpu(mms).annotate(clips, TRANSCRIBE)
+    assert not isinstance(answer, RowError)
+    for failure, message in [
+        (no_adapter, "no adapter for the language 'klingon', only for cmn, eng, fra"),
+        (ambiguous, "'uz' matches the model's adapters uzb-script_cyrillic, uzb-script_latin; name one"),
+        (no_language, "the model needs a language, one of cmn, eng"),
     ]:
-        assert isinstance(failure, RowError) and failure.error == "language" and words in failure.message
+        assert isinstance(failure, RowError) and failure.error == "language" and message in failure.message
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("requested", "expected"),
     [("en", "eng"), ("ENG", "eng"), ("sw", "swh"), ("swa", "swh"), ("az", "azj-script_latin"), ("no", "nob")],
 )
-def test_a_language_is_found_by_its_two_or_three_letters(wanted, expected):
-    assert choose_language(wanted, ["azj-script_latin", "eng", "nob", "swh"]) == expected
+def test_a_language_is_found_by_its_two_or_three_letters(requested, expected):
+    assert choose_language(requested, ["azj-script_latin", "eng", "nob", "swh"]) == expected
 
 
-def test_a_checkpoint_of_one_language_needs_not_be_told():
+def test_a_checkpoint_of_one_language_needs_no_language():
     assert choose_language("", ["tur"]) == choose_language("tr", ["tur"]) == "tur"
-    with pytest.raises(RowError, match="no language 'en'"):
+    with pytest.raises(RowError, match="no adapter for the language 'en'"):
         choose_language("en", ["tur"])

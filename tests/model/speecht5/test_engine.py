@@ -16,7 +16,7 @@ from transformers import (
 
 from earmark.model.checkpoints.checkpoint import find_checkpoint
 from earmark.model.source import open_source
-from earmark.model.speecht5.engine import SpeechT5, least_samples
+from earmark.model.speecht5.engine import SpeechT5, receptive_field
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ
@@ -45,7 +45,7 @@ SIZES = {
 
 
 def write_small_speecht5(folder, network_class=SpeechT5ForSpeechToText, seed=1):
-    """Writes a checkpoint with random weights and returns its folder."""
+    """Write a checkpoint with random weights and return its folder."""
     text = folder / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 4)
     sentencepiece.SentencePieceTrainer.train(
@@ -72,7 +72,7 @@ def write_small_speecht5(folder, network_class=SpeechT5ForSpeechToText, seed=1):
 
 @torch.no_grad()
 def spread(network, random):
-    """Weights so large that what is heard decides what is written."""
+    """Draw weights large enough that the audio decides the text."""
     for name, weight in network.named_parameters():
         if weight.ndim >= 2 and "parametrizations" not in name:
             scale = 2 if "embed" in name else 8
@@ -94,61 +94,66 @@ def open_cpu(folder, **options):
 
 
 def transcripts(engine, clips):
-    found = engine.annotate(clips, TASKS)
-    assert not [one for one in found if isinstance(one, RowError)]
-    return [one["transcribe"] for one in found]
+    results = engine.annotate(clips, TASKS)
+    assert not [result for result in results if isinstance(result, RowError)]
+    return [result["transcribe"] for result in results]
 
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])
-@pytest.mark.parametrize("seed", [1, 2])  # answers that are cut, and answers that end
-def test_text_and_log_probability_are_what_generate_gives_for_each_clip_alone(clips, tmp_path, seed, beam_size):
+@pytest.mark.parametrize("seed", [1, 2])  # answers that are cut at the limit, and answers that end before it
+def test_text_and_log_probability_equal_those_of_generate_for_each_clip_alone(clips, tmp_path, seed, beam_size):
     folder = write_small_speecht5(tmp_path, seed=seed)
     network = SpeechT5ForSpeechToText.from_pretrained(folder, dtype=torch.float32).eval()
     processor = SpeechT5Processor.from_pretrained(folder)
-    together = transcripts(open_cpu(folder, beam_size=beam_size), clips)
-    assert len({one.text for one in together}) >= 3, "the model hears no difference"
-    assert [("truncated" in one.flags) for one in together] == [seed == 1] * len(clips)
-    for clip, transcript in zip(clips, together, strict=True):
-        given = processor(audio=clip.samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+    batched = transcripts(open_cpu(folder, beam_size=beam_size), clips)
+    assert len({transcript.text for transcript in batched}) >= 3, "the clips must have different transcripts"
+    assert [("truncated" in transcript.flags) for transcript in batched] == [seed == 1] * len(clips)
+    for clip, transcript in zip(clips, batched, strict=True):
+        inputs = processor(audio=clip.samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
         options = {"num_beams": beam_size, "return_dict_in_generate": True, "output_scores": True}
-        found = network.generate(**given, max_length=SIZES["max_text_positions"], **options)
-        assert transcript.text == processor.batch_decode(found.sequences, skip_special_tokens=True)[0].strip()
+        output = network.generate(**inputs, max_length=SIZES["max_text_positions"], **options)
+        assert transcript.text == processor.batch_decode(output.sequences, skip_special_tokens=True)[0].strip()
         if beam_size == 1:
-            steps = network.compute_transition_scores(found.sequences, found.scores, normalize_logits=True)
+            steps = network.compute_transition_scores(output.sequences, output.scores, normalize_logits=True)
             assert transcript.avg_logprob == pytest.approx(float(steps.mean()), abs=1e-4)
         else:
-            assert transcript.avg_logprob == pytest.approx(float(found.sequences_scores[0]), abs=1e-4)
+            assert transcript.avg_logprob == pytest.approx(float(output.sequences_scores[0]), abs=1e-4)
 
 
 def test_only_segments_of_one_length_share_a_batch(folder):
     lengths = [16_000, 30_000, 16_000, 16_001, 16_000]
-    plan = open_cpu(folder).plan_batches(segment_tasks_of(lengths))
-    assert sorted(index for batch in plan for index in batch) == list(range(len(lengths)))
-    assert sorted(map(len, plan)) == [1, 1, 3]
-    assert all(len({lengths[index] for index in batch}) == 1 for batch in plan)
+    batches = open_cpu(folder).plan_batches(segment_tasks_of(lengths))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert sorted(map(len, batches)) == [1, 1, 3]
+    assert all(len({lengths[index] for index in batch}) == 1 for batch in batches)
     pairs = open_cpu(folder, batch_s=30.0).plan_batches(segment_tasks_of([SAMPLE_RATE_HZ * 15] * 5))
     assert sorted(map(len, pairs)) == [1, 2, 2]
 
 
-def test_segments_are_joined_and_times_are_times_in_the_file(folder, clips):
+def test_segments_are_joined_and_timed_in_the_file(folder, clips):
     engine = open_cpu(folder)
     samples = np.concatenate([clips[0].samples, clips[2].samples, clips[4].samples])
     (joined,) = transcripts(engine, [clip_of(samples, speech=(True, False, True), offset_s=10.0, language="de")])
     first, last = (transcripts(engine, [clips[index]])[0].text for index in (0, 4))
     assert (joined.text, joined.language) == (f"{first} {last}", "de")
-    assert [moment for one in joined.segments for moment in (one.start_s, one.end_s)] == [10.0, 11.0, 12.0, 13.0]
+    assert [time_s for segment in joined.segments for time_s in (segment.start_s, segment.end_s)] == [
+        10.0,
+        11.0,
+        12.0,
+        13.0,
+    ]
 
 
-def test_what_is_too_short_for_the_convolutions_is_heard_with_silence_behind_it(folder):
-    assert least_samples(SpeechT5Config().conv_kernel, SpeechT5Config().conv_stride) == 400  # 25 ms, as documented
+def test_segments_shorter_than_the_receptive_field_are_padded(folder):
+    assert receptive_field(SpeechT5Config().conv_kernel, SpeechT5Config().conv_stride) == 400  # 25 ms, as documented
     (transcript,) = transcripts(open_cpu(folder), [clip_of(make_samples(0.01, 1))])
     assert transcript.avg_logprob is not None
 
 
-def test_text_that_is_cut_says_so(folder, clips):
+def test_text_cut_at_the_limit_is_flagged(folder, clips):
     engine = open_cpu(folder)
-    with engine._copies.acquire() as network:
-        network._network.generation_config.suppress_tokens = [2]  # the end
+    with engine._replicas.acquire() as network:
+        network._network.generation_config.suppress_tokens = [2]  # the end token
     (transcript,) = transcripts(engine, clips[:1])
     assert "truncated" in transcript.flags
 
@@ -158,15 +163,15 @@ def test_the_engine_is_chosen_from_the_checkpoint(folder):
     assert isinstance(open_source(find_checkpoint(str(folder)), JobOptions(device="cpu")), SpeechT5)
 
 
-def test_names_of_older_files_are_known(folder, clips, tmp_path):
-    """As published: weight norm under its old names, and buffers that are computed today."""
+def test_parameter_names_of_older_files_are_read(folder, clips, tmp_path):
+    """As published: weight norm under its old names, and buffers that are computed nowadays."""
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    old = {".parametrizations.weight.original0": ".weight_g", ".parametrizations.weight.original1": ".weight_v"}
+    renames = {".parametrizations.weight.original0": ".weight_g", ".parametrizations.weight.original1": ".weight_v"}
     weights = {}
     for name, tensor in load_file(folder / "model.safetensors").items():
-        for new, former in old.items():
-            name = name.replace(new, former)
+        for new, old in renames.items():
+            name = name.replace(new, old)
         weights[name] = tensor
     assert any(name.endswith("weight_g") for name in weights)
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
@@ -174,27 +179,27 @@ def test_names_of_older_files_are_known(folder, clips, tmp_path):
     assert transcripts(open_cpu(tmp_path), clips[:1])[0] == transcripts(open_cpu(folder), clips[:1])[0]
 
 
-def test_a_checkpoint_that_speaks_is_refused(tmp_path):
-    speaking = write_small_speecht5(tmp_path, SpeechT5ForTextToSpeech)
-    words = (
+def test_a_text_to_speech_checkpoint_is_refused(tmp_path):
+    text_to_speech = write_small_speecht5(tmp_path, SpeechT5ForTextToSpeech)
+    message = (
         "it is SpeechT5ForTextToSpeech, which does another task than SpeechT5ForSpeechToText; name one of those, such"
     )
-    with pytest.raises(JobError, match=words):
-        check_model(speaking)
-    edit_json(speaking / "config.json", architectures=None)
+    with pytest.raises(JobError, match=message):
+        check_model(text_to_speech)
+    edit_json(text_to_speech / "config.json", architectures=None)
     with pytest.raises(JobError, match="tensors are in none of the weight files"):
-        check_model(speaking)
+        check_model(text_to_speech)
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
-        ({"task": ("translate",)}, "is SpeechT5, which transcribes and does nothing else; for translate name another"),
+        ({"task": ("translate",)}, "is SpeechT5, which only transcribes; for translate name another"),
         ({"timestamps": True}, "--timestamps does not work"),
     ],
 )
-def test_what_it_does_not_do_is_refused_before_any_work(folder, options, words):
-    with pytest.raises(JobError, match=words):
+def test_unsupported_tasks_and_options_are_refused(folder, options, message):
+    with pytest.raises(JobError, match=message):
         check_model(folder, **options)
 
 
