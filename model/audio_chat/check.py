@@ -48,7 +48,7 @@ def check_audio_chat_job(
         try:
             processor.prompts.prompts(Recording("", "", prompt=task.question or "-"), [task])
         except RowError as error:
-            raise JobError(f"task {task.name} cannot be asked of {checkpoint.name}: {error.message}") from error
+            raise JobError(f"model {checkpoint.name} cannot do task {task.name}: {error.message}") from error
     if here:
         check_torch_device(options)
     return tuple(tasks)
@@ -93,5 +93,5 @@ def _checked_config(folder: Path, kind: type[ChatFormat]) -> transformers.PreTra
     config = getattr(transformers, kind.network).config_class.from_pretrained(str(folder), local_files_only=True)
     text = config.get_text_config()
     if set(getattr(text, "layer_types", None) or ()) - {"full_attention"}:
-        raise ValueError("its language model attends to a window of its past only, which earmark cannot run")
+        raise ValueError("its language model has sliding-window attention, which earmark does not support")
     return config

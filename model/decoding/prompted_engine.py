@@ -27,7 +27,7 @@ class PromptedEngine(SegmentEngine):
 
     @abstractmethod
     def parse(self, segment_task: SegmentTask, task: Task, tokens: tuple[int, ...]) -> tuple[str, str | None]:
-        """Text and language of decoded tokens; the language is None where nothing tells it."""
+        """Text and language of decoded tokens; the language is None where it is unknown."""
 
     def branch_rows(self, batch: Sequence[SegmentTask]) -> list[list[PromptBranch]]:
         """The branches of each segment, a column for each task; empty where a segment lacks the task."""
@@ -69,5 +69,5 @@ class PromptedEngine(SegmentEngine):
 
 
 def _columns(batch: Sequence[SegmentTask]) -> tuple[Task, ...]:
-    """The tasks of the batch: a segment without speech lacks some of them."""
+    """The tasks of the batch; segments without speech lack those that need speech."""
     return max((segment_task.tasks for segment_task in batch), key=len)

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a Qwen2-Audio job before any work."""
+"""Checks of a job for Qwen2-Audio, before any work."""
 
 from collections.abc import Sequence
 
@@ -18,18 +18,18 @@ def check_qwen2_audio_job(
 ) -> tuple[Task, ...]:
     """As EngineModule.check_job."""
     check_qwen2_audio(checkpoint)
-    check_tasks_fit(checkpoint.name, "Qwen2-Audio, which answers in words", tasks, takes_text_prompt)
+    check_tasks_fit(checkpoint.name, "Qwen2-Audio, which answers in text", tasks, takes_text_prompt)
     prompts = load_prompts(checkpoint.folder)
-    if not prompts.chat and (turns := [task.name for task in tasks if task.base_prompt is None]):
+    if not prompts.chat and (chat_only := [task.name for task in tasks if task.base_prompt is None]):
         raise JobError(
-            f"model {checkpoint.name} is a base checkpoint, which does not take turns; for {', '.join(turns)} name an"
-            f" Instruct one: --model {turns[0]}=Qwen/Qwen2-Audio-7B-Instruct,…"
+            f"model {checkpoint.name} is a base checkpoint, which does not chat; for {', '.join(chat_only)} name an"
+            f" Instruct one: --model {chat_only[0]}=Qwen/Qwen2-Audio-7B-Instruct,…"
         )
     try:
         for task in tasks:
             prompts.prompt(task, Recording("", "", prompt=task.question or "-"), options.language)
     except RowError as error:
-        raise JobError(f"task {task.name} cannot be asked of {checkpoint.name}: {error.message}") from error
+        raise JobError(f"model {checkpoint.name} cannot do task {task.name}: {error.message}") from error
     if here:
         check_torch_device(options)
     return tuple(tasks)

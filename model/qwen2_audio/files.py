@@ -1,4 +1,4 @@
-"""Whether a Qwen2-Audio checkpoint is whole, and which kind it is, before its weights are loaded."""
+"""Checks that a Qwen2-Audio checkpoint is complete, and of which kind it is, before its weights are loaded."""
 
 import json
 from pathlib import Path
@@ -20,14 +20,14 @@ from earmark.model.checkpoints.weights import check_weights
 from earmark.schemas.errors import JobError
 
 TOKENS = ("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_end|>", "<|endoftext|>")
-# What transformers' WhisperFeatureExtractor and Qwen2AudioEncoderConfig take where a file says nothing.
+# Defaults of transformers' WhisperFeatureExtractor and Qwen2AudioEncoderConfig.
 DEFAULT_FEATURE_SIZE, DEFAULT_MELS = 80, 128
 
 
 def check_qwen2_audio(checkpoint: Checkpoint) -> None:
-    """Raises JobError, saying what was found and what to do, unless all that the engine loads is there and fits.
+    """Raise JobError unless all files that the engine loads exist and belong together.
 
-    Weights are looked at by the headers of their files: names, shapes, types, and that no file is cut short.
+    Of the weights, only the headers of the files are read: names, shapes, types, and that no file is truncated.
     """
     folder = Path(checkpoint.folder)
     try:
@@ -39,22 +39,22 @@ def check_qwen2_audio(checkpoint: Checkpoint) -> None:
         raise JobError(f"model {checkpoint.name} cannot be run: {error}") from error
 
 
-def has_chat_template(folder: Path) -> bool:
+def is_instruct(folder: Path) -> bool:
     """True for an Instruct checkpoint, False for a base one.
 
-    An Instruct checkpoint ends its answers with `<|im_end|>`: generation_config.json says so. Where that names no end,
-    a chat template that mentions audio tells. A template alone does not: transformers makes one up for every
-    processor, and saves it.
+    An Instruct checkpoint ends its answers with `<|im_end|>`, the end token in generation_config.json. Without an end
+    token there, a chat template that mentions audio decides. A template alone does not: transformers makes one up for
+    every processor, and saves it.
 
     Raises:
-        JobError: a file that tells is not JSON.
+        JobError: one of these files is not JSON.
     """
     try:
-        ends = json_object(folder / "generation_config.json").get("eos_token_id")
-        if ends is not None:
-            return _token_ids(folder).get("<|im_end|>") in (ends if isinstance(ends, list) else [ends])
-        named = ("chat_template.json", "processor_config.json", "preprocessor_config.json")
-        templates = [json.dumps(json_object(folder / name).get("chat_template")) for name in named]
+        eos_ids = json_object(folder / "generation_config.json").get("eos_token_id")
+        if eos_ids is not None:
+            return _token_ids(folder).get("<|im_end|>") in (eos_ids if isinstance(eos_ids, list) else [eos_ids])
+        names = ("chat_template.json", "processor_config.json", "preprocessor_config.json")
+        templates = [json.dumps(json_object(folder / name).get("chat_template")) for name in names]
     except ValueError as error:
         raise JobError(str(error)) from error
     if (folder / "chat_template.jinja").is_file():
@@ -67,36 +67,36 @@ def _config(folder: Path) -> dict[str, Any]:
     if config.get("model_type") != "qwen2_audio":
         raise ValueError(f"config.json says model_type {config.get('model_type')!r}, not 'qwen2_audio'")
     check_architecture(config, "Qwen2AudioForConditionalGeneration", "Qwen/Qwen2-Audio-7B-Instruct")
-    kinds = set(json_part(config, "text_config").get("layer_types") or ()) - {"full_attention"}
-    if kinds or json_part(config, "text_config").get("use_sliding_window"):
-        raise ValueError("its language model attends to a window of its past only, which earmark cannot run")
-    for part, known in (("text_config", "qwen2"), ("audio_config", "qwen2_audio_encoder")):
-        if (kind := json_part(config, part).get("model_type", known)) != known:
-            raise ValueError(f"config.json says model_type {kind!r} in {part}, not {known!r}")
+    attention = set(json_part(config, "text_config").get("layer_types") or ()) - {"full_attention"}
+    if attention or json_part(config, "text_config").get("use_sliding_window"):
+        raise ValueError("its language model has sliding-window attention, which earmark does not support")
+    for part, supported in (("text_config", "qwen2"), ("audio_config", "qwen2_audio_encoder")):
+        if (kind := json_part(config, part).get("model_type", supported)) != supported:
+            raise ValueError(f"config.json says model_type {kind!r} in {part}, not {supported!r}")
     return config
 
 
 def _check_extractor(folder: Path, config: dict[str, Any]) -> None:
     extractor = read_extractor(folder, "WhisperFeatureExtractor")
     check_rate(extractor)
-    heard = json_part(config, "audio_config").get("num_mel_bins", DEFAULT_MELS)
-    check_mel_bands(extractor.get("feature_size", DEFAULT_FEATURE_SIZE), heard)
+    mels = json_part(config, "audio_config").get("num_mel_bins", DEFAULT_MELS)
+    check_mel_bands(extractor.get("feature_size", DEFAULT_FEATURE_SIZE), mels)
 
 
 def _check_tokens(folder: Path, config: dict[str, Any]) -> None:
     check_tokenizer_files(folder, "tokenizer_config.json")
     ids = _token_ids(folder)
-    if unknown := [token for token in TOKENS if token not in ids]:
-        raise ValueError(f"its tokenizer does not know {', '.join(unknown)}; get the tokenizer's files again")
-    if (said := config.get("audio_token_index", config.get("audio_token_id"))) not in (None, ids["<|AUDIO|>"]):
+    if missing := [token for token in TOKENS if token not in ids]:
+        raise ValueError(f"its tokenizer lacks {', '.join(missing)}; get the tokenizer's files again")
+    if (audio_id := config.get("audio_token_index", config.get("audio_token_id"))) not in (None, ids["<|AUDIO|>"]):
         raise ValueError(
-            f"config.json says audio_token_index {said}, but <|AUDIO|> is {ids['<|AUDIO|>']} in the tokenizer: the"
-            " files are of different checkpoints; get all of them again"
+            f"config.json says audio_token_index {audio_id}, but <|AUDIO|> is {ids['<|AUDIO|>']} in the tokenizer: the"
+            " files are of different checkpoints; get all files again"
         )
 
 
 def _token_ids(folder: Path) -> dict[str, int]:
-    """All tokens of the tokenizer's files with their ids."""
+    """All tokens in the tokenizer's files with their ids."""
     tokenizer = json_object(folder / "tokenizer.json")
     decoder = json_part(json_object(folder / "tokenizer_config.json"), "added_tokens_decoder")
     try:

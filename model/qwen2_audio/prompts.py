@@ -33,12 +33,14 @@ class Prompts:
         self.chat = chat
         self.tokenizer: PreTrainedTokenizerBase = processor.tokenizer
         self._context_tokens = context_tokens
-        whole = f"{AUDIO_BEGIN}{AUDIO}{AUDIO_END}{PROMPT_SLOT}"
+        template = f"{AUDIO_BEGIN}{AUDIO}{AUDIO_END}{PROMPT_SLOT}"
         without_prompt = ""
         if chat:
-            whole = _rendered(processor, [{"type": "audio", "audio_url": "-"}, {"type": "text", "text": PROMPT_SLOT}])
+            template = _rendered(
+                processor, [{"type": "audio", "audio_url": "-"}, {"type": "text", "text": PROMPT_SLOT}]
+            )
             without_prompt = _rendered(processor, [{"type": "audio", "audio_url": "-"}])
-        before_audio, after_audio = _split_at_audio(whole)
+        before_audio, after_audio = _split_at_audio(template)
         self.prefix_ids: tuple[int, ...] = self._encode(before_audio)
         self._before_prompt, _, self._after_prompt = after_audio.partition(PROMPT_SLOT)
         self._without_prompt = _split_at_audio(without_prompt)[1] if chat else ""
@@ -56,8 +58,8 @@ class Prompts:
         Raises:
             RowError: the prompt is missing or too long, or the model has no tag for the language.
         """
-        spoken = self.language(recording.language or language) if task.needs_speech else None
-        prompt = task.prompt(self.chat, spoken, _without_special_tokens(recording.prompt))
+        code = self.language(recording.language or language) if task.needs_speech else None
+        prompt = task.prompt(self.chat, code, _without_special_tokens(recording.prompt))
         check_prompt(task, prompt)
         check_context(len(self.branch(task, prompt).tokens), task, self._context_tokens)
         return prompt

@@ -1,4 +1,4 @@
-"""Batches: neighbours of like length, bounded by the seconds they take with their padding."""
+"""Batches of similar lengths, limited by their total length with padding; and splitting when memory runs out."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -10,10 +10,10 @@ R = TypeVar("R")
 
 
 def plan_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices of `lengths` in batches, longest first, each of `len(batch) * max(lengths of batch) <= budget`.
+    """Indices of `lengths` in batches, longest first, with `len(batch) * max(lengths of batch) <= budget`.
 
-    What is longer than the budget by itself makes a batch of one. Ties keep their order, so the plan depends on
-    nothing but its arguments.
+    An item longer than the budget is a batch of one. Equal lengths keep their order, so the plan depends on the
+    arguments alone.
     """
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
@@ -25,7 +25,7 @@ def plan_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def cut_alike(lengths: Sequence[int], max_padding: float) -> list[range]:
-    """Runs of `lengths`, longest first; each, padded to its longest, is at most `max_padding` times its sum."""
+    """Cut `lengths`, longest first, into runs whose padded length is at most `max_padding` times their sum."""
     runs: list[range] = []
     start, total = 0, 0
     for index, length in enumerate(lengths):
@@ -37,10 +37,10 @@ def cut_alike(lengths: Sequence[int], max_padding: float) -> list[range]:
 
 
 def run_with_oom_split(batch: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> list[R | RowError]:
-    """`run(batch)`, in halves where the device is out of memory; a single item that is too much is a RowError.
+    """Run a batch, in halves if the device runs out of memory; one item that does not fit alone is a RowError.
 
     Raises:
-        MachineError: the device fails in another way, which torch and CTranslate2 tell as a RuntimeError.
+        MachineError: the device fails in another way, which torch and CTranslate2 raise as a RuntimeError.
     """
     try:
         return list(run(batch))
@@ -48,13 +48,13 @@ def run_with_oom_split(batch: Sequence[T], run: Callable[[Sequence[T]], Sequence
         if not is_out_of_memory(error):
             raise MachineError(f"the model's device failed: {error}") from error
         if len(batch) <= 1:
-            too_much = "one segment alone is too much for the model's device; use a larger one"
-            return [RowError("out_of_memory", too_much) for _ in batch]
+            message = "one segment alone is too much for the model's device; use a larger one"
+            return [RowError("out_of_memory", message) for _ in batch]
     middle = len(batch) // 2
     return run_with_oom_split(batch[:middle], run) + run_with_oom_split(batch[middle:], run)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out, as torch and CTranslate2 word it."""
-    words = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in words or "cublas_status_alloc_failed" in words
+    """Whether an error of torch or CTranslate2 means that memory ran out."""
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in message or "cublas_status_alloc_failed" in message

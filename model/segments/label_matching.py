@@ -1,4 +1,4 @@
-"""A classifier's own labels and those of a task: which stands for which."""
+"""Mapping between a classifier's own labels and those of a task."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ NAMED_LABELS = 20  # in a message; AudioSet has 527
 
 
 def task_labels(task: Task, own: Sequence[str]) -> tuple[str, ...]:
-    """The labels of a task's answers: its own, or those of the model by the names that its label_map gives them."""
+    """The labels of a task's answers: those of the task, or those of the model, renamed by the task's label_map."""
     if not task.labels_of_model:
         return task.labels
     mapped = _mapped(task)
@@ -18,9 +18,9 @@ def task_labels(task: Task, own: Sequence[str]) -> tuple[str, ...]:
 
 
 def match_labels(task: Task, own: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-    """For each label of a task, the indices of the model's labels that stand for it: several, one or none.
+    """For each label of a task, the indices of the model's labels that map to it: several, one or none.
 
-    Case and surrounding space do not count; what the task's label_map says of a label goes before its name.
+    Case and surrounding space are ignored; an entry of the task's label_map takes precedence over a label's name.
     """
     labels, mapped = task_labels(task, own), _mapped(task)
     names = [_key(mapped.get(_key(label), label)) for label in own]
@@ -28,9 +28,9 @@ def match_labels(task: Task, own: Sequence[str]) -> tuple[tuple[int, ...], ...]:
 
 
 def check_label_map(name: str, task: Task, own: Sequence[str]) -> None:
-    """Raises JobError where a task's label_map speaks of labels that the model, called `name`, does not have."""
-    known = {_key(label) for label in own}
-    if unknown := [theirs for theirs, _ in task.label_map if _key(theirs) not in known]:
+    """Raise JobError if a task's label_map names labels that the model `name` does not have."""
+    keys = {_key(label) for label in own}
+    if unknown := [label for label, _ in task.label_map if _key(label) not in keys]:
         raise JobError(
             f"--label_map={task.name}.{unknown[0]}=… does not work: model {name} has the labels"
             f" {join_some(own, NAMED_LABELS)}"
@@ -38,7 +38,7 @@ def check_label_map(name: str, task: Task, own: Sequence[str]) -> None:
 
 
 def _mapped(task: Task) -> Mapping[str, str]:
-    return {_key(theirs): ours for theirs, ours in task.label_map}
+    return {_key(own_label): task_label for own_label, task_label in task.label_map}
 
 
 def _key(label: str) -> str:

@@ -1,11 +1,11 @@
-"""Codes of languages: two letters as manifests have them (ISO 639-1), three as multilingual checkpoints do (639-3)."""
+"""Language codes: two letters in manifests (ISO 639-1), three in multilingual checkpoints (ISO 639-3)."""
 
 import re
 
 from earmark.schemas.errors import RowError
 
-# Every code of ISO 639-1 with its code in ISO 639-3. Where that is a macrolanguage, the language that CLDR takes it for
-# comes behind (common/supplemental, languageAlias), or Twi for Akan and Bokmål for Norwegian; MMS's Malay is zlm.
+# Every code of ISO 639-1 with its code in ISO 639-3. A macrolanguage is followed by the language that CLDR maps it to
+# (common/supplemental, languageAlias), or by Twi for Akan and Bokmål for Norwegian; MMS's Malay is zlm.
 ISO_639 = """
 aa aar|ab abk|ae ave|af afr|ak aka twi|am amh|an arg|ar ara arb|as asm|av ava|ay aym ayr|az aze azj|ba bak|be bel
 bg bul|bi bis|bm bam|bn ben|bo bod|br bre|bs bos|ca cat|ce che|ch cha|co cos|cr cre cwd|cs ces|cu chu|cv chv|cy cym
@@ -23,32 +23,32 @@ yo yor|za zha zyb|zh zho cmn|zu zul
 """
 _ENTRIES = [entry.split() for entry in re.split(r"[|\n]", ISO_639.strip())]
 THREE_LETTERS = {two: tuple(three) for two, *three in _ENTRIES}
-# Of several (nb, no) the one that a code stands first with.
-TWO_LETTERS = {code: two for place in (2, 1, 0) for two, *three in _ENTRIES for code in three[place : place + 1]}
+# Where several entries have a code (nb, no), the entry that lists it first.
+TWO_LETTERS = {code: two for rank in (2, 1, 0) for two, *three in _ENTRIES for code in three[rank : rank + 1]}
 
 
 def primary_code(language: str) -> str:
-    """The code of a language as manifests name it ("en-US", "pt_BR"), without country and script, in small letters."""
+    """The language code in a tag of a manifest ("en-US", "pt_BR"), without country and script, in lower case."""
     return re.split("[-_]", language.strip(), maxsplit=1)[0].lower()
 
 
 def language_code(language: str) -> str | None:
-    """The same; None for "", where nobody names one. Raises RowError for what is no code of a language."""
+    """The same, None for "". Raises RowError if the tag does not begin with a language code."""
     if not language:
         return None
     code = primary_code(language)
     if not re.fullmatch("[a-z]{2,3}", code):
-        raise RowError("language", f"{language!r} is no code of a language; use one such as en, zh, de")
+        raise RowError("language", f"{language!r} is not a language code; use one such as en, zh, de")
     return code
 
 
 def short_code(language: str) -> str:
-    """The same in two letters where the language has such a code: "en" for "eng", "zh" for "cmn-script_simplified"."""
+    """The code in two letters, if the language has one: "en" for "eng", "zh" for "cmn-script_simplified"."""
     code = primary_code(language)
     return TWO_LETTERS.get(code, code)
 
 
 def all_codes(language: str) -> tuple[str, ...]:
-    """Every code of a language, its own first, then those of ISO 639-3 in the order in which they are likely meant."""
+    """Every code of a language: the given one first, then those of ISO 639-3, likeliest first."""
     code = primary_code(language)
     return tuple(dict.fromkeys((code, *THREE_LETTERS.get(TWO_LETTERS.get(code, code), ()))))

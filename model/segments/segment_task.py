@@ -50,7 +50,7 @@ class SegmentTask:
 
 
 def label_weight(segment_task: SegmentTask) -> float:
-    """Weight of a segment in a label: its samples of speech, or all of them where the clip has no speech."""
+    """Weight of a segment in a label: its samples of speech, or all samples if the clip has no speech."""
     if any(segment.speech for segment in segment_task.clip.require_segments()):
         return float(segment_task.segment.speech)
     return float(segment_task.length)

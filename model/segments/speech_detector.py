@@ -1,16 +1,16 @@
-"""Where there is speech: Silero's voice activity detector, many frames a call."""
+"""Speech detection with Silero's voice activity detector, many frames in a call."""
 
 import numpy as np
 
 from earmark.schemas.records import SAMPLE_RATE_HZ
 
-FRAME_SAMPLES = 512  # what the detector judges at a time: 32 ms at 16 kHz
+FRAME_SAMPLES = 512  # the detector's frame: 32 ms at 16 kHz
 SPEECH_PROBABILITY = 0.5  # the detector's own threshold
-# silero_vad loads torch, which takes seconds: it is imported where speech is looked for, not by workers that plan.
+# silero_vad loads torch, which takes seconds: it is imported where it runs, so that workers that plan do not load it.
 
 
 class SpeechDetector:
-    """Thread-safe: the state of the detector is the caller's."""
+    """Silero's detector; thread-safe, as its state is local to each call."""
 
     def __init__(self) -> None:
         from silero_vad import load_silero_vad
@@ -18,7 +18,7 @@ class SpeechDetector:
         self._model = load_silero_vad(sequence=True)
 
     def probabilities(self, samples: np.ndarray) -> np.ndarray:
-        """float32 of shape (ceil(len(samples) / FRAME_SAMPLES),): the probability of speech in each frame."""
+        """Probability of speech in each frame, float32 (ceil(len(samples) / FRAME_SAMPLES),)."""
         return np.asarray(self._model.audio_forward(samples, SAMPLE_RATE_HZ), dtype=np.float32)
 
 

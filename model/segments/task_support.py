@@ -1,4 +1,4 @@
-"""Which tasks a model has answers to."""
+"""Checks that a model supports tasks and prompts."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,32 +9,33 @@ PROMPT_SLOT = "{text of the user}"  # in place of the prompt while a chat templa
 
 
 def check_tasks_fit(name: str, about: str, tasks: Sequence[Task], fits: Callable[[Task], bool]) -> None:
-    """Raises JobError that names the tasks that a model has no answers to.
+    """Raise JobError that names the tasks that a model does not support.
 
     Args:
-        name: the model's, as the user gave it.
-        about: what it is and does: "Whisper, which transcribes and translates into English".
+        name: Name of the model, as the user gave it.
+        about: What the model is and does: "Whisper, which transcribes and translates into English".
+        fits: Whether the model supports a task.
     """
-    if others := [task.name for task in tasks if not fits(task)]:
+    if unsupported := [task.name for task in tasks if not fits(task)]:
         raise JobError(
-            f"model {name} is {about}; for {', '.join(others)} name another model: --model {others[0]}=…"
-            " (docs/systems.md lists what answers what)"
+            f"model {name} is {about}; for {', '.join(unsupported)} name another model: --model {unsupported[0]}=…"
+            " (docs/systems.md lists the tasks of each)"
         )
 
 
 def takes_text_prompt(task: Task) -> bool:
-    """Whether an audio-language model can be asked it: a question in words, whose answer is words or one of a list."""
+    """Whether a text prompt can ask for the answer: text, or one of the task's own labels."""
     return task.answer_kind.takes_text_prompt and not task.labels_of_model
 
 
 def check_prompt(task: Task, prompt: str) -> None:
-    """Raises RowError where a task that a row's prompt is the question of is left without one."""
+    """Raise RowError if a task takes its prompt from the row, and the row has none."""
     if task.takes_row_prompt and not prompt.strip():
         raise RowError("prompt", "the row has no prompt; add a column `prompt`, or --prompt for all such rows")
 
 
 def check_context(prompt_tokens: int, task: Task, context_tokens: int) -> None:
-    """Raises RowError where a prompt and the longest answer exceed the tokens of context that audio leaves."""
+    """Raise RowError if a prompt and the longest answer exceed the context that audio leaves, in tokens."""
     if prompt_tokens + task.max_new_tokens > context_tokens:
         raise RowError(
             "prompt",

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a job for Whisper in CTranslate2's format before any work."""
+"""Checks of a job for Whisper in CTranslate2's format, before any work."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +28,6 @@ def check_whisper_job(
         raise JobError(f"model {checkpoint.name}: {tokenizer} cannot be read: {error}") from error
     check_whisper_tasks(checkpoint.name, options, tasks, languages)
     if here:
-        chosen = choose_device(options.device, ctranslate2.get_cuda_device_count())
-        check_compute_type(options.compute_type, ctranslate2.get_supported_compute_types(chosen), chosen)
+        device = choose_device(options.device, ctranslate2.get_cuda_device_count())
+        check_compute_type(options.compute_type, ctranslate2.get_supported_compute_types(device), device)
     return tuple(tasks)

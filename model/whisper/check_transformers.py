@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a job for Whisper in transformers before any work."""
+"""Checks of a job for Whisper in transformers, before any work."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import Task
 
-DEFAULT_MELS = 80  # of WhisperConfig and of WhisperFeatureExtractor
+DEFAULT_MELS = 80  # the default of WhisperConfig and of WhisperFeatureExtractor
 DEFAULT_WIDTH = WhisperConfig().d_model
 
 
@@ -51,10 +51,10 @@ def check_whisper_transformers_job(
 
 
 def load_tokenizer(folder: Path) -> WhisperTokenizer:
-    """The checkpoint's tokenizer; `backend_tokenizer` is that of the tokenizers library."""
+    """The checkpoint's tokenizer; its `backend_tokenizer` is of the tokenizers library."""
     return WhisperTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def load_languages(folder: Path, tokenizer: WhisperTokenizer) -> frozenset[str]:
-    """Codes of the languages that the checkpoint knows."""
+    """Codes of the checkpoint's languages."""
     return whisper_languages(tokenizer.backend_tokenizer, json_object(folder / "generation_config.json"))

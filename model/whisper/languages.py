@@ -1,4 +1,4 @@
-"""Which languages a Whisper checkpoint knows."""
+"""The languages of a Whisper checkpoint."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,17 +14,17 @@ ENGLISH_ONLY = frozenset({"en"})
 
 
 def whisper_languages(tokenizer: Tokenizer, generation_config: Mapping[str, Any] | None = None) -> frozenset[str]:
-    """Codes such as "en" and "zh"; English alone for an English-only checkpoint, whose tokens name others in vain.
+    """Codes such as "en" and "zh"; English alone for an English-only checkpoint, which has unused tokens for others.
 
     Args:
-        generation_config: of a checkpoint of transformers, which says so itself unless it is an old one; the
-            tokenizer tells where it does not.
+        generation_config: Settings of a checkpoint of transformers. Old ones do not list languages; then the
+            vocabulary decides.
     """
-    said = generation_config or {}
-    if said.get("is_multilingual") is False:
+    config = generation_config or {}
+    if config.get("is_multilingual") is False:
         return ENGLISH_ONLY
-    if said.get("lang_to_id"):
-        return frozenset(name.strip("<|>") for name in said["lang_to_id"])
+    if config.get("lang_to_id"):
+        return frozenset(name.strip("<|>") for name in config["lang_to_id"])
     start, end = (tokenizer.token_to_id(name) for name in ("<|startoftranscript|>", "<|translate|>"))
     if tokenizer.get_vocab_size() < MULTILINGUAL_TOKENS or start is None or end is None:
         return ENGLISH_ONLY
@@ -32,15 +32,15 @@ def whisper_languages(tokenizer: Tokenizer, generation_config: Mapping[str, Any]
     return frozenset(name.strip("<|>") for name in names if name)
 
 
-def spoken_language(wanted: str, known: frozenset[str]) -> str:
-    """The code in `known` for a language as manifests name it: "en", "en-US", "pt_BR".
+def spoken_language(name: str, languages: frozenset[str]) -> str:
+    """The code in `languages` for a language as manifests name it: "en", "en-US", "pt_BR".
 
     Raises:
-        RowError: the checkpoint does not know the language.
+        RowError: the checkpoint does not support the language.
     """
-    language = primary_code(wanted)
-    if language in known:
-        return language
-    if known == ENGLISH_ONLY:
-        raise RowError("language", f"the model knows English only, and is asked for {wanted!r}")
-    raise RowError("language", f"the model knows no language {wanted!r}; use a code such as en, de, zh")
+    code = primary_code(name)
+    if code in languages:
+        return code
+    if languages == ENGLISH_ONLY:
+        raise RowError("language", f"the model supports English only, not {name!r}")
+    raise RowError("language", f"the model does not support the language {name!r}; use a code such as en, de, zh")

@@ -21,7 +21,7 @@ FRAMES_PER_POSITION = 2  # of the spectrogram; the encoder's second convolution 
 
 
 class WhisperNetwork:
-    """One copy of the weights on one device. Not for several threads at a time."""
+    """One replica of the model on one device. Not thread-safe."""
 
     def __init__(self, network: WhisperForConditionalGeneration, extractor: WhisperFeatureExtractor):
         self._network = network.eval()

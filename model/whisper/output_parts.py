@@ -26,7 +26,7 @@ class WhisperOutput:
     Attributes:
         language: Code of the spoken language; None where no task needs speech.
         decoded: Decoded tokens of each task that needs speech, in order; their log-probability includes the end token.
-        no_speech_probability: Probability that nobody speaks; 0 where the text is too likely for it to matter.
+        no_speech_probability: Probability of silence; 0 where the text is too likely for it to matter.
         vector: float32 (width,), the answer of embed; None where no task is embed.
     """
 

@@ -1,4 +1,4 @@
-"""Whether a Whisper checkpoint can do what a job asks of it, whatever runs it."""
+"""Checks of a job's tasks against a Whisper checkpoint, whatever runs it."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,17 @@ from earmark.schemas.tasks import Task
 
 
 def check_whisper_tasks(name: str, options: JobOptions, tasks: Sequence[Task], languages: frozenset[str]) -> None:
-    """Raises JobError where a task, its language, or --language is none of a checkpoint with such languages."""
+    """Raise JobError if the checkpoint does not support a task, its target language, or --language."""
     if languages == ENGLISH_ONLY:
         about = "an English-only Whisper, which transcribes and does nothing else"
         check_tasks_fit(name, about, tasks, lambda task: task.answer == "transcript" and not task.target_language)
     about = "Whisper, which transcribes, and translates into English"
     check_tasks_fit(name, about, tasks, lambda task: task.answer == "transcript")
-    if others := [task for task in tasks if task.target_language not in ("", "en")]:
+    if not_english := [task for task in tasks if task.target_language not in ("", "en")]:
+        task = not_english[0]
         raise JobError(
-            f"--translate_to={others[0].target_language} does not work: model {name} is Whisper, which translates into"
-            f" English only; leave it out, or name another model: --model {others[0].name}=…"
+            f"--translate_to={task.target_language} does not work: model {name} is Whisper, which translates into"
+            f" English only; leave it out, or name another model: --model {task.name}=…"
         )
     try:
         if options.language:

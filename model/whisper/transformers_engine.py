@@ -91,7 +91,7 @@ class WhisperTransformers(WhisperEngine):
         return [languages[row] for row in range(len(windows))]
 
     def _no_speech(self, network: WhisperNetwork, encoded: BaseModelOutput, rows: Sequence[int]) -> list[float]:
-        """Probability that nobody speaks in each of the rows."""
+        """Probability of silence in each of the rows."""
         if not rows:
             return []
         no_speech = self._first_timestamp - 2  # the token before <|notimestamps|>; its name differs between versions

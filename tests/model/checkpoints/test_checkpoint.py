@@ -226,5 +226,5 @@ def test_a_model_that_no_engine_runs_is_refused_with_what_was_found(tmp_path, fi
 def test_a_language_that_the_model_does_not_know_is_refused_before_any_work(language):
     checkpoint = find_checkpoint("whisper-tiny.en")
     check_source(checkpoint, JobOptions(language="en-US"), JobOptions().tasks(), here=False)
-    with pytest.raises(JobError, match=rf"--language={language} does not work: the model knows English only"):
+    with pytest.raises(JobError, match=rf"--language={language} does not work: the model supports English only"):
         check_source(checkpoint, JobOptions(language=language), JobOptions().tasks(), here=False)

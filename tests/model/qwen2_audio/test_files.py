@@ -166,7 +166,7 @@ def test_a_broken_file_is_named(chat, name, content):
 def test_a_tokenizer_that_lacks_a_mark_is_refused(chat, token):
     text = (chat / "tokenizer.json").read_text()
     (chat / "tokenizer.json").write_text(text.replace(token, "<|other|>"))
-    assert f"its tokenizer does not know {token};" in refused(chat)
+    assert f"its tokenizer lacks {token};" in refused(chat)
 
 
 @pytest.mark.parametrize("listed", [5, [5], [{"content": "<|AUDIO|>"}], [{"content": [], "id": 1}]])

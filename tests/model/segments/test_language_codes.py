@@ -39,5 +39,5 @@ def test_every_two_letter_code_of_the_standard_has_its_three_letters():
 def test_what_names_no_language_is_told_from_what_names_none_that_there_is():
     assert (language_code(""), language_code("pt_BR"), language_code("YUE")) == (None, "pt", "yue")
     for wanted in ("English", "e", "12", "-", "*"):
-        with pytest.raises(RowError, match="is no code of a language; use one such as en, zh, de"):
+        with pytest.raises(RowError, match="is not a language code; use one such as en, zh, de"):
             language_code(wanted)

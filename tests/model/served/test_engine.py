@@ -179,7 +179,7 @@ def test_a_row_with_a_bad_language_or_no_prompt_fails_alone(server):
     samples = make_samples(0.3, 0)
     clips = [clip_of(samples, language="Klingon"), clip_of(samples, prompt="Who?"), clip_of(samples)]
     first, second, third = annotate_by(server.chat, clips, TASKS["transcribe"], TASKS["analyze"])
-    assert isinstance(first, RowError) and first.message.startswith("'Klingon' is no code of a language")
+    assert isinstance(first, RowError) and first.message.startswith("'Klingon' is not a language code")
     assert second["analyze"].prompt == "Who?"
     assert isinstance(third, RowError) and third.message.startswith("the row has no prompt")
 

@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
     [
         ({"task": ("translate",), "translate_to": "zh"}, "--translate_to=zh does not work: .* into English only"),
         ({"task": ("caption",)}, "is Whisper, which transcribes, and translates into English; for caption name"),
-        ({"language": "fr"}, "--language=fr does not work: the model knows no language 'fr'"),
+        ({"language": "fr"}, "--language=fr does not work: the model does not support the language 'fr'"),
         ({"compute_type": "int8"}, "--compute_type=int8 is not supported by cpu here"),
     ],
 )
