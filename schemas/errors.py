@@ -1,12 +1,12 @@
-"""The three kinds of things that go wrong, and who pays for each: a row, a machine, a job."""
+"""The three kinds of errors: of a row, of a machine, and of a job."""
 
 
 class RowError(Exception):
-    """One recording cannot be labelled; it costs that recording and nothing else.
+    """One recording cannot be labelled; it fails alone, and becomes a Failure in the output.
 
     Attributes:
-        error: a short code that failures can be grouped by, such as "not_found".
-        message: a sentence that says what was found and what to do.
+        error: Short code by which failures are grouped, such as "not_found".
+        message: Sentence with the problem and the remedy.
     """
 
     def __init__(self, error: str, message: str):
@@ -16,8 +16,8 @@ class RowError(Exception):
 
 
 class MachineError(Exception):
-    """This machine cannot go on (disk full, device lost); the work may succeed elsewhere or later."""
+    """This machine cannot continue (disk full, device lost); the work may succeed elsewhere or later."""
 
 
 class JobError(Exception):
-    """The job as it was asked for cannot run; said before any work where that can be known."""
+    """The job cannot run with these options; raised before any work where possible."""

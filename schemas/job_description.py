@@ -1,4 +1,4 @@
-"""What decides the answers of a job."""
+"""The description of a job: everything that its answers depend on."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,7 @@ SCHEMA_VERSION = 4  # of descriptions and of the Parquet that goes with them
 
 @dataclass(frozen=True)
 class AskedTask:
-    """A task as it is asked, and what names the weights that answer it and nothing else."""
+    """A task of a job, and the identity of the weights that answer it."""
 
     name: str
     model: str
@@ -35,8 +35,8 @@ class AskedTask:
 
     @classmethod
     def of(cls, task: Task, model: str) -> "AskedTask":
-        asked = {field.name: getattr(task, field.name) for field in dataclasses.fields(task) if field.name != "about"}
-        return cls(model=model, **asked)
+        values = {field.name: getattr(task, field.name) for field in dataclasses.fields(task) if field.name != "about"}
+        return cls(model=model, **values)
 
     @property
     def answer_kind(self) -> AnswerKind:
@@ -45,11 +45,11 @@ class AskedTask:
 
 @dataclass(frozen=True)
 class JobDescription:
-    """What decides the answers of a job; two runs into one output must agree on all of it.
+    """Everything that the answers of a job depend on; two runs into one output must agree on all of it.
 
     Attributes:
-        tasks: in the order of the output's columns.
-        segmentation: how recordings are cut.
+        tasks: Tasks in the order of the output's columns.
+        segmentation: Name of the method by which recordings are cut into segments.
     """
 
     tasks: tuple[AskedTask, ...]
@@ -62,7 +62,11 @@ class JobDescription:
 
     @classmethod
     def of(cls, options: JobOptions, models: Mapping[Task, str], segmentation: str) -> "JobDescription":
-        """`models`: for each task, in order, its model's identity, such as a hub id at its commit."""
+        """Describe a job.
+
+        Args:
+            models: Identity of each task's model, such as a hub id with its commit, in the order of the tasks.
+        """
         return cls(
             tuple(AskedTask.of(task, model) for task, model in models.items()),
             options.language,
@@ -81,31 +85,32 @@ class JobDescription:
         return json.dumps(dataclasses.asdict(self) | {"fingerprint": self.fingerprint}, indent=2) + "\n"
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
-        """What differs from the description of an earlier run, in words; of a task that only one has, no more."""
-        mine, theirs = _flat(json.loads(self.to_json())), _flat(earlier)
+        """List the differences from an earlier run's description; a task that only one has is one difference."""
+        now, before = _flat(json.loads(self.to_json())), _flat(earlier)
         return [
-            f"{name} was {theirs.get(name)!r}, now {mine.get(name)!r}"
-            for name in sorted(mine.keys() | theirs.keys())
-            if mine.get(name) != theirs.get(name) and (name in mine.keys() & theirs.keys() or "." not in name)
+            f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
+            for name in sorted(now.keys() | before.keys())
+            if now.get(name) != before.get(name) and (name in now.keys() & before.keys() or "." not in name)
         ]
 
 
-def check_schema_version(description: Mapping[str, Any], place: str) -> None:
-    """Raises JobError where an output was made by a version of earmark that writes another schema.
+def check_schema_version(description: Mapping[str, Any], output: str) -> None:
+    """Raises JobError if an output was made by a version of earmark that writes another schema.
 
     Args:
-        description: as read from the JSON of the output at `place`.
+        description: Job description of the output, as parsed from its JSON.
+        output: Path or URL of the output, for the message.
     """
-    found = description.get("schema_version")
-    if isinstance(found, int) and found != SCHEMA_VERSION:
+    version = description.get("schema_version")
+    if isinstance(version, int) and version != SCHEMA_VERSION:
         raise JobError(
-            f"{place} was made by another version of earmark: its schema is version {found}, this earmark's is"
+            f"{output} was made by another version of earmark: its schema is version {version}, this earmark's is"
             f" {SCHEMA_VERSION}; use the earmark that made it, or annotate into a new folder"
         )
 
 
 def _flat(description: Mapping[str, Any]) -> dict[str, Any]:
-    """A description as read from JSON, with what a task holds by names such as `caption.model`."""
+    """A description as parsed from JSON, with the fields of its tasks under names such as `caption.model`."""
     flat = {name: value for name, value in description.items() if name not in ("tasks", "fingerprint")}
     listed = description.get("tasks")
     tasks = [task for task in listed if isinstance(task, dict)] if isinstance(listed, list) else []

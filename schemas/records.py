@@ -13,16 +13,19 @@ from earmark.schemas.answers.kind import Answer
 from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.locations import AudioLocation
 
-SAMPLE_RATE_HZ = 16_000  # what every engine of earmark listens at; positions in audio count these samples
+SAMPLE_RATE_HZ = 16_000  # of all audio in memory; positions in audio count these samples
 MAX_SEGMENT_S = 30  # the longest segment: what most speech models take at once
-MESSAGE_CHARACTERS = 500  # a failure is read by a person; a library's longer message is cut here
+MESSAGE_CHARACTERS = 500  # a failure is read by a person; longer messages of libraries are cut
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
     """One row of a manifest: a file, or a part of one, that ends as one annotation or one failure.
 
-    `uri` names the audio for people and other programs. Where it lies in a container, `place` says where.
+    Attributes:
+        uri: Path or URL of the audio, also for people and other programs.
+        extra: Columns of the manifest that earmark does not use, as text.
+        location: Location of the audio in its container; None for audio in a file of its own.
     """
 
     id: str
@@ -37,7 +40,7 @@ class Recording:
     location: AudioLocation | None = None
 
     def __reduce__(self) -> tuple[type["Recording"], tuple[object, ...]]:
-        """Runners pickle every recording several times; what dataclasses do for slots takes three times as long."""
+        """Runners pickle every recording several times; the dataclass default for slots takes three times as long."""
         return Recording, _values_of_recording(self)
 
 
@@ -46,7 +49,14 @@ _values_of_recording = operator.attrgetter(*(field.name for field in dataclasses
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a recording has no annotation; `message` says what was found and what to do."""
+    """Why a recording has no annotation.
+
+    Attributes:
+        stage: Name of the stage that failed.
+        error: Short code by which failures are grouped, such as "not_found".
+        message: Sentence with the problem and the remedy.
+        run_id: Id of the run in which it failed.
+    """
 
     id: str
     uri: str
@@ -71,7 +81,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of a clip, `[start, end)` in samples; `speech` of them belong to speech."""
+    """A piece of a clip, `[start, end)` in samples; `speech` is the number of samples with speech."""
 
     start: int
     end: int
@@ -134,7 +144,7 @@ Answers: TypeAlias = Mapping[str, Answer]  # by task
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedShard:
-    """A shard whose audio is at hand; it never leaves the worker that decoded it."""
+    """A shard with its audio in memory; it never leaves the worker that decoded it."""
 
     key: str
     clips: tuple[Clip, ...]
@@ -152,6 +162,8 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedShard:
+    """A shard whose recordings are annotated or failed."""
+
     key: str
     annotations: tuple[Annotation, ...]
     failures: tuple[Failure, ...]
@@ -159,7 +171,7 @@ class AnnotatedShard:
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
-    """What one part of the output holds: how many annotations, and every failure."""
+    """Number of annotations and all failures of one part of the output."""
 
     key: str
     annotated: int
@@ -167,12 +179,12 @@ class PartReport:
 
 
 def _writable(text: str) -> str:
-    """`text` with halves of character pairs spelled out: what broke a row must not break the table that says so."""
+    """`text` with lone surrogates escaped, so that text that broke a row does not break the table of failures."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def stable_hash(*texts: str) -> str:
-    """32 hexadecimal digits that are the same in every process; order and boundaries of the texts count."""
+    """Hash of the texts in 32 hexadecimal digits, the same in every process; their order and boundaries count."""
     digest = hashlib.blake2b(digest_size=16)
     for text in texts:
         encoded = text.encode("utf-8", "surrogatepass")
@@ -182,14 +194,14 @@ def stable_hash(*texts: str) -> str:
 
 
 def partition_of(recording_id: str, partitions: int) -> int:
-    """Which of `partitions` buckets an id belongs to, evenly and for ever."""
+    """Number of the partition that an id belongs to; ids are spread evenly, and never change their partition."""
     return int(stable_hash(recording_id), 16) % partitions
 
 
 def pick_canonical_row(rows: Sequence[Recording]) -> Recording:
-    """The one of several manifest rows of one id that is annotated: it does not depend on their order.
+    """Choose the row to annotate from several manifest rows of one id, independently of their order.
 
-    Of members of a tar that have one name the last is, which has replaced the others.
+    Of several members of a tar with one name, it is the last, which replaces those before it.
     """
 
     def rank(row: Recording) -> tuple[str, float, int, int, int, str]:

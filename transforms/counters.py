@@ -29,7 +29,7 @@ class Counters:
 
     @contextlib.contextmanager
     def time(self, name: str) -> Iterator[None]:
-        """Counts the milliseconds until the context ends; those of all workers add up."""
+        """Count the milliseconds inside the context; those of all workers add up."""
         began = time.perf_counter()
         try:
             yield
@@ -37,14 +37,14 @@ class Counters:
             self.add(name, round(1000 * (time.perf_counter() - began)))
 
     def here(self) -> Counter[str]:
-        """What this process has counted of the run so far."""
+        """Counts of this process for the run so far."""
         with _lock:
             return _tallies.get(self.run_id, Counter()).copy()
 
 
-NO_RUN = Counters("")  # for pipelines that are no run of earmark's
+NO_RUN = Counters("")  # for pipelines that are not a run of earmark
 
 
-@functools.cache  # some are counted for every row
+@functools.cache  # some counters are increased for every row
 def _metric(name: str) -> Any:
     return Metrics.counter(NAMESPACE, name)

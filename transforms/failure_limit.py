@@ -1,8 +1,8 @@
-"""When so much fails that going on would only burn money."""
+"""The limit on failures at which a run stops, since continuing would waste time and money."""
 
 from earmark.schemas.errors import JobError
 
-FIRST_LOOK_ROWS = 1000  # the share of failures is looked at from then on
+FIRST_LOOK_ROWS = 1000  # rows after which the share of failures is checked
 
 
 def check_failures(failed: int, rows: int, max_failure_ratio: float) -> None:
@@ -10,5 +10,5 @@ def check_failures(failed: int, rows: int, max_failure_ratio: float) -> None:
     if rows >= FIRST_LOOK_ROWS and failed > max_failure_ratio * rows:
         raise JobError(
             f"{failed} of {rows} recordings failed, more than --max_failure_ratio {max_failure_ratio:g};"
-            " look at what the failures say before going on"
+            " look at the messages of the failures before you run it again"
         )

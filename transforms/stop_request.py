@@ -1,7 +1,7 @@
-"""A wish to stop: what is in hand is still finished, and nothing else is begun.
+"""A request to stop a run: work in flight is finished, and no other is started.
 
-It is known in this process only. Who asks is a signal handler, which cuts in anywhere, also in the middle of what is
-below: so nothing here takes a lock, and every step is one of a dict or a set, which the interpreter does not divide.
+It is known in this process only. It comes from a signal handler, which may interrupt any code, also the code below: so
+nothing here takes a lock, and every step is one operation of a dict or a set, which the interpreter does not divide.
 """
 
 import contextlib
@@ -15,24 +15,24 @@ _has_progress: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """The wish to stop one run."""
+    """The request to stop one run, if there is any."""
 
     run_id: str
 
     def ask(self, signal_number: int) -> None:
-        """Asks on behalf of the signal; for a run that has ended it changes nothing."""
+        """Request the stop on behalf of a signal; for a run that has ended it changes nothing."""
         _asked[self.run_id] = signal_number
 
     @property
     def signal_number(self) -> int | None:
-        """Of the signal that has asked; None where none has."""
+        """Number of the signal that requested the stop; None if no stop was requested."""
         return _asked.get(self.run_id)
 
     @contextlib.contextmanager
     def in_flight(self, name: str) -> Iterator[bool]:
-        """Counts a piece of work as in hand while the context lasts; False where it is not to be begun any more."""
+        """Count a piece of work as in flight inside the context; False if it must not be started any more."""
         pieces = _in_flight.setdefault(self.run_id, set())
-        pieces.add(name)  # before the look: who asks then sees this piece, or this piece sees that somebody has asked
+        pieces.add(name)  # before the check: the signal handler counts this piece, or this piece sees the request
         try:
             yield self.signal_number is None
         finally:
@@ -42,7 +42,7 @@ class StopRequest:
         return len(_in_flight.get(self.run_id, ()))
 
     def mark_progress(self) -> None:
-        """Says that from now on there is work in hand whose loss would be dear."""
+        """Note that from now on work is in flight whose loss would be expensive."""
         _has_progress.add(self.run_id)
 
     @property
@@ -50,4 +50,4 @@ class StopRequest:
         return self.run_id in _has_progress
 
 
-NEVER_STOPPED = StopRequest("")  # for pipelines that are no run of earmark's
+NEVER_STOPPED = StopRequest("")  # for pipelines that are not a run of earmark

@@ -174,7 +174,7 @@ def test_a_store_that_does_not_answer_is_given_up_soon(object_store, bucket, mon
         proxy.fate = lambda request: "stall"
         object_store.reach(monkeypatch, proxy.endpoint)
         with pytest.raises(
-            JobError, match=r"manifest .* cannot be reached: no answer within 0\.5 s; see to the network"
+            JobError, match=r"manifest .* cannot be reached: no answer within 0\.5 s; check the network"
         ):
             find_manifests(f"{bucket}/m.jsonl")
 

@@ -1,5 +1,4 @@
-"""What a part of the output says of itself in the footer of its Parquet file: who made it, its failures, and, where it
-was merged from others, which parts it stands for."""
+"""The metadata in the Parquet footer of a part: the run that made it, its failures, and the parts that it replaces."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -14,12 +13,14 @@ METADATA_KEY = b"earmark"  # of the footer: a JSON object with the fields of Par
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A part as a run wrote it, wherever it is now.
+    """A part that a run wrote, and that may have been merged into another since.
 
     Attributes:
-        key, run_id, fingerprint: as in its own footer.
-        annotated, failed: how many rows and failures it brought along; origins are in the order of the rows and of the
-            failures.
+        key: Key of its shard.
+        run_id: Id of the run that wrote it.
+        fingerprint: Fingerprint of the run's JobDescription.
+        annotated: Number of its rows; origins are in the order of the rows of a merged part.
+        failed: Number of its failures; origins are in the order of the failures of a merged part.
     """
 
     key: str
@@ -31,13 +32,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class PartFooter:
-    """What made a part.
+    """Origin and failures of a part.
 
     Attributes:
-        run_id: of the run that wrote the rows, or of the compaction that merged the part.
-        fingerprint: of the JobDescription; "" in a merged part, where each origin has its own.
-        origins: the parts whose rows are in a merged one; none in a part as a run wrote it.
-        merged: paths of earlier merged parts whose rows are in this one.
+        run_id: Id of the run that wrote the part, or of the compaction that merged it.
+        key: Key of the shard, or a hash of the keys of all origins.
+        fingerprint: Fingerprint of the JobDescription; "" in a merged part, where each origin has its own.
+        failures: Failures of the part's recordings.
+        origins: Parts whose rows are in a merged part; empty in a part that a run wrote.
+        merged: Paths of earlier merged parts whose rows are in this part.
     """
 
     run_id: str
@@ -70,6 +73,6 @@ class PartFooter:
         return PartReport(self.key, annotated, self.failures)
 
     def origins_of(self, annotated: int) -> tuple[Origin, ...]:
-        """The parts whose rows these are: of a part as a run wrote it, itself."""
+        """Parts whose rows are in this one: the part itself if a run wrote it."""
         itself = Origin(self.key, self.run_id, self.fingerprint, annotated, len(self.failures))
         return self.origins or (itself,)

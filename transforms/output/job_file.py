@@ -1,4 +1,4 @@
-"""What made an output, as its `_earmark/job.json` says."""
+"""Reads the job of an output from its `_earmark/job.json`."""
 
 import json
 from typing import Any
@@ -9,18 +9,18 @@ from earmark.transforms.output.store import JOB_PATH, OutputStore
 
 
 def read_job(store: OutputStore) -> JobDescription:
-    """The job that the output is of.
+    """Return the description of the job that made an output.
 
     Raises:
-        JobError: there is no output of earmark, of this version of its schema, or its description is damaged.
-        OSError: it cannot be read.
+        JobError: It is not an output of earmark, has another version of the schema, or its description is damaged.
+        OSError: It cannot be read.
     """
     try:
-        found = json.loads(store.read(JOB_PATH))
-        check_schema_version(found, store.root)
-        del found["fingerprint"]
-        tasks = tuple(AskedTask(**_tuples(task)) for task in found.pop("tasks"))
-        return JobDescription(tasks, **found)
+        description = json.loads(store.read(JOB_PATH))
+        check_schema_version(description, store.root)
+        del description["fingerprint"]
+        tasks = tuple(AskedTask(**_tuples(task)) for task in description.pop("tasks"))
+        return JobDescription(tasks, **description)
     except FileNotFoundError as error:
         raise JobError(f"{store.root} is not an output of earmark: it has no {JOB_PATH}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -28,5 +28,5 @@ def read_job(store: OutputStore) -> JobDescription:
 
 
 def _tuples(task: dict[str, Any]) -> dict[str, Any]:
-    label_map = tuple((theirs, ours) for theirs, ours in task["label_map"])
+    label_map = tuple((model_label, label) for model_label, label in task["label_map"])
     return task | {"labels": tuple(task["labels"]), "label_map": label_map}

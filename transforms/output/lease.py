@@ -1,8 +1,9 @@
-"""One run at a time: the lease on an output, which a dead run loses and a living one has to be told about.
+"""The lease on an output: one run at a time may write to it.
 
-Leases are numbered objects, `_earmark/leases/000001.json` and so on; the highest number holds the output. Taking over
-is creating the next number, which only one of several can do, on every file system that can create if absent. The last
-one stays, marked as ended: no number is ever used twice, so a forgotten run cannot take a later run's for its own.
+Leases are numbered objects, `_earmark/leases/000001.json` and so on; the highest number holds the output. A run takes
+over by creating the next number, which only one of several runs can do on a file system that can create an object only
+if it is absent. The last lease stays, marked as ended, so no number is used twice, and a forgotten run cannot take a
+later run's lease for its own.
 """
 
 import contextlib
@@ -32,14 +33,18 @@ FOLDER = "_earmark/leases"
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who runs.
+    """The run that may write to an output.
 
     Attributes:
-        pid: of the process that started the run on `host`; `started_s` is when that process began.
-        ended: the run has let go of the output.
-        boot_id, pid_namespace: what `pid` is a number in, "" where the system does not say. Containers of several
-            machines, or of one, may all have the same host name.
-        job: what the run is on a cluster, where it goes on without the process that started it.
+        host: Name of the machine on which the run was started.
+        pid: Id of the process that started the run.
+        started_s: Time at which that process began.
+        heartbeat_s: Time of the last heartbeat.
+        ended: Whether the run has released the output.
+        boot_id: Id of the kernel's boot, "" where the system has none. Host names alone are not enough: containers may
+            share one.
+        pid_namespace: Namespace in which `pid` is a number, "" where the system has none.
+        job: Job of the run on a cluster, which may outlive the process that started it.
     """
 
     run_id: str
@@ -67,15 +72,16 @@ class Lease:
 
     @classmethod
     def from_json(cls, content: bytes) -> "Lease":
-        """Raises ValueError or TypeError for what is no lease."""
+        """Raises ValueError or TypeError if the content is not a lease."""
         values = json.loads(content)
         job = values.pop("job", None)
         return cls(**values, job=ClusterJob(**job) if job else None)
 
     def is_over(self, now_s: float) -> bool:
-        """Whether its holder is done, known to be dead, or has not been heard of for too long.
+        """Whether its holder has ended, is known to be dead, or has missed its heartbeats for too long.
 
-        Raises OSError where its job's cluster cannot be asked.
+        Raises:
+            OSError: The cluster of its job does not answer.
         """
         if self.ended:
             return True
@@ -87,20 +93,19 @@ class Lease:
 
 
 def new_run_id() -> str:
-    """Sorts by time; two of the same second differ."""
+    """Return a new id. Ids sort by time; two ids of the same second differ."""
     return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
 
 
 def take_lease(store: OutputStore, run_id: str, take_over: bool, job: ClusterJob | None = None) -> "HeldLease":
-    """The lease on `store` for `run_id`.
+    """Take the lease on `store` for `run_id`.
 
     Args:
-        take_over: take it from another run in any case; that run's job is cancelled first.
-        job: what the run will be on a cluster.
+        take_over: Whether to take it even from a run that seems alive; that run's job is cancelled first.
+        job: Job of the run on a cluster.
 
     Raises:
-        JobError: another run has it, and is alive as far as can be known, or what it left cannot be read; and
-            `take_over` is False.
+        JobError: `take_over` is False, and another run that seems alive holds the lease, or the lease cannot be read.
     """
     held = _highest(store)
     number = 1
@@ -111,14 +116,14 @@ def take_lease(store: OutputStore, run_id: str, take_over: bool, job: ClusterJob
             _check_over(store, held)
         number = int(held.removesuffix(".json")) + 1
     name = f"{number:06d}.json"
-    mine = Lease.of_this_process(run_id, job)
-    if not store.create(f"{FOLDER}/{name}", _encoded(mine)) or _highest(store) != name:
+    lease = Lease.of_this_process(run_id, job)
+    if not store.create(f"{FOLDER}/{name}", _encoded(lease)) or _highest(store) != name:
         raise JobError(f"another run has started on {store.root} at this moment; wait for it")
     for earlier in store.names(FOLDER):
         if earlier < name:
             with contextlib.suppress(FileNotFoundError):
                 store.remove(f"{FOLDER}/{earlier}")
-    return HeldLease(store, name, mine)
+    return HeldLease(store, name, lease)
 
 
 def _check_over(store: OutputStore, held: str) -> None:
@@ -126,7 +131,7 @@ def _check_over(store: OutputStore, held: str) -> None:
     if lease is None:
         return
     silent_s = max(0.0, time.time() - lease.heartbeat_s)
-    run = f"run {lease.run_id} (process {lease.pid} on {lease.host}, last heard of {silent_s:.0f} s ago)"
+    run = f"run {lease.run_id} (process {lease.pid} on {lease.host}, last heartbeat {silent_s:.0f} s ago)"
     if lease.job is not None:
         run = f"run {lease.run_id} (job {lease.job.name} on {lease.job.address})"
     try:
@@ -142,10 +147,10 @@ def _check_over(store: OutputStore, held: str) -> None:
 
 
 def _cancel_job(store: OutputStore, held: str) -> None:
-    """Ends the job of the lease that is held, where it has one that can be reached."""
+    """End the job of the held lease, if it has one that can be reached."""
     try:
         lease = _read(store, held)
-    except JobError as error:  # it is damaged; to take over is the remedy
+    except JobError as error:  # the lease is damaged; taking over is the remedy
         log.warning("%s", error)
         return
     if lease is None or lease.ended or lease.job is None:
@@ -153,23 +158,21 @@ def _cancel_job(store: OutputStore, held: str) -> None:
     try:
         lease.job.cancel()
     except OSError as error:
-        told = (
-            "job %s on %s could not be cancelled (%s); its workers stop when they find that they have lost the output"
-        )
-        log.warning(told, lease.job.name, lease.job.address, error)
+        message = "job %s on %s could not be cancelled (%s); its workers stop when they notice that the output is lost"
+        log.warning(message, lease.job.name, lease.job.address, error)
 
 
 def check_lease(store: OutputStore, run_id: str) -> None:
-    """Raises MachineError unless `run_id` holds the output: a forgotten worker of an earlier run must add nothing."""
-    held = _highest(store)
-    lease = _read(store, held) if held is not None else None
+    """Raises MachineError unless `run_id` holds the output, so that a forgotten worker of another run adds nothing."""
+    name = _highest(store)
+    lease = _read(store, name) if name is not None else None
     if lease is None or lease.ended or lease.run_id != run_id:
         now = "has ended" if lease is None or lease.ended else f"has lost the output to run {lease.run_id}"
-        raise MachineError(f"run {run_id} {now}; what it still has at hand is thrown away")
+        raise MachineError(f"run {run_id} {now}; its unfinished work is discarded")
 
 
 class HeldLease:
-    """A lease that is kept alive until it is released; a context manager."""
+    """A lease that is renewed until it is released; a context manager."""
 
     def __init__(self, store: OutputStore, name: str, lease: Lease):
         self._store, self._name, self._lease = store, name, lease
@@ -183,10 +186,10 @@ class HeldLease:
     def __exit__(self, error: object = None, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        self._write(ended=not self._goes_on(failed=error is not None))
+        self._write(ended=not self._job_continues(failed=error is not None))
 
-    def _goes_on(self, failed: bool) -> bool:
-        """Whether the run's job outlives this process, as far as can be known."""
+    def _job_continues(self, failed: bool) -> bool:
+        """Whether the run's job outlives this process; True if its cluster does not answer."""
         try:
             job = self._lease.job
             return job is not None and ((job.starts_later and not failed) or job.is_running())
@@ -198,12 +201,12 @@ class HeldLease:
             self._write(ended=False)
 
     def _write(self, ended: bool) -> None:
-        """Nothing once the output has been taken over; the workers find that out by themselves."""
+        """Renew the lease, unless another run has taken the output over; the workers notice that by themselves."""
         fresh = dataclasses.replace(self._lease, heartbeat_s=time.time(), ended=ended)
         try:
             if _highest(self._store) == self._name:
                 self._store.replace(f"{FOLDER}/{self._name}", _encoded(fresh))
-        except OSError as error:  # such as a network that is gone for a moment, or a full disk; the next beat may do it
+        except OSError as error:  # such as a network failure or a full disk; the next heartbeat may succeed
             log.warning("the lease on %s could not be renewed: %s", self._store.root, error)
 
 
@@ -217,7 +220,7 @@ def _highest(store: OutputStore) -> str | None:
 
 
 def _read(store: OutputStore, name: str) -> Lease | None:
-    """The lease, or None where it has been released in the meantime. Raises JobError for what is no lease."""
+    """The lease, or None if it has been removed in the meantime. Raises JobError if the object is not a lease."""
     try:
         return Lease.from_json(store.read(f"{FOLDER}/{name}"))
     except FileNotFoundError:
@@ -229,7 +232,7 @@ def _read(store: OutputStore, name: str) -> Lease | None:
 
 
 def _boot_id() -> str:
-    """Of the running kernel, the same in all containers on it."""
+    """Id of the running kernel's boot, the same in all containers on it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -246,7 +249,7 @@ def _pid_namespace() -> str:
 def _is_running(pid: int, started_s: float) -> bool:
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:  # killed, and its parent does not care, as in many containers
+        if process.status() == psutil.STATUS_ZOMBIE:  # killed, and not reaped by its parent, as in many containers
             return False
         return abs(process.create_time() - started_s) < 1.0  # another process may have the number by now
     except psutil.NoSuchProcess:

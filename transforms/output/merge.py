@@ -1,4 +1,4 @@
-"""Small parts of the output as one large part: which go together, and the bytes of the merged one."""
+"""Merges small parts of the output: groups them, and encodes each group as one part."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ROW_GROUP_BYTES = 64 * 2**20  # in memory, uncompressed; some ten thousand rows 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SmallPart:
-    """A part that is to be merged, as the bytes of its file; `entries` are its rows and failures together."""
+    """A part to merge, as the bytes of its file."""
 
     path: str
     content: bytes
@@ -26,12 +26,13 @@ class SmallPart:
 
     @property
     def entries(self) -> int:
+        """Number of rows and failures together."""
         return self.annotated + len(self.footer.failures)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MergedPart:
-    """A part that stands for others; `replaces` are their paths."""
+    """A part that replaces others, whose paths are `replaces`."""
 
     path: str
     content: bytes
@@ -39,16 +40,16 @@ class MergedPart:
 
 
 def read_small(path: str, content: bytes) -> SmallPart:
-    """Raises JobError for what is not a part."""
+    """Raises JobError if the content is not a part."""
     with part_errors(path):
         file = pq.read_metadata(pa.BufferReader(content))
         return SmallPart(path, content, PartFooter.of(file), file.num_rows)
 
 
 def group_parts(parts: Iterable[SmallPart], max_bytes: int, max_entries: int) -> Iterator[list[SmallPart]]:
-    """The parts in their order, cut where a group would be larger than that; a larger part is a group by itself.
+    """Group the parts, in their order, up to `max_bytes` and `max_entries`; a larger part is a group by itself.
 
-    Of parts that are each below half of both bounds, every group but the last is above half of one.
+    If every part is below half of both bounds, every group except the last is above half of one bound.
     """
     group: list[SmallPart] = []
     size = entries = 0
@@ -63,10 +64,10 @@ def group_parts(parts: Iterable[SmallPart], max_bytes: int, max_entries: int) ->
 
 
 def merge_parts(group: Sequence[SmallPart], run_id: str) -> MergedPart:
-    """All rows and failures of the group, in its order, as one part that a compaction `run_id` makes.
+    """Merge all rows and failures of a group, in its order, into one part of the compaction `run_id`.
 
     Raises:
-        JobError: a part has other columns than the first.
+        JobError: A part has other columns than the first.
     """
     origins = tuple(origin for part in group for origin in part.footer.origins_of(part.annotated))
     merged = [part.path for part in group if part.path.startswith(f"{MERGED_FOLDER}/")]
@@ -78,7 +79,7 @@ def merge_parts(group: Sequence[SmallPart], run_id: str) -> MergedPart:
         origins,
         tuple(dict.fromkeys([*merged, *(path for part in group for path in part.footer.merged)])),
     )
-    # By name, a merged part comes after all that it stands for.
+    # In order of names, a merged part comes after all parts that it replaces.
     generation = 1 + max((_generation(path) for path in merged), default=0)
     path = f"{MERGED_FOLDER}/{generation:06d}-{footer.key}.parquet"
     return MergedPart(path, _encoded(group, footer), tuple(part.path for part in group))
@@ -99,18 +100,18 @@ def _encoded(group: Sequence[SmallPart], footer: PartFooter) -> bytes:
 
 
 def _row_groups(group: Sequence[SmallPart], schema: pa.Schema) -> Iterator[pa.Table]:
-    waiting: list[pa.Table] = []
-    held_bytes = 0
+    pending: list[pa.Table] = []
+    pending_bytes = 0
     for part in group:
         with part_errors(part.path):
             table = pq.ParquetFile(pa.BufferReader(part.content)).read().replace_schema_metadata(None)
         if not table.schema.equals(schema):
             raise JobError(f"{part.path} has other columns than {group[0].path}; they cannot be merged")
         if table.num_rows:
-            waiting.append(table)
-            held_bytes += table.nbytes
-        if held_bytes >= ROW_GROUP_BYTES:
-            yield pa.concat_tables(waiting)
-            waiting, held_bytes = [], 0
-    if waiting:
-        yield pa.concat_tables(waiting)
+            pending.append(table)
+            pending_bytes += table.nbytes
+        if pending_bytes >= ROW_GROUP_BYTES:
+            yield pa.concat_tables(pending)
+            pending, pending_bytes = [], 0
+    if pending:
+        yield pa.concat_tables(pending)

@@ -1,4 +1,4 @@
-"""The output folder, on any file system: where things are, and how an object comes to be exactly once."""
+"""The output folder on any file system: its paths, its parts, and writes that create each object once."""
 
 import contextlib
 import os
@@ -25,17 +25,16 @@ from earmark.transforms.storage.file_system import StorageError, files_below, st
 JOB_PATH = "_earmark/job.json"
 FAILURES_PATH = "failures/failures.parquet"
 MERGED_FOLDER = "annotations/merged"  # after every other folder of annotations/ by name; docs/design.md says why
-REQUESTS = 8  # at a time, where there are many to make
+REQUESTS = 8  # at a time, where many are needed
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The parts of an output, sorted.
+    """Paths of the parts of an output, sorted.
 
     Attributes:
-        parts: paths of the parts that count.
-        replaced: paths of parts that a merged part stands for, left over where a compaction was cut; all that they
-            hold is in that one.
+        parts: Parts that hold the output: each row once.
+        replaced: Parts that a merged part replaces and that an interrupted compaction did not remove.
     """
 
     parts: list[str]
@@ -44,30 +43,30 @@ class Listing:
 
 @dataclass(frozen=True)
 class OutputStore:
-    """An output folder. Paths of its methods are relative to `root`, a local path or any URL that fsspec knows.
+    """An output folder. Paths of its methods are relative to `root`, a local path or any URL that fsspec opens.
 
-    What passes by itself is tried again. Whatever else goes wrong with the file system is a StorageError, but for
-    FileNotFoundError of what is read or removed.
+    Transient errors are retried. Every other error of the file system is a StorageError, except FileNotFoundError for
+    an object that is read or removed.
     """
 
     root: str
 
     @classmethod
-    def at(cls, place: str) -> "OutputStore":
-        """The output at a path or URL as a person names it, whatever is there."""
-        return cls((place if "://" in place else os.path.abspath(place)).rstrip("/"))
+    def at(cls, url: str) -> "OutputStore":
+        """Return the output at a path or URL, which need not exist."""
+        return cls((url if "://" in url else os.path.abspath(url)).rstrip("/"))
 
     @cached_property
-    def _place(self) -> tuple[fsspec.AbstractFileSystem, str]:
-        # The listings decide what is annotated already and who runs; fsspec's cache of them would never expire.
+    def _opened(self) -> tuple[fsspec.AbstractFileSystem, str]:
+        # Listings decide what is annotated already and which run holds the output; fsspec's cache never expires.
         file_system, path = url_to_fs(self.root, use_listings_cache=False)
         return file_system, path.rstrip("/")
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
-        """The file system and the path of the root there, for what can go wrong on it."""
+        """The file system and the root's path on it; errors inside the context become StorageErrors."""
         with wrap_storage_errors():
-            yield self._place
+            yield self._opened
 
     def __getstate__(self) -> dict[str, str]:
         return {"root": self.root}
@@ -78,10 +77,10 @@ class OutputStore:
 
     @retry_transient
     def create(self, path: str, content: bytes) -> bool:
-        """Puts a whole object in place, or does nothing and returns False where another one is there already.
+        """Create an object, or return False and change nothing if the path has another object already.
 
-        In an object store, one of the same content is this one: where the answer to a write is lost, the client writes
-        again and finds what it has written. A lease is told from others by its run and its process.
+        In an object store, an object of the same content counts as this one: a client whose response was lost writes
+        again and finds its own object. The contents of two leases differ by their run and process.
         """
         with self._reached() as (file_system, root):
             target = f"{root}/{path}"
@@ -106,7 +105,7 @@ class OutputStore:
 
     @retry_transient
     def replace(self, path: str, content: bytes) -> None:
-        """Puts a whole object in place of an earlier one; a reader sees the one or the other."""
+        """Write an object in place of an earlier one; a reader sees either the old or the new content."""
         with self._reached() as (file_system, root):
             target = f"{root}/{path}"
             if isinstance(file_system, LocalFileSystem):
@@ -118,8 +117,8 @@ class OutputStore:
 
     @contextlib.contextmanager
     def _temporary(self, content: bytes) -> Iterator[str]:
-        """The content in a file of its own, which is gone afterwards unless it has been moved."""
-        folder = f"{self._place[1]}/_earmark/tmp"
+        """A temporary file with the content, removed afterwards unless it has been moved."""
+        folder = f"{self._opened[1]}/_earmark/tmp"
         os.makedirs(folder, exist_ok=True)
         path = f"{folder}/{uuid.uuid4().hex}"
         try:
@@ -133,7 +132,7 @@ class OutputStore:
                 os.unlink(path)
 
     def clear_temporary(self) -> None:
-        """Removes what a killed run left half written; only for who holds the lease."""
+        """Remove partial writes of a killed run; only the holder of the lease may do so."""
         with self._reached() as (file_system, root), contextlib.suppress(FileNotFoundError):
             if isinstance(file_system, LocalFileSystem):
                 file_system.rm(f"{root}/_earmark/tmp", recursive=True)
@@ -150,29 +149,29 @@ class OutputStore:
 
     @retry_transient
     def names(self, folder: str) -> list[str]:
-        """Names of the objects right in `folder`, sorted; none where there is no such folder."""
+        """Names of the objects directly in `folder`, sorted; empty if the folder does not exist."""
         with self._reached() as (file_system, root):
             try:
-                found = file_system.ls(f"{root}/{folder}", detail=False)
+                paths = file_system.ls(f"{root}/{folder}", detail=False)
             except FileNotFoundError:
                 return []
-            return sorted(path.rstrip("/").rsplit("/", 1)[1] for path in found)
+            return sorted(path.rstrip("/").rsplit("/", 1)[1] for path in paths)
 
     def parts(self) -> list[str]:
-        """Paths of the parts that count, sorted; see listing."""
+        """Paths of the parts that hold the output, sorted; see Listing."""
         return self.listing().parts
 
     @retry_transient
     def listing(self) -> Listing:
-        """All parts. What is listed is complete; a folder that cannot be listed is an error.
+        """List all parts. The listing is complete: a folder that cannot be listed is an error.
 
         Raises:
-            JobError: a file among the merged parts is not a part that earmark wrote.
+            JobError: A file among the merged parts is not a part that earmark wrote.
         """
         with self._reached() as (file_system, root):
             folder, below = f"{root}/annotations", len(root) + 1
-            found = files_below(file_system, folder) if stat_or_none(file_system, folder) else iter(())
-            paths = sorted(path[below:] for path in found if path.endswith(".parquet"))
+            files = files_below(file_system, folder) if stat_or_none(file_system, folder) else iter(())
+            paths = sorted(path[below:] for path in files if path.endswith(".parquet"))
         merged = [path for path in paths if path.startswith(f"{MERGED_FOLDER}/")]
         replaced = {path for part in merged for path in self._replaced_by(part)}
         return Listing([path for path in paths if path not in replaced], [path for path in paths if path in replaced])
@@ -185,33 +184,33 @@ class OutputStore:
 
     @retry_transient
     def part_bytes(self) -> dict[str, int]:
-        """The size of every part by its path; what cannot be listed is left out."""
+        """Size of every part by its path; folders that cannot be listed are left out."""
         with self._reached() as (file_system, root):
-            found = file_system.find(f"{root}/annotations", detail=True)
-            return {path[len(root) + 1 :]: info["size"] for path, info in found.items()}
+            files = file_system.find(f"{root}/annotations", detail=True)
+            return {path[len(root) + 1 :]: info["size"] for path, info in files.items()}
 
     def read_all(self, paths: list[str]) -> Iterator[tuple[str, bytes]]:
-        """Objects with their paths, in order; a few are read at a time."""
+        """Paths and contents of objects, in order; REQUESTS are read at a time."""
         with ThreadPoolExecutor(REQUESTS) as threads:
             for start in range(0, len(paths), REQUESTS):
-                some = paths[start : start + REQUESTS]
-                yield from zip(some, threads.map(self.read, some), strict=True)
+                chunk = paths[start : start + REQUESTS]
+                yield from zip(chunk, threads.map(self.read, chunk), strict=True)
 
     def remove_all(self, paths: Iterable[str]) -> None:
-        """Removes what is there of objects, several at a time."""
+        """Remove objects, several at a time; absent ones are passed over."""
         with ThreadPoolExecutor(REQUESTS) as threads:
-            list(threads.map(self._remove_if_there, paths))
+            list(threads.map(self._remove_if_present, paths))
 
-    def _remove_if_there(self, path: str) -> None:
+    def _remove_if_present(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.remove(path)
 
     @retry_transient
     def read_part(self, path: str) -> tuple[list[str], PartReport]:
-        """The ids that a part annotates, and its report.
+        """Read the ids of a part's rows, and its report.
 
         Raises:
-            JobError: the file is not a part that earmark wrote.
+            JobError: The file is not a part that earmark wrote.
         """
         with self._open_part(path) as file:
             part = pq.ParquetFile(file)
@@ -220,10 +219,10 @@ class OutputStore:
 
     @retry_transient
     def read_columns(self, path: str, columns: Sequence[str]) -> tuple[pa.Table, PartReport]:
-        """Columns of a part, such as "id" or "audio.duration_s", and its report; `extra` as a map.
+        """Read columns of a part, such as "id" or "audio.duration_s", and its report; `extra` as a map.
 
         Raises:
-            JobError: as read_part.
+            JobError: As read_part.
         """
         with self._open_part(path) as file:
             part = pq.ParquetFile(file)
@@ -231,22 +230,22 @@ class OutputStore:
             return extra_as_map(part.read(columns=list(columns))), report
 
     def batches(self, path: str, batch_rows: int) -> Iterator[pa.Table]:
-        """All columns of a part, some rows at a time; `extra` as a map. Raises JobError as read_part does."""
+        """Read all columns of a part, up to `batch_rows` rows at a time; `extra` as a map. Raises as read_part."""
         with self._open_part(path) as file:
             for batch in pq.ParquetFile(file).iter_batches(batch_rows):
                 yield extra_as_map(pa.Table.from_batches([batch]))
 
     @retry_transient
     def schema(self, path: str) -> pa.Schema:
-        """The columns of a part. Raises JobError as read_part does."""
+        """Read the columns of a part. Raises as read_part."""
         with self._open_part(path) as file:
             return pq.read_schema(file).remove_metadata()
 
     def read_failures(self) -> pa.Table:
-        """The table of `failures/`, where rows of manifests are too that no part knows of; empty until a run has ended.
+        """Read the table of `failures/`, which also has unreadable manifest rows; empty until a run has ended.
 
         Raises:
-            JobError: it is not one that earmark wrote.
+            JobError: It is not a table that earmark wrote.
         """
         try:
             return pq.read_table(pa.BufferReader(self.read(FAILURES_PATH))).select(FAILURES.names)
@@ -257,7 +256,7 @@ class OutputStore:
 
     @retry_transient
     def read_report(self, path: str) -> PartReport:
-        """What a part says of itself; reads the footer only. Raises JobError as read_part does."""
+        """Read the report of a part from its footer alone. Raises as read_part."""
         with self._open_part(path) as file:
             footer = pq.read_metadata(file)
             return PartFooter.of(footer).report(footer.num_rows)
@@ -274,7 +273,7 @@ class OutputStore:
 
 @contextlib.contextmanager
 def part_errors(path: str) -> Iterator[None]:
-    """Turns what reading a file raises that is no part into the JobError that names it."""
+    """Turn the errors of reading a file that is not a part into a JobError that names it."""
     try:
         yield
     except (pa.ArrowInvalid, KeyError) as error:
@@ -289,7 +288,7 @@ def _put(file_system: fsspec.AbstractFileSystem, target: str, content: bytes, mo
 
 
 def encode_part(table: pa.Table, report: PartReport, run_id: str, fingerprint: str) -> bytes:
-    """A part as the bytes of a Parquet file: annotations as rows, failures and what made it in the footer."""
+    """Encode a part as a Parquet file: annotations as rows, failures and origin in the footer."""
     footer = PartFooter(run_id, report.key, fingerprint, report.failures)
     return encode_table(table.replace_schema_metadata(footer.encoded()))
 

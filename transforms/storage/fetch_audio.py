@@ -1,4 +1,4 @@
-"""Audio objects of any file system at local paths, many at once."""
+"""Fetches audio from any file system to local files, many at once."""
 
 import asyncio
 import errno
@@ -16,21 +16,21 @@ from earmark.model.checkpoints.retry import is_about_credentials, is_forbidden, 
 from earmark.schemas.errors import MachineError, RowError
 from earmark.schemas.text import error_message
 
-# Of the machine, not of a row: no space, no memory, no file handles, a broken disk.
+# Errors of the machine, not of a row: no space, no memory, no file handles, a broken disk.
 MACHINE_ERRNOS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS}
 )
 
 
 def fetch_audio(uris: Sequence[str], folder: str, timeout_s: float) -> list[str | RowError]:
-    """A local path, or why there is none, for each uri, in order.
+    """Return a local path or an error for each uri, in order.
 
-    Local files stay where they are; others are copied into `folder`, side by side where the file system can. Each of
-    those may take `timeout_s`. A copy by a file system that only does one after the other (archives, FTP, SFTP) cannot
-    be interrupted from here: the limit of the child process that this runs in covers it.
+    Local files stay where they are; others are copied into `folder`, in parallel where the file system can, and each
+    may take `timeout_s`. Copies by a file system that works one at a time (archives, FTP, SFTP) cannot be interrupted
+    from here; the time limit of the child process covers them.
 
     Raises:
-        MachineError: for what is not about one recording, such as a full disk or expired credentials.
+        MachineError: The machine is at fault, not one recording, such as for a full disk or expired credentials.
     """
     results: list[str | RowError] = [""] * len(uris)
     copies: dict[fsspec.AbstractFileSystem, list[_Copy]] = {}  # a file system is one object a host, archive or store
@@ -41,9 +41,13 @@ def fetch_audio(uris: Sequence[str], folder: str, timeout_s: float) -> list[str 
         target = str(Path(folder) / f"{index}{PurePosixPath(uri).suffix[:8]}")
         try:
             file_system, source = url_to_fs(uri)
-        except (ValueError, ImportError, TypeError) as error:  # TypeError: it wants more than a URL can say
+        except (
+            ValueError,
+            ImportError,
+            TypeError,
+        ) as error:  # TypeError: more than a URL is needed
             results[index] = RowError("unsupported_scheme", f"{uri!r} cannot be fetched: {error}")
-        except Exception as error:  # opening a broken archive, say, raises what its library likes; row_error sorts it
+        except Exception as error:  # e.g. a broken archive raises errors of any class; row_error sorts them
             results[index] = row_error(uri, error)
         else:
             copies.setdefault(file_system, []).append(_Copy(index, source, target))
@@ -55,7 +59,13 @@ def fetch_audio(uris: Sequence[str], folder: str, timeout_s: float) -> list[str 
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """The uri at `index` is at `source` of its file system, and goes to the local path `target`."""
+    """A file to copy.
+
+    Attributes:
+        index: Number of its uri.
+        source: Path on its file system.
+        target: Local path of the copy.
+    """
 
     index: int
     source: str
@@ -87,7 +97,7 @@ async def _copy_together(
     file_system: AsyncFileSystem, copies: Sequence[_Copy], timeout_s: float
 ) -> list[BaseException | None]:
     get_file = retry_transient(file_system._get_file)
-    # gcsfs would ask what the object is, and for a listing, which costs more than the audio, before it reads.
+    # gcsfs would look up the object and list its folder first, which takes longer than the audio itself.
     options = {"concurrency": 1} if "gs" in file_system.protocol else {}
 
     async def copy_one(copy: _Copy) -> None:
@@ -107,17 +117,17 @@ def _copy_one(file_system: fsspec.AbstractFileSystem, copy: _Copy) -> BaseExcept
 
 
 def row_error(uri: str, error: BaseException) -> RowError:
-    """What it means for the recording that reading `uri` raised `error`.
+    """Turn an error of reading `uri` into the error of its recording.
 
     Raises:
-        MachineError: nothing; the error is not about the recording.
+        MachineError: The machine is at fault, not the recording.
     """
     reason = error_message(error)
-    # A page of the web that wants a login is a bad address; a store that does not know this machine is not.
+    # A web page that needs a login is a wrong address; a store that rejects this machine's credentials is not.
     if not uri.startswith(("http://", "https://")) and is_about_credentials(error):
         raise MachineError(f"no valid credentials to read {uri!r} ({reason}); sign in again on this machine") from error
     if isinstance(error, MemoryError) or (_errno(error) in MACHINE_ERRNOS and not is_from_store(error)):
-        message = f"this machine cannot go on, as seen when it read {uri!r} ({reason}); see to its memory and disks"
+        message = f"this machine cannot continue: reading {uri!r} failed ({reason}); check its memory and disks"
         raise MachineError(message) from error
     if isinstance(error, FileNotFoundError):
         return RowError("not_found", f"there is no {uri!r}; look at the manifest, or --audio_root")

@@ -1,4 +1,4 @@
-"""What fsspec leaves open: which errors a file system raises, and when, and listings that are whole or none."""
+"""File systems with one class of errors, timeouts at the first use, and listings that are complete or fail."""
 
 import contextlib
 import os
@@ -14,20 +14,20 @@ from earmark.model.checkpoints.retry import is_forbidden
 from earmark.schemas.errors import JobError
 from earmark.schemas.text import error_message
 
-ANSWER_S = 20.0  # clients look for a network and for credentials for a minute and more where there are none
+ANSWER_S = 20.0  # without a network or credentials, clients keep trying for a minute and more
 T = TypeVar("T")
 
 
 class StorageError(OSError):
-    """A file system could not do what it was asked to, for a reason of any kind."""
+    """An operation on a file system failed, for any reason."""
 
 
 @contextlib.contextmanager
 def wrap_storage_errors() -> Iterator[None]:
-    """Turns what any file system raises, and what fsspec raises for a URL it does not know, into a StorageError.
+    """Turn every error of a file system, and of fsspec for an unknown URL, into a StorageError.
 
-    Their classes have nothing in common: those of gcsfs, google.auth and botocore are no OSErrors. FileNotFoundError
-    and FileExistsError are answers, and stay what they are.
+    Their classes have nothing in common: those of gcsfs, google.auth and botocore are not OSErrors. FileNotFoundError
+    and FileExistsError are answers, and are passed on.
     """
     try:
         yield
@@ -38,33 +38,33 @@ def wrap_storage_errors() -> Iterator[None]:
         raise StorageError(f"no permission ({reason})" if is_forbidden(error) else reason) from error
 
 
-def call_with_timeout(ask: Callable[[], T]) -> T:
-    """What `ask`, which is the first to use a file system, returns or raises.
+def call_with_timeout(operation: Callable[[], T]) -> T:
+    """Return or raise what `operation`, the first use of a file system, returns or raises.
 
     Raises:
-        StorageError: it has come to no end within ANSWER_S.
+        StorageError: It has not ended within ANSWER_S.
     """
     answer: Future[T] = Future()
 
-    def wait_for_it() -> None:
+    def run() -> None:
         try:
-            answer.set_result(ask())
-        except Exception as error:  # raised where it is waited for
+            answer.set_result(operation())
+        except Exception as error:  # raised in the thread that waits
             answer.set_exception(error)
 
-    threading.Thread(target=wait_for_it, daemon=True).start()
+    threading.Thread(target=run, daemon=True).start()
     try:
         return answer.result(ANSWER_S)
     except TimeoutError as error:
-        if answer.done():  # it is what `ask` raised
+        if answer.done():  # raised by `operation` itself
             raise
-        raise StorageError(f"no answer within {ANSWER_S:g} s; see to the network and to your credentials") from error
+        raise StorageError(f"no answer within {ANSWER_S:g} s; check the network and your credentials") from error
 
 
 def stat_or_none(file_system: fsspec.AbstractFileSystem, path: str) -> dict[str, Any] | None:
-    """What the file system says of a file or folder; None where there is none.
+    """Info of a file or folder; None if it does not exist.
 
-    fsspec's own `exists` and `isdir` say no to all that they cannot reach.
+    fsspec's own `exists` and `isdir` return False for everything that they cannot reach.
     """
     try:
         return dict(file_system.info(path))
@@ -73,9 +73,9 @@ def stat_or_none(file_system: fsspec.AbstractFileSystem, path: str) -> dict[str,
 
 
 def files_below(file_system: fsspec.AbstractFileSystem, folder: str) -> Iterator[str]:
-    """Paths of all files below `folder`, in no order. Raises for a folder that cannot be listed.
+    """Paths of all files below `folder`, in any order. Raises for a folder that cannot be listed.
 
-    fsspec's `walk` and `find` leave such a folder out, below the first level whatever they are told.
+    fsspec's `walk` and `find` leave out such a folder below the first level, whatever their options.
     """
     if isinstance(file_system, LocalFileSystem):
         yield from _local_files_below(folder)
@@ -89,7 +89,7 @@ def files_below(file_system: fsspec.AbstractFileSystem, folder: str) -> Iterator
 
 
 def _local_files_below(folder: str) -> Iterator[str]:
-    with os.scandir(folder) as entries:  # fsspec would ask for the size and times of every file
+    with os.scandir(folder) as entries:  # fsspec would look up the size and times of every file
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):  # links can go round in circles
                 yield from _local_files_below(entry.path)

@@ -8,10 +8,10 @@ from earmark.schemas.errors import MachineError
 
 
 def write(path: str | Path, content: Any, mode: Literal["wb", "ab"]) -> None:
-    """Makes a file of bytes, or of a contiguous array's; or adds to it, and makes it where there is none.
+    """Write bytes or a contiguous array to a file ("wb"), or append them ("ab").
 
     Raises:
-        MachineError: the disk takes no more.
+        MachineError: The disk is full or fails.
     """
     try:
         with open(path, mode) as file:

@@ -96,7 +96,7 @@ def test_what_the_machine_lacks_is_no_fault_of_the_recording(tmp_path, monkeypat
         raise raised
 
     monkeypatch.setattr(decode_recordings, "open_source", lacking_open)
-    with pytest.raises(MachineError, match=r"this machine cannot go on.*(no room|Too many open files)"):
+    with pytest.raises(MachineError, match=r"this machine cannot continue.*(no room|Too many open files)"):
         decode_requests([request(tmp_path / "a.wav", tmp_path)])
 
 

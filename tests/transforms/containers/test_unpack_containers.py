@@ -155,7 +155,7 @@ def test_a_store_that_fails_costs_what_was_asked_for_and_a_machine_without_right
     fail(RuntimeError("no one expects this"))
     assert errors(unpack(rows, tmp_path)) == ["fetch_failed"]
     fail(OSError(28, "No space left on device"))
-    with pytest.raises(MachineError, match="this machine cannot go on"):
+    with pytest.raises(MachineError, match="this machine cannot continue"):
         unpack(rows, tmp_path)
 
 

@@ -201,5 +201,5 @@ def test_a_full_disk_is_raised_so_that_the_runner_tries_elsewhere(tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(memory), "get_file", full)
-    with pytest.raises(MachineError, match=r"this machine cannot go on.*No space left on device"):
+    with pytest.raises(MachineError, match=r"this machine cannot continue.*No space left on device"):
         fetch_audio(["memory://store/full.wav"], str(tmp_path), TIMEOUT_S)
