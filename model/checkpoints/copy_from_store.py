@@ -26,10 +26,10 @@ from earmark.schemas.records import stable_hash
 from earmark.schemas.text import error_message, join_some
 
 log = logging.getLogger("earmark")
-RECORD = "copied.json"  # written last: what has it was copied to its end
+RECORD = "copied.json"  # written last: a folder that has it was copied completely
 CHUNK_BYTES = 1 << 20
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-# What stores call a version of an object, surest first; times only where there is nothing better.
+# Keys of an object's version in the listings of stores, surest first; times only where there is nothing better.
 VERSIONS = (("generation",), ("ETag", "etag"), ("mtime", "LastModified", "last_modified", "updated", "created"))
 
 
@@ -47,7 +47,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class CopiedCheckpoint:
-    """What was copied from where: the files' digest (checkpoint_files.files_digest) and their sizes in bytes."""
+    """Record of a copy: its source, the files' digest (files.files_digest) and their sizes in bytes."""
 
     url: str
     digest: str
@@ -57,11 +57,11 @@ class CopiedCheckpoint:
 def copy_checkpoint(url: str) -> tuple[Path, str]:
     """The folder on this machine that holds the files of an object store's folder, and their digest.
 
-    Of several processes that ask, one copies and the others wait for it. A store whose files have changed since is
-    copied to another folder, so that nothing changes under a job that runs.
+    Of several processes that need it, one copies and the others wait for it. A store whose files have changed since is
+    copied to another folder, so that nothing changes under a running job.
 
     Raises:
-        JobError: the files cannot be had whole, with what to do.
+        JobError: The files cannot be copied completely; the message has the remedy.
     """
     files = _listed(url)
     folder = models_folder() / stable_hash(url.rstrip("/"), *(f"{f.name} {f.size} {f.version}" for f in files))
@@ -80,14 +80,14 @@ def copy_checkpoint(url: str) -> tuple[Path, str]:
 
 
 def models_folder() -> Path:
-    """ReplicaPool of models lie in EARMARK_CACHE/models; else in earmark/models of XDG_CACHE_HOME or ~/.cache."""
+    """Folder of copied models: EARMARK_CACHE/models, else earmark/models in XDG_CACHE_HOME or ~/.cache."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return Path(os.environ.get("EARMARK_CACHE") or caches / "earmark").expanduser().absolute() / "models"
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """A lock of this machine's processes, which the system gives back when its holder dies."""
+    """A lock between processes of this machine, which the system releases when its holder dies."""
     lock = FileLock(f"{folder}.lock")
     try:
         held = lock.acquire(timeout=0)
@@ -99,13 +99,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _copied(folder: Path) -> CopiedCheckpoint | None:
-    """What an earlier copy wrote down, if its files are still there."""
+    """The record of an earlier copy, if its files are still there."""
     try:
         copied = CopiedCheckpoint(**json.loads((folder / RECORD).read_text()))
         sizes = {name: (folder / name).stat().st_size for name in copied.sizes}
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError):  # half a record: the power was cut
+    except (ValueError, TypeError):  # a record cut short: the power failed
         return None
     return copied if sizes == copied.sizes else None
 
@@ -129,7 +129,7 @@ def _copy(url: str, files: tuple[StoredFile, ...], folder: Path) -> CopiedCheckp
 
 @retry_transient
 def _copy_file(url: str, file: StoredFile, folder: Path) -> str:
-    """ReplicaPool one file, puts it in place when it is what the store lists, and returns its sha256."""
+    """Copies one file, moves it into place when it is as the store lists it, and returns its sha256."""
     temporary = folder / f"{file.name}.part"
     with _store_errors(url):
         store = fsspec.core.url_to_fs(url)[0]
@@ -141,7 +141,7 @@ def _copy_file(url: str, file: StoredFile, folder: Path) -> str:
     if sums[1] != file.checksum and not (file.checksum_kind == "etag" and _came_twice(url, file, sums[0])):
         raise JobError(
             f"--model={url}: {file.name} came with {file.checksum_kind} {sums[1]}, the store lists {file.checksum};"
-            " start again, and if it says so again, upload the file again"
+            " start again; if this repeats, upload the file again"
         )
     temporary.rename(folder / file.name)
     return sums[0]
@@ -149,13 +149,13 @@ def _copy_file(url: str, file: StoredFile, folder: Path) -> str:
 
 def _checksums(path: Path, kind: str) -> tuple[str, str]:
     """A file's sha256 and its checksum of the kind, both in hexadecimal."""
-    sha256, other = hashlib.sha256(), _checksum(kind)
+    sha256, checksum = hashlib.sha256(), _checksum(kind)
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             sha256.update(chunk)
-            other.update(chunk)
+            checksum.update(chunk)
         os.fsync(file.fileno())  # a record must not outlive a power cut that its files do not
-    return sha256.hexdigest(), other.digest().hex() if kind else ""
+    return sha256.hexdigest(), checksum.digest().hex() if kind else ""
 
 
 def _checksum(kind: str) -> Any:
@@ -166,17 +166,17 @@ def _checksum(kind: str) -> Any:
 
 @retry_transient
 def _came_twice(url: str, file: StoredFile, sha256: str) -> bool:
-    """Whether a second reading gives the same bytes: S3's ETag is no md5 for some kinds of encryption."""
-    again = hashlib.sha256()
+    """Whether a second reading gives the same bytes: S3's ETag is not an md5 for some kinds of encryption."""
+    second = hashlib.sha256()
     with _store_errors(url), fsspec.core.url_to_fs(url)[0].open(file.path, "rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):
-            again.update(chunk)
-    return again.hexdigest() == sha256
+            second.update(chunk)
+    return second.hexdigest() == sha256
 
 
 @retry_transient
 def _listed(url: str) -> tuple[StoredFile, ...]:
-    """The files that engines read, in order of their names, as the store lists them now."""
+    """The files that engines read, sorted by name, as the store lists them now."""
     with _store_errors(url):
         store, path = fsspec.core.url_to_fs(url)
         store.invalidate_cache()
@@ -186,17 +186,17 @@ def _listed(url: str) -> tuple[StoredFile, ...]:
     names = {entry["name"].rpartition("/")[2]: entry for entry in entries if entry["type"] == "file"}
     files = tuple(_stored(url, name, names[name]) for name in sorted(names) if is_read(name))
     if not files:
-        found = join_some(sorted(names), 12) or "no files"
-        raise JobError(f"--model={url} holds none of the files of a model ({', '.join(FILES)}); found {found}")
+        listed = join_some(sorted(names), 12) or "no files"
+        raise JobError(f"--model={url} holds none of the files of a model ({', '.join(FILES)}); found {listed}")
     return files
 
 
 def _stored(url: str, name: str, entry: dict[str, Any]) -> StoredFile:
     if entry.get("size") is None:
-        raise JobError(f"--model={url} does not say how long {name} is, so a copy cannot be checked; copy it yourself")
+        raise JobError(f"--model={url} does not list the size of {name}, so a copy cannot be checked; copy it yourself")
     version = next((f"{entry[key]}" for keys in VERSIONS for key in keys if entry.get(key)), "")
     if not version:
-        raise JobError(f"--model={url} does not say when {name} changed, so a copy may be old; copy it yourself")
+        raise JobError(f"--model={url} does not list when {name} changed, so a copy may be old; copy it yourself")
     kind, checksum = "", ""
     etag = str(entry.get("ETag", "")).strip('"')
     if entry.get("crc32c"):  # of Google's stores, base64
@@ -210,14 +210,14 @@ def _stored(url: str, name: str, entry: dict[str, Any]) -> StoredFile:
 
 @contextlib.contextmanager
 def _store_errors(url: str) -> Iterator[None]:
-    """Turns what a store raises into a JobError; what the local disk raises for want of room stays an OSError."""
+    """Turns errors of a store into a JobError; those of a full local disk stay an OSError."""
     try:
         yield
     except FileNotFoundError as error:
         raise JobError(f"--model={url}: there is no such folder or bucket") from error
     except PermissionError as error:
         raise JobError(f"--model={url} may not be read ({error}); sign in, or ask for the right to read it") from error
-    except Exception as error:  # those of gcsfs, google.auth and botocore have no class in common
+    except Exception as error:  # errors of gcsfs, google.auth and botocore have no class in common
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
         reason = error_message(error)

@@ -17,7 +17,7 @@ def is_read(name: str) -> bool:
 
 
 def folder_digest(folder: Path) -> str:
-    """sha256, in hexadecimal, over the names and contents of the files of a folder that engines read."""
+    """sha256, in hexadecimal, of the names and contents of the files that engines read in a folder."""
     sha256s = {}
     for path in folder.iterdir():
         if is_read(path.name):
@@ -27,7 +27,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def files_digest(sha256s: Mapping[str, str]) -> str:
-    """The same, from the sha256 of each file by its name."""
+    """The same digest, from the sha256 of each file by its name."""
     digest = hashlib.sha256()
     for name in sorted(sha256s):
         digest.update(f"{name} {sha256s[name]}\n".encode())

@@ -1,4 +1,4 @@
-"""What a safetensors file holds, known without reading its tensors."""
+"""Headers of safetensors files: types and shapes, without reading the tensors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ LFS_POINTER = b"version https://git-lfs"
 
 @dataclass(frozen=True, slots=True)
 class TensorHeader:
-    """A tensor's type in safetensors' words ("F16", "BF16"), and its shape."""
+    """A tensor's type as safetensors names it ("F16", "BF16"), and its shape."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -20,11 +20,11 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
     """The tensors of a file by name.
 
     Raises:
-        ValueError: the file is not whole: longer or shorter than its header says, or no safetensors file at all.
-        OSError: the file cannot be read.
+        ValueError: The file is longer or shorter than its header says, or not a safetensors file.
+        OSError: The file cannot be read.
     """
     try:
-        # numpy: so that no torch is loaded; the library maps the file and holds its length against the header.
+        # numpy: so that torch is not loaded; the library maps the file and compares its length with the header.
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it cannot be iterated)
             return {name: TensorHeader(part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}

@@ -1,6 +1,6 @@
-"""What a checkpoint folder of transformers holds beside its weights: whether it is there, and for what it was made.
+"""Files of a transformers checkpoint beside the weights: whether they are there, and which task they are for.
 
-What these raise is a ValueError that says what was found and what to do.
+Every check raises a ValueError with the finding and the remedy.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from earmark.schemas.records import SAMPLE_RATE_HZ
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json, which must be there and of a checkpoint that is not quantized."""
+    """The content of config.json, which must exist and belong to a checkpoint that is not quantized."""
     if not (config := json_object(folder / "config.json")):
         raise ValueError(f"there is no config.json in {folder}; get the whole checkpoint")
     if "quantization_config" in config:
@@ -21,22 +21,22 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_architecture(config: Mapping[str, Any], architecture: str, example: str) -> None:
-    """Holds what config.json says that the weights are of against `architecture`; `example` is a checkpoint of it."""
-    if architecture not in (found := config.get("architectures") or [architecture]):
+    """Checks the architecture in config.json; `example` is a checkpoint that has it."""
+    if architecture not in (named := config.get("architectures") or [architecture]):
         raise ValueError(
-            f"config.json says that it is {', '.join(map(str, found))}, which does another task than {architecture};"
-            f" name one of those, such as {example}"
+            f"its architecture in config.json is {', '.join(map(str, named))}, which does another task than"
+            f" {architecture}; name a checkpoint of that, such as {example}"
         )
 
 
 def check_files(folder: Path, *names: str) -> None:
-    """Names those that are missing."""
+    """Raises ValueError with the names of missing files."""
     if absent := [name for name in names if not (folder / name).is_file()]:
         raise ValueError(f"{', '.join(absent)} missing in {folder}; get the whole checkpoint")
 
 
 def check_tokenizer_files(folder: Path, *names: str) -> None:
-    """The same for a tokenizer of byte pairs, which is in one file or in two, and for `names`."""
+    """As check_files, for a tokenizer of byte pairs, which is in one file or in two, and for `names`."""
     if (folder / "tokenizer.json").is_file():
         check_files(folder, *names)
     elif absent := [name for name in ("vocab.json", "merges.txt", *names) if not (folder / name).is_file()]:
@@ -46,27 +46,29 @@ def check_tokenizer_files(folder: Path, *names: str) -> None:
 
 
 def read_extractor(folder: Path, kind: str = "") -> dict[str, Any]:
-    """What says how audio is prepared, which must be there and, where a `kind` is named, for a class of that name."""
+    """The feature extractor's settings, which must exist and, where `kind` is given, be for a class of that name."""
     # transformers looks into processor_config.json first, too
     extractor = json_part(json_object(folder / "processor_config.json"), "feature_extractor")
     extractor = extractor or json_object(folder / "preprocessor_config.json")
     if not extractor:
         raise ValueError(
-            f"neither preprocessor_config.json nor processor_config.json in {folder} says how audio is prepared; get"
-            " them from where the checkpoint comes from"
+            f"neither preprocessor_config.json nor processor_config.json in {folder} describes a feature extractor; get"
+            " them from the source of the checkpoint"
         )
-    if kind and (found := extractor.get("feature_extractor_type")) != kind:
-        raise ValueError(f"its processor has feature_extractor_type {found!r}, not {kind!r}")
+    if kind and (named := extractor.get("feature_extractor_type")) != kind:
+        raise ValueError(f"its processor has feature_extractor_type {named!r}, not {kind!r}")
     return extractor
 
 
 def check_rate(extractor: Mapping[str, Any]) -> None:
-    """Whether audio is prepared at the rate that earmark gives."""
+    """Checks that the feature extractor takes audio at earmark's sample rate."""
     if (rate := extractor.get("sampling_rate", SAMPLE_RATE_HZ)) != SAMPLE_RATE_HZ:
         raise ValueError(f"its processor has sampling_rate {rate}, not {SAMPLE_RATE_HZ}")
 
 
-def check_mel_bands(made: int, heard: int) -> None:
-    """Holds the mel bands that the processor makes against those that the encoder takes in."""
-    if made != heard:
-        raise ValueError(f"its processor makes {made} mel bands, but config.json has an encoder for {heard}")
+def check_mel_bands(processor_bands: int, encoder_bands: int) -> None:
+    """Checks that the processor makes as many mel bands as the encoder takes."""
+    if processor_bands != encoder_bands:
+        raise ValueError(
+            f"its processor makes {processor_bands} mel bands, but config.json has an encoder for {encoder_bands}"
+        )

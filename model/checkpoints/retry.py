@@ -1,7 +1,7 @@
-"""What the clients of object stores raise: what of it passes by itself and is tried again, and what does not.
+"""Errors of object stores' clients: which are transient and retried, and which are not.
 
-Told by names and codes, so that no client has to be imported. Clients try again by themselves too (gcsfs six times,
-botocore five), but not everything: s3fs gives up on a file of more than 50 MB at the first answer that is cut short.
+They are recognized by names and codes, so that no client has to be imported. Clients retry by themselves too (gcsfs six
+times, botocore five), but not everything: s3fs gives up on a file of more than 50 MB at the first response that is cut.
 """
 
 import logging
@@ -17,21 +17,21 @@ from tenacity import (
 )
 
 log = logging.getLogger("earmark")
-logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs, with the stack, what it then raises
+logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs its exceptions with their stacks before it raises them
 
 ATTEMPTS = 5
-# An attempt takes a client half a minute where a store refuses all it is asked; within two, a lease lives on.
+# An attempt takes a client half a minute where a store refuses every request; a lease survives two minutes.
 GIVE_UP_S = 60.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 
-# 409: S3 says so of an object that another is creating at this moment.
+# 409: S3's status for an object that another request is creating at this moment.
 TRANSIENT_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504})
 TRANSIENT_ERRORS = frozenset(
     {
         "builtins.ConnectionError",
         "builtins.TimeoutError",
         "aiohttp.client_exceptions.ClientConnectionError",
-        "aiohttp.client_exceptions.ClientPayloadError",  # the answer is shorter than its header says
+        "aiohttp.client_exceptions.ClientPayloadError",  # the response is shorter than its header says
         "botocore.exceptions.ConnectionError",
         "botocore.exceptions.HTTPClientError",
         "botocore.parsers.ResponseParserError",
@@ -41,7 +41,7 @@ TRANSIENT_ERRORS = frozenset(
         "requests.exceptions.ChunkedEncodingError",
     }
 )
-# What stores answer where the credentials have expired or there are none; to have too few rights is another matter.
+# Responses to missing or expired credentials; missing rights are another matter.
 CREDENTIAL_CODES = frozenset({401, "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"})
 CREDENTIAL_ERRORS = frozenset(
     {
@@ -56,32 +56,33 @@ CREDENTIAL_ERRORS = frozenset(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same may go well a moment later: a busy store, a broken connection, half an answer."""
+    """Whether a retry may succeed: a busy store, a broken connection, a response cut short."""
     return any(
-        not _kinds(one).isdisjoint(TRANSIENT_ERRORS) or not TRANSIENT_STATUSES.isdisjoint(_codes(one))
-        for one in _causes(error)
+        not _kinds(cause).isdisjoint(TRANSIENT_ERRORS) or not TRANSIENT_STATUSES.isdisjoint(_codes(cause))
+        for cause in _causes(error)
     )
 
 
 def is_about_credentials(error: BaseException) -> bool:
+    """Whether credentials are missing or have expired."""
     return any(
-        not _kinds(one).isdisjoint(CREDENTIAL_ERRORS) or not CREDENTIAL_CODES.isdisjoint(_codes(one))
-        for one in _causes(error)
+        not _kinds(cause).isdisjoint(CREDENTIAL_ERRORS) or not CREDENTIAL_CODES.isdisjoint(_codes(cause))
+        for cause in _causes(error)
     )
 
 
 def is_forbidden(error: BaseException) -> bool:
-    """Whether a file system says that the rights are missing; gcsfs has no class for it."""
+    """Whether rights are missing; gcsfs has no class for it."""
     return isinstance(error, PermissionError) or (isinstance(error, OSError) and str(error).startswith("Forbidden:"))
 
 
 def is_from_store(error: BaseException) -> bool:
-    """Whether it is a store's answer; s3fs gives those that it does not know the error number of a broken disk."""
-    return any(_codes(one) for one in _causes(error))
+    """Whether it is a store's response; s3fs gives unknown ones the error number of a broken disk."""
+    return any(_codes(cause) for cause in _causes(error))
 
 
-# Decorates a function, a coroutine too: what is_transient is tried again, after waits that grow and that differ between
-# workers; the last error is raised as it is.
+# Decorator of functions and coroutines: transient errors are retried after waits that grow and differ between workers;
+# the last error is raised unchanged.
 retry_transient = retry(
     retry=retry_if_exception(is_transient),
     wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
@@ -92,7 +93,7 @@ retry_transient = retry(
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it was raised from; s3fs hides there what the store said."""
+    """The error and those it was raised from, among which s3fs hides the store's own."""
     while error is not None:
         yield error
         error = error.__cause__
@@ -103,11 +104,11 @@ def _kinds(error: BaseException) -> set[str]:
 
 
 def _codes(error: BaseException) -> set[int | str]:
-    """HTTP statuses and codes of S3 that an error carries."""
+    """HTTP statuses and S3 codes of an error."""
     response = getattr(error, "response", None)
-    found = [getattr(error, name, None) for name in ("code", "status", "status_code")]
-    found.append(getattr(response, "status_code", None))  # requests, httpx
+    codes = [getattr(error, name, None) for name in ("code", "status", "status_code")]
+    codes.append(getattr(response, "status_code", None))  # requests, httpx2
     if isinstance(response, dict):  # botocore
-        found.append(response.get("Error", {}).get("Code"))
-        found.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
-    return {int(code) if str(code).isdecimal() else code for code in found if isinstance(code, (int, str))}
+        codes.append(response.get("Error", {}).get("Code"))
+        codes.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
+    return {int(code) if str(code).isdecimal() else code for code in codes if isinstance(code, (int, str))}

@@ -20,7 +20,7 @@ ONNX = "onnx"
 NUMBER_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "int8_float32": 1, "int8_float16": 1}
 NUMBER_BYTES |= {"int8_bfloat16": 1}
 PUBLISHED_NUMBER_BYTES = 2  # of one weight in files whose headers are not on this machine
-CACHES = 2  # while a batch's keys and values are put together anew, there are two of them
+CACHES = 2  # while the keys and values of a batch are reordered, there are two copies
 ONNX_SUFFIXES = (".onnx", ".weights")
 
 
@@ -124,8 +124,8 @@ def _cache_values(folder: Path) -> int:
     from transformers import AutoConfig
 
     text: Any = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
-    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return int(2 * text.num_hidden_layers * text.num_key_value_heads * head)
+    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return int(2 * text.num_hidden_layers * text.num_key_value_heads * head_dim)
 
 
 def _ctranslate2_parameters(file: BinaryIO) -> int:

@@ -1,7 +1,7 @@
 """Paraformer and other speech models in ONNX, through sherpa-onnx.
 
-Every piece is decoded alone: in a batch sherpa-onnx pads the shorter ones, and a Paraformer's answer to them goes on
-until the longest has ended. Pieces run side by side instead, each on one thread, which takes no more time on a CPU.
+Every piece is decoded alone: in a batch sherpa-onnx pads the shorter ones, and a Paraformer continues their text up to
+the end of the longest. Pieces run side by side instead, each on one thread, which takes no more time on a CPU.
 """
 
 import importlib.util
@@ -32,10 +32,10 @@ PACKAGE = "sherpa_onnx"
 
 
 class SherpaOnnx(SegmentEngine):
-    """Transcribes; safe to call from several threads, which share the CPU's.
+    """A transcriber; safe to call from several threads, which share the CPU's threads.
 
     Raises:
-        JobError: a CUDA device is asked for and there is none, or the model cannot be opened.
+        JobError: --device=cuda and there is no CUDA device, or the model cannot be opened.
     """
 
     def __init__(self, checkpoint: Checkpoint, options: JobOptions):
@@ -53,14 +53,14 @@ class SherpaOnnx(SegmentEngine):
         self._options = options
 
     def plan_batches(self, segment_tasks: Sequence[SegmentTask]) -> list[list[int]]:
-        """All at once, the longest first, so that no thread is left with a long one at the end."""
+        """All at once, the longest first, so that no thread ends with a long one while the others are idle."""
         longest_first = sorted(range(len(segment_tasks)), key=lambda index: -segment_tasks[index].length)
         return [longest_first] if segment_tasks else []
 
     def infer(self, pieces: Sequence[SegmentTask]) -> Sequence[Parts]:
-        return list(self._side_by_side.map(self._hear, pieces))
+        return list(self._side_by_side.map(self._transcribe, pieces))
 
-    def _hear(self, piece: SegmentTask) -> Parts:
+    def _transcribe(self, piece: SegmentTask) -> Parts:
         from earmark.model.sherpa_onnx.recognizer import decode_alone
 
         result = decode_alone(self._recognizer, piece.samples)
@@ -69,8 +69,8 @@ class SherpaOnnx(SegmentEngine):
 
     def _part(self, piece: SegmentTask, result: Any) -> SpokenPart:
         text = result.text.strip()
-        named = primary_code(piece.clip.recording.language or self._options.language)
-        language = result.lang.strip("<|>") or named or None
+        given = primary_code(piece.clip.recording.language or self._options.language)
+        language = result.lang.strip("<|>") or given or None
         logprobs = result.ys_log_probs  # of tokens, without blanks; empty but for transducers
         avg_logprob = sum(logprobs) / len(logprobs) if logprobs else None
         spans = [(0.0, text)]
@@ -111,36 +111,36 @@ def open_engine(checkpoint: Checkpoint, options: JobOptions) -> SherpaOnnx:
 
 
 def _choose_device(options: JobOptions) -> str:
-    """As choose_device; the sherpa-onnx of the package index sees no CUDA device, and would go on without a word."""
+    """As choose_device; sherpa-onnx as published on the package index would use the CPU without a message."""
     spec = importlib.util.find_spec(PACKAGE)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    if any(path for place in places for path in Path(place).glob("lib/*onnxruntime_providers_cuda*")):
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    if any(path for folder in folders for path in Path(folder).glob("lib/*onnxruntime_providers_cuda*")):
         import torch
 
         return choose_device(options.device, torch.cuda.device_count())
     if options.device == "cuda":
         raise JobError(
-            "--device=cuda, and this sherpa-onnx is built for the CPU alone; use --device=cpu, or install its wheel for"
-            " CUDA (https://k2-fsa.github.io/sherpa/onnx/python/install.html)"
+            "--device=cuda does not work: this sherpa-onnx is built for the CPU alone; use --device=cpu, or install its"
+            " wheel for CUDA (https://k2-fsa.github.io/sherpa/onnx/python/install.html)"
         )
     return "cpu"
 
 
 def time_words(text: str, tokens: Sequence[str], starts_s: Sequence[float], spaced: bool) -> list[tuple[float, str]]:
-    """The text in words with their beginnings, or, of a language without spaces, in tokens; together they are the text.
+    """The words of the text, or its tokens in a language without spaces, each with its start in seconds.
 
-    Nothing, where the model gives no times, or tokens that are not spelled as the text is.
+    Joined they are the text again. Empty where the model gives no times, or tokens that are spelled differently.
 
     Args:
-        starts_s: of each token, in seconds.
-        spaced: whether the pieces are joined by spaces again, or by nothing.
+        starts_s: Start of each token, in seconds.
+        spaced: Whether the words are joined by spaces.
     """
     if not tokens or len(tokens) != len(starts_s):
         return []
     words: list[tuple[float, str]] = []
     done = 0
     for token, start_s in zip(tokens, starts_s, strict=True):
-        letters = token.strip().removesuffix("@@")  # how Paraformer marks a token that the next one goes on
+        letters = token.strip().removesuffix("@@")  # Paraformer's mark of a token that the next one continues
         begin = text.find(letters, done)
         if begin < 0 or text[done:begin].strip():
             return []

@@ -1,4 +1,4 @@
-"""sherpa-onnx's recognizer: opened, and asked about one piece of audio."""
+"""sherpa-onnx's recognizer: opening it, and decoding one piece of audio."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from earmark.model.sherpa_onnx.files import SherpaModel
 from earmark.schemas.errors import JobError
 from earmark.schemas.records import SAMPLE_RATE_HZ
 
-# Less has no frame of features at all, or none after the models' subsampling, which ends the process.
+# Shorter audio has no frame of features, or none after the models' subsampling, which ends the process.
 MIN_SAMPLES = SAMPLE_RATE_HZ // 10
 
 
 def open_recognizer(model: SherpaModel, provider: str) -> Any:
-    """A sherpa_onnx.OfflineRecognizer of one thread, which several threads may ask at once.
+    """A sherpa_onnx.OfflineRecognizer of one thread, which several threads may call at once.
 
     Args:
         provider: "cpu" or "cuda".
@@ -25,10 +25,10 @@ def open_recognizer(model: SherpaModel, provider: str) -> Any:
 
 
 def decode_alone(recognizer: Any, samples: np.ndarray) -> Any:
-    """What it hears in float32 mono samples at SAMPLE_RATE_HZ, as a sherpa_onnx.OfflineRecognitionResult.
+    """The sherpa_onnx.OfflineRecognitionResult of float32 mono samples at SAMPLE_RATE_HZ.
 
     Raises:
-        RuntimeError, MemoryError: the model cannot be run.
+        RuntimeError, MemoryError: The model cannot be run.
         JobError: tokens.txt is another model's.
     """
     if len(samples) < MIN_SAMPLES:
@@ -39,10 +39,10 @@ def decode_alone(recognizer: Any, samples: np.ndarray) -> Any:
         recognizer.decode_stream(stream)
     except IndexError as error:
         raise JobError(
-            "the model wrote a token that its tokens.txt lacks; put there the one that belongs to it"
+            "the model returned a token that its tokens.txt lacks; replace it with the file that belongs to the model"
         ) from error
     except RuntimeError as error:
-        if "allocate memory" in str(error):  # onnxruntime's words
+        if "allocate memory" in str(error):  # onnxruntime's message
             raise MemoryError(str(error)) from error
         raise
     return stream.result

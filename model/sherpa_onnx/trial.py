@@ -1,4 +1,4 @@
-"""Whether sherpa-onnx runs a model, tried in a process of its own: it ends the process where it finds one wanting."""
+"""A trial run of a model in sherpa-onnx, in a process of its own, because sherpa-onnx ends the process on an error."""
 
 import os
 import subprocess
@@ -13,11 +13,11 @@ from earmark.schemas.errors import JobError
 from earmark.schemas.records import SAMPLE_RATE_HZ
 
 TIMEOUT_S = 600.0
-CAUGHT = "Caught exception"  # what it writes where it goes on with an empty answer
+CAUGHT = "Caught exception"  # in its stderr where it returns an empty text instead of failing
 
 
 def check_sherpa_runs(name: str, folder: Path, compute_type: str) -> None:
-    """Raises JobError, in sherpa-onnx's words, where it cannot open the model or hear a second of noise with it."""
+    """Raises JobError, with sherpa-onnx's message, where it cannot open the model or decode a second of noise."""
     command = [sys.executable, "-m", "earmark.model.sherpa_onnx.trial", name, str(folder), compute_type]
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     try:
@@ -29,9 +29,9 @@ def check_sherpa_runs(name: str, folder: Path, compute_type: str) -> None:
     if run.returncode == 0 and CAUGHT not in run.stderr:
         return
     lines = [line.strip() for line in run.stderr.split(CAUGHT)[-1].splitlines() if line.strip(" :")]
-    said = (lines[0] if CAUGHT in run.stderr else lines[-1]) if lines else f"it ended with status {run.returncode}"
+    reason = (lines[0] if CAUGHT in run.stderr else lines[-1]) if lines else f"it ended with status {run.returncode}"
     raise JobError(
-        f"model {name}: sherpa-onnx cannot run it ({said}); take the model as published for sherpa-onnx, not one for"
+        f"model {name}: sherpa-onnx cannot run it ({reason}); take the model as published for sherpa-onnx, not one for"
         " streaming, and the tokens.txt that belongs to it"
     )
 

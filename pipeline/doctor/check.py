@@ -12,9 +12,11 @@ class Check:
     """One finding.
 
     Attributes:
-        topic: what it is about, such as "codecs".
-        status: "ok"; a "warning" hinders some runs; a "problem" any that needs what was looked at.
-        remedy: what to do; "" where there is nothing to be done.
+        topic: Subject, such as "codecs".
+        name: Name of the thing that was checked.
+        status: "ok"; a "warning" hinders some runs; a "problem" every run that needs the thing.
+        found: Finding in a sentence.
+        remedy: Instruction; "" where nothing needs to be done.
     """
 
     topic: str
@@ -26,7 +28,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All findings, and how many are warnings and problems."""
+    """All findings, with the numbers of warnings and problems."""
 
     checks: tuple[Check, ...]
     warnings: int

@@ -1,4 +1,4 @@
-"""Whether each kind of audio is decoded here: a second of a tone, encoded by what is here, by earmark's decoder."""
+"""Checks of codecs: earmark's decoder decodes a second of a tone that this machine's encoders wrote."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,11 +24,11 @@ MAX_SAMPLES = 10 * SAMPLE_RATE_HZ
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A kind of audio.
+    """A kind of audio file.
 
     Attributes:
-        write: makes a file of the tone; raises LookupError where there is no encoder here.
-        decoder: FFmpeg's, which is looked for where there is no encoder.
+        write: Writes a file of the tone; raises LookupError where there is no encoder.
+        decoder: FFmpeg's decoder, which is looked up where there is no encoder.
     """
 
     name: str
@@ -50,7 +50,7 @@ def _by_ffmpeg(codec: str, rate: int) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         try:
             av.codec.Codec(codec, "w")
-        except ValueError as error:  # of which PyAV's UnknownCodecError is one
+        except ValueError as error:  # which includes PyAV's UnknownCodecError
             raise LookupError(f"FFmpeg has no encoder {codec}") from error
         frame = av.AudioFrame.from_ndarray(_tone(rate)[None], "fltp", "mono")
         frame.sample_rate = rate
@@ -106,13 +106,13 @@ def _check(sample: Sample, path: Path) -> Check:
 
 
 def _problem(decoded: DecodedAudio) -> str:
-    """What is wrong with what should be the tone; "" for nothing."""
+    """The difference between the decoded audio and the tone; "" for none."""
     spectrum = np.abs(np.fft.rfft(decoded.samples * np.hanning(len(decoded.samples))))
     loudest_hz = float(np.argmax(spectrum)) * SAMPLE_RATE_HZ / len(decoded.samples)
     if abs(loudest_hz - TONE_HZ) > NEAR_HZ:
-        return f"a tone of {TONE_HZ:g} Hz came back as {loudest_hz:.0f} Hz"
-    if abs(decoded.facts.duration_s - TONE_S) > 0.1 * TONE_S:  # codecs fill up their last frame
-        return f"{TONE_S:g} s came back as {decoded.facts.duration_s:.2f} s"
+        return f"a tone of {TONE_HZ:g} Hz was decoded as {loudest_hz:.0f} Hz"
+    if abs(decoded.facts.duration_s - TONE_S) > 0.1 * TONE_S:  # codecs pad their last frame
+        return f"{TONE_S:g} s were decoded as {decoded.facts.duration_s:.2f} s"
     return ""
 
 
@@ -122,4 +122,4 @@ def _untried(sample: Sample, reason: LookupError) -> Check:
     except ValueError:
         remedy = "pip install --force-reinstall av, whose wheel brings FFmpeg; or convert such files"
         return Check("codecs", sample.name, "warning", f"FFmpeg has no decoder {sample.decoder}", remedy)
-    return Check("codecs", sample.name, "ok", f"the decoder is there, not tried ({reason})")
+    return Check("codecs", sample.name, "ok", f"there is a decoder, which was not tried ({reason})")

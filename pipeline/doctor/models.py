@@ -1,6 +1,6 @@
-"""What `earmark doctor` looks at of models: where they are kept, and whether one can be had and fits into memory.
+"""Checks of models: where they are cached, whether one is available, and whether it fits into memory.
 
-No model is loaded or fetched: a folder is looked at by the names, sizes and headers of its files.
+No model is loaded or fetched: the names, sizes and headers of its files are enough.
 """
 
 import os
@@ -32,17 +32,17 @@ REMEDY = "name a folder, hub id or URL as `earmark annotate --help` says"
 
 
 def caches() -> Iterator[Check]:
-    """Where models are kept on this machine."""
+    """The folders with models on this machine."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     for name, folder in (("hub", Path(HF_HUB_CACHE)), ("object stores", models_folder())):
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        free = shutil.disk_usage(there).free / GB
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(existing).free / GB
         yield Check("model caches", name, "ok", f"{folder}: {_size(folder) / GB:.2f} GB, {free:.1f} GB free")
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files; what is gone by the time that it is looked at counts nothing."""
+    """Bytes of all files; a file that disappears in the meantime counts nothing."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -53,7 +53,7 @@ def _size(folder: Path) -> int:
 
 
 def model(entry: str) -> Check:
-    """Whether a model of --model, or a TASK=MODEL of it, can be had here, and fits into memory."""
+    """Whether a model of --model, given as MODEL or TASK=MODEL, is available here and fits into memory."""
     name = _without_task(entry)
     try:
         if names_endpoint(name):
@@ -70,10 +70,10 @@ def model(entry: str) -> Check:
         if HUB_ID.fullmatch(name):
             return _on_hub(name)
     except (JobError, ValueError, OSError) as error:
-        shown = without_user(name)
-        found, _, remedy = str(error).replace(name, shown).rpartition("; ")  # as earmark's own errors are written
-        return Check("model", shown, "problem", found or remedy, remedy if found else REMEDY)
-    return Check("model", name, "problem", "there is no such folder, and it is no hub id or URL", REMEDY)
+        public = without_user(name)
+        finding, _, remedy = str(error).replace(name, public).rpartition("; ")  # the form of earmark's own errors
+        return Check("model", public, "problem", finding or remedy, remedy if finding else REMEDY)
+    return Check("model", name, "problem", "there is no such folder, and it is not a hub id or URL", REMEDY)
 
 
 def _without_task(entry: str) -> str:
@@ -91,9 +91,9 @@ def _served(endpoint: Endpoint) -> Check:
 
 def _own_engine(name: str) -> Check:
     parts = NAMED.fullmatch(name)
-    assert parts is not None  # is_own_engine has seen to it
-    brought = entry_point(name, parts["entry_point"])
-    package = f"{brought.dist.name} {brought.dist.version}" if brought.dist else "a package"
+    assert parts is not None  # because is_own_engine(name)
+    point = entry_point(name, parts["entry_point"])
+    package = f"{point.dist.name} {point.dist.version}" if point.dist else "a package"
     return Check("model", name, "ok", f"{package} has the engine")
 
 
@@ -110,10 +110,10 @@ def _in_store(name: str) -> Check:
         return {entry["name"].rpartition("/")[2]: entry.get("size") or 0 for entry in entries}
 
     try:
-        found = call_with_timeout(sizes)
+        file_bytes = call_with_timeout(sizes)
     except FileNotFoundError as error:
         raise StorageError(f"there is no such folder or bucket {name}") from error
-    return _to_fetch(name, found, models_folder())
+    return _to_fetch(name, file_bytes, models_folder())
 
 
 def _on_hub(name: str) -> Check:
@@ -126,33 +126,35 @@ def _on_hub(name: str) -> Check:
     try:
         sizes = hub.list_file_sizes(name, HUB_S)
     except hub.HUB_ERRORS as error:
-        remedy = "see to the network, to the name and to HF_TOKEN; or name a folder of it"
+        remedy = "check the network, the name and HF_TOKEN; or name a folder of it"
         reason = hub.first_line(error)
-        return Check("model", name, "problem", f"not on this machine, nor to be had from the hub ({reason})", remedy)
+        return Check(
+            "model", name, "problem", f"not on this machine, and not available from the hub ({reason})", remedy
+        )
     return _to_fetch(name, sizes, Path(HF_HUB_CACHE))
 
 
 def _to_fetch(name: str, file_bytes: Mapping[str, int], cache: Path) -> Check:
     """Whether a model that a run would copy to this machine first fits on its disk and into its memory."""
     size = estimate_size(file_bytes)
-    shown = without_user(name)
+    public = without_user(name)
     existing = next(path for path in (cache, *cache.parents) if path.exists())
     total = sum(count for file, count in file_bytes.items() if is_read(file))
     free = shutil.disk_usage(existing).free
     about = f"a run fetches {total / GB:.2f} GB to {cache}"
     if total > free:
         remedy = "make room there, or let HF_HOME or EARMARK_CACHE name another folder"
-        return Check("model", shown, "problem", f"{about}, where {free / GB:.1f} GB are free", remedy)
-    return _fits(shown, about, size)
+        return Check("model", public, "problem", f"{about}, where {free / GB:.1f} GB are free", remedy)
+    return _fits(public, about, size)
 
 
 def _fits(name: str, about: str, size: ModelSize) -> Check:
     memory = model_memory()
     needed = size.weight_bytes(JobOptions(), memory.device)
-    owner = "the GPU" if memory.device == "cuda" else "this machine"
+    device = "the GPU" if memory.device == "cuda" else "this machine"
     finding = (
         f"{about}, {size.file_bytes / GB:.2f} GB of weights, about {needed / GB:.2f} GB in memory and more while it"
-        f" runs; {owner} has {memory.total / GB:.1f} GB, of which {memory.free / GB:.1f} GB are free"
+        f" runs; {device} has {memory.total / GB:.1f} GB, of which {memory.free / GB:.1f} GB are free"
     )
     if needed > memory.total:
         remedy = "take a smaller model, a smaller --compute_type where its engine has one, or a larger device"

@@ -1,4 +1,4 @@
-"""`earmark doctor`: whether this machine has what a run needs; each finding with what to do about it."""
+"""`earmark doctor`: checks whether this machine has what a run needs; each finding with its remedy."""
 
 import dataclasses
 import os
@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from earmark.pipeline.doctor.check import Check
 
 SECRET_NAMES = re.compile(r"(KEY|KEY_ID|TOKEN|SECRET|PASSWORD|PASSWD)$", re.IGNORECASE)
-SHORTEST_SECRET = 6  # characters: a shorter value is in many words that are no secret
+SHORTEST_SECRET = 6  # characters: shorter values occur in many harmless words
 
 
 def examine(output: str, models: Iterable[str], scratch_dir: str) -> Iterator[Check]:
-    """Every check; the network is asked only where `output` or a model is elsewhere.
+    """Every check; the network is used only where `output` or a model is remote.
 
     Args:
-        output: folder or URL that a run would write to; "" for none.
-        models: as --model names them.
-        scratch_dir: as --scratch_dir.
+        output: Folder or URL that a run would write to; "" for none.
+        models: Models as --model names them.
+        scratch_dir: Folder of --scratch_dir.
     """
     from earmark.pipeline.doctor.codecs import codecs
     from earmark.pipeline.doctor.locations import credentials, scratch, writing
@@ -38,13 +38,13 @@ def examine(output: str, models: Iterable[str], scratch_dir: str) -> Iterator[Ch
 
 
 def without_secrets(check: Check, environment: Mapping[str, str] = os.environ) -> Check:
-    """The check with what the environment calls a key, token or password struck out, wherever a library repeats it."""
+    """The check without the values of keys, tokens and passwords in the environment, should a library repeat them."""
     values = {value for name, value in environment.items() if SECRET_NAMES.search(name)}
     secrets = sorted((value for value in values if len(value) >= SHORTEST_SECRET), key=len, reverse=True)
 
-    def struck(text: str) -> str:
+    def redact(text: str) -> str:
         for secret in secrets:
             text = text.replace(secret, "***")
         return text
 
-    return dataclasses.replace(check, found=struck(check.found), remedy=struck(check.remedy))
+    return dataclasses.replace(check, found=redact(check.found), remedy=redact(check.remedy))

@@ -51,16 +51,16 @@ def packaged(tmp_path, monkeypatch):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """The folder of a commit that the hub gives, and what it is asked for: (repository, revision)."""
-    asked = []
+    """The folder of a commit on the hub, and the requests for it: (repository, revision)."""
+    requests = []
     snapshot = make_model(tmp_path / "0a1b2c")
 
     def download(repository, revision, allow_patterns):
-        asked.append((repository, revision))
+        requests.append((repository, revision))
         return str(snapshot)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    return snapshot, asked
+    return snapshot, requests
 
 
 def test_a_folder_is_named_by_what_is_in_it(tmp_path):
@@ -88,14 +88,14 @@ def test_a_package_that_is_not_installed_says_how_to_install_it(monkeypatch):
         find_checkpoint("absent")
 
 
-def test_a_package_without_its_weights_is_the_users_to_mend(packaged):
+def test_a_package_without_its_weights_is_an_error(packaged):
     (packaged / "model.bin").unlink()
     with pytest.raises(JobError, match=r"--model=pinned cannot be read: .*model\.bin"):
         find_checkpoint("pinned")
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("", "no model is named: give --model"),
         ("whisper", "--model=whisper is neither a folder nor a hub id"),
@@ -105,19 +105,19 @@ def test_a_package_without_its_weights_is_the_users_to_mend(packaged):
         ("nosuch://bucket/model", "--model=nosuch://bucket/model cannot be read: Protocol not known: nosuch"),
     ],
 )
-def test_what_is_no_model_is_said_so(name, words):
-    with pytest.raises(JobError, match=words):
+def test_a_name_without_a_model_is_an_error_with_a_remedy(name, message):
+    with pytest.raises(JobError, match=message):
         find_checkpoint(name)
 
 
 def test_a_hub_id_is_named_by_its_commit(hub):
-    _, asked = hub
+    _, requests = hub
     assert find_checkpoint("Systran/faster-whisper-tiny@v1").identity == "Systran/faster-whisper-tiny@0a1b2c"
     find_checkpoint("Systran/faster-whisper-tiny")
-    assert asked == [("Systran/faster-whisper-tiny", "v1"), ("Systran/faster-whisper-tiny", None)]
+    assert requests == [("Systran/faster-whisper-tiny", "v1"), ("Systran/faster-whisper-tiny", None)]
 
 
-def test_a_hub_repository_without_a_model_is_said_so(tmp_path, monkeypatch):
+def test_a_hub_repository_without_a_model_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path / "0a1b2c"))
     with pytest.raises(JobError, match="owner/name: the hub's repository holds none of the files of a model"):
         find_checkpoint("owner/name")
@@ -142,10 +142,10 @@ def cache(tmp_path, monkeypatch):
 def test_the_same_files_have_one_identity_in_a_folder_and_in_a_store(tmp_path, store, cache):
     folder = make_model(tmp_path / "m")
     (folder / "pytorch_model.bin").write_bytes(b"a pickle, which no engine reads")
-    here, there = find_checkpoint(str(folder)), find_checkpoint(store)
-    assert there.identity == here.identity == find_checkpoint(f"file://{folder}").identity
-    assert there.folder.startswith(str(cache))
-    assert {path.name for path in Path(there.folder).iterdir()} == {*WHISPER_FILES, "copied.json"}
+    local, stored = find_checkpoint(str(folder)), find_checkpoint(store)
+    assert stored.identity == local.identity == find_checkpoint(f"file://{folder}").identity
+    assert stored.folder.startswith(str(cache))
+    assert {path.name for path in Path(stored.folder).iterdir()} == {*WHISPER_FILES, "copied.json"}
 
 
 def test_the_identity_of_whisper_tiny_stays_what_it_was():
@@ -153,8 +153,8 @@ def test_the_identity_of_whisper_tiny_stays_what_it_was():
     assert find_checkpoint("whisper-tiny.en").identity == f"sha256:{digest}"
 
 
-def elsewhere(checkpoint):
-    """What another machine gets to see."""
+def from_launch(checkpoint):
+    """The checkpoint as found by another machine."""
     return dataclasses.replace(checkpoint, machine="the machine of the launch")
 
 
@@ -165,36 +165,36 @@ def test_the_machine_that_found_a_checkpoint_reads_nothing_again(tmp_path, monke
 
 
 def test_a_worker_fetches_a_stores_checkpoint_itself(store, cache):
-    found = find_checkpoint(store)
+    checkpoint = find_checkpoint(store)
     shutil.rmtree(cache)
-    here = local_checkpoint(elsewhere(found))
-    assert here == found
-    assert (Path(here.folder) / "model.bin").read_bytes() == b"weights"
+    copied = local_checkpoint(from_launch(checkpoint))
+    assert copied == checkpoint
+    assert (Path(copied.folder) / "model.bin").read_bytes() == b"weights"
 
 
 def test_a_worker_fetches_a_hub_id_at_the_commit_of_the_launch(hub):
-    snapshot, asked = hub
+    snapshot, requests = hub
     checkpoint = Checkpoint("owner/name@main", "/no/such/snapshots/0a1b2c", "owner/name@0a1b2c")
     assert local_checkpoint(checkpoint).folder == str(snapshot)
-    assert asked == [("owner/name", "0a1b2c")]
+    assert requests == [("owner/name", "0a1b2c")]
 
 
 def test_a_worker_with_other_files_does_not_answer(tmp_path, store, cache):
     folder = make_model(tmp_path / "m")
-    for found in (find_checkpoint(str(folder)), find_checkpoint(store)):
+    for checkpoint in (find_checkpoint(str(folder)), find_checkpoint(store)):
         (folder / "model.bin").write_bytes(b"others")
         fsspec.filesystem("memory").pipe_file("/bucket/model/model.bin", b"others")
         with pytest.raises(JobError, match=r"is sha256:\w+ on .*, but was sha256:\w+ on the machine of the launch"):
-            local_checkpoint(elsewhere(found))
+            local_checkpoint(from_launch(checkpoint))
         fsspec.filesystem("memory").pipe_file("/bucket/model/model.bin", b"weights")
 
 
 def test_a_worker_without_the_folder_says_which_and_where(tmp_path):
     checkpoint = find_checkpoint(str(make_model(tmp_path / "m")))
     shutil.rmtree(tmp_path / "m")
-    words = "there is no folder .*; put it on every machine, .* the job was started on the machine of the launch"
-    with pytest.raises(MachineError, match=words):
-        local_checkpoint(elsewhere(checkpoint))
+    message = "there is no folder .*; put it on every machine, .* the job was started on the machine of the launch"
+    with pytest.raises(MachineError, match=message):
+        local_checkpoint(from_launch(checkpoint))
 
 
 def check(folder):
@@ -206,7 +206,7 @@ def test_whisper_in_ctranslate2s_format_is_run():
 
 
 @pytest.mark.parametrize(
-    ("files", "words"),
+    ("files", "message"),
     [
         ({"tokenizer.json": None}, r"tokenizer\.json is missing beside model\.bin"),
         ({}, r"tokenizer\.json cannot be read: "),
@@ -217,13 +217,13 @@ def test_whisper_in_ctranslate2s_format_is_run():
         ({"config.json": b"\xff"}, r"config\.json is not JSON"),
     ],
 )
-def test_a_model_that_no_engine_runs_is_refused_with_what_was_found(tmp_path, files, words):
-    with pytest.raises(JobError, match=words):
+def test_a_model_that_no_engine_runs_is_refused_with_its_files(tmp_path, files, message):
+    with pytest.raises(JobError, match=message):
         check(make_model(tmp_path / "m", **files))
 
 
 @pytest.mark.parametrize("language", ["de", "klingon"])
-def test_a_language_that_the_model_does_not_know_is_refused_before_any_work(language):
+def test_a_language_that_the_model_lacks_is_refused_before_any_work(language):
     checkpoint = find_checkpoint("whisper-tiny.en")
     check_source(checkpoint, JobOptions(language="en-US"), JobOptions().tasks(), here=False)
     with pytest.raises(JobError, match=rf"--language={language} does not work: the model supports English only"):

@@ -59,7 +59,7 @@ def room_for_one(folder):
 
 
 @pytest.mark.parametrize("harm", ["delete", "cut"])
-def test_a_copy_that_lost_something_is_made_again_in_its_place(store, harm, monkeypatch):
+def test_a_copy_that_lost_a_file_is_repaired(store, harm, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", room_for_one)
     folder, digest = copy_checkpoint(f"disk://{store}")
     (folder / "model-1.safetensors").unlink() if harm == "delete" else os.truncate(folder / "model-1.safetensors", 9)
@@ -70,26 +70,26 @@ def test_a_copy_that_lost_something_is_made_again_in_its_place(store, harm, monk
 class Telling(logging.Handler):
     """Puts what is logged into a queue."""
 
-    def __init__(self, said):
+    def __init__(self, messages):
         super().__init__()
-        self.said = said
+        self.messages = messages
 
     def emit(self, record):
-        self.said.put(record.getMessage())
+        self.messages.put(record.getMessage())
 
 
-def copy_in_child(url, said):
+def copy_in_child(url, messages):
     logging.getLogger("earmark").setLevel(logging.INFO)
-    logging.getLogger("earmark").addHandler(Telling(said))
-    said.put(copy_checkpoint(url)[1])
+    logging.getLogger("earmark").addHandler(Telling(messages))
+    messages.put(copy_checkpoint(url)[1])
 
 
 def start_copy(url):
     spawn = multiprocessing.get_context("spawn")
-    said = spawn.Queue()
-    child = spawn.Process(target=copy_in_child, args=(url, said))
+    messages = spawn.Queue()
+    child = spawn.Process(target=copy_in_child, args=(url, messages))
     child.start()
-    return child, said
+    return child, messages
 
 
 def test_a_copy_whose_process_was_killed_is_made_again(store, cache):
@@ -122,11 +122,11 @@ def test_of_two_processes_one_copies_and_the_other_waits(store, monkeypatch):
     here = threading.Thread(target=lambda: copied.append(copy_checkpoint(f"disk://{store}")[1]))
     here.start()
     assert begun.wait(60)
-    child, said = start_copy(f"disk://{store}")
-    assert said.get(timeout=60).startswith("waiting for another process that copies the model")
+    child, messages = start_copy(f"disk://{store}")
+    assert messages.get(timeout=60).startswith("waiting for another process that copies the model")
     go_on.set()
     here.join()
-    assert [said.get(timeout=60)] == copied == [folder_digest(store)]
+    assert [messages.get(timeout=60)] == copied == [folder_digest(store)]
     child.join()
     assert reads(store) == sorted(FILES)
 

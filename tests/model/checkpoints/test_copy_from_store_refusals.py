@@ -1,4 +1,4 @@
-"""What is not copied from a store, and how that is said."""
+"""Checkpoints that are not copied from a store, and the errors."""
 
 import base64
 import errno
@@ -53,7 +53,7 @@ def test_a_file_that_is_not_what_the_store_lists_is_refused(store, cache, kind):
     assert not list(cache.rglob("config.json"))
 
 
-def test_an_etag_that_is_no_md5_is_held_against_a_second_reading(store, monkeypatch):
+def test_an_etag_that_is_not_an_md5_is_replaced_by_a_second_reading(store, monkeypatch):
     list_as(store, "config.json", ETag=f'"{"0" * 32}"')
     folder, digest = copy_checkpoint(f"disk://{store}")
     assert digest == folder_digest(folder)
@@ -89,7 +89,7 @@ def test_a_store_that_changes_meanwhile_is_refused(store, monkeypatch):
         copy_checkpoint(f"disk://{store}")
 
 
-def test_a_disk_without_room_is_said_so_before_anything_is_read(store, monkeypatch):
+def test_a_full_disk_is_an_error_before_anything_is_read(store, monkeypatch):
     usage = namedtuple("usage", "total used free")(10**9, 10**9, 4000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(JobError, match=r"takes 0\.00 GB, and 0\.00 GB are free\); make room there, or let EARMARK_CAC"):
@@ -97,7 +97,7 @@ def test_a_disk_without_room_is_said_so_before_anything_is_read(store, monkeypat
     assert reads(store) == []
 
 
-def test_a_disk_that_fills_up_meanwhile_is_said_so(store, monkeypatch):
+def test_a_disk_that_fills_up_during_the_copy_is_an_error(store, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -106,7 +106,7 @@ def test_a_disk_that_fills_up_meanwhile_is_said_so(store, monkeypatch):
         copy_checkpoint(f"disk://{store}")
 
 
-def test_a_cache_that_cannot_be_written_is_said_so(store, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_an_error(store, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "file"))
     with pytest.raises(JobError, match=r"cannot be copied to .*Not a directory.*let EARMARK_CACHE name another"):
@@ -118,7 +118,7 @@ class DeniedError(Exception):
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "message"),
     [
         (FileNotFoundError("bucket"), "there is no such folder or bucket"),
         (PermissionError("Forbidden"), r"may not be read \(Forbidden\); sign in"),
@@ -127,16 +127,16 @@ class DeniedError(Exception):
     ],
 )
 @pytest.mark.parametrize("method", ["ls", "get_file"])
-def test_a_store_that_says_no_is_quoted_in_one_line(store, monkeypatch, method, error, words):
+def test_a_stores_error_is_quoted_in_one_line(store, monkeypatch, method, error, message):
     def refuse(*_, **__):
         raise error
 
     monkeypatch.setattr(DiskStore, method, refuse)
-    with pytest.raises(JobError, match=f"--model=disk://.*{words}"):
+    with pytest.raises(JobError, match=f"--model=disk://.*{message}"):
         copy_checkpoint(f"disk://{store}")
 
 
-def test_a_folder_without_a_model_is_said_so(store):
+def test_a_folder_without_a_model_is_an_error(store):
     for name in FILES:
         (store / name).unlink()
     with pytest.raises(JobError, match=r"holds none of the files of a model .*found README\.md, pytorch_model\.bin"):
@@ -151,5 +151,5 @@ def test_a_file_is_no_folder():
 
 def test_a_store_that_tells_no_lengths_is_refused(store):
     list_as(store, "config.json", size=None)
-    with pytest.raises(JobError, match=r"does not say how long config\.json is"):
+    with pytest.raises(JobError, match=r"does not list the size of config\.json,"):
         copy_checkpoint(f"disk://{store}")

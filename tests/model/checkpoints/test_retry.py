@@ -1,4 +1,4 @@
-"""Which errors of which client are tried again; tests/stores/test_stores.py has the servers to them."""
+"""Errors of each store's client that are retried; tests/stores/test_stores.py has servers that cause them."""
 
 import asyncio
 import errno
@@ -23,9 +23,9 @@ from earmark.model.checkpoints.retry import (
 
 
 def from_s3(code, status):
-    """As s3fs raises what S3 says."""
-    said = {"Error": {"Code": code, "Message": "it said so"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return translate_boto_error(botocore.exceptions.ClientError(said, "GetObject"))
+    """The error that s3fs raises for a response of S3."""
+    response = {"Error": {"Code": code, "Message": "a reason"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return translate_boto_error(botocore.exceptions.ClientError(response, "GetObject"))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def from_s3(code, status):
         HttpError({"code": 429}),
         HttpError({"code": "503"}),
         from_s3("SlowDown", 503),
-        from_s3("TooManyRequests", 429),  # which s3fs does not know
+        from_s3("TooManyRequests", 429),  # unknown to s3fs
         from_s3("ConditionalRequestConflict", 409),
         aiohttp.ClientPayloadError("half an answer"),
         aiohttp.ServerDisconnectedError(),
@@ -47,7 +47,7 @@ def from_s3(code, status):
     ],
     ids=repr,
 )
-def test_what_passes_by_itself(error):
+def test_transient_errors_are_recognized(error):
     assert is_transient(error)
 
 
@@ -68,11 +68,11 @@ def test_what_passes_by_itself(error):
     ],
     ids=repr,
 )
-def test_what_does_not(error):
+def test_other_errors_are_not_transient(error):
     assert not is_transient(error)
 
 
-def test_what_else_an_error_can_tell():
+def test_errors_of_credentials_rights_and_stores_are_recognized():
     assert is_about_credentials(from_s3("ExpiredToken", 400)) and is_about_credentials(HttpError({"code": "401"}))
     assert not is_about_credentials(from_s3("AccessDenied", 403))
     assert is_forbidden(from_s3("AccessDenied", 403)) and is_forbidden(OSError("Forbidden: gs://b\nno"))
@@ -82,34 +82,34 @@ def test_what_else_an_error_can_tell():
 
 
 def tried(*outcomes):
-    """A function that raises or returns one after the other, tried again without waiting, and a list of its calls."""
-    left, calls = iter(outcomes), []
+    """A function that raises or returns the outcomes in turn, retried without waiting, and a list of its calls."""
+    pending, calls = iter(outcomes), []
 
-    def ask():
+    def request():
         calls.append(None)
-        outcome = next(left)
+        outcome = next(pending)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    wrapped = retry_transient(ask)
+    wrapped = retry_transient(request)
     wrapped.retry.wait = tenacity.wait_none()
     return wrapped, calls
 
 
-def test_a_transient_error_is_tried_again_and_another_is_not():
-    ask, calls = tried(TimeoutError(), HttpError({"code": 503}), "found")
-    assert ask() == "found" and len(calls) == 3
-    ask, calls = tried(TimeoutError(), PermissionError("no"), "found")
+def test_a_transient_error_is_retried_and_another_is_not():
+    request, calls = tried(TimeoutError(), HttpError({"code": 503}), "found")
+    assert request() == "found" and len(calls) == 3
+    request, calls = tried(TimeoutError(), PermissionError("no"), "found")
     with pytest.raises(PermissionError):
-        ask()
+        request()
     assert len(calls) == 2
 
 
-def test_what_does_not_pass_is_raised_as_it_is():
-    ask, calls = tried(*[TimeoutError(number) for number in range(ATTEMPTS)])
+def test_an_error_that_stays_is_raised_unchanged():
+    request, calls = tried(*[TimeoutError(number) for number in range(ATTEMPTS)])
     with pytest.raises(TimeoutError, match=str(ATTEMPTS - 1)):
-        ask()
+        request()
     assert len(calls) == ATTEMPTS
 
 

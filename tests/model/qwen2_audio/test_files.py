@@ -106,7 +106,7 @@ def test_a_tokenizer_in_two_files_passes(chat):
         ({"model_type": None}, "config.json says model_type None"),
         (
             {"architectures": ["Other"]},
-            "config.json says that it is Other, which does another task than Qwen2AudioForCond",
+            "its architecture in config.json is Other, which does another task than Qwen2AudioForCond",
         ),
         ({"quantization_config": {"bits": 4}}, "it is quantized"),
         ({"text_config.model_type": "llama"}, "model_type 'llama' in text_config, not 'qwen2'"),
@@ -130,7 +130,7 @@ def test_a_config_that_is_of_something_else_is_refused(chat, changes, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"feature_extractor": None}, "says how audio is prepared"),
+        ({"feature_extractor": None}, "describes a feature extractor"),
         ({"feature_extractor.feature_extractor_type": "ClapFeatureExtractor"}, "'ClapFeatureExtractor', not 'Whisper"),
         ({"feature_extractor.sampling_rate": 8000}, "sampling_rate 8000, not 16000"),
     ],

@@ -43,12 +43,12 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def spoken():
+def prompts():
     """Eight prompts of different lengths."""
     rows = manifest_lines(PHONE_PROMPTS)
     rows = sorted(rows, key=lambda row: row["duration"])[2::3]
-    found = [soundfile.read(PHONE_PROMPTS.parent / row["audio_filepath"], dtype="float32") for row in rows]
-    return [soxr.resample(samples, rate, SAMPLE_RATE_HZ) for samples, rate in found]
+    audio = [soundfile.read(PHONE_PROMPTS.parent / row["audio_filepath"], dtype="float32") for row in rows]
+    return [soxr.resample(samples, rate, SAMPLE_RATE_HZ) for samples, rate in audio]
 
 
 def opened(folder, **options):
@@ -58,13 +58,13 @@ def opened(folder, **options):
 
 
 def transcripts(engine, clips):
-    found = []
+    answers = []
     for result in engine.annotate(clips, JobOptions().tasks()):
         assert not isinstance(result, RowError)
         answer = result["transcribe"]
         assert isinstance(answer, Transcript)
-        found.append(answer)
-    return found
+        answers.append(answer)
+    return answers
 
 
 def own_streams(kind, folder, audio):
@@ -88,12 +88,12 @@ def alone(kind, folder, audio):
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_an_answer_is_what_sherpa_onnx_gives_for_the_recording_alone(folders, spoken, kind):
-    expected = alone(kind, folders[kind], spoken)
+def test_an_answer_is_sherpa_onnxs_for_the_recording_alone(folders, prompts, kind):
+    expected = alone(kind, folders[kind], prompts)
     assert len({result.text for result in expected}) > 4
     engine = opened(folders[kind], model_threads=3)
     for order in (range(8), range(7, -1, -1), range(0, 8, 3)):
-        for index, transcript in zip(order, transcripts(engine, [clip_of(spoken[i]) for i in order]), strict=True):
+        for index, transcript in zip(order, transcripts(engine, [clip_of(prompts[i]) for i in order]), strict=True):
             assert transcript.text == expected[index].text.strip()
             logprobs = expected[index].ys_log_probs
             mean = sum(logprobs) / len(logprobs) if logprobs else None
@@ -101,35 +101,35 @@ def test_an_answer_is_what_sherpa_onnx_gives_for_the_recording_alone(folders, sp
             assert ("transducer" in kind) == (mean is not None)
 
 
-def test_in_a_batch_sherpa_onnx_itself_gives_other_answers(folders, spoken):
-    """Why nothing is batched here: if this ever fails, it may be."""
+def test_in_a_batch_sherpa_onnx_itself_gives_other_answers(folders, prompts):
+    """The reason for decoding without batches: if this fails, batches are possible."""
     for kind in ("paraformer", "zipformer_ctc"):
-        recognizer, streams = own_streams(kind, folders[kind], spoken)
+        recognizer, streams = own_streams(kind, folders[kind], prompts)
         recognizer.decode_streams(streams)
         together = [stream.result.text for stream in streams]
-        assert together != [result.text for result in alone(kind, folders[kind], spoken)]
+        assert together != [result.text for result in alone(kind, folders[kind], prompts)]
 
 
 @pytest.mark.parametrize("kind", ["nemo_ctc", "zipformer_transducer", "nemo_transducer"])
-def test_with_timestamps_words_are_timed_in_the_file(folders, spoken, kind):
-    (own,) = alone(kind, folders[kind], spoken[-1:])
-    (timed,) = transcripts(opened(folders[kind], timestamps=True), [clip_of(spoken[-1], offset_s=60.0)])
+def test_with_timestamps_words_are_timed_in_the_file(folders, prompts, kind):
+    (own,) = alone(kind, folders[kind], prompts[-1:])
+    (timed,) = transcripts(opened(folders[kind], timestamps=True), [clip_of(prompts[-1], offset_s=60.0)])
     assert timed.text == own.text.strip()
     assert [segment.text for segment in timed.segments] == own.text.split()
     begins = [start for token, start in zip(own.tokens, own.timestamps, strict=True) if token.startswith(" ")]
     starts = [segment.start_s for segment in timed.segments]
     assert starts[-len(begins) :] == pytest.approx([60 + begin for begin in begins], abs=1e-4)
     ends = [segment.end_s for segment in timed.segments]
-    assert ends == pytest.approx([*starts[1:], 60 + len(spoken[-1]) / SAMPLE_RATE_HZ])
+    assert ends == pytest.approx([*starts[1:], 60 + len(prompts[-1]) / SAMPLE_RATE_HZ])
 
 
-def test_a_language_without_spaces_is_timed_by_tokens(folders, spoken):
+def test_a_language_without_spaces_is_timed_by_tokens(folders, prompts):
     """Where words of another stand in it with spaces, the text stays what it is."""
-    expected = alone("paraformer", folders["paraformer"], spoken)
+    expected = alone("paraformer", folders["paraformer"], prompts)
     assert sum(" " in own.text.strip() for own in expected) > 2
     engine = opened(folders["paraformer"], timestamps=True)
-    by_token = transcripts(engine, [clip_of(samples, language="zh-CN") for samples in spoken])
-    by_word = transcripts(engine, [clip_of(samples) for samples in spoken])
+    by_token = transcripts(engine, [clip_of(samples, language="zh-CN") for samples in prompts])
+    by_word = transcripts(engine, [clip_of(samples) for samples in prompts])
     for own, tokens, words in zip(expected, by_token, by_word, strict=True):
         assert len(own.timestamps) == len(own.tokens)
         assert (tokens.text, tokens.language) == (own.text.strip(), "zh")
@@ -150,21 +150,21 @@ def test_a_language_without_spaces_is_timed_by_tokens(folders, spoken):
         ("", [], True, []),
     ],
 )
-def test_words_are_found_in_the_text_by_their_tokens(text, tokens, spaced, words):
+def test_words_are_timed_by_their_tokens(text, tokens, spaced, words):
     assert time_words(text, tokens, list(range(len(tokens))), spaced) == words
     assert not words or (" " if spaced else "").join(word for _, word in words) == text
     assert time_words(text, tokens, [], spaced) == []
 
 
-def test_the_language_is_what_the_model_hears_else_what_the_row_or_the_job_names(folders, spoken):
-    clips = [clip_of(spoken[0], language="en"), clip_of(spoken[0])]
-    heard = transcripts(opened(folders["sense_voice"]), clips)
-    assert [transcript.language for transcript in heard] == ["zh", "zh"]
+def test_the_language_is_the_models_else_the_rows_or_the_jobs(folders, prompts):
+    clips = [clip_of(prompts[0], language="en"), clip_of(prompts[0])]
+    detected = transcripts(opened(folders["sense_voice"]), clips)
+    assert [transcript.language for transcript in detected] == ["zh", "zh"]
     named = transcripts(opened(folders["nemo_ctc"], language="de"), clips)
     assert [transcript.language for transcript in named] == ["en", "de"]
 
 
-def test_a_sliver_is_heard_and_silence_is_not_shown_to_the_model(folders):
+def test_a_sliver_is_decoded_and_silence_is_not(folders):
     engine = opened(folders["paraformer"])
     (sliver,) = transcripts(engine, [clip_of(np.full(7, 0.1, np.float32))])
     assert sliver.segments[0].end_s == pytest.approx(7 / SAMPLE_RATE_HZ)
@@ -174,7 +174,7 @@ def test_a_sliver_is_heard_and_silence_is_not_shown_to_the_model(folders):
     assert (nothing.text, nothing.flags) == ("", ("no_speech",))
 
 
-def test_running_out_of_memory_costs_the_recording(folders, spoken, monkeypatch):
+def test_running_out_of_memory_costs_the_recording(folders, prompts, monkeypatch):
     engine = opened(folders["nemo_ctc"])
 
     class Full:
@@ -192,9 +192,9 @@ def test_running_out_of_memory_costs_the_recording(folders, spoken, monkeypatch)
                 raise RuntimeError("Non-zero status code: Failed to allocate memory for requested buffer of size 9")
 
     recognizer = engine._recognizer
-    longest = sorted(len(result.tokens) for result in alone("nemo_ctc", folders["nemo_ctc"], spoken))[-2]
+    longest = sorted(len(result.tokens) for result in alone("nemo_ctc", folders["nemo_ctc"], prompts))[-2]
     monkeypatch.setattr(engine, "_recognizer", Full())
-    found = engine.annotate([clip_of(samples) for samples in spoken], JobOptions().tasks())
+    found = engine.annotate([clip_of(samples) for samples in prompts], JobOptions().tasks())
     assert [result.error for result in found if isinstance(result, RowError)] == ["out_of_memory"]
 
 
@@ -208,10 +208,10 @@ def test_the_command_transcribes_with_a_folder_of_onnx(folders, tmp_path):
     assert len(done) == 3 and all(row["transcribe"]["text"] and row["transcribe"]["segments"] for row in done)
 
 
-def test_numbers_are_chosen_by_compute_type(folders, spoken):
+def test_numbers_are_chosen_by_compute_type(folders, prompts):
     """A decoder without int8 weights is taken as it is, an encoder is not."""
     folder = folders["zipformer_transducer"]
-    clips = [clip_of(samples) for samples in spoken]
+    clips = [clip_of(samples) for samples in prompts]
     texts = {
         numbers: [found.text for found in transcripts(opened(folder, compute_type=numbers), clips)]
         for numbers in ("default", "float32", "int8")

@@ -49,7 +49,7 @@ def broken(folders, tmp_path):
     return make
 
 
-def test_a_folder_that_is_no_model_of_a_known_kind_is_refused(broken, tmp_path):
+def test_a_model_of_an_unknown_kind_is_refused(broken, tmp_path):
     folder = broken("paraformer", model_type="vits")
     with pytest.raises(JobError, match=r"model\.onnx is a model of type 'vits'; earmark runs Paraformer, SenseVoice"):
         check(folder)
@@ -67,7 +67,7 @@ def test_a_folder_that_is_no_model_of_a_known_kind_is_refused(broken, tmp_path):
 
 
 def test_a_model_without_metadata_is_refused(broken):
-    with pytest.raises(JobError, match=r"model\.onnx does not say in its metadata what model it is; earmark runs"):
+    with pytest.raises(JobError, match=r"model\.onnx has no model_type in its metadata; earmark runs"):
         check(broken("paraformer", model_type=None))
 
 
@@ -79,7 +79,7 @@ def test_two_models_in_a_folder_are_refused(folders, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "words"),
+    ("kind", "changes", "message"),
     [
         (
             "paraformer",
@@ -91,19 +91,19 @@ def test_two_models_in_a_folder_are_refused(folders, tmp_path):
         ("zipformer_ctc", {"tokens": "a b c d\n"}, r"cannot run it \(.*a b c d"),
     ],
 )
-def test_what_would_end_the_process_is_refused_before_the_run(broken, kind, changes, words):
-    with pytest.raises(JobError, match=words) as refused:
+def test_a_model_that_would_end_the_process_is_refused_before_the_run(broken, kind, changes, message):
+    with pytest.raises(JobError, match=message) as refused:
         check(broken(kind, **changes))
     assert "\n" not in str(refused.value)
 
 
 def test_the_tokens_of_another_model_are_refused(broken):
-    with pytest.raises(JobError, match=r"tokens\.txt has 3 tokens, the model 15; put there the one that belongs to it"):
+    with pytest.raises(JobError, match=r"tokens\.txt has 3 tokens, the model 15; replace it with the file that"):
         check(broken("paraformer", tokens="<blank> 0\n<s> 1\n</s> 2\n"))
 
 
 @pytest.mark.parametrize(("devices", "chosen"), [(0, "cpu"), (1, "cuda")])
-def test_a_wheel_for_cuda_is_told_from_one_for_the_cpu(tmp_path, monkeypatch, devices, chosen):
+def test_a_wheel_for_cuda_is_distinguished_from_one_for_the_cpu(tmp_path, monkeypatch, devices, chosen):
     """By the library that it brings; the wheel itself is in no package index."""
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "libonnxruntime_providers_cuda.so").touch()
@@ -124,7 +124,7 @@ def test_what_it_does_not_do_is_refused(folders, monkeypatch):
     check_options([checkpoint], JobOptions(timestamps=True))
     job = JobOptions(device="cuda")
     with pytest.raises(
-        JobError, match="--device=cuda, and this sherpa-onnx is built for the CPU alone; use --device=cpu"
+        JobError, match="--device=cuda does not work: this sherpa-onnx is built for the CPU alone; use --device=cpu"
     ):
         check_source(checkpoint, job, job.tasks(), here=True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -139,7 +139,7 @@ def test_a_token_that_is_missing_stops_the_job(broken):
     facts = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
     clip = Clip(Recording(id="x", uri="x"), noise, facts, (Segment(0, len(noise), len(noise)),))
     engine = open_source(checkpoint, JobOptions(device="cpu"))
-    with pytest.raises(JobError, match=r"wrote a token that its tokens\.txt lacks; put there the one that belongs"):
+    with pytest.raises(JobError, match=r"returned a token that its tokens\.txt lacks; replace it with the file"):
         engine.annotate([clip], JobOptions().tasks())
 
 

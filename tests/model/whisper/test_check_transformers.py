@@ -76,7 +76,7 @@ def without(name, folder):
         (more_layers, "tensors are in none of the weight files"),
         (other_mels, "makes 128 mel bands, but config.json has an encoder for 80"),
         (partial(without, "tokenizer.json"), "vocab.json, merges.txt missing"),
-        (partial(without, "preprocessor_config.json"), "says how audio is prepared"),
+        (partial(without, "preprocessor_config.json"), "describes a feature extractor"),
     ],
 )
 def test_a_checkpoint_that_is_not_whole_is_refused(folder, tmp_path, spoil, words):

@@ -92,7 +92,7 @@ def test_a_model_of_the_hub_is_asked_for_and_not_fetched(tmp_path, monkeypatch):
             f"a run fetches 2.00 GB to {tmp_path / 'home' / 'hub'}",
         )
         assert model("owner/other").status == "problem"
-    assert "nor to be had from the hub" in model("owner/name").found
+    assert "not available from the hub" in model("owner/name").found
     assert not list((tmp_path / "home").rglob("*.safetensors"))
 
 

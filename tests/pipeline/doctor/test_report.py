@@ -132,7 +132,7 @@ def test_credentials_that_cannot_work_are_problems(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA0123456789")
     monkeypatch.setenv("EARMARK_API_KEY", "sk-é")
     found = list(credentials())
-    assert of_name(found, "google").found == "GOOGLE_APPLICATION_CREDENTIALS names /nowhere.json, which is no file"
+    assert of_name(found, "google").found == "GOOGLE_APPLICATION_CREDENTIALS names /nowhere.json, which is not a file"
     assert of_name(found, "aws").found == "AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not"
     assert of_name(found, "served models").found == "EARMARK_API_KEY holds characters that no key has; set it again"
     assert [check.status for check in found] == ["problem", "problem", "ok", "problem"]
@@ -190,9 +190,9 @@ def test_a_decoder_that_hears_something_else_is_a_problem():
     octave = np.sin(2 * np.pi * 880 * np.arange(16_000) / 16_000).astype(np.float32)
     tone = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000).astype(np.float32)
     assert doctor_codecs._problem(DecodedAudio(tone, "", facts)) == ""
-    assert "came back as 880 Hz" in doctor_codecs._problem(DecodedAudio(octave, "", facts))
+    assert "was decoded as 880 Hz" in doctor_codecs._problem(DecodedAudio(octave, "", facts))
     half = dataclasses.replace(facts, duration_s=0.5)
-    assert "came back as 0.50 s" in doctor_codecs._problem(DecodedAudio(tone[:8000], "", half))
+    assert "were decoded as 0.50 s" in doctor_codecs._problem(DecodedAudio(tone[:8000], "", half))
 
 
 def test_a_codec_that_cannot_be_tried_or_is_absent_is_told(monkeypatch):
@@ -206,7 +206,7 @@ def test_a_codec_that_cannot_be_tried_or_is_absent_is_told(monkeypatch):
     monkeypatch.setattr(av.codec, "Codec", without)
     found = list(doctor_codecs.codecs())
     assert of_name(found, "amr").status == "ok"
-    assert of_name(found, "amr").found.startswith("the decoder is there, not tried (FFmpeg has no encoder")
+    assert of_name(found, "amr").found.startswith("there is a decoder, which was not tried (FFmpeg has no encoder")
     assert (of_name(found, "g722").status, of_name(found, "g722").found) == ("warning", "FFmpeg has no decoder g722")
     assert of_name(found, "g722").remedy
 
