@@ -1,4 +1,4 @@
-"""Time and money by device, from a table of what was measured."""
+"""Time and cost by device, from a table of measured speeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from earmark.pipeline.plan.models import PlannedModel
 from earmark.pipeline.plan.tables import Device, Price, PriceTable, Speed, Tables
 from earmark.schemas.job import JobOptions
 
-UNLIKE = 2.0  # times longer or shorter than the recordings that were measured: the figure says little
+UNLIKE = 2.0  # times longer or shorter than the measured recordings: the figure may not hold
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the work costs on machines of one kind, `lost_share` of the time included."""
+    """Cost of the work on machines of one kind, including `lost_share` of the time."""
 
     machine: str
     machine_hours: float
@@ -28,14 +28,16 @@ class DeviceEstimate:
     """The work on one device.
 
     Attributes:
-        here: whether this machine has such a one.
-        work_s: seconds of one such device; None where that, or the hours of audio, is not known.
-        missing: models of the job that were not measured there, with what they are asked and these options.
-        at_most: what was measured was asked more than this job asks.
-        engine_only: what was measured was the model, without fetching, decoding and writing.
-        start_s: once a run.
+        device: Name of the device in the table.
+        here: Whether this machine has a device of this kind.
+        work_s: Seconds of one device; None where that, or the hours of audio, is not known.
+        missing: Models of the job that were not measured on it with these tasks and options.
+        at_most: Whether the measured run had more tasks than this job.
+        engine_only: Whether only the model was measured, without fetching, decoding and writing.
+        start_s: Seconds that a run needs once.
         measured: "bench_pipeline, 2026-11-22" for each figure that was used.
-        notes: why the figure may not hold.
+        notes: Reasons why the figure may not hold.
+        costs: Cost on each kind of machine with the device.
     """
 
     device: str
@@ -60,23 +62,24 @@ def estimate(
 ) -> tuple[DeviceEstimate, ...]:
     """An estimate for each device of the table, in its order; none where no model is named.
 
-    The models of a job answer one after the other, so their times add up.
+    The models of a job run one after the other, so their times add up.
 
     Args:
-        audio_s: to annotate; None where the manifest does not say it and nothing was probed.
-        here: the devices of this machine.
+        audio_s: Seconds to annotate; None where the manifest lacks them and nothing was probed.
+        recordings: Number of recordings to annotate.
+        here: Devices of this machine.
     """
-    found = []
+    estimates = []
     for device in tables.known.devices:
         speeds = [_best(device, model, options, tables.known.speeds) for model in models]
-        is_here = any(one.is_a(device) for one in here)
+        is_here = any(machine_device.is_a(device) for machine_device in here)
         missing = tuple(model.name for model, speed in zip(models, speeds, strict=True) if speed is None)
         if missing or audio_s is None:
-            found.append(DeviceEstimate(device.name, is_here, None, missing))
+            estimates.append(DeviceEstimate(device.name, is_here, None, missing))
         elif models:
             used = [speed for speed in speeds if speed is not None]
-            found.append(_measured(device.name, is_here, audio_s, recordings, models, used, tables.prices))
-    return tuple(found)
+            estimates.append(_measured(device.name, is_here, audio_s, recordings, models, used, tables.prices))
+    return tuple(estimates)
 
 
 def _measured(
@@ -88,14 +91,14 @@ def _measured(
     used: Sequence[Speed],
     prices: PriceTable,
 ) -> DeviceEstimate:
-    """The estimate from the figures of `used`, one for each of the models."""
+    """The estimate from the figures of `used`, one for each model."""
     work_s = sum(audio_s / speed.rtfx for speed in used)
-    asked = [set(model.tasks) for model in models]
+    tasks_by_model = [set(model.tasks) for model in models]
     return DeviceEstimate(
         device,
         here,
         work_s,
-        at_most=any(set(speed.tasks) != tasks for speed, tasks in zip(used, asked, strict=True)),
+        at_most=any(set(speed.tasks) != tasks for speed, tasks in zip(used, tasks_by_model, strict=True)),
         engine_only=any(speed.measured == "engine" for speed in used),
         start_s=max(speed.start_s for speed in used),
         measured=tuple(f"{speed.bench}, {speed.date}" for speed in used),
@@ -105,7 +108,7 @@ def _measured(
 
 
 def _best(device: Device, model: PlannedModel, options: JobOptions, speeds: Sequence[Speed]) -> Speed | None:
-    """The fastest that was measured with all that is asked; what was asked beyond it only makes it slower."""
+    """The highest speed measured with at least the tasks of the job; further tasks only make it slower."""
     if model.size is None or not model.shape:
         return None
     compute_type = model.size.compute_type(options, device.kind)
@@ -123,13 +126,13 @@ def _notes(audio_s: float, recordings: int, speeds: Sequence[Speed]) -> tuple[st
     mean_s = audio_s / recordings if recordings else 0.0
     unlike = [speed for speed in speeds if mean_s and not 1 / UNLIKE <= mean_s / speed.recording_s <= UNLIKE]
     return tuple(
-        f"{speed.model} was measured on recordings of {speed.recording_s:g} s, and these have {mean_s:.3g} s"
+        f"{speed.model} was measured on recordings of {speed.recording_s:g} s; these have {mean_s:.3g} s on average"
         for speed in unlike
     )
 
 
 def _cost(work_s: float, price: Price, lost_share: float) -> Cost:
-    """As docs/deploy.md (What it costs) computes it."""
+    """The cost as docs/deploy.md (What it costs) computes it."""
     machine_hours = work_s / 3600 / price.devices
     usd = machine_hours * price.usd_per_hour * (1 + lost_share)
     return Cost(price.machine, machine_hours, price.usd_per_hour, usd, str(price.date), price.source)

@@ -1,4 +1,4 @@
-"""How long recordings are: what the manifest says, and of the others what a random sample makes likely."""
+"""Lengths of recordings: from the manifest, and for the others estimated from a random sample."""
 
 import bisect
 import math
@@ -17,7 +17,7 @@ NORMAL_95 = 1.96  # standard errors on each side that hold 95 %
 class LengthClass:
     """Recordings of `from_s` up to less than `to_s` seconds (None: no bound), and their seconds of audio.
 
-    `estimated_…` are those whose length the manifest does not say, as far as the sample goes.
+    `estimated_…` cover the recordings without a length in the manifest, extrapolated from the sample.
     """
 
     from_s: float
@@ -29,15 +29,15 @@ class LengthClass:
 
 
 class LengthCounter:
-    """Counts lengths as they come by."""
+    """Counts recordings and seconds by class of length."""
 
     def __init__(self) -> None:
         self._counts, self._seconds = [0] * (len(BOUNDS_S) + 1), [0.0] * (len(BOUNDS_S) + 1)
 
     def add(self, duration_s: float) -> None:
-        place = bisect.bisect_right(BOUNDS_S, duration_s)
-        self._counts[place] += 1
-        self._seconds[place] += duration_s
+        index = bisect.bisect_right(BOUNDS_S, duration_s)
+        self._counts[index] += 1
+        self._seconds[index] += duration_s
 
     def classes(self) -> tuple[LengthClass, ...]:
         uppers: list[float | None] = [*BOUNDS_S, None]
@@ -57,11 +57,13 @@ class Lengths:
     """The audio of a plan.
 
     Attributes:
-        known_s: what the manifest says of all recordings but `unknown`.
-        probed: of the unknown, how many the sample has.
-        estimated_s: of the unknown; None where there are some and none was probed.
-        error_s: half of the 95 % interval of estimated_s; None where fewer than two were probed.
-        audio_s: all of it; None where estimated_s is.
+        classes: Recordings by length, shortest first.
+        known_s: Seconds of the recordings whose length the manifest has.
+        unknown: Number of recordings without a length in the manifest.
+        probed: Number of those in the sample.
+        estimated_s: Estimated seconds of the unknown recordings; None where none was probed.
+        error_s: Half of the 95 % interval of estimated_s; None where fewer than two were probed.
+        audio_s: Seconds of all recordings; None where estimated_s is None.
     """
 
     classes: tuple[LengthClass, ...]
@@ -74,27 +76,27 @@ class Lengths:
 
 
 def estimate_lengths(known: Sequence[LengthClass], unknown: int, probed_s: Sequence[float]) -> Lengths:
-    """Puts together what the manifest says and what was found in a random sample of the `unknown` others.
+    """Combine the lengths in the manifest with those of a random sample of the `unknown` others.
 
     Args:
-        known: the lengths that the manifest says, in all classes of count_lengths.
-        probed_s: of the sampled recordings whose length it does not say; 0 for one that cannot be decoded, which is
-            no work.
+        known: Lengths in the manifest, in all classes of count_lengths.
+        unknown: Number of recordings without a length in the manifest.
+        probed_s: Seconds of the sampled recordings without one; 0 for one that cannot be decoded, which takes no work.
     """
     known_s = sum(length.seconds for length in known)
     n = len(probed_s)
     if not unknown or not n:
         nothing = None if unknown else 0.0
         return Lengths(tuple(known), known_s, unknown, n, nothing, nothing, None if unknown else known_s)
-    each = unknown / n  # recordings that one of the sample stands for
+    each = unknown / n  # recordings that one of the sample represents
     sampled = count_lengths(duration_s for duration_s in probed_s if duration_s > 0)
     classes = tuple(
-        LengthClass(of.from_s, of.to_s, of.recordings, of.seconds, found.recordings * each, found.seconds * each)
-        for of, found in zip(known, sampled, strict=True)
+        LengthClass(of.from_s, of.to_s, of.recordings, of.seconds, part.recordings * each, part.seconds * each)
+        for of, part in zip(known, sampled, strict=True)
     )
     error_s = None
     if n > 1:
-        left_out = max(0.0, 1 - n / unknown)  # of all that there are; none left, no error
-        error_s = NORMAL_95 * unknown * math.sqrt(statistics.variance(probed_s) / n * left_out)
+        unsampled = max(0.0, 1 - n / unknown)  # without an unsampled recording there is no error
+        error_s = NORMAL_95 * unknown * math.sqrt(statistics.variance(probed_s) / n * unsampled)
     estimated_s = sum(probed_s) * each
     return Lengths(classes, known_s, unknown, n, estimated_s, error_s, known_s + estimated_s)

@@ -1,4 +1,4 @@
-"""Whether the models of a job fit into devices: those of this machine, and those that are known."""
+"""Whether the models of a job fit into the memory of devices: those of this machine, and those of the table."""
 
 import os
 import platform
@@ -14,13 +14,13 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.records import MAX_SEGMENT_S
 
 GB = 1e9
-# A tenth of a device stays for its driver, the libraries' own buffers and what lies between blocks of memory.
+# A tenth of a device is left to its driver, the libraries' buffers and fragmentation.
 USABLE_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class MachineDevice:
-    """A device of this machine as it calls itself."""
+    """A device of this machine, by its own name."""
 
     name: str
     kind: Literal["cpu", "cuda"]
@@ -28,7 +28,7 @@ class MachineDevice:
     cores: int = 0
 
     def is_a(self, device: Device) -> bool:
-        """Whether it is one of the table's."""
+        """Whether it is the `device` of the table."""
         if self.kind == "cuda":
             return device.kind == "cuda" and self.name == device.called
         return device.kind == "cpu" and self.name.startswith(device.called) and self.cores == device.cores
@@ -36,14 +36,16 @@ class MachineDevice:
 
 @dataclass(frozen=True, slots=True)
 class MemoryNeed:
-    """What a job holds on one device, with all of its models.
+    """Memory of a job on one device, with all of its models.
 
     Attributes:
-        here: whether it is this machine's.
-        weights_gb, working_gb: of the models whose size is known.
-        fits: None where it may or may not: what is not known would come on top.
-        unknown: what is not known, in words.
-        batch_s: the largest --batch_s, not above the job's, with which it fits; None where there is none from 30 on.
+        device: Name of the device.
+        here: Whether it is this machine's.
+        memory_gb: Memory of the device.
+        weights_gb, working_gb: Memory of the models whose size is known, for weights and for a batch.
+        fits: None where it is uncertain, because the unknown memory comes on top.
+        unknown: Descriptions of the memory that is not known.
+        batch_s: Largest --batch_s that fits, not above the job's; None where even the smallest does not fit.
     """
 
     device: str
@@ -57,16 +59,16 @@ class MemoryNeed:
 
 
 def memory_needs(
-    models: Sequence[PlannedModel], options: JobOptions, here: Sequence[MachineDevice], known: Sequence[Device]
+    models: Sequence[PlannedModel], options: JobOptions, here: Sequence[MachineDevice], table: Sequence[Device]
 ) -> tuple[MemoryNeed, ...]:
-    """For the devices of this machine, then for those of the table that are not here; none where no size is known."""
+    """Memory on the devices of this machine, then on those of the table; empty where no size is known."""
     sized = [model for model in models if model.size is not None]
     if not sized:
         return ()
-    of_table = [device for device in known if not any(one.is_a(device) for one in here)]
+    elsewhere = [device for device in table if not any(machine_device.is_a(device) for machine_device in here)]
     return (
         *(_need(device.name, device.kind, device.memory_gb, True, models, options) for device in here),
-        *(_need(device.name, device.kind, device.memory_gb, False, models, options) for device in of_table),
+        *(_need(device.name, device.kind, device.memory_gb, False, models, options) for device in elsewhere),
     )
 
 
@@ -103,21 +105,21 @@ def _need(
     )
 
 
-def _largest_batch_s(free_gb: float, second_gb: float, wanted_s: float) -> float | None:
+def _largest_batch_s(free_gb: float, second_gb: float, limit_s: float) -> float | None:
     if free_gb < 0:
         return None
-    batch_s = wanted_s if not second_gb else min(wanted_s, float(int(free_gb / second_gb)))
+    batch_s = limit_s if not second_gb else min(limit_s, float(int(free_gb / second_gb)))
     return batch_s if batch_s >= MAX_SEGMENT_S else None
 
 
-def devices_here(wanted: str) -> list[MachineDevice]:
-    """The devices that --device `wanted` ("auto", "cpu", "cuda") would take on this machine, where they are there."""
+def devices_here(device: str) -> list[MachineDevice]:
+    """The devices of this machine that --device=`device` ("auto", "cpu", "cuda") would use."""
     import torch
 
     gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-    if gpus and wanted != "cpu":
+    if gpus and device != "cpu":
         return [MachineDevice(gpu.name, "cuda", gpu.total_memory / GB) for gpu in gpus]
-    return [] if wanted == "cuda" else [_cpu()]
+    return [] if device == "cuda" else [_cpu()]
 
 
 def _cpu() -> MachineDevice:
@@ -125,7 +127,7 @@ def _cpu() -> MachineDevice:
 
 
 def _cpu_name() -> str:
-    """As /proc/cpuinfo calls it; elsewhere what Python knows."""
+    """Its name in /proc/cpuinfo; without that file, Python's."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))

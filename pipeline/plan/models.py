@@ -1,4 +1,4 @@
-"""The models of a job, by what is known of them without fetching anything: their files here, or the table of models."""
+"""The models of a job with their sizes, from files on this machine or the table of models; nothing is fetched."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +18,12 @@ class PlannedModel:
     """One model of the job.
 
     Attributes:
-        name: as --model has it.
-        tasks: names of those that it is asked.
-        size: None where it is not known; `unknown` says why.
-        shape: the model of the table that it is as large as, by its name there; "" for none.
-        elsewhere: a server answers, so that it needs no memory here, and has no speed of its own.
+        name: Name as --model has it.
+        tasks: Names of its tasks.
+        size: Size of the model; None where it is not known, for the reason in `unknown`.
+        shape: Name of the model of the same size in the table; "" for none.
+        unknown: Reason of a missing size; "" for none.
+        elsewhere: Whether a server runs it, so that it needs no memory here, and its speed is not known.
     """
 
     name: str

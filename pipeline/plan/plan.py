@@ -1,7 +1,7 @@
-"""`earmark plan`: what a run would do; touches nothing.
+"""`earmark plan`: the recordings that a run would annotate; writes nothing.
 
-A plan is made in this one process, which holds of each row of the manifest where it is and how long (about 0.3 kB), and
-all ids of the output. `earmark annotate` does not; its stages hold a partition at a time.
+A plan is made in one process, which holds the location and length of each row of the manifest (about 0.3 kB), and all
+ids of the output. In contrast, the stages of `earmark annotate` hold a partition at a time.
 """
 
 import sys
@@ -21,22 +21,28 @@ from earmark.transforms.read_manifest import read_manifests
 from earmark.transforms.skip_annotated import skip_annotated
 from earmark.transforms.storage.audio_suffixes import AUDIO_SUFFIXES
 
-SUFFIX_CHARACTERS = 6  # with the dot; what is longer is a part of a name
-PARTITIONS = 256  # of the ids, compared one after the other: what a comparison needs is held of one
+SUFFIX_CHARACTERS = 6  # with the dot; a longer one is part of the name
+PARTITIONS = 256  # of the ids, compared in turn, so that the memory of a comparison is that of one
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do.
+    """The work of a run.
 
     Attributes:
-        recordings: to annotate. known_s: their audio, as far as the manifest says it; of_known of them have it.
-        failures: rows of the manifest that cannot be read.
-        lengths: of the recordings to annotate whose length the manifest says.
-        alone: of them, so long that each is a shard that one worker does alone.
-        too_long: of them, those that --max_duration_s makes failures if they are as long as the manifest says.
-        odd_suffixes: of the recordings to annotate, those that are not called like audio, by how their names end.
-        sample: of the recordings to annotate, chosen at random.
+        recordings: Number of recordings to annotate.
+        known_s: Seconds of those whose length the manifest has.
+        of_known: Number of those.
+        already_annotated: Number of recordings that the output has.
+        kept_failures: Number of recordings that failed before and are not tried again.
+        duplicates: Number of rows whose id an earlier row has.
+        failures: Rows of the manifest that cannot be read.
+        shards: Number of shards.
+        lengths: Recordings to annotate by their length in the manifest.
+        alone: Number of them so long that each is a shard of its own.
+        too_long: Number of them longer than --max_duration_s, which will fail.
+        odd_suffixes: Suffixes of recordings to annotate that are not those of audio, with their numbers.
+        sample: Recordings to annotate, chosen at random.
     """
 
     recordings: int
@@ -57,13 +63,13 @@ class Plan:
 def make_plan(
     manifest: str, output: str, options: JobOptions, workers: int, sample_rows: int = 0, seed: int = 0
 ) -> Plan:
-    """Reads the manifest and, where an output is named, what it holds, with the stages' own functions.
+    """Read the manifest and, where an output is named, its content, with the stages' own functions.
 
     Args:
-        sample_rows: how many recordings the sample is to have, where there are so many; `seed` decides which.
+        sample_rows: Most recordings in the sample; `seed` decides which.
 
     Raises:
-        JobError: there is no such manifest, or the output cannot be read.
+        JobError: There is no such manifest, or the output cannot be read.
     """
     rows: list[list[Recording]] = [[] for _ in range(PARTITIONS)]
     broken: list[Failure] = []
@@ -72,7 +78,7 @@ def make_plan(
         if isinstance(row, Failure):
             broken.append(row)
         else:
-            # Without what is carried along, which is most of a row.
+            # Without the extra columns, which are most of a row.
             prompt = row.prompt if asks_rows else None
             language = sys.intern(row.language) if row.language else None  # one string for a million rows
             bare = Recording(
@@ -99,8 +105,8 @@ def make_plan(
             too_long += recording.duration_s > options.max_duration_s
     return Plan(
         recordings=len(pending),
-        known_s=sum(one.seconds for one in lengths.classes()),
-        of_known=sum(one.recordings for one in lengths.classes()),
+        known_s=sum(length.seconds for length in lengths.classes()),
+        of_known=sum(length.recordings for length in lengths.classes()),
         already_annotated=annotated,
         kept_failures=kept,
         duplicates=duplicates,
@@ -115,7 +121,7 @@ def make_plan(
 
 
 def _odd_suffixes(recordings: Sequence[Recording]) -> tuple[tuple[str, int], ...]:
-    """How names end that do not end like audio's, commonest first; long ends are no suffix."""
+    """Suffixes that are not those of audio, most frequent first; long endings are not suffixes."""
     counts = Counter(map(_suffix, recordings))
     return tuple(
         (suffix, count)
@@ -133,7 +139,7 @@ def _suffix(recording: Recording) -> str:
 
 
 def _done(output: str) -> tuple[list[list[str]], list[list[Failure]]]:
-    """Ids and failures that the output holds, by partition; none where no output is named."""
+    """Ids and failures in the output, by partition; empty without an output."""
     ids: list[list[str]] = [[] for _ in range(PARTITIONS)]
     failures: list[list[Failure]] = [[] for _ in range(PARTITIONS)]
     store = OutputStore(output)

@@ -1,4 +1,4 @@
-"""What a run would find of a random sample: fetched and decoded as DecodeAudio does it, heard by the detector."""
+"""Facts and failures of a random sample: fetched and decoded as in DecodeAudio, and searched for speech."""
 
 import dataclasses
 import os
@@ -17,20 +17,20 @@ from earmark.transforms.decode_audio import scratch_folder
 from earmark.transforms.decode_shard import Decode, decode_shard
 from earmark.transforms.segment_speech import segment_clip
 
-LIMIT_S = 60.0  # for all of them; what is at hand then is finished
+LIMIT_S = 60.0  # for all; a group that has begun is finished
 RECORDING_LIMIT_S = 15.0  # for one; a run gives it --recording_timeout_s
-HEARD_SAMPLES = 300 * SAMPLE_RATE_HZ  # the start of a long recording says how much speech to expect
+SPEECH_SAMPLES = 300 * SAMPLE_RATE_HZ  # the start of a long recording is enough to estimate its speech
 TIMEOUTS = frozenset({"timeout", "fetch_timeout"})
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What was found of one recording: its facts, or the failure that a run would write down.
+    """Facts of one recording, or the failure that a run would write.
 
     Attributes:
-        said_s: how long the manifest says it is.
-        facts: None where it cannot be decoded.
-        error, message: of the failure; "" where there is none.
+        said_s: Seconds according to the manifest.
+        facts: Facts of the audio; None where it cannot be decoded.
+        error, message: Code and message of the failure; "" for none.
     """
 
     id: str
@@ -48,11 +48,12 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A random sample as it was found.
+    """Results of a random sample.
 
     Attributes:
-        asked: recordings in the sample; as many are missing in `found` as there was no time for.
-        took_s: how long all of it took.
+        asked: Number of recordings in the sample.
+        found: Results, without the recordings for which there was no time.
+        took_s: Seconds that the probe took.
     """
 
     asked: int
@@ -63,24 +64,24 @@ class Probe:
 def probe(
     sample: Sequence[Recording], options: JobOptions, limit_s: float = LIMIT_S, decode: Decode = decode_requests
 ) -> Probe:
-    """Decodes the recordings and listens to them, in order, until the time is over.
+    """Decode the recordings and detect speech in them, in order, until the time is over.
 
-    Nothing is written but into a folder in --scratch_dir, which is removed.
+    Only a folder in --scratch_dir is written, which is removed.
 
     Raises:
-        MachineError: as DecodeAudio.
+        MachineError: As in DecodeAudio.
     """
     began = time.perf_counter()
     limited = dataclasses.replace(options, recording_timeout_s=min(options.recording_timeout_s, RECORDING_LIMIT_S))
-    found: list[Probed] = []
+    results: list[Probed] = []
     if sample:
         children = options.decode_processes or os.cpu_count() or 1
         pool, detector = child_processes(children), SpeechDetector()
         for start in range(0, len(sample), 2 * children):
             if time.perf_counter() - began > limit_s:
                 break
-            found += _probe_group(sample[start : start + 2 * children], limited, pool, detector, decode)
-    in_time = [one for one in found if one.error not in TIMEOUTS or limited == options]
+            results += _probe_group(sample[start : start + 2 * children], limited, pool, detector, decode)
+    in_time = [result for result in results if result.error not in TIMEOUTS or limited == options]
     return Probe(len(sample), tuple(in_time), time.perf_counter() - began)
 
 
@@ -92,16 +93,16 @@ def _probe_group(
     decode: Decode,
 ) -> Iterator[Probed]:
     with scratch_folder(options.scratch_dir) as scratch:
-        # One recording a child, so that what hangs holds up nothing else.
+        # One recording a child, so that one that hangs delays no other.
         decoded = decode_shard(Shard("", tuple(group)), options, pool, scratch, decode, chunk_recordings=1)
-        said = {recording.id: recording.duration_s for recording in group}
+        manifest_s = {recording.id: recording.duration_s for recording in group}
         for failure in decoded.failures:
-            yield Probed(failure.id, failure.uri, said.get(failure.id), None, failure.error, failure.message)
+            yield Probed(failure.id, failure.uri, manifest_s.get(failure.id), None, failure.error, failure.message)
         for clip in decoded.clips:
             recording = clip.recording
             yield Probed(recording.id, recording.uri, recording.duration_s, _facts(clip, detector))
 
 
 def _facts(clip: Clip, detector: SpeechDetector) -> AudioFacts:
-    _, speech_ratio, snr_db = segment_clip(clip.samples[:HEARD_SAMPLES], detector)
+    _, speech_ratio, snr_db = segment_clip(clip.samples[:SPEECH_SAMPLES], detector)
     return dataclasses.replace(clip.facts, speech_ratio=speech_ratio, snr_db=snr_db)

@@ -1,4 +1,4 @@
-"""Everything that `earmark plan` says, as one record: --json prints it as it is."""
+"""The whole result of `earmark plan` as one record, which --json prints."""
 
 import dataclasses
 import math
@@ -21,13 +21,13 @@ from earmark.schemas.job import JobOptions
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What `earmark plan` takes beside the options of the job.
+    """Options of `earmark plan` beside those of the job.
 
     Attributes:
-        probe: recordings to look at; 0 for none.
-        measure: recordings to annotate here; 0 for none.
-        seed: decides which ones.
-        speeds, prices: files with tables of one's own; "" for earmark's.
+        probe: Number of recordings to decode; 0 for none.
+        measure: Number of recordings to annotate here; 0 for none.
+        seed: Seed of the sample.
+        speeds, prices: Files with tables of the user's own; "" for earmark's.
     """
 
     probe: int = 50
@@ -37,7 +37,7 @@ class PlanOptions:
     prices: str = ""
 
     def check(self) -> None:
-        """Raises JobError with the value and the remedy for the first option that makes no sense."""
+        """Raises JobError with the value and the remedy for the first invalid option."""
         for name in ("probe", "measure"):
             if getattr(self, name) < 0:
                 raise JobError(f"--{name}={getattr(self, name)} does not work: give 0 or more recordings")
@@ -45,17 +45,18 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredHere:
-    """What a run would take on this machine, from a sample that was annotated here.
+    """Time of a run on this machine, from a sample that was annotated here.
 
     Attributes:
-        devices: that answered.
-        recordings, failed, audio_s, sample_s: the sample, the audio of those that were annotated, and how long it took.
-        rtfx: seconds of audio for each second of work; None where all of the sample failed.
-        start_s: once a run: importing, checking, loading the models, and what the first recording takes longer.
-        work_s: all recordings of the plan: by their hours or, where those are not known, by their number; None where
-            there is no rtfx.
-        run_s: from the command's start to its end; None where work_s is.
-        full_batch: whether the sample was as much as a batch of the model may hold; less is slower for each second.
+        devices: Devices that the models ran on.
+        recordings, failed: Numbers of recordings in the sample that were annotated, and that failed.
+        audio_s, sample_s: Seconds of the annotated audio, and the time that it took.
+        rtfx: Seconds of audio for each second of work; None where all of the sample failed.
+        start_s: Time that a run needs once: imports, checks, loading the models, and the first recording.
+        work_s: Time for all recordings of the plan: by their hours or, where those are not known, by their number;
+            None without rtfx.
+        run_s: Time from the command's start to its end; None without work_s.
+        full_batch: Whether the sample filled a batch of the model; a smaller one is slower for each second.
     """
 
     devices: tuple[str, ...]
@@ -72,7 +73,7 @@ class MeasuredHere:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """All that is said; `plan` without its sample, which `probe` has."""
+    """The whole result; `plan` is without its sample, which `probe` has."""
 
     plan: Plan
     lengths: Lengths
@@ -85,25 +86,27 @@ class PlanReport:
 
 
 def report_plan(
-    manifest: str, output: str, options: JobOptions, asked: PlanOptions, imports_s: float = 0.0
+    manifest: str, output: str, options: JobOptions, plan_options: PlanOptions, imports_s: float = 0.0
 ) -> PlanReport:
-    """Plans, probes, estimates and, where that is asked for, measures.
+    """Plan, probe, estimate and, with --measure, measure.
 
     Args:
-        imports_s: what importing took so far, which a run pays, too.
+        imports_s: Seconds that imports took so far, which a run needs, too.
 
     Raises:
-        JobError: an option makes no sense, there is no such manifest, the output or a table cannot be read.
-        MachineError: this machine cannot decode, or its device fails.
+        JobError: An option is invalid, there is no such manifest, or the output or a table cannot be read.
+        MachineError: This machine cannot decode, or its device fails.
     """
     options.check()
-    asked.check()
-    tables = read_tables(asked.speeds, asked.prices)
+    plan_options.check()
+    tables = read_tables(plan_options.speeds, plan_options.prices)
     workers = default_workers()
-    plan = make_plan(manifest, output, options, workers, max(asked.probe, asked.measure), asked.seed)
-    probed = probe(plan.sample[: asked.probe], options)
-    unsaid = [one.found_s for one in probed.found if one.said_s is None]
-    lengths = estimate_lengths(plan.lengths, plan.recordings - plan.of_known, unsaid)
+    plan = make_plan(
+        manifest, output, options, workers, max(plan_options.probe, plan_options.measure), plan_options.seed
+    )
+    probed = probe(plan.sample[: plan_options.probe], options)
+    unlisted = [result.found_s for result in probed.found if result.said_s is None]
+    lengths = estimate_lengths(plan.lengths, plan.recordings - plan.of_known, unlisted)
     began = time.perf_counter()
     models = planned_models(options, tables.known.models)
     here = devices_here(options.device) if models else []
@@ -116,7 +119,9 @@ def report_plan(
         models=models,
         estimates=estimate(lengths.audio_s, plan.recordings, models, options, tables, here),
         measured_here=(
-            _measure(plan, lengths, options, asked.measure, workers, here, imports_s) if asked.measure else None
+            _measure(plan, lengths, options, plan_options.measure, workers, here, imports_s)
+            if plan_options.measure
+            else None
         ),
         memory=memory_needs(models, options, here, tables.known.devices),
     )
@@ -135,21 +140,21 @@ def _measure(
         raise JobError("--measure has nothing to annotate: every recording of the manifest is accounted for")
     from earmark.pipeline.plan.measure import measure
 
-    found = measure(plan.sample[:count], options, workers, math.ceil(plan.recordings / plan.shards))
-    audio_s, start_s = lengths.audio_s, imports_s + found.start_s
+    measured = measure(plan.sample[:count], options, workers, math.ceil(plan.recordings / plan.shards))
+    audio_s, start_s = lengths.audio_s, imports_s + measured.start_s
     work_s = None
-    if found.rtfx:
-        tried = found.recordings + found.failed
-        work_s = plan.recordings * found.work_s / tried if audio_s is None else audio_s / found.rtfx
+    if measured.rtfx:
+        tried = measured.recordings + measured.failed
+        work_s = plan.recordings * measured.work_s / tried if audio_s is None else audio_s / measured.rtfx
     return MeasuredHere(
         devices=tuple(f"{device.name}, {device.cores} cores" if device.cores else device.name for device in here),
-        recordings=found.recordings,
-        failed=found.failed,
-        audio_s=found.audio_s,
-        sample_s=found.work_s,
-        rtfx=found.rtfx,
+        recordings=measured.recordings,
+        failed=measured.failed,
+        audio_s=measured.audio_s,
+        sample_s=measured.work_s,
+        rtfx=measured.rtfx,
         start_s=start_s,
         work_s=work_s,
         run_s=None if work_s is None else start_s + work_s,
-        full_batch=found.audio_s >= min(options.batch_s, audio_s or math.inf),
+        full_batch=measured.audio_s >= min(options.batch_s, audio_s or math.inf),
     )

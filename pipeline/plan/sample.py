@@ -1,4 +1,4 @@
-"""A random sample of recordings that come by one at a time."""
+"""A random sample of recordings that arrive one at a time."""
 
 import hashlib
 import heapq
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 from earmark.schemas.records import Recording
 
-DIGEST_BYTES = 8  # in which a hundred million ids hardly ever meet; equal ones are told apart by the id
+DIGEST_BYTES = 8  # collisions among a hundred million ids are unlikely; equal hashes are ordered by the id
 
 
 class Reservoir:
-    """The `size` recordings whose ids have the smallest hashes: every set of ids is as likely as any other.
+    """The `size` recordings whose ids have the smallest hashes: every set of ids is equally likely.
 
-    Unlike a reservoir that rolls dice, it holds the same sample in whatever order the recordings come, for the same
-    seed, and a manifest that has grown changes little of it.
+    Unlike a reservoir with random numbers, it holds the same sample for any order of the recordings and the same seed,
+    and a manifest that has grown changes little of it.
     """
 
     def __init__(self, size: int, seed: int):
@@ -21,7 +21,7 @@ class Reservoir:
         self._held: list[tuple[int, str, Recording]] = []  # a heap with the largest hash first
 
     def offer(self, recordings: Iterable[Recording]) -> None:
-        """Takes the recordings into account; each id is to come once."""
+        """Offers recordings to the sample; each id must come only once."""
         if not self._size:
             return
         key, held = self._key, self._held
@@ -34,5 +34,5 @@ class Reservoir:
                 heapq.heappushpop(held, (order, recording.id, recording))
 
     def sample(self) -> tuple[Recording, ...]:
-        """At most `size` recordings, smallest hash first: the first n of them are a random sample, too."""
+        """At most `size` recordings, smallest hash first: the first n are a random sample, too."""
         return tuple(recording for _, _, recording in sorted(self._held, key=lambda held: (-held[0], held[1])))

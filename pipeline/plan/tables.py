@@ -1,4 +1,4 @@
-"""What is known of devices, models, speeds and prices: speeds.yaml and prices.yaml, or files of the same form."""
+"""Tables of devices, models, speeds and prices: speeds.yaml and prices.yaml, or files of the same form."""
 
 import datetime
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from pydantic.dataclasses import dataclass as checked
 from earmark.schemas.errors import JobError
 
 T = TypeVar("T")
-STRICT = ConfigDict(extra="forbid")  # a misspelled name is said, not left out
+STRICT = ConfigDict(extra="forbid")  # a misspelled name is an error
 
 
 @checked(frozen=True, config=STRICT)
 class Device:
-    """What runs a model; speeds.yaml says what each field of these records holds."""
+    """A device that runs models; speeds.yaml describes the fields of these records."""
 
     name: str
     kind: Literal["cpu", "cuda"]
@@ -78,7 +78,7 @@ class PriceTable:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What estimates are made of."""
+    """The tables that estimates are made from."""
 
     known: SpeedTable
     prices: PriceTable
@@ -88,11 +88,11 @@ def read_tables(speeds: str = "", prices: str = "") -> Tables:
     """earmark's own tables, the entries of the file `speeds` before its own, those of `prices` instead of its own.
 
     Raises:
-        JobError: a file cannot be read or is not of the form, or names a device or a model that no table has.
+        JobError: A file cannot be read or has another form, or names a device or a model that no table has.
     """
     known = _parse(_own("speeds.yaml"), "speeds.yaml", SpeedTable)
     if speeds:
-        known = _together(_parse(_read(speeds, "speeds"), f"--speeds={speeds}", SpeedTable), known)
+        known = _merge(_parse(_read(speeds, "speeds"), f"--speeds={speeds}", SpeedTable), known)
     priced = _parse(_read(prices, "prices"), f"--prices={prices}", PriceTable) if prices else _own_prices()
     _check_names("device", [speed.device for speed in known.speeds], [device.name for device in known.devices])
     _check_names("device", [price.device for price in priced.machines], [device.name for device in known.devices])
@@ -104,11 +104,11 @@ def _own_prices() -> PriceTable:
     return _parse(_own("prices.yaml"), "prices.yaml", PriceTable)
 
 
-def _together(theirs: SpeedTable, ours: SpeedTable) -> SpeedTable:
+def _merge(users: SpeedTable, own: SpeedTable) -> SpeedTable:
     return SpeedTable(
-        devices=(*theirs.devices, *(device for device in ours.devices if device.name not in _names(theirs.devices))),
-        models=(*theirs.models, *(model for model in ours.models if model.name not in _names(theirs.models))),
-        speeds=(*theirs.speeds, *ours.speeds),
+        devices=(*users.devices, *(device for device in own.devices if device.name not in _names(users.devices))),
+        models=(*users.models, *(model for model in own.models if model.name not in _names(users.models))),
+        speeds=(*users.speeds, *own.speeds),
     )
 
 
@@ -134,9 +134,9 @@ def _parse(text: str, called: str, kind: type[T]) -> T:
         raise JobError(f"{called} is not YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
+        location = ".".join(map(str, first["loc"])) or "the file"
         raise JobError(
-            f"{called}: {place}: {first['msg']} (pipeline/plan/speeds.yaml and prices.yaml show the form)"
+            f"{called}: {location}: {first['msg']} (pipeline/plan/speeds.yaml and prices.yaml show the form)"
         ) from error
 
 

@@ -84,7 +84,7 @@ def test_recordings_unlike_those_that_were_measured_are_said():
     known = tables(speed("Big", ("caption", "emotion"), 50.0))
     assert on_card(estimate(1900.0, 100, [HEARS], JobOptions(), known)).notes == ()
     (note,) = on_card(estimate(2100.0, 100, [HEARS], JobOptions(), known)).notes
-    assert note == "Big was measured on recordings of 10 s, and these have 21 s"
+    assert note == "Big was measured on recordings of 10 s; these have 21 s on average"
     assert len(on_card(estimate(400.0, 100, [HEARS], JobOptions(), known)).notes) == 1
 
 
