@@ -69,7 +69,7 @@ def without(name, folder):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (other_task, "it is WhisperForCausalLM, which does another task than WhisperForConditionalGen"),
+        (other_task, "in config.json is WhisperForCausalLM, which does another task than WhisperForConditionalGen"),
         (pickled, "pytorch_model.bin may hold code and is not loaded; convert it to safetensors"),
         (cut_short, "is not a whole safetensors file"),
         (another_width, "config.json calls for"),

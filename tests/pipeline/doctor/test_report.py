@@ -82,7 +82,7 @@ def test_a_person_sees_every_line_with_its_remedy_and_the_count(tmp_path, capsys
     (at,) = (index for index, line in enumerate(lines) if line.startswith("  problem scratch folder: /nowhere: "))
     assert lines[at + 1].strip().startswith("make room or the right to write there, or name another folder")
     assert any(line.startswith(f"  problem output: {tmp_path / 'file' / 'out'} cannot be written") for line in lines)
-    assert "  problem /nowhere: there is no such folder, and it is no hub id or URL" in lines
+    assert "  problem /nowhere: there is no such folder, and it is not a hub id or URL" in lines
     assert lines[-1] == "3 problems, 0 warnings"
 
 
