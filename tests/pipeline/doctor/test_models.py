@@ -1,4 +1,4 @@
-"""`earmark doctor` on models: whole, small enough, and to be had, without fetching any."""
+"""`earmark doctor` on models: complete, small enough and available, without fetching any."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_a_finding_names_the_family_of_the_model():
     assert f"{TINY}: Qwen2-Audio" in model(str(TINY)).found
 
 
-def test_folders_that_hold_no_whole_model_are_problems(tmp_path):
+def test_folders_without_a_complete_model_are_problems(tmp_path):
     folder = Path(shutil.copytree(TINY, tmp_path / "model"))
     weights = folder / "model.safetensors"
     content = weights.read_bytes()
@@ -75,19 +75,19 @@ def test_folders_that_hold_no_whole_model_are_problems(tmp_path):
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     (folder / "model-00001-of-00002.safetensors").write_bytes(content)
-    found = model(str(folder))
-    assert "1 of 2 weight files" in found.found and "model-00002-of-00002.safetensors" in found.found
-    assert found.remedy == "get them again"
+    check = model(str(folder))
+    assert "1 of 2 weight files" in check.found and "model-00002-of-00002.safetensors" in check.found
+    assert check.remedy == "get them again"
     (folder / "config.json").write_text('{"model_type": "bert"}')
     assert "is not one that earmark runs" in model(str(folder)).found
 
 
-def test_a_model_of_the_hub_is_asked_for_and_not_fetched(tmp_path, monkeypatch):
+def test_a_model_of_the_hub_is_listed_and_not_fetched(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor_models, "model_memory", lambda: Memory("cuda", 10**10, 10**10))
     with serve_hub({}, {"model.safetensors": 2 * 10**9, "pytorch_model.bin": 10**15, "config.json": 1000}) as address:
         use_hub(monkeypatch, address, tmp_path / "home" / "hub")
-        found = model("owner/name@main")
-        assert (found.status, found.found.partition(",")[0]) == (
+        check = model("owner/name@main")
+        assert (check.status, check.found.partition(",")[0]) == (
             "ok",
             f"a run fetches 2.00 GB to {tmp_path / 'home' / 'hub'}",
         )
@@ -96,11 +96,11 @@ def test_a_model_of_the_hub_is_asked_for_and_not_fetched(tmp_path, monkeypatch):
     assert not list((tmp_path / "home").rglob("*.safetensors"))
 
 
-def test_a_model_that_the_disk_does_not_hold_is_a_problem(tmp_path, monkeypatch):
+def test_a_model_too_large_for_the_disk_is_a_problem(tmp_path, monkeypatch):
     with serve_hub({}, {"model.safetensors": 10**18}) as address:
         use_hub(monkeypatch, address, tmp_path / "home" / "hub")
-        found = model("owner/name")
-    assert found.status == "problem" and "make room there" in found.remedy
+        check = model("owner/name")
+    assert check.status == "problem" and "make room there" in check.remedy
 
 
 def test_a_model_in_an_object_store_is_listed_and_not_copied():
@@ -112,7 +112,7 @@ def test_a_model_in_an_object_store_is_listed_and_not_copied():
     assert "there is no such folder or bucket" in model(f"{store.root}/none").found
 
 
-def test_a_served_model_and_an_engine_of_another_package_are_asked_for():
+def test_a_served_model_and_an_engine_of_another_package_are_checked():
     with misbehaving_server() as server:
         assert model(server.chat).status == "ok"
         assert MODEL in model(server.chat).name
@@ -121,11 +121,11 @@ def test_a_served_model_and_an_engine_of_another_package_are_asked_for():
     assert "no package" in model("no-such-engine:x").found
 
 
-def test_caches_are_named_with_what_they_hold(tmp_path, monkeypatch):
+def test_caches_are_named_with_their_sizes(tmp_path, monkeypatch):
     monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "models-of-mine"))
     (tmp_path / "home" / "hub" / "blobs").mkdir(parents=True)
     (tmp_path / "home" / "hub" / "blobs" / "a").write_bytes(b"x" * 20_000_000)
     os.symlink(tmp_path / "home" / "hub" / "blobs" / "a", tmp_path / "home" / "hub" / "linked")
-    found = {check.name: check.found for check in caches()}
-    assert found["hub"].startswith(f"{tmp_path / 'home' / 'hub'}: 0.02 GB, ")
-    assert found["object stores"].startswith(f"{tmp_path / 'models-of-mine' / 'models'}: 0.00 GB, ")
+    findings = {check.name: check.found for check in caches()}
+    assert findings["hub"].startswith(f"{tmp_path / 'home' / 'hub'}: 0.02 GB, ")
+    assert findings["object stores"].startswith(f"{tmp_path / 'models-of-mine' / 'models'}: 0.00 GB, ")

@@ -33,7 +33,7 @@ def bare(monkeypatch, tmp_path):
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Whoever opens a connection fails."""
+    """Every connection fails."""
     asked: list[object] = []
 
     def connect(self, address):
@@ -54,7 +54,7 @@ def doctor(capsys, *arguments, status=0):
     return {(check.topic, check.name): check for check in checks}
 
 
-def test_a_sound_machine_is_told_so_without_asking_the_network(tmp_path, capsys, no_network):
+def test_a_working_machine_has_no_problems_and_the_network_is_not_used(tmp_path, capsys, no_network):
     checks = doctor(capsys, tmp_path / "new" / "out", "--model", f"{TINY}")
     assert [check for check in checks.values() if check.status == "problem"] == []
     assert not no_network
@@ -86,7 +86,7 @@ def test_a_person_sees_every_line_with_its_remedy_and_the_count(tmp_path, capsys
     assert lines[-1] == "3 problems, 0 warnings"
 
 
-def test_no_secret_is_shown_in_either_form(tmp_path, monkeypatch, capsys):
+def test_no_secret_is_shown_as_text_or_json(tmp_path, monkeypatch, capsys):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     key = {"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----0123", "client_email": "who@nowhere"}
@@ -97,11 +97,11 @@ def test_no_secret_is_shown_in_either_form(tmp_path, monkeypatch, capsys):
     as_json = capsys.readouterr()
     assert main(["doctor"]) == 0
     as_text = capsys.readouterr()
-    for said in (as_json.out, as_json.err, as_text.out, as_text.err):
+    for text in (as_json.out, as_json.err, as_text.out, as_text.err):
         for secret in (*SECRETS.values(), key["private_key"], key["client_email"]):
-            assert secret not in said
-    told = {name: checks["credentials", name].found for name in ("google", "aws", "hugging face", "served models")}
-    assert told == {
+            assert secret not in text
+    findings = {name: checks["credentials", name].found for name in ("google", "aws", "hugging face", "served models")}
+    assert findings == {
         "google": f"GOOGLE_APPLICATION_CREDENTIALS: {tmp_path / 'google.json'}",
         "aws": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set",
         "hugging face": "a token is set",
@@ -109,7 +109,7 @@ def test_no_secret_is_shown_in_either_form(tmp_path, monkeypatch, capsys):
     }
 
 
-def test_what_a_library_repeats_of_a_secret_is_struck_out():
+def test_a_secret_that_a_library_repeats_is_redacted():
     check = Check("places", "output", "problem", "no such key wJalr0123456789?", "ask for wJalr0123456789")
     struck = without_secrets(check, {"AWS_SECRET_ACCESS_KEY": "wJalr0123456789", "A_KEY": "no", "USER": "such"})
     assert (struck.found, struck.remedy) == ("no such key ***?", "ask for ***")
@@ -170,7 +170,7 @@ def test_writing_to_an_output_leaves_it_as_it_was(tmp_path, kind):
     assert OutputStore(store.root).names("_earmark") == names and len(store.parts()) == 1
 
 
-def test_places_that_cannot_be_written_are_problems_with_the_reason(tmp_path):
+def test_locations_that_cannot_be_written_are_problems_with_the_reason(tmp_path):
     (tmp_path / "file").write_text("")
     assert "Not a directory" in writing(str(tmp_path / "file" / "out")).found
     assert writing("nowhere://host/out").status == "problem"
@@ -185,7 +185,7 @@ def test_a_full_scratch_folder_is_a_warning(tmp_path, monkeypatch):
     assert scratch(str(tmp_path)).status == "warning"
 
 
-def test_a_decoder_that_hears_something_else_is_a_problem():
+def test_a_decoder_with_wrong_output_is_a_problem():
     facts = AudioFacts(1.0, 16_000, 1, "x", -10, -3, 0)
     octave = np.sin(2 * np.pi * 880 * np.arange(16_000) / 16_000).astype(np.float32)
     tone = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000).astype(np.float32)
@@ -195,7 +195,7 @@ def test_a_decoder_that_hears_something_else_is_a_problem():
     assert "were decoded as 0.50 s" in doctor_codecs._problem(DecodedAudio(tone[:8000], "", half))
 
 
-def test_a_codec_that_cannot_be_tried_or_is_absent_is_told(monkeypatch):
+def test_a_codec_that_cannot_be_tried_or_is_absent_is_reported(monkeypatch):
     real = av.codec.Codec
 
     def without(name, mode):
@@ -239,7 +239,7 @@ def test_a_device_that_torch_does_not_see_is_a_problem(tmp_path, monkeypatch):
     assert (found.status, found.remedy) == ("warning", "unset CUDA_VISIBLE_DEVICES")
 
 
-def test_an_extra_that_a_place_needs_is_a_problem_and_else_is_not(tmp_path, monkeypatch):
+def test_a_missing_extra_is_a_problem_only_where_a_location_needs_it(tmp_path, monkeypatch):
     monkeypatch.setitem(doctor_machine.EXTRAS, "no-such-package-at-all", "x")
     assert of_name(doctor_machine.extras([]), "no-such-package-at-all").status == "ok"
     real = doctor_machine.importlib.metadata.version

@@ -19,7 +19,7 @@ CARD = Device("Card", "cuda", "NVIDIA Card", 24)
 OTHER = Device("Other", "cuda", "NVIDIA Other", 80)
 PROCESSOR = Device("Processor", "cpu", "ACME", 16, cores=4)
 BIG, SMALL = ModelSize("qwen2_audio", 7_000_000_000), ModelSize("whisper-ctranslate2", 39_000_000)
-HEARS = PlannedModel("org/big", ("caption", "emotion"), BIG, "Big")
+LISTENER = PlannedModel("org/big", ("caption", "emotion"), BIG, "Big")
 WRITES = PlannedModel("org/small", ("transcribe",), SMALL, "Small")
 
 
@@ -40,7 +40,7 @@ def on_card(found):
 def test_time_and_money_are_those_of_the_table():
     prices = (Price("one", "Card", 2.0, DAY, "list"), Price("four", "Card", 7.0, DAY, "list", devices=4))
     known = tables(speed("Big", ("caption", "emotion"), 50.0), prices=prices)
-    found = estimate(3600.0 * 1000, 360_000, [HEARS], JobOptions(), known)
+    found = estimate(3600.0 * 1000, 360_000, [LISTENER], JobOptions(), known)
     card = on_card(found)
     assert card.work_s == 1000 / 50 * 3600
     assert not card.at_most
@@ -57,8 +57,8 @@ def test_time_and_money_are_those_of_the_table():
 
 def test_times_of_several_models_add_up_and_one_that_was_not_measured_leaves_no_figure():
     both = tables(speed("Big", ("caption", "emotion"), 50.0), speed("Small", ("transcribe",), 100.0, "float16"))
-    assert on_card(estimate(1000.0, 100, [HEARS, WRITES], JobOptions(), both)).work_s == 1000 / 50 + 1000 / 100
-    one = on_card(estimate(1000.0, 100, [HEARS, WRITES], JobOptions(), tables(both.known.speeds[0])))
+    assert on_card(estimate(1000.0, 100, [LISTENER, WRITES], JobOptions(), both)).work_s == 1000 / 50 + 1000 / 100
+    one = on_card(estimate(1000.0, 100, [LISTENER, WRITES], JobOptions(), tables(both.known.speeds[0])))
     assert (one.work_s, one.missing) == (None, ("org/small",))
 
 
@@ -73,38 +73,38 @@ def test_times_of_several_models_add_up_and_one_that_was_not_measured_leaves_no_
         ([(("caption", "emotion"), 50)], {"timestamps": True}, None, False),
     ],
 )
-def test_a_figure_counts_where_all_that_is_asked_was_measured_with_the_same_options(measured, options, rtfx, at_most):
+def test_a_figure_counts_where_all_tasks_were_measured_with_the_same_options(measured, options, rtfx, at_most):
     known = tables(*(speed("Big", tasks, figure) for tasks, figure in measured))
-    card = on_card(estimate(1000.0, 100, [HEARS], JobOptions(**options), known))
+    card = on_card(estimate(1000.0, 100, [LISTENER], JobOptions(**options), known))
     assert card.work_s == (None if rtfx is None else 1000 / rtfx)
     assert card.at_most == at_most
 
 
-def test_recordings_unlike_those_that_were_measured_are_said():
+def test_recordings_of_other_lengths_than_the_measured_ones_are_noted():
     known = tables(speed("Big", ("caption", "emotion"), 50.0))
-    assert on_card(estimate(1900.0, 100, [HEARS], JobOptions(), known)).notes == ()
-    (note,) = on_card(estimate(2100.0, 100, [HEARS], JobOptions(), known)).notes
+    assert on_card(estimate(1900.0, 100, [LISTENER], JobOptions(), known)).notes == ()
+    (note,) = on_card(estimate(2100.0, 100, [LISTENER], JobOptions(), known)).notes
     assert note == "Big was measured on recordings of 10 s; these have 21 s on average"
-    assert len(on_card(estimate(400.0, 100, [HEARS], JobOptions(), known)).notes) == 1
+    assert len(on_card(estimate(400.0, 100, [LISTENER], JobOptions(), known)).notes) == 1
 
 
 def test_without_hours_or_models_there_is_no_figure():
     known = tables(speed("Big", ("caption", "emotion"), 50.0))
-    unknown = on_card(estimate(None, 100, [HEARS], JobOptions(), known))
+    unknown = on_card(estimate(None, 100, [LISTENER], JobOptions(), known))
     assert (unknown.work_s, unknown.missing) == (None, ())
     assert estimate(1000.0, 100, [], JobOptions(), known) == ()
 
 
 def test_the_device_of_this_machine_is_marked():
     here = [MachineDevice("ACME Xtreme 9", "cpu", 15.5, cores=4)]
-    found = estimate(1000.0, 100, [HEARS], JobOptions(), tables(), here)
+    found = estimate(1000.0, 100, [LISTENER], JobOptions(), tables(), here)
     assert [one.device for one in found if one.here] == ["Processor"]
     assert not any(
-        one.here for one in estimate(1.0, 1, [HEARS], JobOptions(), tables(), [MachineDevice("ACME", "cpu", 9, 2)])
+        one.here for one in estimate(1.0, 1, [LISTENER], JobOptions(), tables(), [MachineDevice("ACME", "cpu", 9, 2)])
     )
 
 
-def test_a_model_of_the_table_is_known_by_its_size_or_by_its_name():
+def test_a_model_of_the_table_is_recognized_by_its_size_or_its_name():
     known = read_tables().known.models
     (tiny,) = planned_models(JobOptions(model=("whisper-tiny.en",)), known)
     assert (tiny.shape, tiny.size and tiny.size.parameters) == ("Whisper tiny.en", 37_764_873)
@@ -118,7 +118,7 @@ def test_a_model_of_the_table_is_known_by_its_size_or_by_its_name():
     assert nowhere.unknown == "not on this machine, and a plan fetches nothing"
 
 
-def test_a_table_of_ones_own_goes_before_earmarks(tmp_path):
+def test_a_table_of_the_users_goes_before_earmarks(tmp_path):
     own = tmp_path / "speeds.yaml"
     own.write_text(
         "devices: [{name: Mine, kind: cuda, called: NVIDIA Mine, memory_gb: 48}]\n"
@@ -149,7 +149,7 @@ def test_a_table_of_ones_own_goes_before_earmarks(tmp_path):
         ),
     ],
 )
-def test_a_table_that_cannot_be_read_is_one_line(tmp_path, text, words):
+def test_a_table_that_cannot_be_read_is_one_line(tmp_path, text, message):
     path = tmp_path / "speeds.yaml"
     path.write_text(text)
     with pytest.raises(JobError, match=words):
@@ -158,7 +158,7 @@ def test_a_table_that_cannot_be_read_is_one_line(tmp_path, text, words):
         read_tables(prices=str(tmp_path / "none.yaml"))
 
 
-def test_earmarks_own_figures_stand_in_benchmarks_md():
+def test_earmarks_own_figures_are_in_benchmarks_md():
     """Each figure of the table is on a page that names its bench, its date and its figure."""
     page = (ROOT / "BENCHMARKS.md").read_text()
     for one in read_tables().known.speeds:

@@ -31,7 +31,7 @@ def test_the_classes_add_up_to_all_recordings_and_all_hours(known, probed, unkno
     assert found.audio_s == pytest.approx(sum(known) + unknown * sum(probed) / len(probed))
 
 
-def test_what_the_manifest_does_not_say_comes_from_the_sample_with_an_interval():
+def test_lengths_that_the_manifest_lacks_are_estimated_with_an_interval():
     found = estimate_lengths(count_lengths([10.0] * 4), 1000, [2.0, 4.0, 6.0, 0.0])
     assert (found.known_s, found.unknown, found.probed, found.estimated_s, found.audio_s) == (40, 1000, 4, 3000, 3040)
     # The sample's variance is 20/3; 4 of 1000 are no part of the error.
@@ -39,11 +39,11 @@ def test_what_the_manifest_does_not_say_comes_from_the_sample_with_an_interval()
     assert [one.estimated_recordings for one in found.classes[:2]] == [500, 250], "one of the four cannot be decoded"
 
 
-def test_nothing_is_made_up_where_nothing_was_probed():
+def test_without_a_probe_nothing_is_estimated():
     found = estimate_lengths(count_lengths([10.0]), 3, [])
     assert (found.known_s, found.estimated_s, found.error_s, found.audio_s) == (10, None, None, None)
-    said = estimate_lengths(count_lengths([10.0]), 0, [])
-    assert (said.estimated_s, said.error_s, said.audio_s) == (0, 0, 10)
+    complete = estimate_lengths(count_lengths([10.0]), 0, [])
+    assert (complete.estimated_s, complete.error_s, complete.audio_s) == (0, 0, 10)
 
 
 def test_a_sample_of_all_has_no_error():

@@ -22,7 +22,7 @@ def needs(*models, here, known=[], **options):  # noqa: B006
     return memory_needs(models, JobOptions(**options), here, known)
 
 
-def test_weights_and_what_a_batch_needs_are_as_readme_says():
+def test_memory_of_weights_and_a_batch_is_as_in_the_readme():
     (need,) = needs(CAPTIONS, here=[GPU])
     assert need.weights_gb == pytest.approx(16.8)
     assert need.working_gb == pytest.approx(2 * 2**19 * 240 / 0.04 / 1e9)
@@ -40,7 +40,7 @@ def test_the_largest_batch_that_fits_is_named():
     assert (small.fits, small.batch_s) == (False, None)
 
 
-def test_numbers_are_those_that_the_device_computes_in():
+def test_weights_are_held_in_the_compute_type_of_the_device():
     (here,) = needs(CAPTIONS, here=[MachineDevice("CPU", "cpu", 64.0, 8)])
     assert here.weights_gb == pytest.approx(33.6), "float32 on a CPU"
     assert needs(CAPTIONS, here=[GPU], compute_type="float32")[0].weights_gb == pytest.approx(33.6)
@@ -50,7 +50,7 @@ def test_numbers_are_those_that_the_device_computes_in():
     assert needs(whisper, here=[GPU], compute_type="int8")[0].weights_gb == pytest.approx(1.0)
 
 
-def test_several_models_share_a_device_and_what_is_not_known_is_said():
+def test_several_models_share_a_device_and_unknown_memory_is_named():
     whisper = PlannedModel("w", ("transcribe",), ModelSize("whisper-ctranslate2", 1_000_000_000), "")
     (need,) = needs(CAPTIONS, whisper, here=[MachineDevice("NVIDIA Card", "cuda", 80.0)])
     assert need.weights_gb == pytest.approx(18.8)
@@ -62,13 +62,13 @@ def test_several_models_share_a_device_and_what_is_not_known_is_said():
     assert needs(served, here=[GPU]) == ()
 
 
-def test_a_known_device_that_is_here_is_told_once():
+def test_a_device_of_the_table_that_is_here_is_listed_once():
     card = Device("Card", "cuda", "NVIDIA Card", 24)
     found = needs(CAPTIONS, here=[GPU], known=[card, Device("Other", "cuda", "NVIDIA Other", 80)])
     assert [(need.device, need.here) for need in found] == [("NVIDIA Card", True), ("Other", False)]
 
 
-def test_the_table_says_of_the_7b_model_what_readme_says():
+def test_the_7b_model_of_the_table_is_as_in_the_readme():
     (seven,) = [model for model in read_tables().known.models if model.name == "Qwen2-Audio 7B"]
     assert round(seven.parameters_m / 1000, 1) == 8.4
     assert seven.cache_values * 2 == 2**19, "half a megabyte a token in 16 bits"
@@ -88,7 +88,7 @@ def test_shards_of_weights_add_up(tmp_path):
     assert model_size(tmp_path) == ModelSize("wav2vec2", 30, model_size(tmp_path).file_bytes)
 
 
-def test_a_model_bin_that_is_cut_is_said(tmp_path):
+def test_a_model_bin_that_is_cut_is_an_error(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.bin").write_bytes(struct.pack("<IH3sII", 6, 3, b"ab\0", 1, 2) + b"\x05")
     with pytest.raises(ValueError, match="ends in the middle"):

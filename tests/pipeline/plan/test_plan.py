@@ -9,7 +9,7 @@ from tests.support.jobs import write_manifest
 from tests.support.outputs.parts import make_part
 
 
-def test_a_plan_of_many_rows_counts_every_one_of_them_once(tmp_path):
+def test_a_plan_counts_every_row_once(tmp_path):
     rows = [{"id": f"r{number:04d}", "audio": f"{number}.wav", "duration": 2.0} for number in range(1000)]
     twins = [{**row, "audio": f"z{row['audio']}", "duration": 500.0} for row in rows[:300]]
     manifest = write_manifest(tmp_path / "m.jsonl", [*twins, *rows, {"id": "broken"}])
@@ -25,7 +25,7 @@ def test_a_plan_of_many_rows_counts_every_one_of_them_once(tmp_path):
     assert (kept.recordings, kept.kept_failures) == (750, 50)
 
 
-def test_a_recording_travels_with_all_that_it_has():
+def test_a_recording_keeps_every_field_through_pickling():
     values = {field.name: f"a {field.name}" for field in dataclasses.fields(Recording)}
     recording = Recording(**values)
     assert dataclasses.asdict(pickle.loads(pickle.dumps(recording))) == values

@@ -42,11 +42,11 @@ def speech():
     return librosa.load(PROMPT, sr=RATE_HZ)[0] * 0.5
 
 
-def test_good_speech_is_not_warned_of(tmp_path, speech):
+def test_good_speech_has_no_warnings(tmp_path, speech):
     assert one_of(write_samples(tmp_path / "a.wav", speech)) == {}
 
 
-def test_a_rate_below_the_models_is_said(tmp_path, speech):
+def test_a_sample_rate_below_the_models_is_warned_of(tmp_path, speech):
     low = write_samples(tmp_path / "low.wav", speech[::2], 8000)
     found = one_of(low, write_samples(tmp_path / "high.wav", speech))
     (warning,) = found.values()
@@ -55,7 +55,7 @@ def test_a_rate_below_the_models_is_said(tmp_path, speech):
     assert "16000 Hz" in warning.message
 
 
-def test_recordings_without_speech_are_said_where_speech_is_asked_for(tmp_path, speech):
+def test_recordings_without_speech_are_warned_of_where_a_task_needs_speech(tmp_path, speech):
     tone = write_tone(tmp_path / "tone.wav", seconds=3)
     assert set(one_of(tone)) == {"little_speech"}
     silent = write_samples(tmp_path / "silent.wav", np.zeros(RATE_HZ))
@@ -64,12 +64,12 @@ def test_recordings_without_speech_are_said_where_speech_is_asked_for(tmp_path, 
     assert warned(manifest, task=("caption",)) == {}
 
 
-def test_clipped_recordings_are_said(tmp_path, speech):
+def test_clipped_recordings_are_warned_of(tmp_path, speech):
     found = one_of(write_samples(tmp_path / "loud.wav", np.clip(50 * speech, -1, 1)))
     assert set(found) == {"clipped"}
 
 
-def test_what_cannot_be_decoded_is_said_as_a_run_says_it(tmp_path, speech):
+def test_a_recording_that_cannot_be_decoded_has_the_error_of_a_run(tmp_path, speech):
     good = write_samples(tmp_path / "good.wav", speech)
     (tmp_path / "text.wav").write_text("this is no audio")
     (tmp_path / "empty.flac").write_bytes(b"")
@@ -86,7 +86,7 @@ def test_what_cannot_be_decoded_is_said_as_a_run_says_it(tmp_path, speech):
     assert found["too_many_failures"].recordings == 3, "more than half"
 
 
-def test_names_that_are_not_like_audio_are_counted_in_the_whole_manifest(tmp_path):
+def test_suffixes_that_are_not_audios_are_counted_in_the_whole_manifest(tmp_path):
     names = [*(f"{number}.docx" for number in range(70)), "a.TXT", "b.wav", "c.FLAC", "d", "call.2026-11-26", ".wav"]
     manifest = write_manifest(tmp_path / "m.jsonl", [{"audio": f"/nowhere/{name}"} for name in names])
     warning = warned(manifest, sample_rows=0)["odd_suffix"]
@@ -101,20 +101,20 @@ def test_long_recordings_are_counted_in_the_whole_manifest(tmp_path):
     assert "--max_duration_s=14400" in found["too_long"].message
 
 
-def test_long_recordings_are_found_where_the_manifest_says_no_length(tmp_path):
+def test_long_recordings_are_found_where_the_manifest_has_no_length(tmp_path):
     long = tmp_path / "long.flac"
     soundfile.write(long, np.tile(np.float32([0, 0.5]), 1801 * 500), 1000)
     assert {"very_long", "low_sample_rate"} <= set(one_of(long))
 
 
-def test_recordings_shorter_than_the_manifest_says_are_said(tmp_path, speech):
+def test_recordings_shorter_than_in_the_manifest_are_warned_of(tmp_path, speech):
     path = write_samples(tmp_path / "a.wav", speech)
     length_s = len(speech) / RATE_HZ
     rows = [{"audio": str(path), "id": str(factor), "duration": factor * length_s} for factor in (0.5, 1.05, 2)]
     assert warned(write_manifest(tmp_path / "m.jsonl", rows))["shorter_than_said"].recordings == 1
 
 
-def test_a_sample_says_how_many_of_all_there_may_be(tmp_path):
+def test_a_warning_of_a_sample_has_an_interval_for_the_whole_manifest(tmp_path):
     rows = [{"audio": str(write_tone(tmp_path / "tone.wav")), "id": f"{number:03d}"} for number in range(200)]
     (warning,) = warned(write_manifest(tmp_path / "m.jsonl", rows), sample_rows=10).values()
     assert (warning.recordings, warning.looked_at, warning.sampled) == (10, 10, True)
@@ -134,7 +134,7 @@ def test_audio_in_containers_is_probed_as_a_run_reads_it(tmp_path, kind):
     assert lengths == pytest.approx([0.2 + 0.01 * number for number in range(6)])
 
 
-def test_a_probe_leaves_nothing_behind(tmp_path):
+def test_a_probe_leaves_no_files(tmp_path):
     (tmp_path / "scratch").mkdir()
     manifest = write_containers(tmp_path, "tar", write_tones(tmp_path / "audio", 4))
     before = sorted(tmp_path.rglob("*"))
@@ -150,7 +150,7 @@ def test_a_probe_ends_when_its_time_is_over(tmp_path):
     assert probe((), JobOptions()) == Probe(0, (), pytest.approx(0, abs=1))
 
 
-def test_a_file_that_takes_long_is_not_called_broken(tmp_path, monkeypatch):
+def test_a_file_that_takes_long_is_not_a_failure(tmp_path, monkeypatch):
     """A run gives it more time than a probe."""
     monkeypatch.setattr("earmark.pipeline.plan.probe.RECORDING_LIMIT_S", 1.5)
     sample = [*sample_of(write_tone(tmp_path / "hang.wav"), 1), *sample_of(write_tone(tmp_path / "segfault.wav"), 1)]
@@ -164,5 +164,5 @@ def sample_of(path, count):
     return [Recording(f"{path.stem}{number}", str(path)) for number in range(count)]
 
 
-def test_a_failure_is_no_work():
+def test_a_failure_takes_no_work():
     assert Probed("id", "uri", 5.0, None, "not_found", "there is none").found_s == 0

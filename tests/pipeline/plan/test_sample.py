@@ -18,7 +18,7 @@ ids = st.lists(st.text(max_size=4), unique=True, max_size=40)
 
 
 @given(ids, st.integers(0, 50), st.integers(0, 3), st.randoms())
-def test_the_sample_is_the_same_in_whatever_order_recordings_come(ids, size, seed, random):
+def test_the_sample_does_not_depend_on_the_order_of_recordings(ids, size, seed, random):
     shuffled = random.sample(ids, len(ids))
     found = sampled(ids, size, seed)
     assert sampled(shuffled, size, seed) == found
@@ -32,12 +32,12 @@ def test_the_start_of_a_sample_is_the_smaller_sample(ids, size, more):
 
 
 @given(ids, ids, st.integers(1, 20))
-def test_a_manifest_that_has_grown_only_pushes_out(ids, added, size):
+def test_a_manifest_that_has_grown_only_replaces_recordings(ids, added, size):
     grown = list(dict.fromkeys([*ids, *added]))
     assert set(sampled(grown, size)) & set(ids) <= set(sampled(ids, size))
 
 
-def test_every_recording_is_as_likely_as_any_other_whatever_the_seed():
+def test_every_recording_is_equally_likely_for_any_seed():
     ids = [f"recording-{number:04d}" for number in range(20)]
     drawn = Counter(id for seed in range(2000) for id in sampled(ids, 5, seed))
     # 2000 draws of 5 of 20: 500 of each, with a standard deviation of 19.4.
