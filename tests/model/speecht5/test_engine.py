@@ -182,7 +182,7 @@ def test_parameter_names_of_older_files_are_read(folder, clips, tmp_path):
 def test_a_text_to_speech_checkpoint_is_refused(tmp_path):
     text_to_speech = write_small_speecht5(tmp_path, SpeechT5ForTextToSpeech)
     message = (
-        "it is SpeechT5ForTextToSpeech, which does another task than SpeechT5ForSpeechToText; name one of those, such"
+        "is SpeechT5ForTextToSpeech, which does another task than SpeechT5ForSpeechToText; name a checkpoint of that"
     )
     with pytest.raises(JobError, match=message):
         check_model(text_to_speech)

@@ -137,7 +137,7 @@ def test_a_table_of_the_users_goes_before_earmarks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("speeds: [{device: Moon}]", r"--speeds=.*: speeds\.0\.\w+: "),
         ("devices: [{name: x, kind: cuda, called: y, memory_gb: 1, colour: red}]", r"devices\.0\.colour"),
@@ -152,7 +152,7 @@ def test_a_table_of_the_users_goes_before_earmarks(tmp_path):
 def test_a_table_that_cannot_be_read_is_one_line(tmp_path, text, message):
     path = tmp_path / "speeds.yaml"
     path.write_text(text)
-    with pytest.raises(JobError, match=words):
+    with pytest.raises(JobError, match=message):
         read_tables(str(path))
     with pytest.raises(JobError, match=r"--prices=.* cannot be read"):
         read_tables(prices=str(tmp_path / "none.yaml"))
