@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.jobs import write_tone
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 TASKS = ("transcribe", "caption", "emotion")
 WORDS = ("the", "red", "green", "house", "is", "not", "far", "away", "today", "and", "nobody", "knows", "why")

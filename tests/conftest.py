@@ -9,7 +9,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.outputs.answered_output import hostile_rows, write_answered
+from tests.support.outputs.export_rows import hostile_rows, write_answered
 from tests.support.servers.object_stores import running_store
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,7 +27,7 @@ def object_store(request, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def hostile_output(tmp_path_factory):
-    """The folder of an output whose rows are hostile, every third of them flagged; it is only read."""
+    """The folder of an output whose rows are hostile, and one failure; tests only read it."""
     folder = tmp_path_factory.mktemp("hostile")
     write_answered(folder / "labels", hostile_rows(folder / "audio"))
     return folder / "labels"

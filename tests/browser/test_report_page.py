@@ -9,8 +9,8 @@ import pytest
 from earmark.reporting.report.options import ReportOptions
 from earmark.reporting.report.report import write_report
 from tests.support.jobs import run_here, write_manifest, write_tone, write_tones
-from tests.support.outputs.made_outputs import Row, write_output
-from tests.support.outputs.reported_outputs import EMOTIONS, HOSTILE, TASKS, hostile_output
+from tests.support.outputs.builder import Row, write_output
+from tests.support.outputs.report_rows import EMOTIONS, HOSTILE, TASKS, write_hostile_output
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
@@ -287,7 +287,7 @@ def test_axe_reports_no_serious_violation(browser, made_report, theme, size):
 
 
 def test_hostile_texts_stay_texts(browser, tmp_path):
-    hostile_output(tmp_path / "out", str(write_tone(tmp_path / "tone.wav")))
+    write_hostile_output(tmp_path / "out", str(write_tone(tmp_path / "tone.wav")))
     write_report(str(tmp_path / "out"), ReportOptions(to=str(tmp_path / "report.html")))
     opened = open_page(browser, tmp_path / "report.html")
     opened.page.on("dialog", lambda dialog: opened.console.append(f"dialog {dialog.message}"))

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from tests.support.jobs import EXAMPLES
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 
 def test_the_table_has_references_answers_and_scores(tmp_path):

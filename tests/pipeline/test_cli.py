@@ -15,7 +15,7 @@ from earmark.pipeline.console.job_flags import EVERYDAY, FLAGS, GROUPS
 from earmark.pipeline.console.parser import commands_of, options_of
 from earmark.scoring.benchmarks import benchmarks
 from tests.support.jobs import command_line, run_command, write_manifest, write_tone
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 # Variables that change how a program prints, and the environment without them.
 PRINT_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONUNBUFFERED")

@@ -4,7 +4,7 @@ import pytest
 
 from earmark.reporting.provenance import RUNS, read_provenance, read_run
 from earmark.schemas.errors import JobError
-from tests.support.outputs.made_outputs import write_output
+from tests.support.outputs.builder import write_output
 from tests.support.outputs.run_info import write_run_info
 
 

@@ -20,7 +20,7 @@ from earmark.scoring.evaluate import evaluate
 from earmark.scoring.keep import KeepOptions
 from earmark.scoring.options import EvaluateOptions
 from tests.support.jobs import annotations, manifest_lines, run_here, transcripts, write_manifest, write_tones
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 QUICK = EvaluateOptions(bootstrap=0)
 WORDS = ("red", "green", "blue", "yellow", "black")

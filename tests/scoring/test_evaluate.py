@@ -19,7 +19,7 @@ from earmark.scoring.normalizers import find_normalizer
 from earmark.scoring.options import EvaluateOptions
 from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import annotations, run_here, write_manifest, write_tones
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 QUICK = EvaluateOptions(bootstrap=0)
 

@@ -14,7 +14,7 @@ from whisper_normalizer.english import EnglishTextNormalizer
 from earmark.scoring.evaluate import evaluate
 from earmark.scoring.options import EvaluateOptions
 from tests.support.awkward_pairs import EACH, awkward_pairs
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 PAIRS = awkward_pairs()
 FIGURES_ONLY = EvaluateOptions(bootstrap=0)

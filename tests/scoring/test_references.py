@@ -8,7 +8,7 @@ from earmark.pipeline.cli import main
 from earmark.schemas.errors import JobError
 from earmark.scoring.evaluate import evaluate
 from earmark.scoring.options import EvaluateOptions
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 QUICK = EvaluateOptions(bootstrap=0)
 

@@ -23,7 +23,7 @@ from earmark.transforms.output.store import OutputStore
 from tests.support.audio.players import only_on_path, put_player
 from tests.support.bare_home import SECRETS, live_in
 from tests.support.jobs import TINY
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from earmark.reporting.text.markdown import as_text
 from earmark.schemas.job import JobOptions
 from earmark.transforms.output.store import OutputStore
 from tests.support.jobs import annotations, listening, write_manifest, write_tones
-from tests.support.outputs.answered_output import HOSTILE, NAMES, hostile_rows, write_answered
 from tests.support.outputs.cards import code_blocks, metadata_of, run_offline
+from tests.support.outputs.export_rows import HOSTILE, TASKS, hostile_rows, write_answered
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ print(json.dumps([list(rows["id"]), list(rows.features), rows[0]["embed"], rows[
 """
     ids, columns, vector, extra, as_in_card = json.loads(run_offline(code, output.parent, tmp_path))
     assert sorted(ids) == sorted(HOSTILE) and vector == [0.5, -1.0, 0.25]
-    assert columns == ["id", "uri", "offset_s", "channel", "reference", "extra", "audio", *NAMES]
+    assert columns == ["id", "uri", "offset_s", "channel", "reference", "extra", "audio", *TASKS]
     assert extra == [{"key": "=note", "value": ids[0]}]
     assert as_in_card
 
@@ -183,7 +183,7 @@ def test_parts_are_read_once(tmp_path, monkeypatch):
 
 
 def test_an_output_without_an_annotation_has_a_card(tmp_path):
-    rows = [row for row in hostile_rows(tmp_path / "audio") if row.failed]
+    rows = [row for row in hostile_rows(tmp_path / "audio") if row.answers is None]
     store = write_answered(tmp_path / "labels", rows)
     assert write_card(store)
     card = (tmp_path / "labels" / "README.md").read_text()

@@ -1,5 +1,6 @@
 """`earmark export` with its audio: lhotse and datasets hear what the run heard."""
 
+import dataclasses
 import io
 import json
 import tarfile
@@ -14,9 +15,10 @@ import soundfile
 from earmark.reporting.export.captions import file_name
 from earmark.reporting.export.export import export
 from earmark.reporting.export.options import ExportOptions
+from tests.support.audio.noise import write_noise
 from tests.support.jobs import annotations, run_here
-from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound
 from tests.support.outputs.cards import code_blocks, metadata_of, run_offline
+from tests.support.outputs.export_rows import HOSTILE, answered_row, write_answered
 
 
 def test_lhotse_reads_and_validates_its_manifests(hostile_output, tmp_path):
@@ -36,10 +38,10 @@ def test_lhotse_reads_and_validates_its_manifests(hostile_output, tmp_path):
 
 
 def test_lhotse_hears_the_same_parts_of_files(tmp_path):
-    path = write_sound(tmp_path / "x.wav", 2.0, channels=2)
+    path = write_noise(tmp_path / "x.wav", 2.0, channels=2)
     rows = [
-        Said("one", "x", str(path), facts_of(path, 1.0), offset_s=0.5, channel=1),
-        Said("both", "x", str(path), facts_of(path, 2.0)),
+        answered_row("one", "x", path, 1.0, offset_s=0.5, channel=1),
+        answered_row("both", "x", path, 2.0),
     ]
     write_answered(tmp_path / "labels", rows)
     export(str(tmp_path / "labels"), str(tmp_path / "lhotse"), ExportOptions("lhotse"))
@@ -80,15 +82,15 @@ print(json.dumps([[row["id"], row["audio"]["bytes"].hex(), row["audio"]["path"],
 
 
 def test_parts_of_files_are_cut_sample_by_sample(tmp_path):
-    path = write_sound(tmp_path / "x.wav", 2.0, channels=2, rate=44_100)
+    path = write_noise(tmp_path / "x.wav", 2.0, channels=2, rate=44_100)
     deep = tmp_path / "deep.flac"
     soundfile.write(deep, np.random.default_rng(1).uniform(-1, 1, 32_000), 16_000, "PCM_24")
     rows = [
-        Said("part", "x", str(path), facts_of(path, 1.0), offset_s=0.5),
-        Said("channel", "x", str(path), facts_of(path, 1.5), offset_s=0.5, channel=1),
-        Said("start", "x", str(path), facts_of(path, 0.5)),
-        Said("deep", "x", str(deep), facts_of(deep, 1.0), offset_s=1.0),
-        Said("gone", "x", str(tmp_path / "gone.wav"), facts_of(path)),
+        answered_row("part", "x", path, 1.0, offset_s=0.5),
+        answered_row("channel", "x", path, 1.5, offset_s=0.5, channel=1),
+        answered_row("start", "x", path, 0.5),
+        answered_row("deep", "x", deep, 1.0, offset_s=1.0),
+        dataclasses.replace(answered_row("gone", "x", path), uri=str(tmp_path / "gone.wav")),
     ]
     write_answered(tmp_path / "labels", rows)
     found = export(str(tmp_path / "labels"), str(tmp_path / "hub"), ExportOptions("hf"))
@@ -106,7 +108,7 @@ def test_parts_of_files_are_cut_sample_by_sample(tmp_path):
 
 
 def test_audio_in_containers_comes_along(tmp_path):
-    sounds = [write_sound(tmp_path / "audio" / f"{number}.flac") for number in range(5)]
+    sounds = [write_noise(tmp_path / "audio" / f"{number}.flac") for number in range(5)]
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         for path in sounds[:2]:
             tar.add(path, path.name)

@@ -7,8 +7,9 @@ import pytest
 from earmark.reporting.export.captions import file_name
 from earmark.reporting.export.export import export
 from earmark.reporting.export.options import ExportOptions
+from tests.support.audio.noise import write_noise
 from tests.support.jobs import manifest_lines
-from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, write_answered, write_sound
+from tests.support.outputs.export_rows import HOSTILE, answered_row, write_answered
 
 
 def cues_of(path):
@@ -55,8 +56,8 @@ def test_captions_are_a_file_a_recording_whatever_it_is_called_and_says(hostile_
 
 
 def test_caption_times_are_the_files_also_where_a_row_is_a_part_of_it(tmp_path):
-    path = write_sound(tmp_path / "a.wav", 2.0)
-    row = Said("a", "x", str(path), facts_of(path, 1.0), offset_s=3600.5)
+    path = write_noise(tmp_path / "a.wav", 2.0)
+    row = answered_row("a", "x", path, 1.0, offset_s=3600.5)
     write_answered(tmp_path / "labels", [row])
     export(str(tmp_path / "labels"), str(tmp_path / "vtt"), ExportOptions("vtt"))
     assert [cue[:2] for cue in cues_of(tmp_path / "vtt" / "a.vtt")] == [(3600.5, 3601.0), (3601.0, 3601.5)]

@@ -12,8 +12,9 @@ from earmark.reporting.export.export import export
 from earmark.reporting.export.formats import FORMATS
 from earmark.reporting.export.options import ExportOptions
 from earmark.transforms.output.store import OutputStore
+from tests.support.audio.noise import write_noise
 from tests.support.jobs import annotations, manifest_lines, run_here, write_manifest
-from tests.support.outputs.answered_output import HOSTILE, Said, facts_of, hostile_rows, write_answered, write_sound
+from tests.support.outputs.export_rows import HOSTILE, answered_row, hostile_rows, write_answered
 
 SUFFIX = {"nemo": ".jsonl", "csv": ".csv"}
 
@@ -31,7 +32,7 @@ def test_nemo_s_manifest_has_each_row_and_what_was_answered(hostile_output, tmp_
 
 
 def test_parts_of_files_are_named_as_such_and_can_be_annotated_again(tmp_path):
-    sound = write_sound(tmp_path / "x.wav", 3.0, channels=2)
+    sound = write_noise(tmp_path / "x.wav", 3.0, channels=2)
     parts = [{"offset": 0.5, "duration": 1.5, "channel": 1}, {"duration": 2.0}, {"offset": 1, "channel": 0}]
     rows = [{"id": f"{number}", "audio_filepath": str(sound), "mood": "x", **part} for number, part in enumerate(parts)]
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "labels")
@@ -45,8 +46,8 @@ def test_parts_of_files_are_named_as_such_and_can_be_annotated_again(tmp_path):
 
 
 def test_a_carried_column_is_not_taken_for_an_answer(tmp_path):
-    path = write_sound(tmp_path / "a.wav")
-    row = Said("a", "said", str(path), facts_of(path), extra=(("caption", "theirs"), ("mood", "x")))
+    path = write_noise(tmp_path / "a.wav")
+    row = answered_row("a", "said", path, extra={"caption": "theirs", "mood": "x"})
     write_answered(tmp_path / "labels", [row])
     export(str(tmp_path / "labels"), str(tmp_path / "m.jsonl"), ExportOptions("nemo"))
     (found,) = manifest_lines(tmp_path / "m.jsonl")
@@ -69,9 +70,9 @@ def test_csv_holds_every_value_and_nothing_that_a_spreadsheet_computes(hostile_o
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_condition_chooses_rows_also_of_a_compacted_output(tmp_path, format):
-    paths = [write_sound(tmp_path / "audio" / f"{number}.wav") for number in range(12)]
+    paths = [write_noise(tmp_path / "audio" / f"{number}.wav") for number in range(12)]
     rows = [
-        Said(f"r{number:02d}", "x", str(path), facts_of(path), flags=("repetition",) if number % 3 == 0 else ())
+        answered_row(f"r{number:02d}", "x", path, flags=("repetition",) if number % 3 == 0 else ())
         for number, path in enumerate(paths)
     ]
     store = write_answered(tmp_path / "labels", rows, rows_a_part=4)

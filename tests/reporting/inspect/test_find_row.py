@@ -16,7 +16,7 @@ from earmark.schemas.job_description import JobDescription
 from earmark.schemas.records import Failure, PartReport
 from earmark.schemas.tables import annotations_table
 from earmark.transforms.output.store import JOB_PATH, OutputStore, encode_part
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 
 @pytest.fixture(autouse=True)

@@ -23,9 +23,9 @@ from earmark.schemas.records import Annotation, AudioFacts, PartReport, Recordin
 from earmark.schemas.tables import annotations_table
 from earmark.schemas.tasks import BUILT_IN
 from earmark.transforms.output.store import JOB_PATH, OutputStore, encode_part
+from tests.support.audio.noise import write_noise
 from tests.support.jobs import annotations, run_here, write_manifest, write_tones
-from tests.support.outputs.answered_output import write_sound
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def output(tmp_path_factory):
     rows = write_tones(folder / "audio", 8)
     rows[2]["text"] += " and a bit"
     rows[3] |= {"emotion": "joy", "note": "recorded at night"}
-    stereo = write_sound(folder / "audio" / "stereo.wav", 2.0, channels=2)
+    stereo = write_noise(folder / "audio" / "stereo.wav", 2.0, channels=2)
     part = {"id": "part", "audio_filepath": str(stereo), "offset": 1.25, "duration": 0.7, "channel": 1}
     missing = {"id": "missing", "audio_filepath": str(folder / "audio" / "missing.wav")}
     manifest = write_manifest(folder / "m.jsonl", [*rows, part, missing])

@@ -17,8 +17,8 @@ from earmark.schemas.errors import JobError
 from earmark.scoring.answers import open_output
 from earmark.scoring.evaluate import evaluate
 from earmark.scoring.options import EvaluateOptions
-from tests.support.outputs.made_outputs import Row, write_output
-from tests.support.outputs.reported_outputs import HOSTILE, TASKS, hostile_output, made_rows
+from tests.support.outputs.builder import Row, write_output
+from tests.support.outputs.report_rows import HOSTILE, TASKS, random_rows, write_hostile_output
 from tests.support.outputs.run_info import write_run_info
 
 
@@ -26,7 +26,7 @@ from tests.support.outputs.run_info import write_run_info
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("output")
     failed = [Row(f"x{number}", None) for number in range(8)]
-    write_output(folder, made_rows() + failed, rows_a_part=23, task=TASKS)
+    write_output(folder, random_rows() + failed, rows_a_part=23, task=TASKS)
     return folder
 
 
@@ -127,7 +127,7 @@ def test_the_least_confident_rows_come_from_the_whole_output(tmp_path):
 
 
 def test_the_selection_does_not_depend_on_how_the_parts_are_cut(tmp_path):
-    rows = made_rows()
+    rows = random_rows()
     selections = []
     for rows_a_part in (7, 300):
         write_output(tmp_path / str(rows_a_part), rows, rows_a_part, task=TASKS)
@@ -196,7 +196,7 @@ class Page(HTMLParser):
 
 
 def test_texts_never_become_markup(tmp_path):
-    hostile_output(tmp_path)
+    write_hostile_output(tmp_path)
     plain = tmp_path / "plain"
     write_output(plain, [Row("a", dict.fromkeys(TASKS, "joy") | {"vocal_sound": "Sigh"}, "b")], task=TASKS)
     write_report(str(tmp_path), ReportOptions(to=str(tmp_path / "page.html"), clips=0))

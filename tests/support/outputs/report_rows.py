@@ -1,10 +1,10 @@
-"""Outputs whose reports are looked at: of rows that differ in all that is counted, and of hostile texts."""
+"""Rows for reports: random ones that differ in everything that a report counts, and hostile texts."""
 
 from pathlib import Path
 
 import numpy as np
 
-from tests.support.outputs.made_outputs import Row, write_output
+from tests.support.outputs.builder import Row, write_output
 
 TASKS = ("transcribe", "caption", "emotion")
 EMOTIONS = ("neutral", "joy", "anger")
@@ -22,29 +22,29 @@ HOSTILE = [
 ]
 
 
-def made_rows(count: int = 300) -> list[Row]:
-    chance = np.random.default_rng(11)
+def random_rows(count: int = 300) -> list[Row]:
+    random = np.random.default_rng(11)
     return [
         Row(
             f"r{number:04d}",
             {
-                "transcribe": " ".join(chance.choice(["red", "green", "blue"], chance.integers(0, 9))),
+                "transcribe": " ".join(random.choice(["red", "green", "blue"], random.integers(0, 9))),
                 "caption": "A sound.",
-                "emotion": chance.choice(EMOTIONS),
+                "emotion": random.choice(EMOTIONS),
             },
             reference="red green",
-            language=chance.choice(["en", "de", "fr"]),
-            duration_s=float(chance.lognormal(1, 2)),
-            score=float(chance.uniform(0.3, 1)),
-            avg_logprob=-float(chance.exponential(0.5)),
-            flags=("repetition",) if chance.random() < 0.1 else (),
+            language=random.choice(["en", "de", "fr"]),
+            duration_s=float(random.lognormal(1, 2)),
+            score=float(random.uniform(0.3, 1)),
+            avg_logprob=-float(random.exponential(0.5)),
+            flags=("repetition",) if random.random() < 0.1 else (),
         )
         for number in range(count)
     ]
 
 
-def hostile_output(folder: Path, uri: str = "") -> None:
-    """Every text that a manifest or a model brings is one of HOSTILE."""
+def write_hostile_output(folder: Path, uri: str = "") -> None:
+    """Write an output in which every text of the manifest and the models is one of HOSTILE."""
     rows = [
         Row(
             f"{text} {number}",
