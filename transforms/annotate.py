@@ -1,4 +1,4 @@
-"""Annotate: every task's answer for every clip of a shard, from one copy of each model a worker."""
+"""Annotate: answers every task for every clip of a shard, with one copy of each model per worker."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ OpenEngine = Callable[[], Engine]
 
 @dataclass(frozen=True)
 class Assignment:
-    """Which model answers which tasks; `open_engine` loads it."""
+    """The tasks that one model answers; `open_engine` loads the model."""
 
     open_engine: OpenEngine
     tasks: tuple[Task, ...]
@@ -55,7 +55,8 @@ def annotate_shard(shard: DecodedShard, engines: Sequence[tuple[Engine, Sequence
 class _AnnotateShard(beam.DoFn):
     def __init__(self, assignments: Sequence[Assignment], counters: Counters, stop: StopRequest):
         self._assignments, self._counters, self._stop = tuple(assignments), counters, stop
-        # Loads at the first shard, so that a run with nothing new loads nothing; what is shared lives while held.
+        # Models are loaded at the first shard, so that a run with nothing new loads none. A Shared object lives as long
+        # as it is referenced.
         self._shared = tuple(Shared() for _ in assignments)
         self._engines: list[Engine] = []
 

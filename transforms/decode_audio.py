@@ -1,4 +1,4 @@
-"""DecodeAudio: from the recordings of a shard to clips, fetched and decoded in child processes."""
+"""DecodeAudio: fetches and decodes the recordings of a shard to clips, in child processes."""
 
 import os
 import shutil
@@ -41,9 +41,12 @@ class _DecodeShard(beam.DoFn):
 
 @contextmanager
 def scratch_folder(parent: str) -> Iterator[str]:
-    """A folder for the files of one shard, named after this process; gone with all in it afterwards, however it ends.
+    """A folder for the files of one shard, named after this process, and removed afterwards with everything in it.
 
-    Only a process that is killed leaves it behind, to remove_leftovers of the next one. `parent`: as --scratch_dir.
+    Only a killed process leaves it behind; remove_leftovers() of the next process removes it.
+
+    Args:
+        parent: Folder in which it is made, as --scratch_dir; "" for the system's.
     """
     try:
         folder = tempfile.mkdtemp(prefix=f"earmark-{os.getpid()}-{socket.gethostname()}-", dir=parent or None)
@@ -52,16 +55,16 @@ def scratch_folder(parent: str) -> Iterator[str]:
     try:
         yield folder
     finally:
-        # A child that is being stopped may still write into it: what then stays is a leftover.
+        # A child that is being stopped may still write into it; then it stays, as a leftover.
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_leftovers(parent: str) -> None:
-    """Removes the scratch folders of processes of this host that are no more."""
+    """Remove the scratch folders of processes of this host that no longer exist."""
     for folder in Path(parent or tempfile.gettempdir()).glob("earmark-*-*-*"):
         pid = folder.name.rpartition("-")[0].removeprefix("earmark-").removesuffix(f"-{socket.gethostname()}")
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)  # it may be another user's, or another worker removes it too
+            shutil.rmtree(folder, ignore_errors=True)  # of another user, or removed by another worker
 
 
 class DecodeAudio(ShardStage):

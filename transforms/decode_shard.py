@@ -1,4 +1,4 @@
-"""What DecodeAudio does with a shard. No Beam: `plan` and `report` decode a few recordings by it, too."""
+"""Decodes a shard. Does not import Beam: `plan` and `report` use it as well."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ from earmark.transforms.audio.isolation import call_isolated
 from earmark.transforms.containers.unpack_containers import unpack_containers, unpack_requests
 
 STAGE = "DecodeAudio"
-CHUNK_RECORDINGS = 8  # fetched side by side, and decoded by one child, at a time; a hang holds all of them up
+CHUNK_RECORDINGS = 8  # fetched in parallel, and decoded by one child; a recording that hangs delays its chunk
 SAMPLE_BYTES = np.dtype(np.float32).itemsize
 
 Decode = Callable[[Sequence[DecodeRequest]], list[DecodedAudio | RowError]]
@@ -27,15 +27,15 @@ def decode_shard(
     decode: Decode = decode_requests,
     chunk_recordings: int = CHUNK_RECORDINGS,
 ) -> DecodedShard:
-    """The shard's recordings as clips, or as failures where they cannot be fetched or decoded.
+    """Decode the shard's recordings to clips, or to failures if they cannot be fetched or decoded.
 
     Args:
-        pool: the children that fetch and decode.
-        scratch: folder for what comes out of containers or is longer than its share of --shard_memory_mb.
-        chunk_recordings: how many one child works on at a time.
+        pool: Child processes that fetch and decode.
+        scratch: Folder for audio from containers, and for audio longer than its share of --shard_memory_mb.
+        chunk_recordings: Number of recordings that one child works on at a time.
 
     Raises:
-        MachineError: no recording is to blame, such as for a full disk.
+        MachineError: The machine is at fault, not a recording, such as for a full disk.
     """
     memory_samples = options.shard_memory_mb * 2**20 // SAMPLE_BYTES // len(shard.recordings)
     limits = (options.max_duration_s, options.recording_timeout_s, memory_samples, scratch)

@@ -1,4 +1,4 @@
-"""PackShards: recordings in shards, planned from the manifest alone."""
+"""PackShards: packs recordings into shards, planned from the manifest alone."""
 
 import itertools
 import math
@@ -11,16 +11,16 @@ from earmark.schemas.records import Recording, Shard, partition_of, stable_hash
 from earmark.transforms.counters import Counters
 
 MAX_SHARD_S = 30 * 60.0  # of audio, where durations are known
-MAX_SHARD_BYTES = 512 * 2**20  # of audio in containers, which lies on a worker's disk until it is decoded
+MAX_SHARD_BYTES = 512 * 2**20  # of audio in containers, which is on a worker's disk until it is decoded
 
 
 def count_buckets(rows: int, shard_rows: int, workers: int) -> int:
-    """How many buckets so many recordings go to: half full on average, and at least two a worker where rows allow."""
+    """Number of buckets for `rows` recordings: half full on average, and at least two per worker if rows allow."""
     return max(1, math.ceil(2 * rows / shard_rows), min(rows, 2 * workers))
 
 
 def bucket_of(recording: Recording, buckets: int) -> tuple[bool, int]:
-    """Recordings go to a bucket by their ids; those in a container with their neighbours, and apart from the others."""
+    """Bucket of a recording: by its id, or with its neighbours in a container, apart from recordings in own files."""
     if recording.location is None:
         return False, partition_of(recording.id, buckets)
     piece, _ = recording.location.position
@@ -28,31 +28,30 @@ def bucket_of(recording: Recording, buckets: int) -> tuple[bool, int]:
 
 
 def fill_rows(rows: int, shard_rows: int, workers: int) -> int:
-    """How many recordings of containers fill a shard: fewer where there would not be two shards a worker."""
+    """Number of recordings of containers that fill a shard: fewer if there would not be two shards per worker."""
     return max(1, min(shard_rows, rows // (2 * workers)))
 
 
-def pack_bucket(recordings: Iterable[Recording], shard_rows: int, fill_rows: int, salt: str) -> list[Shard]:
-    """A bucket's recordings in order, cut where a shard would have too many rows, seconds or bytes.
+def pack_bucket(recordings: Iterable[Recording], shard_rows: int, fill_rows: int, run_id: str) -> list[Shard]:
+    """Cut a bucket's recordings, in order, into shards of limited rows, seconds and bytes.
 
-    The order is that of their places, so that a shard reads its containers at a stretch, or else of their ids. A row
-    group of a Parquet file is read as a whole, and so kept whole: it may start a shard, and is cut only where it is
-    more than one.
+    They are ordered by location, so that a shard reads a container in one go, or else by id. A row group of a Parquet
+    file can only be read whole, so it is kept together, and only cut if it is larger than a shard.
 
     Args:
-        shard_rows: the most in a shard.
-        fill_rows: a shard that has so many takes nothing more.
-        salt: goes into the shards' keys; the run, so that a later run that tries the same failures again does not
-            find them done.
+        shard_rows: Largest number of recordings in a shard.
+        fill_rows: Number of recordings from which a shard takes no further row group.
+        run_id: Id of the run, which goes into the shards' keys, so that a later run that tries the same failures again
+            does not find its shards done.
     """
     shards: list[list[Recording]] = []
     load = _Load()
-    for _, group in itertools.groupby(sorted(recordings, key=_order), key=_kept_together):
+    for _, group in itertools.groupby(sorted(recordings, key=_order), key=_read_together):
         together = list(group)
-        whole = _Load.of(together)
-        fits = whole.fits(shard_rows)
+        group_load = _Load.of(together)
+        fits = group_load.fits(shard_rows)
         for number, added in enumerate([together] if fits else [[recording] for recording in together]):
-            more = whole if fits else _Load.of(added)
+            more = group_load if fits else _Load.of(added)
             grown = load.with_more(more)
             full = number == 0 and (not fits or load.rows >= fill_rows)
             if not shards or full or not grown.fits(shard_rows):
@@ -60,12 +59,12 @@ def pack_bucket(recordings: Iterable[Recording], shard_rows: int, fill_rows: int
                 grown = more
             shards[-1] += added
             load = grown
-    return [Shard(_key(shard, salt), tuple(shard)) for shard in shards]
+    return [Shard(_key(shard, run_id), tuple(shard)) for shard in shards]
 
 
 @dataclass(slots=True)
 class _Load:
-    """What a shard holds, as far as it is known."""
+    """Size of a shard, as far as it is known before decoding."""
 
     rows: int = 0
     seconds: float = 0.0
@@ -91,7 +90,7 @@ def _order(recording: Recording) -> tuple[str, tuple[int, int], str]:
     return (location.container, location.position, recording.id) if location else ("", (0, 0), recording.id)
 
 
-def _kept_together(recording: Recording) -> tuple[str, int] | str:
+def _read_together(recording: Recording) -> tuple[str, int] | str:
     """The piece of a container that is read as a whole, such as a row group; any other recording stays alone."""
     location = recording.location
     if location is None or location.read_unit is None:
@@ -99,18 +98,18 @@ def _kept_together(recording: Recording) -> tuple[str, int] | str:
     return location.container, location.read_unit
 
 
-def _key(recordings: Sequence[Recording], salt: str) -> str:
-    return stable_hash(salt, *(recording.id for recording in recordings))
+def _key(recordings: Sequence[Recording], run_id: str) -> str:
+    return stable_hash(run_id, *(recording.id for recording in recordings))
 
 
 class _PackBucket(beam.DoFn):
-    def __init__(self, shard_rows: int, workers: int, salt: str, counters: Counters):
-        self._shard_rows, self._workers, self._salt, self._counters = shard_rows, workers, salt, counters
+    def __init__(self, shard_rows: int, workers: int, run_id: str, counters: Counters):
+        self._shard_rows, self._workers, self._run_id, self._counters = shard_rows, workers, run_id, counters
 
     def process(self, bucket: tuple[tuple[bool, int], Iterable[Recording]], rows: int) -> Iterator[Shard]:
         (contained, _), recordings = bucket
         fill = fill_rows(rows, self._shard_rows, self._workers) if contained else self._shard_rows
-        shards = pack_bucket(recordings, self._shard_rows, fill, self._salt)
+        shards = pack_bucket(recordings, self._shard_rows, fill, self._run_id)
         self._counters.add("planned_shards", len(shards))
         self._counters.add("planned_recordings", sum(len(shard.recordings) for shard in shards))
         yield from shards

@@ -1,4 +1,4 @@
-"""ReadManifest: the rows of manifests as recordings and failures."""
+"""ReadManifest: reads manifests to recordings, and failures for rows that cannot be read."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -18,13 +18,13 @@ from earmark.transforms.output.store import OutputStore
 def read_manifests(
     manifests: Sequence[str], shape: ManifestShape, limit: int = 0, store: OutputStore | None = None
 ) -> Iterator[Recording | Failure]:
-    """What the manifests hold, in order; the first `limit` of it unless that is 0.
+    """Read the rows of the manifests, in order; only the first `limit` rows unless that is 0.
 
     Args:
-        store: an output, which keeps what tars hold for the next run; without one they are read.
+        store: Output that keeps indexes of containers for the next run; None to read the containers themselves.
 
     Raises:
-        JobError: a manifest cannot be read to its end.
+        JobError: A manifest cannot be read to its end.
     """
     rows = itertools.chain.from_iterable(_read_manifest(manifest, shape, store) for manifest in manifests)
     return itertools.islice(rows, limit or None)
@@ -58,7 +58,7 @@ class _ReadManifests(beam.DoFn):
 
 
 class ReadManifest(beam.PTransform):
-    """Recordings (main output) and `failures`; manifests are read side by side unless a limit counts over all."""
+    """`recordings` (the main output) and `failures`; manifests are read in parallel unless a limit counts all rows."""
 
     def __init__(
         self,

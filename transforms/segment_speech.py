@@ -1,4 +1,4 @@
-"""SegmentSpeech: clips in segments of at most 30 s, cut in the longest pauses."""
+"""SegmentSpeech: cuts clips into segments of at most 30 s, cut in the longest pauses."""
 
 import dataclasses
 import itertools
@@ -21,14 +21,14 @@ SEGMENTATION = f"silero-vad, at most {MAX_SEGMENT_S} s, at least 10 s, cut in th
 
 
 def cut_points(probabilities: np.ndarray, length: int) -> list[int]:
-    """Bounds of segments in samples, from 0 to `length`: consecutive ones are at most MAX_SEGMENT_SAMPLES apart.
+    """Return the bounds of segments in samples, from 0 to `length`, at most MAX_SEGMENT_SAMPLES apart.
 
-    Each cut lies in the middle of the longest pause between MIN and MAX_SEGMENT_SAMPLES after the last one, or, where
-    nobody pauses, in the frame that sounds least like speech.
+    Each cut lies in the middle of the longest pause between MIN and MAX_SEGMENT_SAMPLES after the last one, or, if
+    there is no pause, in the frame least likely to be speech.
 
     Args:
-        probabilities: of speech, for each frame of FRAME_SAMPLES.
-        length: of the clip, in samples.
+        probabilities: Probability of speech in each frame of FRAME_SAMPLES.
+        length: Length of the clip, in samples.
     """
     bounds = [0]
     while length - bounds[-1] > MAX_SEGMENT_SAMPLES:
@@ -39,7 +39,7 @@ def cut_points(probabilities: np.ndarray, length: int) -> list[int]:
 
 
 def _best_frame(probabilities: np.ndarray) -> int:
-    """The middle of the longest run of frames without speech, the first of equals; else the least likely speech."""
+    """Middle of the longest run of frames without speech (the first of equals), else the frame least like speech."""
     silent = np.flatnonzero(np.diff(np.concatenate(([0], probabilities < SPEECH_PROBABILITY, [0])).astype(np.int8)))
     starts, ends = silent[::2], silent[1::2]
     if not len(starts):
@@ -49,7 +49,7 @@ def _best_frame(probabilities: np.ndarray) -> int:
 
 
 def segment_clip(samples: np.ndarray, detector: SpeechDetector) -> tuple[tuple[Segment, ...], float, float | None]:
-    """Segments that cover the clip without gap or overlap, the share of speech in it (0 to 1), and its SNR in dB."""
+    """Return segments that cover the clip without gap or overlap, the share of speech (0 to 1), and the SNR in dB."""
     length = len(samples)
     probabilities = detector.probabilities(samples)
     spans = speech_spans(probabilities, length)

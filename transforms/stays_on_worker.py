@@ -6,7 +6,7 @@ import apache_beam as beam
 
 
 class StaysOnWorker(beam.coders.Coder):
-    """Refuses to encode, and tells Beam's size sampling nothing, which would encode as well."""
+    """A coder that refuses to encode; every size is 0, as Beam would encode elements to estimate it."""
 
     def encode(self, value: Any) -> NoReturn:
         raise TypeError(
@@ -14,7 +14,7 @@ class StaysOnWorker(beam.coders.Coder):
         )
 
     def decode(self, encoded: bytes) -> NoReturn:
-        raise TypeError("what is never encoded cannot be decoded")
+        raise TypeError("elements of this coder are never encoded")
 
     def estimate_size(self, value: Any) -> int:
         return 0

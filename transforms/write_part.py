@@ -1,4 +1,4 @@
-"""WritePart: a shard's annotations and failures as one object, created once."""
+"""WritePart: writes a shard's annotations and failures as one object, created once."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ from earmark.transforms.output.store import OutputStore, encode_part
 def write_part(
     store: OutputStore, shard: AnnotatedShard, tasks: Sequence[Task], run_id: str, fingerprint: str
 ) -> PartReport:
-    """Puts the shard's part in place, and returns what the part holds that is in place then.
+    """Write the shard's part, and return the report of the part that is in the output afterwards.
 
-    A twin of the shard may have been faster; its part stands and this one's is thrown away.
+    If another worker has written the same shard already, its part is kept and this one discarded.
 
     Raises:
-        MachineError: the run has lost the output, or the part cannot be written.
+        MachineError: The run has lost the output, or the part cannot be written.
     """
     failures = tuple(dataclasses.replace(failure, run_id=run_id) for failure in shard.failures)
     report = PartReport(shard.key, len(shard.annotations), failures)
@@ -44,7 +44,7 @@ class _WritePart(beam.DoFn):
         self._max_failure_ratio, self._counters = max_failure_ratio, counters
 
     def process(self, shard: AnnotatedShard) -> Iterator[PartReport]:
-        # Before the part is in place: a runner that tries the shard again must come to the same end.
+        # Before the part is written, so that a runner that tries the shard again gets the same error.
         counts = self._counters.here()
         failed = counts["failed"] + len(shard.failures)
         check_failures(failed, failed + counts["annotated"] + len(shard.annotations), self._max_failure_ratio)

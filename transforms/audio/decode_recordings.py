@@ -1,4 +1,4 @@
-"""What a child process does for DecodeAudio: fetch recordings side by side and decode them. No Beam: it starts fast."""
+"""Fetches and decodes recordings in a child process of DecodeAudio. Does not import Beam, so that it starts fast."""
 
 import itertools
 import tempfile
@@ -20,11 +20,14 @@ from earmark.transforms.storage.scratch_file import no_scratch, write
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """What a child needs to know of a recording.
+    """A recording to decode.
 
     Attributes:
-        memory_samples: a longer one is left in a file in `scratch`.
-        unpacked: the local path of what came out of a container; "" where the recording's uri is to be fetched.
+        max_duration_s: Longest duration allowed.
+        timeout_s: Time limit for fetching the recording.
+        memory_samples: Number of samples up to which the audio stays in memory; a longer one goes to a file.
+        scratch: Folder for temporary files.
+        unpacked: Local path of audio from a container; "" if the recording's uri is to be fetched.
     """
 
     recording: Recording
@@ -37,7 +40,7 @@ class DecodeRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedAudio:
-    """Samples as they come from a child: float32 mono in memory, or in the raw file `spilled`."""
+    """Result of a child process: float32 mono at SAMPLE_RATE_HZ in memory, or in the raw file `spilled`."""
 
     samples: np.ndarray
     spilled: str
@@ -45,10 +48,10 @@ class DecodedAudio:
 
 
 def decode_requests(requests: Sequence[DecodeRequest]) -> list[DecodedAudio | RowError]:
-    """Fetches the recordings side by side and decodes them one after the other.
+    """Fetch the recordings in parallel, and decode them one by one.
 
     Raises:
-        MachineError: no recording is to blame, such as for a full disk.
+        MachineError: The machine is at fault, not a recording, such as for a full disk.
     """
     scratch = requests[0].scratch
     try:
@@ -72,16 +75,16 @@ def _decode_request(request: DecodeRequest, path: str) -> DecodedAudio | RowErro
         raise
     except (OSError, MemoryError) as error:
         return row_error(request.recording.uri, error)
-    except Exception as error:  # decoders raise anything for a hostile file, which costs that file and not the job
+    except Exception as error:  # decoders raise errors of any class for a hostile file, which fails alone
         return RowError("decoder_error", f"the decoder gave up ({error_with_type(error)}); is it audio, and whole?")
 
 
 def decode_recording(request: DecodeRequest, path: str) -> DecodedAudio:
-    """The recording's part of the file at `path`.
+    """Decode the recording's part of the file at `path`.
 
     Raises:
-        RowError: there is no audio to be had from it.
-        MachineError: the scratch folder takes no more.
+        RowError: The audio cannot be decoded.
+        MachineError: The scratch folder is full.
     """
     recording = request.recording
     levels = Levels()
@@ -103,7 +106,7 @@ def decode_recording(request: DecodeRequest, path: str) -> DecodedAudio:
 
 
 def _collect(blocks: Iterator[np.ndarray], memory_samples: int, scratch: str) -> tuple[np.ndarray, str]:
-    """All blocks as one array; from `memory_samples` on they go to a file, whose path is the second result."""
+    """Join the blocks to one array; more than `memory_samples` go to a file, whose path is the second result."""
     held: deque[np.ndarray] = deque()
     count = 0
     for block in blocks:
@@ -121,14 +124,14 @@ def _drained(held: deque[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _spill(blocks: Iterable[np.ndarray], scratch: str) -> str:
-    """All blocks in a new file of `scratch`; none is left there when a block or the disk makes it raise."""
+    """Write all blocks to a new file in `scratch`; the file is removed if a block or the disk raises an error."""
     path = Path(scratch) / f"{uuid.uuid4().hex}.f32"
-    whole = False
+    complete = False
     try:
         for block in blocks:
             write(path, np.ascontiguousarray(block), "ab")
-        whole = True
+        complete = True
     finally:
-        if not whole:
+        if not complete:
             path.unlink(missing_ok=True)
     return str(path)

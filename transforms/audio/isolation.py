@@ -1,4 +1,4 @@
-"""Calls into code that may crash or hang, in child processes: what kills a child costs one item, not the job."""
+"""Runs code that may crash or hang in child processes, so that an item that kills a child fails alone."""
 
 import functools
 import multiprocessing
@@ -19,12 +19,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-_one_at_a_time = threading.Lock()  # functools.cache lets two threads make one pool each
+_pool_lock = threading.Lock()  # without it, functools.cache lets two threads make two pools
 
 
 def child_processes(count: int) -> ProcessPool:
-    """The pool of `count` children of this process, shared by its threads and ended with it."""
-    with _one_at_a_time:
+    """Return the pool of `count` child processes, shared by the threads of this process and ended with it."""
+    with _pool_lock:
         return _new_pool(count)
 
 
@@ -57,13 +57,13 @@ def call_isolated(
     chunks: Sequence[Sequence[T]],
     item_timeout_s: float,
 ) -> Iterator[R | RowError]:
-    """`function` of each chunk, in children side by side; the results of all items, in order.
+    """Call `function` on each chunk, in parallel child processes, and yield the results of all items in order.
 
-    Where a child dies or takes longer than `item_timeout_s` for each item of its chunk, every one of them is tried once
-    more alone; the one that does it again is a RowError. What `function` raises is raised here.
+    If a child dies, or takes longer than `item_timeout_s` per item of its chunk, each item of the chunk is tried once
+    more, alone; an item that fails again becomes a RowError. Errors that `function` raises are raised here.
 
     Raises:
-        MachineError: a child was killed from outside, also alone: memory has run out.
+        MachineError: A child with a single item was killed from outside: memory has run out.
     """
     futures = [pool.schedule(function, args=[chunk], timeout=item_timeout_s * len(chunk)) for chunk in chunks]
     try:
@@ -85,7 +85,7 @@ def _call_alone(
         results: Sequence[R | RowError] = pool.schedule(function, args=[[item]], timeout=timeout_s).result()
         return results[0]
     except ProcessExpired as error:
-        if error.exitcode == -signal.SIGKILL:  # a file cannot do that; the kernel does it when there is no memory left
+        if error.exitcode == -signal.SIGKILL:  # a file cannot cause this; the kernel does, when memory runs out
             raise MachineError(
                 "a decoding process was killed, also alone: this machine has too little memory; "
                 "give fewer --decode_processes or less --shard_memory_mb"
@@ -99,16 +99,16 @@ def _call_alone(
 
 
 def _end_only_with_parent() -> None:
-    """A child does not outlive the process that started it, however that one ended, even in the middle of a call.
+    """End this child when its parent ends, however that happens, even during a call, and not before.
 
-    Nor does it end before: of SIGTERM, which systemd and Slurm send to every process of a job, it heeds only the
-    parent's. The pool would break with a child that goes while it waits for work.
+    systemd and Slurm send SIGTERM to every process of a job. A child obeys only its parent's, as the pool would break
+    if a child ended while it waits for work.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None  # this runs in children only
-    if sys.platform == "linux":  # elsewhere nobody can tell who has sent a signal
+    if sys.platform == "linux":  # elsewhere the sender of a signal is unknown
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in all threads that start from here on
-        threading.Thread(target=_end_when_told_by, args=(parent.pid,), daemon=True).start()
+        threading.Thread(target=_end_on_signal_of, args=(parent.pid,), daemon=True).start()
 
     def wait() -> None:
         parent.join()
@@ -117,7 +117,7 @@ def _end_only_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _end_when_told_by(pid: int) -> None:
+def _end_on_signal_of(pid: int) -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != pid:
         pass
     os._exit(1)

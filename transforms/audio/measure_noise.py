@@ -1,4 +1,4 @@
-"""How far speech stands out from what is heard between it."""
+"""Measures the signal-to-noise ratio: the power of speech over that of the pauses."""
 
 import math
 from collections.abc import Sequence
@@ -7,28 +7,28 @@ import numpy as np
 
 from earmark.schemas.records import SAMPLE_RATE_HZ
 
-MIN_SAMPLES = SAMPLE_RATE_HZ // 10  # of speech and of the rest; less says nothing about the recording
+MIN_SAMPLES = SAMPLE_RATE_HZ // 10  # of speech and of pauses each; less is too little to measure
 BLOCK_SAMPLES = 60 * SAMPLE_RATE_HZ  # squared at a time: a recording may be hours long
-QUANTIZATION_POWER = 2.0**-30 / 12  # of the rounding to 16 bits: no pause counts as more silent
-MIN_SHARE = 0.01  # of speech in the power of the noise, where both are as loud: -20 dB
+QUANTIZATION_POWER = 2.0**-30 / 12  # of the rounding to 16 bits; lower bound for the noise
+MIN_SHARE = 0.01  # lower bound for speech relative to noise: -20 dB
 
 
 def signal_to_noise_db(samples: np.ndarray, spans: Sequence[tuple[int, int]]) -> float | None:
-    """The power of speech over that of noise, in dB, from -20 to 101; None where there is too little of either.
+    """Power of speech over that of noise in dB, from -20 to 101; None if there is too little of either.
 
-    Noise is what lies outside the speech; what lies within it holds both, so its power is taken off there.
+    The pauses are noise. Spans of speech hold both, so the power of the noise is subtracted there.
 
     Args:
         samples: float32, of the clip.
-        spans: stretches of speech, `[start, end)` in samples, in order, without overlap.
+        spans: Spans of speech, `[start, end)` in samples, in order, without overlap.
     """
     speech = sum(end - start for start, end in spans)
-    rest = len(samples) - speech
-    if min(speech, rest) < MIN_SAMPLES:
+    pauses = len(samples) - speech
+    if min(speech, pauses) < MIN_SAMPLES:
         return None
-    heard = sum(_energy(samples[start:end]) for start, end in spans)
-    noise_power = max((_energy(samples) - heard) / rest, QUANTIZATION_POWER)
-    speech_power = max(heard / speech - noise_power, MIN_SHARE * noise_power)
+    span_energy = sum(_energy(samples[start:end]) for start, end in spans)
+    noise_power = max((_energy(samples) - span_energy) / pauses, QUANTIZATION_POWER)
+    speech_power = max(span_energy / speech - noise_power, MIN_SHARE * noise_power)
     return 10 * math.log10(speech_power / noise_power)
 
 

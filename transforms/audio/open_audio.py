@@ -1,4 +1,4 @@
-"""An opened audio file, whichever library reads it."""
+"""An opened audio file, independent of the library that reads it."""
 
 import sys
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ BLOCK_S = 10.0  # the most in one block: at the 1 Hz that a header may claim, 2*
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An opened file: `blocks` yields float32 of shape (frames, channels) from the wanted offset on."""
+    """An opened file; `blocks` yields float32 of shape (frames, channels) from the requested offset on."""
 
     sample_rate: int
     channels: int
@@ -23,13 +23,13 @@ class Source:
 
 
 def block_frames(rate: int, channels: int) -> int:
-    """How many frames a reader puts into one block."""
+    """Number of frames that a reader puts into one block."""
     return max(1, min(BLOCK_VALUES // channels, round(BLOCK_S * rate)))
 
 
 def frames_in(seconds: float, rate: int) -> int:
-    return round(min(seconds * rate, sys.maxsize))  # a manifest may ask for 1e300 seconds
+    return round(min(seconds * rate, sys.maxsize))  # a manifest may hold 1e300 seconds
 
 
-def past_end(offset_s: float, found_s: float) -> RowError:
-    return RowError("offset_past_end", f"offset {offset_s:g} s, the file has {found_s:g} s")
+def past_end(offset_s: float, duration_s: float) -> RowError:
+    return RowError("offset_past_end", f"offset {offset_s:g} s, the file has {duration_s:g} s")

@@ -1,4 +1,4 @@
-"""FFmpeg, through PyAV, as the reader of everything that libsndfile does not read."""
+"""Reads by FFmpeg, through PyAV, everything that libsndfile does not read."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ def open_ffmpeg(path: str, offset_s: float) -> Iterator[Source]:
 
 
 def _ffmpeg_frames(container: "av.container.InputContainer", stream: "av.AudioStream") -> Iterator["av.AudioFrame"]:
-    """Decodes in one go; a few damaged packets are passed over as every player does, many are a RowError."""
+    """Decode all packets; a few damaged ones are skipped, as players do, and many are a RowError."""
     packets = damaged = 0
     for packet in container.demux(stream):
         packets += 1
@@ -49,11 +49,11 @@ def _ffmpeg_frames(container: "av.container.InputContainer", stream: "av.AudioSt
 
 
 def _float_blocks(frames: Iterable["av.AudioFrame"], rate: int, layout: "av.AudioLayout") -> Iterator[np.ndarray]:
-    """Frames joined to blocks of float32, all of one rate and layout also where the stream changes them midway."""
+    """Join frames to blocks of float32 of one rate and layout, even if the stream changes them midway."""
     packing = "fltp" if layout.nb_channels <= PLANES else "flt"  # most decoders make planes, and they are mixed faster
     shapes = itertools.groupby(frames, key=lambda frame: (frame.format.name, frame.layout.name, frame.rate))
-    for (_, _, found_rate), alike in shapes:
-        size = block_frames(found_rate, layout.nb_channels)
+    for (_, _, frame_rate), alike in shapes:
+        size = block_frames(frame_rate, layout.nb_channels)
         to_float = av.AudioResampler(format=packing, layout=layout, rate=rate)
         joined = av.AudioFifo()
         for frame in alike:
@@ -74,12 +74,12 @@ def _arrays(frames: Iterable["av.AudioFrame | None"]) -> Iterator[np.ndarray]:
 
 
 def _skip(blocks: Iterator[np.ndarray], offset_s: float, rate: int) -> Iterator[np.ndarray]:
-    """What comes after the offset: seeking in compressed audio lands beside it, decoding from the start does not."""
+    """Skip to the offset by decoding from the start, since seeking in compressed audio is not exact."""
     to_skip = frames_in(offset_s, rate)
-    seen = 0
+    decoded = 0
     for block in blocks:
-        seen += len(block)
-        if seen > to_skip:
-            yield block[max(0, len(block) - (seen - to_skip)) :]
-    if to_skip and seen <= to_skip:
-        raise past_end(offset_s, seen / rate)
+        decoded += len(block)
+        if decoded > to_skip:
+            yield block[max(0, len(block) - (decoded - to_skip)) :]
+    if to_skip and decoded <= to_skip:
+        raise past_end(offset_s, decoded / rate)

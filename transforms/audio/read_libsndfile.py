@@ -1,4 +1,4 @@
-"""libsndfile as the reader of what it reads faster than FFmpeg: wav, flac, and mp3 that says how long it is."""
+"""Reads by libsndfile the formats that it reads faster than FFmpeg: wav, flac, and mp3 with a known length."""
 
 import struct
 from collections.abc import Iterator
@@ -12,25 +12,29 @@ from earmark.schemas.errors import RowError
 from earmark.transforms.audio.open_audio import Source, block_frames, frames_in, past_end
 
 PLACEHOLDER_BYTES = 0x7FFFF000  # writers that cannot seek back leave a length at or above this in a wav header
-ID3V1_BYTES = 128  # of the tag that may stand at the end of an mp3
-FLAC_MAX_FRAMES = 2**36 - 1  # what the header can count to; libsndfile reports more where it does not say
+ID3V1_BYTES = 128  # of the tag that an mp3 may end with
+FLAC_MAX_FRAMES = 2**36 - 1  # largest count in the header; libsndfile reports more if the header has none
 
 
-def is_for_libsndfile(path: str, head: bytes) -> bool:
-    """wav of plain samples, flac, and mp3 of known length, by their first bytes."""
-    is_wav = head[:4] == b"RIFF" and head[8:12] == b"WAVE" and _wav_codec(head) in (b"\1\0", b"\3\0", b"\6\0", b"\7\0")
-    return is_wav or head[:4] == b"fLaC" or _is_mp3_of_known_length(path, head)
+def is_for_libsndfile(path: str, first_bytes: bytes) -> bool:
+    """Whether the first bytes are of wav with plain samples, flac, or mp3 of known length."""
+    is_wav = (
+        first_bytes[:4] == b"RIFF"
+        and first_bytes[8:12] == b"WAVE"
+        and _wav_codec(first_bytes) in (b"\1\0", b"\3\0", b"\6\0", b"\7\0")
+    )
+    return is_wav or first_bytes[:4] == b"fLaC" or _is_mp3_of_known_length(path, first_bytes)
 
 
-def _is_mp3_of_known_length(path: str, head: bytes) -> bool:
-    """Whether the first frame counts the bytes of the file, and rightly.
+def _is_mp3_of_known_length(path: str, first_bytes: bytes) -> bool:
+    """Whether the first frame has the number of bytes of the file, and it is right.
 
-    Otherwise (no such count, files put one behind the other, a file cut short) libsndfile takes a length that it
-    guessed from the first frames, or that was true once, and stops there without a word.
+    Otherwise (no number, concatenated files, a file cut short) libsndfile silently stops at a length that it guessed
+    from the first frames, or that is out of date.
     """
     start = 0
-    if head[:3] == b"ID3":
-        start = 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False))
+    if first_bytes[:3] == b"ID3":
+        start = 10 + sum(byte << shift for byte, shift in zip(first_bytes[6:10], (21, 14, 7, 0), strict=False))
     with open(path, "rb") as file:
         file.seek(start)
         frame = file.read(64)
@@ -41,29 +45,29 @@ def _is_mp3_of_known_length(path: str, head: bytes) -> bool:
     return Path(path).stat().st_size - start - counted in (0, ID3V1_BYTES)
 
 
-def _wav_codec(head: bytes) -> bytes:
-    """The two bytes of a wav header that say how samples are coded: integers, floats, A-law, mu-law or other."""
-    code = head[20:22]
-    return head[44:46] if code == b"\xfe\xff" else code  # WAVE_FORMAT_EXTENSIBLE says it in its sub-format
+def _wav_codec(first_bytes: bytes) -> bytes:
+    """The two bytes of a wav header with the coding of the samples: integers, floats, A-law, mu-law or other."""
+    code = first_bytes[20:22]
+    return first_bytes[44:46] if code == b"\xfe\xff" else code  # WAVE_FORMAT_EXTENSIBLE has it in its sub-format
 
 
 def check_wav_is_whole(path: str) -> None:
-    """Raises RowError where a wav's data chunk is longer than the file: libsndfile shortens it without a word."""
+    """Raises RowError if a wav's data chunk is longer than the file, which libsndfile would silently shorten."""
     with open(path, "rb") as file:
         file.seek(12)
         while len(chunk := file.read(8)) == 8:
             name, size = struct.unpack("<4sI", chunk)
             if name == b"data":
-                there = Path(path).stat().st_size - file.tell()
-                if there < size < PLACEHOLDER_BYTES:
-                    message = f"the wav header promises {size} bytes of audio, {there} are there; fetch it again"
+                present = Path(path).stat().st_size - file.tell()
+                if present < size < PLACEHOLDER_BYTES:
+                    message = f"the wav header promises {size} bytes of audio, {present} are there; fetch it again"
                     raise RowError("cut_short", message)
                 return
             file.seek(size + size % 2, 1)
 
 
 class _FrontToBack(soundfile.SoundFile):
-    """soundfile seeks after every read of a file that says it can; that costs mp3 the decoding of some frames again."""
+    """A file read from front to back: soundfile seeks after each read, which would decode mp3 frames twice."""
 
     def seekable(self) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""The job that a run has become on a cluster, where it goes on without the process that started it."""
+"""The job of a run on a cluster, which continues without the process that started it."""
 
 import time
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from earmark.transforms.clusters import flink as flink_jobs
 
 Runner = Literal["flink", "dataflow"]
 POLL_S = 1.0
-CANCEL_S = 600.0  # machines with GPUs take minutes to let go
+CANCEL_S = 600.0  # machines with GPUs take minutes to shut down
 
 
 class _Service(Protocol):
-    """What a cluster can be asked; each raises OSError where it gives no answer."""
+    """API of a cluster; each call raises OSError if the cluster does not answer."""
 
     def running_ids(self, address: str, name: str) -> list[str]: ...
     def cancel(self, address: str, id: str) -> None: ...
@@ -28,10 +28,10 @@ class ClusterJob:
     """A job on a cluster.
 
     Attributes:
-        address: URL of what knows the cluster's jobs: of Flink's JobManager, such as http://host:8081, or of
-            a project's jobs on Dataflow (dataflow_jobs.jobs_address).
-        name: of this job alone; it is known before the job has an id.
-        starts_later: it is started when the process that asks for it has ended, as a Flex Template's is.
+        address: URL of the cluster's jobs: of Flink's JobManager, such as http://host:8081, or of a project's jobs on
+            Dataflow (dataflow_jobs.jobs_address).
+        name: Unique name, chosen before the job has an id.
+        starts_later: Whether the job starts after the process that requests it has ended, as that of a Flex Template.
     """
 
     runner: Runner
@@ -40,15 +40,15 @@ class ClusterJob:
     starts_later: bool = False
 
     def is_running(self) -> bool:
-        """Whether there is such a job that has not ended. Raises OSError where the cluster cannot be asked."""
+        """Whether the job exists and has not ended. Raises OSError if the cluster does not answer."""
         return bool(self._running_ids())
 
     def cancel(self) -> None:
-        """Ends the job, and returns when it has.
+        """Cancel the job, and return when it has ended.
 
         Raises:
-            OSError: the cluster cannot be asked.
-            JobError: the job goes on all the same.
+            OSError: The cluster does not answer.
+            JobError: The job still runs after CANCEL_S.
         """
         for id in self._running_ids():
             SERVICES[self.runner].cancel(self.address, id)

@@ -1,4 +1,4 @@
-"""What Dataflow says of a job: whether it still runs; and the way to end it.
+"""Dataflow's REST API: finds running jobs, and cancels them.
 
 Source: https://cloud.google.com/dataflow/docs/reference/rest/v1b3/projects.locations.jobs
 """
@@ -19,42 +19,42 @@ TIMEOUT_S = 30.0
 
 
 def running_ids(address: str, name: str) -> list[str]:
-    """Ids of the jobs of a name that have not ended; one that waits for machines has not.
+    """Ids of the jobs of a name that have not ended, including a job that waits for machines.
 
-    Dataflow has no two of one name that run at a time in a project and region. Raises OSError where it cannot be asked.
+    At most one job of a name runs at a time in a project and region. Raises OSError if Dataflow does not answer.
     """
     ids: list[str] = []
     page = ""
     while True:
-        found = _ask(address, "GET", "?" + urllib.parse.urlencode({"name": name, "pageToken": page}))
-        jobs = found.get("jobs", [])
+        page_of_jobs = _request(address, "GET", "?" + urllib.parse.urlencode({"name": name, "pageToken": page}))
+        jobs = page_of_jobs.get("jobs", [])
         ids += [job["id"] for job in jobs if job["name"] == name and job.get("currentState") not in ENDED]
-        if not (page := found.get("nextPageToken", "")):
+        if not (page := page_of_jobs.get("nextPageToken", "")):
             return ids
 
 
 def cancel(address: str, id: str) -> None:
-    """Asks for the job's end; it comes later. Raises OSError where Dataflow cannot be asked."""
-    _ask(address, "PUT", f"/{id}", {"requestedState": "JOB_STATE_CANCELLED"})
+    """Request the end of a job, which ends later. Raises OSError if Dataflow does not answer."""
+    _request(address, "PUT", f"/{id}", {"requestedState": "JOB_STATE_CANCELLED"})
 
 
-def _ask(address: str, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
-    """The answer's JSON. Raises OSError where there is none."""
+def _request(address: str, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the JSON of the response. Raises OSError if there is no response."""
     try:
         session = AuthorizedSession(_credentials(address))
-        answer = session.request(method, address + path, json=body, timeout=TIMEOUT_S)
-        answer.raise_for_status()
-        return dict(answer.json())
+        response = session.request(method, address + path, json=body, timeout=TIMEOUT_S)
+        response.raise_for_status()
+        return dict(response.json())
     except (GoogleAuthError, ValueError) as error:  # requests' own errors are OSErrors
         raise StorageError(f"{address} gives no answer: {error}") from error
 
 
 def _credentials(address: str) -> Any:
-    if urllib.parse.urlsplit(address).hostname == "localhost":  # as Beam has it: a stand-in, without accounts
+    if urllib.parse.urlsplit(address).hostname == "localhost":  # as in Beam: a fake service without accounts
         return AnonymousCredentials()
     return google.auth.default(scopes=[SCOPE])[0]
 
 
 def jobs_address(endpoint: str, project: str, region: str) -> str:
-    """The URL of a project's jobs in a region; `endpoint` as Beam's --dataflow_endpoint."""
+    """Return the URL of a project's jobs in a region; `endpoint` as Beam's --dataflow_endpoint."""
     return f"{endpoint.rstrip('/')}/v1b3/projects/{project}/locations/{region}/jobs"

@@ -1,4 +1,4 @@
-"""Rows of manifest files as they stand there: JSONL, CSV and TSV, compressed or not, Parquet, and tars of audio."""
+"""Reads the rows of manifest files: JSONL, CSV and TSV, compressed or not, and containers of audio."""
 
 import csv
 import dataclasses
@@ -23,14 +23,14 @@ MAX_LINE_BYTES = 2**20
 
 
 def manifest_rows(manifest: str, shape: ManifestShape, store: OutputStore | None) -> Iterator[ManifestRow]:
-    """The rows of one manifest, in order; a row that cannot be read has a problem instead of values.
+    """Read the rows of one manifest, in order; a row that cannot be read has a problem instead of values.
 
     Args:
-        shape: says which column holds audio where a manifest may hold it itself.
-        store: keeps what tars hold, for the next run; None to read them.
+        shape: Shape of the rows; it names the column of audio of a manifest that may hold the audio itself.
+        store: Output that keeps indexes of containers for the next run; None to read the containers themselves.
 
     Raises:
-        JobError: the manifest cannot be read to its end.
+        JobError: The manifest cannot be read to its end.
     """
     try:
         with wrap_storage_errors():
@@ -40,7 +40,7 @@ def manifest_rows(manifest: str, shape: ManifestShape, store: OutputStore | None
 
 
 def shape_for(manifest: str, shape: ManifestShape) -> ManifestShape:
-    """The shape of one manifest's rows: relative paths are relative to its folder where no root is set."""
+    """Return the shape of one manifest's rows: relative paths are relative to its folder if no root is set."""
     if shape.audio_root:
         return shape
     folder = manifest.rpartition("/")[0] if "://" in manifest else os.path.dirname(os.path.abspath(manifest))
@@ -55,7 +55,7 @@ def _rows(manifest: str, shape: ManifestShape, store: OutputStore | None) -> Ite
         yield from container.rows(manifest, shape, store)
     else:
         with fsspec.open(manifest, "rb", compression="infer") as file:
-            lines = _lines(io.BufferedReader(file))  # the file of an object store knows no limit of a line
+            lines = _lines(io.BufferedReader(file))  # the file of an object store ignores the limit of readline()
             yield from (
                 _json_rows(manifest, lines) if kind in ("jsonl", "json") else _table_rows(manifest, kind, lines)
             )
@@ -63,7 +63,7 @@ def _rows(manifest: str, shape: ManifestShape, store: OutputStore | None) -> Ite
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of a manifest with its end; `problem` says why there is no text."""
+    """A line of a manifest with its line break; `problem` is why its text cannot be read."""
 
     number: int
     text: str
@@ -71,14 +71,14 @@ class _Line:
 
 
 def _lines(file: BinaryIO) -> Iterator[_Line]:
-    """Lines one by one; a line that is too long, which is never held as a whole, or not UTF-8 has a problem."""
+    """Lines one by one; a line that is not UTF-8, or too long to be read into memory, has a problem."""
     for number in itertools.count(1):
         line = file.readline(MAX_LINE_BYTES + 1)
         if not line:
             return
         size, end = len(line), line[-1:]
-        while size > MAX_LINE_BYTES and end != b"\n" and (rest := file.readline(MAX_LINE_BYTES)):
-            size, end = size + len(rest), rest[-1:]
+        while size > MAX_LINE_BYTES and end != b"\n" and (more := file.readline(MAX_LINE_BYTES)):
+            size, end = size + len(more), more[-1:]
         if size > MAX_LINE_BYTES:
             yield _Line(number, "", f"the line has {size} bytes, more than {MAX_LINE_BYTES}; is it a manifest's?")
             continue
@@ -96,7 +96,7 @@ def _json_rows(manifest: str, lines: Iterable[_Line]) -> Iterator[ManifestRow]:
 
 
 def _json_object(line: _Line) -> tuple[dict[str, Any], str]:
-    """A line's JSON object, or what is wrong with the line."""
+    """Parse a line as a JSON object, or return its problem."""
     if line.problem or not line.text.strip():
         return {}, line.problem
     return json_object(line.text, "the line")
@@ -124,7 +124,7 @@ def _table_rows(manifest: str, kind: str, lines: Iterator[_Line]) -> Iterator[Ma
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """A row of a CSV or TSV file as it starts at `line`; a blank line has no fields."""
+    """A row of a CSV or TSV file that starts at `line`; a blank line has no fields."""
 
     line: int
     fields: list[str]
@@ -132,18 +132,18 @@ class _Record:
 
 
 def _records(lines: Iterator[_Line], kind: str) -> Iterator[_Record]:
-    """Rows, which quotation marks may stretch over several lines.
+    """Rows of fields; a quoted field may span several lines.
 
-    A quotation mark that is never closed would swallow the rows after it without a word: where a row cannot be
-    split, only its first line is given up, and the next row is looked for in the line after that.
+    A quotation mark that is never closed would silently swallow the rows after it. So if a row cannot be split, only
+    its first line is given up, and the next row starts at the line after it.
     """
-    waiting: deque[_Line] = deque()
-    while first := waiting.popleft() if waiting else next(lines, None):
+    pending: deque[_Line] = deque()
+    while first := pending.popleft() if pending else next(lines, None):
         if first.problem:
             yield _Record(first.number, [], first.problem)
             continue
-        taken: list[_Line] = []
-        texts = _texts(itertools.chain([first], _drain(waiting), lines), taken)
+        consumed: list[_Line] = []
+        texts = _texts(itertools.chain([first], _drain(pending), lines), consumed)
         # Common Voice writes its TSV without quoting: a quotation mark there is a part of the sentence.
         if kind == "tsv":
             reader = csv.reader(texts, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
@@ -152,19 +152,19 @@ def _records(lines: Iterator[_Line], kind: str) -> Iterator[_Record]:
         try:
             yield _Record(first.number, next(reader))
         except csv.Error as error:
-            waiting.extendleft(reversed(taken[1:]))
+            pending.extendleft(reversed(consumed[1:]))
             yield _Record(first.number, [], f"the row cannot be split into fields: {error}")
 
 
-def _texts(lines: Iterable[_Line], taken: list[_Line]) -> Iterator[str]:
-    """Texts of lines up to the first that has none; what was taken from `lines` is noted."""
+def _texts(lines: Iterable[_Line], consumed: list[_Line]) -> Iterator[str]:
+    """Texts of lines up to the first with a problem; each line read is added to `consumed`."""
     for line in lines:
-        taken.append(line)
+        consumed.append(line)
         if line.problem:
             return
         yield line.text
 
 
-def _drain(waiting: "deque[_Line]") -> Iterator[_Line]:
-    while waiting:
-        yield waiting.popleft()
+def _drain(pending: "deque[_Line]") -> Iterator[_Line]:
+    while pending:
+        yield pending.popleft()
