@@ -1,9 +1,9 @@
-"""Seconds of the sherpa-onnx engine against sherpa-onnx's own recognizer at its best batch size, on the same clips.
+"""Speed of the sherpa-onnx engine against sherpa-onnx's own recognizer at its best batch size, on the same clips.
 
 python -m benches.bench_engine_onnx [ROUNDS] [WIDTH]     (defaults: 3 rounds of layers of 512 units)
 
-The recognizer has all cores for each batch, or for each recording alone; the engine has as many threads. Both give the
-same texts, which sherpa-onnx does not where it makes batches of recordings of different lengths.
+The recognizer uses all cores for each batch, and the engine as many threads. `same_text` is whether a side gives the
+texts of each recording alone; sherpa-onnx does not in batches of recordings of different lengths.
 """
 
 import json
@@ -31,19 +31,19 @@ BATCH_SIZES = (1, 4, 16)
 
 
 def make_audio() -> list[np.ndarray]:
-    """Noise of 1 to 15 s, as loud as speech is now and then."""
+    """Noise of 1 to 15 s, about as loud as speech."""
     random = np.random.default_rng(0)
     lengths = random.uniform(1, 15, CLIPS) * SAMPLE_RATE_HZ
     return [random.normal(0, 0.1, round(length)).astype(np.float32) for length in lengths]
 
 
 def by_engine(engine: SherpaOnnx, audio: Sequence[np.ndarray]) -> list[str]:
-    found = engine.annotate([clip_of(samples) for samples in audio], JobOptions().tasks())
-    return ["" if isinstance(answers, RowError) else answers["transcribe"].text for answers in found]
+    results = engine.annotate([clip_of(samples) for samples in audio], JobOptions().tasks())
+    return ["" if isinstance(answers, RowError) else answers["transcribe"].text for answers in results]
 
 
 def by_sherpa(recognizer: sherpa_onnx.OfflineRecognizer, audio: Sequence[np.ndarray], size: int) -> list[str]:
-    """Longest first, so that batches are of like length; as sherpa-onnx's own scripts call it."""
+    """Decode in batches, longest first, so that lengths in a batch are similar; as sherpa-onnx's own scripts do."""
     order = sorted(range(len(audio)), key=lambda index: -len(audio[index]))
     texts = {}
     for start in range(0, len(order), size):
@@ -72,16 +72,18 @@ def main(rounds: int, width: int) -> None:
             "engine": lambda: by_engine(engine, audio),
             **{f"batch of {size}": lambda size=size: by_sherpa(model, audio, size) for size in BATCH_SIZES},
         }.items():
-            began = time.perf_counter()
+            start = time.perf_counter()
             texts = run()
-            seconds[name] = min(seconds.get(name, float("inf")), time.perf_counter() - began)
+            seconds[name] = min(seconds.get(name, float("inf")), time.perf_counter() - start)
             same[name] = texts == alone
-    own = min(spent for name, spent in seconds.items() if name != "engine")
+    fastest_s = min(spent_s for name, spent_s in seconds.items() if name != "engine")
     audio_s = sum(map(len, audio)) / SAMPLE_RATE_HZ
     about = {"cores": CORES, "width": width, "layers": LAYERS, "audio_s": audio_s, "same_text": same}
-    print(json.dumps({"speed": own / seconds["engine"], "rtfx": audio_s / seconds["engine"], "s": seconds, **about}))
+    print(
+        json.dumps({"speed": fastest_s / seconds["engine"], "rtfx": audio_s / seconds["engine"], "s": seconds, **about})
+    )
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    main(int(given[0]) if given else 3, int(given[1]) if len(given) > 1 else 512)
+    args = sys.argv[1:]
+    main(int(args[0]) if args else 3, int(args[1]) if len(args) > 1 else 512)

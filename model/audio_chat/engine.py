@@ -4,7 +4,6 @@ All tasks about a segment are answered from one prefill of its audio (model/deco
 equals that of transformers' `generate` for the clip and the prompt alone.
 """
 
-import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +22,6 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ, Recording
 from earmark.schemas.tasks import Task
 
-log = logging.getLogger("earmark")
 MAX_PADDING = 1.05  # ratio of padded to real audio in a group that is prefilled together
 GROUP_SEGMENTS = 8  # an encoder that pads to 30 s takes as much memory for 1 s
 

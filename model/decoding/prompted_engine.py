@@ -1,4 +1,4 @@
-"""What engines share whose model decodes the answers to several text prompts from one pass over a segment's audio."""
+"""Base class of the engines that answer several text prompts from one prefill of a segment's audio."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ TOKEN_SAMPLES = round(TOKEN_S * SAMPLE_RATE_HZ)
 
 
 class PromptedEngine(SegmentEngine):
-    """Turns the tasks of a batch into rows of prompt branches, and what was decoded into parts of answers."""
+    """An engine that turns the tasks of a batch into rows of prompt branches, and decoded tokens into answers."""
 
     @abstractmethod
     def branch(self, segment_task: SegmentTask, task: Task, prompt: str) -> PromptBranch:
-        """The tokens that follow the audio."""
+        """Return the token ids that follow the audio."""
 
     @abstractmethod
     def parse(self, segment_task: SegmentTask, task: Task, tokens: tuple[int, ...]) -> tuple[str, str | None]:
-        """Text and language of decoded tokens; the language is None where it is unknown."""
+        """Return the text and the language of decoded token ids; the language is None if unknown."""
 
     def branch_rows(self, batch: Sequence[SegmentTask]) -> list[list[PromptBranch]]:
-        """The branches of each segment, a column for each task; empty where a segment lacks the task."""
+        """Return the branches of each segment, a column for each task; empty where a segment lacks the task."""
         tasks = _columns(batch)
         rows = []
         for segment_task in batch:
@@ -47,7 +47,7 @@ class PromptedEngine(SegmentEngine):
         rows: Sequence[Sequence[PromptBranch]],
         results: Sequence[Sequence[Decoded | LabelLogprobs | None]],
     ) -> list[Parts]:
-        """Parts of answers by task for each segment, from what SharedPrefixDecoder.answer gives for the rows."""
+        """Make the parts of answers of each segment, by task, from the results of SharedPrefixDecoder.decode."""
         tasks = _columns(batch)
         return [
             {
