@@ -160,7 +160,7 @@ def _from_hub(name: str, pinned: str) -> Checkpoint:
         # Only where the hub has no repository of that name can another name have been meant.
         meant = suggest_model(name) if isinstance(error, RepositoryNotFoundError) else suggest_folder(name)
         remedy = meant or "; is there a folder of it?"
-        raise JobError(f"--model={name} could not be had from the hub ({hub.first_line(error)}){remedy}") from error
+        raise JobError(f"--model={name} could not be fetched from the hub ({hub.first_line(error)}){remedy}") from error
     if not folder.is_dir():
         raise JobError(f"--model={name}: the hub's repository holds none of the files of a model ({', '.join(FILES)})")
     return Checkpoint(name, str(folder), f"{pinned.partition('@')[0]}@{folder.name}")  # the folder's name is the commit

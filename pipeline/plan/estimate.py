@@ -70,8 +70,8 @@ def estimate(
         here: Devices of this machine.
     """
     estimates = []
-    for device in tables.known.devices:
-        speeds = [_best(device, model, options, tables.known.speeds) for model in models]
+    for device in tables.speed_table.devices:
+        speeds = [_best(device, model, options, tables.speed_table.speeds) for model in models]
         is_here = any(machine_device.is_a(device) for machine_device in here)
         missing = tuple(model.name for model, speed in zip(models, speeds, strict=True) if speed is None)
         if missing or audio_s is None:

@@ -34,31 +34,31 @@ class PlannedModel:
     elsewhere: bool = False
 
 
-def planned_models(options: JobOptions, known: Sequence[KnownModel]) -> tuple[PlannedModel, ...]:
+def planned_models(options: JobOptions, table: Sequence[KnownModel]) -> tuple[PlannedModel, ...]:
     """The models of the job, in order; a task without one is left out."""
     return tuple(
-        _planned(name, tuple(task.name for task in tasks), known) for name, tasks in options.models().items() if name
+        _planned(name, tuple(task.name for task in tasks), table) for name, tasks in options.models().items() if name
     )
 
 
-def _planned(name: str, tasks: tuple[str, ...], known: Sequence[KnownModel]) -> PlannedModel:
+def _planned(name: str, tasks: tuple[str, ...], table: Sequence[KnownModel]) -> PlannedModel:
     if names_endpoint(name):
         return PlannedModel(name, tasks, None, "", "a server has it", elsewhere=True)
     if is_own_engine(name):
         return PlannedModel(name, tasks, None, "", "another package's engine")
     folder = folder_here(name)
     if folder is None:
-        return _by_name(name, tasks, known)
+        return _by_name(name, tasks, table)
     try:
         size = model_size(folder)
     except (OSError, ValueError) as error:
         return PlannedModel(name, tasks, None, "", str(error))
-    return PlannedModel(name, tasks, size, next((model.name for model in known if _alike(size, model)), ""))
+    return PlannedModel(name, tasks, size, next((model.name for model in table if _alike(size, model)), ""))
 
 
-def _by_name(name: str, tasks: tuple[str, ...], known: Sequence[KnownModel]) -> PlannedModel:
+def _by_name(name: str, tasks: tuple[str, ...], table: Sequence[KnownModel]) -> PlannedModel:
     plain = name.partition("@")[0]
-    for model in known:
+    for model in table:
         if plain in model.known_as:
             size = ModelSize(model.family, round(model.parameters_m * 1e6), cache_values=model.cache_values)
             return PlannedModel(name, tasks, size, model.name)
@@ -66,5 +66,5 @@ def _by_name(name: str, tasks: tuple[str, ...], known: Sequence[KnownModel]) -> 
 
 
 def _alike(size: ModelSize, model: KnownModel) -> bool:
-    apart = abs(size.parameters / 1e6 - model.parameters_m)
-    return size.family == model.family and apart <= ALIKE * model.parameters_m
+    difference = abs(size.parameters / 1e6 - model.parameters_m)
+    return size.family == model.family and difference <= ALIKE * model.parameters_m

@@ -39,8 +39,8 @@ class Plan:
         failures: Rows of the manifest that cannot be read.
         shards: Number of shards.
         lengths: Recordings to annotate by their length in the manifest.
-        alone: Number of them so long that each is a shard of its own.
-        too_long: Number of them longer than --max_duration_s, which will fail.
+        alone: Number of recordings so long that each is a shard of its own.
+        too_long: Number of recordings longer than --max_duration_s, which will fail.
         odd_suffixes: Suffixes of recordings to annotate that are not those of audio, with their numbers.
         sample: Recordings to annotate, chosen at random.
     """

@@ -108,7 +108,7 @@ def report_plan(
     unlisted = [result.found_s for result in probed.found if result.said_s is None]
     lengths = estimate_lengths(plan.lengths, plan.recordings - plan.of_known, unlisted)
     began = time.perf_counter()
-    models = planned_models(options, tables.known.models)
+    models = planned_models(options, tables.speed_table.models)
     here = devices_here(options.device) if models else []
     imports_s += time.perf_counter() - began  # of torch and transformers, whose first use this is
     return PlanReport(
@@ -123,7 +123,7 @@ def report_plan(
             if plan_options.measure
             else None
         ),
-        memory=memory_needs(models, options, here, tables.known.devices),
+        memory=memory_needs(models, options, here, tables.speed_table.devices),
     )
 
 

@@ -80,7 +80,7 @@ class PriceTable:
 class Tables:
     """The tables that estimates are made from."""
 
-    known: SpeedTable
+    speed_table: SpeedTable
     prices: PriceTable
 
 
@@ -90,14 +90,14 @@ def read_tables(speeds: str = "", prices: str = "") -> Tables:
     Raises:
         JobError: A file cannot be read or has another form, or names a device or a model that no table has.
     """
-    known = _parse(_own("speeds.yaml"), "speeds.yaml", SpeedTable)
+    table = _parse(_own("speeds.yaml"), "speeds.yaml", SpeedTable)
     if speeds:
-        known = _merge(_parse(_read(speeds, "speeds"), f"--speeds={speeds}", SpeedTable), known)
+        table = _merge(_parse(_read(speeds, "speeds"), f"--speeds={speeds}", SpeedTable), table)
     priced = _parse(_read(prices, "prices"), f"--prices={prices}", PriceTable) if prices else _own_prices()
-    _check_names("device", [speed.device for speed in known.speeds], [device.name for device in known.devices])
-    _check_names("device", [price.device for price in priced.machines], [device.name for device in known.devices])
-    _check_names("model", [speed.model for speed in known.speeds], [model.name for model in known.models])
-    return Tables(known, priced)
+    _check_names("device", [speed.device for speed in table.speeds], [device.name for device in table.devices])
+    _check_names("device", [price.device for price in priced.machines], [device.name for device in table.devices])
+    _check_names("model", [speed.model for speed in table.speeds], [model.name for model in table.models])
+    return Tables(table, priced)
 
 
 def _own_prices() -> PriceTable:
@@ -140,7 +140,7 @@ def _parse(text: str, called: str, kind: type[T]) -> T:
         ) from error
 
 
-def _check_names(what: str, named: Sequence[str], known: Sequence[str]) -> None:
+def _check_names(what: str, named: Sequence[str], listed: Sequence[str]) -> None:
     for name in named:
-        if name not in known:
-            raise JobError(f"there is no {what} {name!r} in the tables of plan; they have {', '.join(known)}")
+        if name not in listed:
+            raise JobError(f"there is no {what} {name!r} in the tables of plan; they have {', '.join(listed)}")

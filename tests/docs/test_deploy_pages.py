@@ -89,7 +89,7 @@ def test_the_worked_example_uses_the_figures_of_benchmarks_md():
 def test_the_table_of_costs_equals_the_estimate_of_plan_for_1000_hours():
     tables = read_tables()
     options = JobOptions(model=("whisper-tiny.en",))
-    models = planned_models(options, tables.known.models)
+    models = planned_models(options, tables.speed_table.models)
     estimates = estimate(1000 * 3600.0, 1_000_000, models, options, tables)
     rows = [
         f"| {1000 * 3600 / device.work_s:.1f} | {cost.machine_hours:.0f} | {cost.usd:.0f} USD |"

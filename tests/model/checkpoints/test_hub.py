@@ -46,7 +46,7 @@ def test_a_connection_that_the_hub_cuts_is_an_error_with_a_remedy(tmp_path, monk
         assert not isinstance(raised.value, OSError)
         with pytest.raises(
             JobError,
-            match=rf"--model={REPOSITORY} could not be had from the hub \(Server disconnected without sending a"
+            match=rf"--model={REPOSITORY} could not be fetched from the hub \(Server disconnected without sending a"
             r" response\.\); is there a folder of it\?$",
         ):
             find_checkpoint(REPOSITORY)
@@ -54,7 +54,7 @@ def test_a_connection_that_the_hub_cuts_is_an_error_with_a_remedy(tmp_path, monk
 
 @pytest.mark.parametrize("name", ["owner/no..name", "owner/name-"])
 def test_a_name_that_the_hub_does_not_allow_is_an_error_with_a_remedy(cache, name):
-    with pytest.raises(JobError, match=rf"--model={name} could not be had from the hub \("):
+    with pytest.raises(JobError, match=rf"--model={name} could not be fetched from the hub \("):
         find_checkpoint(name)
 
 
@@ -63,5 +63,5 @@ def test_an_error_of_the_hubs_storage_client_is_an_error_with_a_remedy(monkeypat
         raise RuntimeError("Task error: CAS Client Error: error sending request")  # hf_xet's own
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    with pytest.raises(JobError, match=r"could not be had from the hub \(Task error: CAS Client Error"):
+    with pytest.raises(JobError, match=r"could not be fetched from the hub \(Task error: CAS Client Error"):
         find_checkpoint(REPOSITORY)

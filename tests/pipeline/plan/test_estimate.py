@@ -28,19 +28,18 @@ def speed(model, tasks, rtfx, compute_type="bfloat16", **other):
 
 
 def tables(*speeds, prices=()):
-    known = SpeedTable((CARD, OTHER, PROCESSOR), (), speeds)
-    return Tables(known, PriceTable(0.25, prices))
+    return Tables(SpeedTable((CARD, OTHER, PROCESSOR), (), speeds), PriceTable(0.25, prices))
 
 
-def on_card(found):
-    (one,) = [one for one in found if one.device == "Card"]
-    return one
+def on_card(estimates):
+    (card,) = [estimate for estimate in estimates if estimate.device == "Card"]
+    return card
 
 
 def test_time_and_money_are_those_of_the_table():
     prices = (Price("one", "Card", 2.0, DAY, "list"), Price("four", "Card", 7.0, DAY, "list", devices=4))
-    known = tables(speed("Big", ("caption", "emotion"), 50.0), prices=prices)
-    found = estimate(3600.0 * 1000, 360_000, [LISTENER], JobOptions(), known)
+    measured_tables = tables(speed("Big", ("caption", "emotion"), 50.0), prices=prices)
+    found = estimate(3600.0 * 1000, 360_000, [LISTENER], JobOptions(), measured_tables)
     card = on_card(found)
     assert card.work_s == 1000 / 50 * 3600
     assert not card.at_most
@@ -58,7 +57,7 @@ def test_time_and_money_are_those_of_the_table():
 def test_times_of_several_models_add_up_and_one_that_was_not_measured_leaves_no_figure():
     both = tables(speed("Big", ("caption", "emotion"), 50.0), speed("Small", ("transcribe",), 100.0, "float16"))
     assert on_card(estimate(1000.0, 100, [LISTENER, WRITES], JobOptions(), both)).work_s == 1000 / 50 + 1000 / 100
-    one = on_card(estimate(1000.0, 100, [LISTENER, WRITES], JobOptions(), tables(both.known.speeds[0])))
+    one = on_card(estimate(1000.0, 100, [LISTENER, WRITES], JobOptions(), tables(both.speed_table.speeds[0])))
     assert (one.work_s, one.missing) == (None, ("org/small",))
 
 
@@ -74,25 +73,25 @@ def test_times_of_several_models_add_up_and_one_that_was_not_measured_leaves_no_
     ],
 )
 def test_a_figure_counts_where_all_tasks_were_measured_with_the_same_options(measured, options, rtfx, at_most):
-    known = tables(*(speed("Big", tasks, figure) for tasks, figure in measured))
-    card = on_card(estimate(1000.0, 100, [LISTENER], JobOptions(**options), known))
+    measured_tables = tables(*(speed("Big", tasks, figure) for tasks, figure in measured))
+    card = on_card(estimate(1000.0, 100, [LISTENER], JobOptions(**options), measured_tables))
     assert card.work_s == (None if rtfx is None else 1000 / rtfx)
     assert card.at_most == at_most
 
 
 def test_recordings_of_other_lengths_than_the_measured_ones_are_noted():
-    known = tables(speed("Big", ("caption", "emotion"), 50.0))
-    assert on_card(estimate(1900.0, 100, [LISTENER], JobOptions(), known)).notes == ()
-    (note,) = on_card(estimate(2100.0, 100, [LISTENER], JobOptions(), known)).notes
+    measured_tables = tables(speed("Big", ("caption", "emotion"), 50.0))
+    assert on_card(estimate(1900.0, 100, [LISTENER], JobOptions(), measured_tables)).notes == ()
+    (note,) = on_card(estimate(2100.0, 100, [LISTENER], JobOptions(), measured_tables)).notes
     assert note == "Big was measured on recordings of 10 s; these have 21 s on average"
-    assert len(on_card(estimate(400.0, 100, [LISTENER], JobOptions(), known)).notes) == 1
+    assert len(on_card(estimate(400.0, 100, [LISTENER], JobOptions(), measured_tables)).notes) == 1
 
 
 def test_without_hours_or_models_there_is_no_figure():
-    known = tables(speed("Big", ("caption", "emotion"), 50.0))
-    unknown = on_card(estimate(None, 100, [LISTENER], JobOptions(), known))
+    measured_tables = tables(speed("Big", ("caption", "emotion"), 50.0))
+    unknown = on_card(estimate(None, 100, [LISTENER], JobOptions(), measured_tables))
     assert (unknown.work_s, unknown.missing) == (None, ())
-    assert estimate(1000.0, 100, [], JobOptions(), known) == ()
+    assert estimate(1000.0, 100, [], JobOptions(), measured_tables) == ()
 
 
 def test_the_device_of_this_machine_is_marked():
@@ -105,14 +104,14 @@ def test_the_device_of_this_machine_is_marked():
 
 
 def test_a_model_of_the_table_is_recognized_by_its_size_or_its_name():
-    known = read_tables().known.models
-    (tiny,) = planned_models(JobOptions(model=("whisper-tiny.en",)), known)
+    table = read_tables().speed_table.models
+    (tiny,) = planned_models(JobOptions(model=("whisper-tiny.en",)), table)
     assert (tiny.shape, tiny.size and tiny.size.parameters) == ("Whisper tiny.en", 37_764_873)
-    (big,) = planned_models(JobOptions(task=("caption",), model=("Qwen/Qwen2-Audio-7B-Instruct@abc123",)), known)
+    (big,) = planned_models(JobOptions(task=("caption",), model=("Qwen/Qwen2-Audio-7B-Instruct@abc123",)), table)
     assert (big.shape, big.unknown) == ("Qwen2-Audio 7B", "")
-    (small,) = planned_models(JobOptions(model=(str(ROOT / "examples/tiny-qwen2-audio"),)), known)
+    (small,) = planned_models(JobOptions(model=(str(ROOT / "examples/tiny-qwen2-audio"),)), table)
     assert (small.shape, small.size and small.size.parameters) == ("", 1_732_224)
-    (elsewhere,) = planned_models(JobOptions(model=("http://host/v1/chat/completions#m",)), known)
+    (elsewhere,) = planned_models(JobOptions(model=("http://host/v1/chat/completions#m",)), table)
     assert (elsewhere.size, elsewhere.elsewhere) == (None, True)
     (nowhere,) = planned_models(JobOptions(model=("nobody/nothing",)), [KnownModel("x", "y", 1)])
     assert nowhere.unknown == "not on this machine, and a plan fetches nothing"
@@ -129,11 +128,11 @@ def test_a_table_of_the_users_goes_before_earmarks(tmp_path):
     prices.write_text(
         "lost_share: 0\nmachines: [{machine: m, device: Mine, usd_per_hour: 3, date: 2026-11-20, source: invoice}]\n"
     )
-    known = read_tables(str(own), str(prices))
-    models = planned_models(JobOptions(model=("whisper-tiny.en",)), known.known.models)
-    first, *others = estimate(3600 * 900.0, 600_000, models, JobOptions(), known)
+    users = read_tables(str(own), str(prices))
+    models = planned_models(JobOptions(model=("whisper-tiny.en",)), users.speed_table.models)
+    first, *rows = estimate(3600 * 900.0, 600_000, models, JobOptions(), users)
     assert (first.device, first.work_s, first.costs[0].usd) == ("Mine", 3600.0, 3.0)
-    assert [other.device for other in others] == [device.name for device in read_tables().known.devices]
+    assert [row.device for row in rows] == [device.name for device in read_tables().speed_table.devices]
 
 
 @pytest.mark.parametrize(
@@ -161,17 +160,17 @@ def test_a_table_that_cannot_be_read_is_one_line(tmp_path, text, message):
 def test_earmarks_own_figures_are_in_benchmarks_md():
     """Each figure of the table is on a page that names its bench, its date and its figure."""
     page = (ROOT / "BENCHMARKS.md").read_text()
-    for one in read_tables().known.speeds:
+    for entry in read_tables().speed_table.speeds:
         parts = page.split("\n## ")
-        section = "".join(part for part in parts if re.search(rf"`{one.bench}\b", part.splitlines()[0]))
-        assert str(one.date) in page
-        if one.bench == "bench_pipeline":  # from the seconds that the page gives
+        section = "".join(part for part in parts if re.search(rf"`{entry.bench}\b", part.splitlines()[0]))
+        assert str(entry.date) in page
+        if entry.bench == "bench_pipeline":  # from the seconds that the page gives
             minutes, work_s, load_s, imports_s = re.search(
                 r"\(([\d.]+) min of speech\).*model load \(([\d.]+)\) and imports \(([\d.]+)\) apart \| ([\d.]+)",
                 section,
                 re.DOTALL,
             ).group(1, 4, 2, 3)
-            assert one.rtfx == round(float(minutes) * 60 / float(work_s), 1)
-            assert one.start_s == pytest.approx(float(load_s) + float(imports_s))
+            assert entry.rtfx == round(float(minutes) * 60 / float(work_s), 1)
+            assert entry.start_s == pytest.approx(float(load_s) + float(imports_s))
         else:
-            assert re.search(rf"\| {re.escape(f'{one.rtfx:.1f}')} \|", section), one
+            assert re.search(rf"\| {re.escape(f'{entry.rtfx:.1f}')} \|", section), entry

@@ -69,7 +69,7 @@ def test_a_device_of_the_table_that_is_here_is_listed_once():
 
 
 def test_the_7b_model_of_the_table_is_as_in_the_readme():
-    (seven,) = [model for model in read_tables().known.models if model.name == "Qwen2-Audio 7B"]
+    (seven,) = [model for model in read_tables().speed_table.models if model.name == "Qwen2-Audio 7B"]
     assert round(seven.parameters_m / 1000, 1) == 8.4
     assert seven.cache_values * 2 == 2**19, "half a megabyte a token in 16 bits"
 
