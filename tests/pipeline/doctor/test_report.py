@@ -34,23 +34,23 @@ def bare(monkeypatch, tmp_path):
 @pytest.fixture
 def no_network(monkeypatch):
     """Every connection fails."""
-    asked: list[object] = []
+    addresses: list[object] = []
 
     def connect(self, address):
-        asked.append(address)
-        raise AssertionError(f"asked the network: {address}")
+        addresses.append(address)
+        raise AssertionError(f"connected to {address}")
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    return asked
+    return addresses
 
 
 def doctor(capsys, *arguments, status=0):
     """What the command prints as JSON, by topic and name."""
     assert main(["doctor", *map(str, arguments), "--json"]) == status
-    found = json.loads(capsys.readouterr().out)
-    checks = [Check(**check) for check in found["checks"]]
-    assert found["problems"] == sum(check.status == "problem" for check in checks)
-    assert found["warnings"] == sum(check.status == "warning" for check in checks)
+    diagnosis = json.loads(capsys.readouterr().out)
+    checks = [Check(**check) for check in diagnosis["checks"]]
+    assert diagnosis["problems"] == sum(check.status == "problem" for check in checks)
+    assert diagnosis["warnings"] == sum(check.status == "warning" for check in checks)
     return {(check.topic, check.name): check for check in checks}
 
 
@@ -123,19 +123,19 @@ def test_a_secret_in_the_url_of_an_output_is_not_shown():
 
 
 def of_name(checks, name):
-    (found,) = (check for check in checks if check.name == name)
-    return found
+    (match,) = (check for check in checks if check.name == name)
+    return match
 
 
 def test_credentials_that_cannot_work_are_problems(tmp_path, monkeypatch):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA0123456789")
     monkeypatch.setenv("EARMARK_API_KEY", "sk-é")
-    found = list(credentials())
-    assert of_name(found, "google").found == "GOOGLE_APPLICATION_CREDENTIALS names /nowhere.json, which is not a file"
-    assert of_name(found, "aws").found == "AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not"
-    assert of_name(found, "served models").found == "EARMARK_API_KEY holds characters that no key has; set it again"
-    assert [check.status for check in found] == ["problem", "problem", "ok", "problem"]
+    checks = list(credentials())
+    assert of_name(checks, "google").found == "GOOGLE_APPLICATION_CREDENTIALS names /nowhere.json, which is not a file"
+    assert of_name(checks, "aws").found == "AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not"
+    assert of_name(checks, "served models").found == "EARMARK_API_KEY holds characters that no key has; set it again"
+    assert [check.status for check in checks] == ["problem", "problem", "ok", "problem"]
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_PROFILE", "work")
     assert of_name(credentials(), "aws").found == "AWS_PROFILE is work, which no file of AWS's has"
@@ -204,11 +204,11 @@ def test_a_codec_that_cannot_be_tried_or_is_absent_is_reported(monkeypatch):
         return real(name, mode)
 
     monkeypatch.setattr(av.codec, "Codec", without)
-    found = list(doctor_codecs.codecs())
-    assert of_name(found, "amr").status == "ok"
-    assert of_name(found, "amr").found.startswith("there is a decoder, which was not tried (FFmpeg has no encoder")
-    assert (of_name(found, "g722").status, of_name(found, "g722").found) == ("warning", "FFmpeg has no decoder g722")
-    assert of_name(found, "g722").remedy
+    checks = list(doctor_codecs.codecs())
+    assert of_name(checks, "amr").status == "ok"
+    assert of_name(checks, "amr").found.startswith("there is a decoder, which was not tried (FFmpeg has no encoder")
+    assert (of_name(checks, "g722").status, of_name(checks, "g722").found) == ("warning", "FFmpeg has no decoder g722")
+    assert of_name(checks, "g722").remedy
 
 
 def test_libraries_that_are_absent_or_too_old_are_problems_with_what_to_install():
@@ -232,11 +232,11 @@ def test_a_device_that_torch_does_not_see_is_a_problem(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin:/usr/bin")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    found = of_name(doctor_machine.devices(), "cuda")
-    assert (found.status, found.found.partition(";")[0]) == ("problem", "the driver 550.54 has NVIDIA L4")
+    check = of_name(doctor_machine.devices(), "cuda")
+    assert (check.status, check.found.partition(";")[0]) == ("problem", "the driver 550.54 has NVIDIA L4")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    found = of_name(doctor_machine.devices(), "cuda")
-    assert (found.status, found.remedy) == ("warning", "unset CUDA_VISIBLE_DEVICES")
+    check = of_name(doctor_machine.devices(), "cuda")
+    assert (check.status, check.remedy) == ("warning", "unset CUDA_VISIBLE_DEVICES")
 
 
 def test_a_missing_extra_is_a_problem_only_where_a_location_needs_it(tmp_path, monkeypatch):

@@ -39,8 +39,8 @@ def on_card(estimates):
 def test_time_and_money_are_those_of_the_table():
     prices = (Price("one", "Card", 2.0, DAY, "list"), Price("four", "Card", 7.0, DAY, "list", devices=4))
     measured_tables = tables(speed("Big", ("caption", "emotion"), 50.0), prices=prices)
-    found = estimate(3600.0 * 1000, 360_000, [LISTENER], JobOptions(), measured_tables)
-    card = on_card(found)
+    estimates = estimate(3600.0 * 1000, 360_000, [LISTENER], JobOptions(), measured_tables)
+    card = on_card(estimates)
     assert card.work_s == 1000 / 50 * 3600
     assert not card.at_most
     assert [(cost.machine, cost.machine_hours, cost.usd) for cost in card.costs] == [
@@ -48,7 +48,7 @@ def test_time_and_money_are_those_of_the_table():
         ("four", 5.0, 5.0 * 7.0 * 1.25),
     ]
     assert card.measured == ("bench_x, 2026-11-01",)
-    assert [(one.device, one.work_s, one.missing) for one in found if one.device != "Card"] == [
+    assert [(one.device, one.work_s, one.missing) for one in estimates if one.device != "Card"] == [
         ("Other", None, ("org/big",)),
         ("Processor", None, ("org/big",)),
     ]
@@ -96,8 +96,8 @@ def test_without_hours_or_models_there_is_no_figure():
 
 def test_the_device_of_this_machine_is_marked():
     here = [MachineDevice("ACME Xtreme 9", "cpu", 15.5, cores=4)]
-    found = estimate(1000.0, 100, [LISTENER], JobOptions(), tables(), here)
-    assert [one.device for one in found if one.here] == ["Processor"]
+    estimates = estimate(1000.0, 100, [LISTENER], JobOptions(), tables(), here)
+    assert [one.device for one in estimates if one.here] == ["Processor"]
     assert not any(
         one.here for one in estimate(1.0, 1, [LISTENER], JobOptions(), tables(), [MachineDevice("ACME", "cpu", 9, 2)])
     )

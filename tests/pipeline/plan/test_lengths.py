@@ -18,30 +18,38 @@ def test_a_length_belongs_to_the_class_that_it_starts():
         (300.0, 1800.0, 2),
         (1800.0, None, 2),
     ]
-    assert [one.seconds for one in classes] == pytest.approx([5.09, 34.9, 30.0, 2099.0, 10800.0])
+    assert [length.seconds for length in classes] == pytest.approx([5.09, 34.9, 30.0, 2099.0, 10800.0])
 
 
 @given(st.lists(seconds), st.lists(seconds, min_size=1), st.integers(1, 10_000))
 def test_the_classes_add_up_to_all_recordings_and_all_hours(known, probed, unknown):
-    found = estimate_lengths(count_lengths(known), unknown, probed)
-    assert sum(one.recordings + one.estimated_recordings for one in found.classes) == pytest.approx(
+    lengths = estimate_lengths(count_lengths(known), unknown, probed)
+    assert sum(length.recordings + length.estimated_recordings for length in lengths.classes) == pytest.approx(
         len(known) + unknown
     )
-    assert sum(one.seconds + one.estimated_s for one in found.classes) == pytest.approx(found.audio_s)
-    assert found.audio_s == pytest.approx(sum(known) + unknown * sum(probed) / len(probed))
+    assert sum(length.seconds + length.estimated_s for length in lengths.classes) == pytest.approx(lengths.audio_s)
+    assert lengths.audio_s == pytest.approx(sum(known) + unknown * sum(probed) / len(probed))
 
 
 def test_lengths_that_the_manifest_lacks_are_estimated_with_an_interval():
-    found = estimate_lengths(count_lengths([10.0] * 4), 1000, [2.0, 4.0, 6.0, 0.0])
-    assert (found.known_s, found.unknown, found.probed, found.estimated_s, found.audio_s) == (40, 1000, 4, 3000, 3040)
+    lengths = estimate_lengths(count_lengths([10.0] * 4), 1000, [2.0, 4.0, 6.0, 0.0])
+    assert (lengths.known_s, lengths.unknown, lengths.probed, lengths.estimated_s, lengths.audio_s) == (
+        40,
+        1000,
+        4,
+        3000,
+        3040,
+    )
     # The sample's variance is 20/3; 4 of 1000 are no part of the error.
-    assert found.error_s == pytest.approx(1.96 * 1000 * math.sqrt(20 / 3 / 4 * (1 - 4 / 1000)))
-    assert [one.estimated_recordings for one in found.classes[:2]] == [500, 250], "one of the four cannot be decoded"
+    assert lengths.error_s == pytest.approx(1.96 * 1000 * math.sqrt(20 / 3 / 4 * (1 - 4 / 1000)))
+    assert [length.estimated_recordings for length in lengths.classes[:2]] == [500, 250], (
+        "one of the four cannot be decoded"
+    )
 
 
 def test_without_a_probe_nothing_is_estimated():
-    found = estimate_lengths(count_lengths([10.0]), 3, [])
-    assert (found.known_s, found.estimated_s, found.error_s, found.audio_s) == (10, None, None, None)
+    lengths = estimate_lengths(count_lengths([10.0]), 3, [])
+    assert (lengths.known_s, lengths.estimated_s, lengths.error_s, lengths.audio_s) == (10, None, None, None)
     complete = estimate_lengths(count_lengths([10.0]), 0, [])
     assert (complete.estimated_s, complete.error_s, complete.audio_s) == (0, 0, 10)
 

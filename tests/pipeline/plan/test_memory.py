@@ -64,8 +64,8 @@ def test_several_models_share_a_device_and_unknown_memory_is_named():
 
 def test_a_device_of_the_table_that_is_here_is_listed_once():
     card = Device("Card", "cuda", "NVIDIA Card", 24)
-    found = needs(CAPTIONS, here=[GPU], known=[card, Device("Other", "cuda", "NVIDIA Other", 80)])
-    assert [(need.device, need.here) for need in found] == [("NVIDIA Card", True), ("Other", False)]
+    all_needs = needs(CAPTIONS, here=[GPU], known=[card, Device("Other", "cuda", "NVIDIA Other", 80)])
+    assert [(need.device, need.here) for need in all_needs] == [("NVIDIA Card", True), ("Other", False)]
 
 
 def test_the_7b_model_of_the_table_is_as_in_the_readme():

@@ -48,8 +48,8 @@ def test_good_speech_has_no_warnings(tmp_path, speech):
 
 def test_a_sample_rate_below_the_models_is_warned_of(tmp_path, speech):
     low = write_samples(tmp_path / "low.wav", speech[::2], 8000)
-    found = one_of(low, write_samples(tmp_path / "high.wav", speech))
-    (warning,) = found.values()
+    warnings = one_of(low, write_samples(tmp_path / "high.wav", speech))
+    (warning,) = warnings.values()
     assert (warning.kind, warning.recordings, warning.looked_at) == ("low_sample_rate", 1, 2)
     assert warning.examples == (str(low),)
     assert "16000 Hz" in warning.message
@@ -65,8 +65,8 @@ def test_recordings_without_speech_are_warned_of_where_a_task_needs_speech(tmp_p
 
 
 def test_clipped_recordings_are_warned_of(tmp_path, speech):
-    found = one_of(write_samples(tmp_path / "loud.wav", np.clip(50 * speech, -1, 1)))
-    assert set(found) == {"clipped"}
+    warnings = one_of(write_samples(tmp_path / "loud.wav", np.clip(50 * speech, -1, 1)))
+    assert set(warnings) == {"clipped"}
 
 
 def test_a_recording_that_cannot_be_decoded_has_the_error_of_a_run(tmp_path, speech):
@@ -75,15 +75,15 @@ def test_a_recording_that_cannot_be_decoded_has_the_error_of_a_run(tmp_path, spe
     (tmp_path / "empty.flac").write_bytes(b"")
     names = ["good.wav", "text.wav", "empty.flac", "missing.wav"]
     manifest = write_manifest(tmp_path / "m.jsonl", [{"audio": str(tmp_path / name)} for name in names])
-    found = warned(manifest)
+    warnings = warned(manifest)
     run_here(manifest, tmp_path / "out")
     assert good.exists()
     failed = {f"failure:{row['error']}": row["message"] for row in failures(tmp_path / "out")}
     assert len(failed) == 3
-    assert {kind: one.message for kind, one in found.items() if kind in failed} == {
+    assert {kind: warning.message for kind, warning in warnings.items() if kind in failed} == {
         kind: f"will fail: {message}" for kind, message in failed.items()
     }
-    assert found["too_many_failures"].recordings == 3, "more than half"
+    assert warnings["too_many_failures"].recordings == 3, "more than half"
 
 
 def test_suffixes_that_are_not_audios_are_counted_in_the_whole_manifest(tmp_path):
@@ -96,9 +96,9 @@ def test_suffixes_that_are_not_audios_are_counted_in_the_whole_manifest(tmp_path
 
 def test_long_recordings_are_counted_in_the_whole_manifest(tmp_path):
     rows = [{"audio": f"/nowhere/{seconds}.wav", "duration": seconds} for seconds in (10, 1800, 1801, 20_000)]
-    found = warned(write_manifest(tmp_path / "m.jsonl", rows), sample_rows=0)
-    assert (found["very_long"].recordings, found["too_long"].recordings) == (2, 1)
-    assert "--max_duration_s=14400" in found["too_long"].message
+    warnings = warned(write_manifest(tmp_path / "m.jsonl", rows), sample_rows=0)
+    assert (warnings["very_long"].recordings, warnings["too_long"].recordings) == (2, 1)
+    assert "--max_duration_s=14400" in warnings["too_long"].message
 
 
 def test_long_recordings_are_found_where_the_manifest_has_no_length(tmp_path):
@@ -129,8 +129,8 @@ def test_audio_in_containers_is_probed_as_a_run_reads_it(tmp_path, kind):
     rows = write_tones(tmp_path / "audio", 6)
     manifest = write_containers(tmp_path, kind, rows)
     options = JobOptions(decode_processes=2)
-    found = probe(make_plan(str(manifest), "", options, 2, 6).sample, options).found
-    lengths = sorted(round(one.found_s, 2) for one in found)
+    results = probe(make_plan(str(manifest), "", options, 2, 6).sample, options).found
+    lengths = sorted(round(result.found_s, 2) for result in results)
     assert lengths == pytest.approx([0.2 + 0.01 * number for number in range(6)])
 
 
@@ -145,8 +145,8 @@ def test_a_probe_leaves_no_files(tmp_path):
 
 def test_a_probe_ends_when_its_time_is_over(tmp_path):
     recordings = sample_of(write_tone(tmp_path / "a.wav"), 9)
-    found = probe(recordings, JobOptions(decode_processes=2), limit_s=-1)
-    assert (found.asked, found.found) == (9, ())
+    probed = probe(recordings, JobOptions(decode_processes=2), limit_s=-1)
+    assert (probed.asked, probed.found) == (9, ())
     assert probe((), JobOptions()) == Probe(0, (), pytest.approx(0, abs=1))
 
 
@@ -154,8 +154,8 @@ def test_a_file_that_takes_long_is_not_a_failure(tmp_path, monkeypatch):
     """A run gives it more time than a probe."""
     monkeypatch.setattr("earmark.pipeline.plan.probe.RECORDING_LIMIT_S", 1.5)
     sample = [*sample_of(write_tone(tmp_path / "hang.wav"), 1), *sample_of(write_tone(tmp_path / "segfault.wav"), 1)]
-    found = probe(sample, JobOptions(decode_processes=2), decode=crash_or_hang)
-    assert (found.asked, [one.error for one in found.found]) == (2, ["crashed"])
+    probed = probe(sample, JobOptions(decode_processes=2), decode=crash_or_hang)
+    assert (probed.asked, [result.error for result in probed.found]) == (2, ["crashed"])
     as_a_run = JobOptions(decode_processes=2, recording_timeout_s=1.5)
     assert sorted(one.error for one in probe(sample, as_a_run, decode=crash_or_hang).found) == ["crashed", "timeout"]
 

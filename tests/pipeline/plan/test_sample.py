@@ -20,10 +20,10 @@ ids = st.lists(st.text(max_size=4), unique=True, max_size=40)
 @given(ids, st.integers(0, 50), st.integers(0, 3), st.randoms())
 def test_the_sample_does_not_depend_on_the_order_of_recordings(ids, size, seed, random):
     shuffled = random.sample(ids, len(ids))
-    found = sampled(ids, size, seed)
-    assert sampled(shuffled, size, seed) == found
-    assert len(found) == len(set(found)) == min(size, len(ids))
-    assert set(found) <= set(ids)
+    sample = sampled(ids, size, seed)
+    assert sampled(shuffled, size, seed) == sample
+    assert len(sample) == len(set(sample)) == min(size, len(ids))
+    assert set(sample) <= set(ids)
 
 
 @given(ids, st.integers(0, 20), st.integers(0, 20))
