@@ -1,4 +1,4 @@
-"""What Dataflow is asked to do: the job that deploy/dataflow/launch.sh submits, and the graph that comes with it."""
+"""The job that deploy/dataflow/launch.sh submits to Dataflow, and the graph that comes with it."""
 
 import json
 import os
@@ -27,7 +27,7 @@ GROUP_BY_KEY = common_urns.primitives.GROUP_BY_KEY.urn
 
 @dataclass(frozen=True)
 class Submitted:
-    """What came of a start of launch.sh: how it ended, what Dataflow was asked, and where the output is."""
+    """A run of launch.sh: the finished process, the job and pipeline that it submitted, and the output."""
 
     ended: subprocess.CompletedProcess[str]
     job: dict[str, Any]
@@ -43,14 +43,14 @@ class Submitted:
         (pool,) = self.job["environment"]["workerPools"]
         return dict(pool)
 
-    def leaves(self):
-        """The steps that do something themselves, by name."""
+    def primitive_steps(self):
+        """The steps without inner steps, by name."""
         transforms = self.pipeline.components.transforms.values()
-        return {one.unique_name: one for one in transforms if not one.subtransforms}
+        return {transform.unique_name: transform for transform in transforms if not transform.subtransforms}
 
 
 def launch(manifest, folder, *flags):
-    """`launch.sh MANIFEST folder/output`, with files that it would stage in a bucket below `folder`."""
+    """Run `launch.sh MANIFEST folder/output`, staging files below `folder` instead of a bucket."""
     stage = folder / "stage"
     stage.mkdir(parents=True)
     environment = {
@@ -63,9 +63,11 @@ def launch(manifest, folder, *flags):
         "IMAGE": IMAGE,
     }
     command = [ROOT / "deploy/dataflow/launch.sh", manifest, folder / "output", "--model=whisper-tiny.en"]
-    # Real jobs find a CUDA device where they run; here the pipeline runs on this machine.
-    rest = [f"--temp_location={stage}", "--device=cpu", *flags]
-    return subprocess.run([*map(str, command), *rest], env=environment, capture_output=True, text=True, timeout=300)
+    # Real jobs have a CUDA device; here the pipeline runs on this machine.
+    beam_args = [f"--temp_location={stage}", "--device=cpu", *flags]
+    return subprocess.run(
+        [*map(str, command), *beam_args], env=environment, capture_output=True, text=True, timeout=300
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +87,15 @@ def submitted(tmp_path_factory):
         yield Submitted(ended, job, staged_pipeline(job), folder / "output")
 
 
-def test_the_job_that_was_submitted_runs_to_its_end_and_the_command_says_how_it_went(submitted):
+def test_the_submitted_job_runs_to_its_end_and_its_result_is_the_status(submitted):
     assert submitted.ended.returncode == 0, submitted.ended.stderr
     assert [row["id"] for row in annotations(submitted.output)] == ["a", "b"]
     assert "deleted" in annotations(submitted.output)[0]["transcribe"]["text"].lower()
     assert [failure["id"] for failure in failures(submitted.output)] == ["c"]
 
 
-def test_a_flex_template_plans_the_run_and_its_job_does_it_later(tmp_path):
-    """As Dataflow's launcher does it: the file plans, writes the job down, and ends; then Dataflow starts the job."""
+def test_a_flex_template_plans_the_run_and_dataflow_starts_the_job_later(tmp_path):
+    """As by Dataflow's launcher: the script plans, writes the job object and ends; then Dataflow starts the job."""
     rows = [{"id": "a", "audio_filepath": str(PHONE_PROMPTS.parent / "vm-deleted.flac")}]
     manifest, output = write_manifest(tmp_path / "manifest.jsonl", rows), tmp_path / "output"
     flags = [f"--manifest={manifest}", f"--output={output}", "--model=whisper-tiny.en", "--keep_failures=false"]
@@ -120,26 +122,26 @@ def test_a_flex_template_plans_the_run_and_its_job_does_it_later(tmp_path):
         wait_for(lambda: dataflow.state not in ("JOB_STATE_QUEUED", "JOB_STATE_RUNNING"))
         assert dataflow.state == "JOB_STATE_DONE"
         assert [row["id"] for row in annotations(output)] == ["a"]
-        again = plan()  # the next night's
-        assert again.returncode == 0, again.stderr
+        next_night = plan()
+        assert next_night.returncode == 0, next_night.stderr
 
 
 @pytest.mark.parametrize("missing", ["project", "region", "temp_location"])
-def test_what_dataflow_needs_is_asked_for_before_any_work(missing):
-    given = {"project": "project", "region": "europe-west4", "temp_location": "gs://bucket/tmp"}
-    flags = [f"--{name}={value}" for name, value in given.items() if name != missing]
+def test_a_missing_option_of_dataflow_is_an_error_before_any_work(missing):
+    options = {"project": "project", "region": "europe-west4", "temp_location": "gs://bucket/tmp"}
+    flags = [f"--{name}={value}" for name, value in options.items() if name != missing]
     with pytest.raises(JobError, match=f"Dataflow needs --{missing} "):
         find_target(PipelineOptions(["--runner=DataflowRunner", *flags]))
 
 
-def wait_for(holds, deadline_s=300):
+def wait_for(condition, deadline_s=300):
     end = time.monotonic() + deadline_s
-    while not holds():
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.2)
 
 
-def test_workers_have_a_gpu_and_one_process_with_one_copy_of_the_model(submitted):
+def test_workers_have_a_gpu_and_one_process_with_one_replica_of_the_model(submitted):
     environment, workers = submitted.job["environment"], submitted.workers
     assert environment["serviceOptions"] == ["worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver"]
     assert {"use_runner_v2", "no_use_multiple_sdk_containers"} <= set(environment["experiments"])
@@ -149,24 +151,24 @@ def test_workers_have_a_gpu_and_one_process_with_one_copy_of_the_model(submitted
     assert workers["autoscalingSettings"]["maxNumWorkers"] == 4
 
 
-def test_workers_run_the_image_and_nothing_is_installed_when_they_start(submitted):
+def test_workers_run_the_image_and_install_nothing_at_start(submitted):
     (image,) = submitted.workers["sdkHarnessContainerImages"]
     assert image["containerImage"] == IMAGE
     for environment in submitted.pipeline.components.environments.values():
         assert environment.urn == common_urns.environments.DOCKER.urn
         assert beam_runner_api_pb2.DockerPayload.FromString(environment.payload).container_image == IMAGE
-    # A list of what the launching machine has installed, for people to compare, is all that is staged with the graph.
+    # The only staged file is a list of the launching machine's packages, for people to compare.
     packages = [package["name"] for package in submitted.workers.get("packages", [])]
     assert packages == ["submission_environment_dependencies.txt"]
 
 
-def test_the_job_is_a_batch_job_that_can_be_found_by_its_name(submitted):
+def test_the_job_is_a_batch_job_with_a_recognisable_name(submitted):
     assert submitted.job["type"] in ("JOB_TYPE_BATCH", 1)
     assert submitted.job["name"].startswith("earmark")
     assert (submitted.options["project"], submitted.options["region"]) == ("project", "europe-west4")
 
 
-def test_steps_have_names_that_say_what_they_do(submitted):
+def test_steps_are_named_after_their_stages(submitted):
     transforms = submitted.pipeline.components.transforms
     (root,) = submitted.pipeline.root_transform_ids
     steps = [transforms[step].unique_name for step in transforms[root].subtransforms]
@@ -187,27 +189,27 @@ def test_steps_have_names_that_say_what_they_do(submitted):
     ]
 
 
-def test_only_these_steps_send_their_elements_over_the_network(submitted):
-    shuffles = [name for name, step in submitted.leaves().items() if step.spec.urn == GROUP_BY_KEY]
+def test_only_these_steps_shuffle(submitted):
+    shuffles = [name for name, step in submitted.primitive_steps().items() if step.spec.urn == GROUP_BY_KEY]
     assert sorted(shuffles) == [
         "CountToDo/CombineGlobally(CountCombineFn)/CombinePerKey/GroupByKey",
         "PackShards/CountRows/CombineGlobally(CountCombineFn)/CombinePerKey/GroupByKey",
         "PackShards/GroupByKey",  # rows of the manifest to buckets
-        "PackShards/SpreadShards/ReshufflePerKey/GroupByKey",  # shards of such rows to workers
+        "PackShards/SpreadShards/ReshufflePerKey/GroupByKey",  # shards to workers
         "ReadManifest/Reshuffle/ReshufflePerKey/GroupByKey",  # names of manifests
-        "SkipAnnotated/CoGroupByKey/CoGroupByKeyImpl/GroupByKey",  # rows with ids that are done
+        "SkipAnnotated/CoGroupByKey/CoGroupByKeyImpl/GroupByKey",  # rows and the ids of earlier parts
         "SkipAnnotated/Reshuffle/ReshufflePerKey/GroupByKey",  # names of parts
         "Summarize/CoGroupByKey/CoGroupByKeyImpl/GroupByKey",  # counts and failures
     ]
 
 
-def test_audio_stays_where_it_was_decoded(submitted):
-    """Beam's own fuser puts all that touches audio into one stage; only reports of parts, and ids, leave it."""
+def test_audio_stays_on_the_worker_that_decoded_it(submitted):
+    """Beam's own fuser puts every step with audio into one stage; only reports of parts, and ids, leave it."""
     components, stages = fused_stages(submitted.pipeline)
-    (stage,) = [one for one in stages if any(step.unique_name.startswith("DecodeAudio/") for step in one.transforms)]
+    (stage,) = [s for s in stages if any(step.unique_name.startswith("DecodeAudio/") for step in s.transforms)]
     names = [step.unique_name.split("/")[0] for step in stage.transforms if step.spec.urn == "beam:transform:pardo:v1"]
     spread = ["PackShards"] * names.count("PackShards")
-    assert [name for name in names if name != "Summarize"] == [  # which puts ids that are left beside the counts
+    assert [name for name in names if name != "Summarize"] == [  # flattens the ids of shards that were not started
         *spread,
         "StopGate",
         "SkipWritten",
@@ -222,20 +224,21 @@ def test_audio_stays_where_it_was_decoded(submitted):
     assert {name.lstrip("0123456789").split("/")[0] for name in leaving} == {"Summarize", "SkipWritten", "WritePart"}
 
 
-def test_no_coder_of_what_crosses_the_network_is_that_of_decoded_audio(submitted):
+def test_no_collection_of_decoded_audio_is_shuffled(submitted):
     audio = audio_collections(submitted.pipeline)
     assert len(audio) == 3  # of DecodeAudio, MeasureBandwidth and SegmentSpeech
-    crossing = {
-        id for step in submitted.leaves().values() if step.spec.urn == GROUP_BY_KEY for id in step.inputs.values()
+    shuffled = {
+        id
+        for step in submitted.primitive_steps().values()
+        if step.spec.urn == GROUP_BY_KEY
+        for id in step.inputs.values()
     }
-    assert crossing
-    assert not crossing & audio
+    assert shuffled
+    assert not shuffled & audio
 
 
-def fused_stages(
-    pipeline,
-):
-    """The pipeline as a runner would cut it up: what is in one stage passes from hand to hand in one process."""
+def fused_stages(pipeline):
+    """The stages that a runner fuses the pipeline into: the steps of a stage share a process."""
     context, stages = translations.create_and_optimize_stages(
         pipeline,
         phases=[
@@ -255,11 +258,11 @@ def fused_stages(
 
 
 def audio_collections(pipeline):
-    """The collections whose coder, or a part of it, is the one that refuses to encode."""
+    """Ids of the collections whose coder contains the one that refuses to encode."""
     coders = pipeline.components.coders
 
     def holds_audio(id):
         coder = coders[id]
         return b"StaysOnWorker" in coder.spec.payload or any(map(holds_audio, coder.component_coder_ids))
 
-    return {id for id, found in pipeline.components.pcollections.items() if holds_audio(found.coder_id)}
+    return {id for id, collection in pipeline.components.pcollections.items() if holds_audio(collection.coder_id)}

@@ -1,4 +1,4 @@
-"""deploy/airflow: the DAG in a real Airflow with its real Beam operator; what it starts is earmark or stands for it."""
+"""deploy/airflow: the DAG in a real Airflow with its real Beam operator, which starts earmark or a stand-in."""
 
 import json
 import os
@@ -35,7 +35,7 @@ FLINK = {
     "output": "s3://bucket/labels",
     "options": {"model": "s3://bucket/models/whisper", "flink_master": "http://flink:8081"},
 }
-# `airflow dags test`, without Google: the operator would ask it in the end how the job went.
+# `airflow dags test` without Google, which the operator would ask for the state of the job.
 RUN_ONCE = """
 import sys
 from unittest.mock import patch
@@ -67,16 +67,19 @@ def airflow_environment(home):
 
 
 def run_once(home, folder, settings, python, status=0):
-    """A run of the DAG, with `python` for earmark's interpreter; a task that fails is not tried again.
+    """Run the DAG with the script `python` as earmark's interpreter, without retries.
 
     The command `earmark` is a stand-in that writes its arguments to folder/earmark.txt and ends with `status`.
     """
     write_program(folder / "bin/python", python)
     write_program(folder / "bin/earmark", f'printf "%s\\n" "$@" > {folder}/earmark.txt; exit {status}')
     text = DAG.read_text()
-    for found, put in (('EARMARK = "/opt/earmark/bin"', f'EARMARK = "{folder}/bin"'), ('"retries": 2', '"retries": 0')):
-        assert text.count(found) == 1
-        text = text.replace(found, put)
+    for setting, value in (
+        ('EARMARK = "/opt/earmark/bin"', f'EARMARK = "{folder}/bin"'),
+        ('"retries": 2', '"retries": 0'),
+    ):
+        assert text.count(setting) == 1
+        text = text.replace(setting, value)
     dags = home / "dags"
     dags.mkdir(exist_ok=True)
     (dags / DAG.name).write_text(text)
@@ -92,22 +95,22 @@ def write_program(path, script):
 
 
 def stand_in(folder, status=0):
-    """A Python that has Beam, and writes what it is to run to folder/python.txt."""
-    asked = 'if [ "$1" = -c ]; then echo 2.77.0; exit 0; fi'
-    return f'{asked}; printf "%s\\n" "$@" > {folder}/python.txt; exit {status}'
+    """Script of a Python that has Beam, and writes its arguments to folder/python.txt."""
+    beam_version = 'if [ "$1" = -c ]; then echo 2.77.0; exit 0; fi'
+    return f'{beam_version}; printf "%s\\n" "$@" > {folder}/python.txt; exit {status}'
 
 
 @pytest.mark.parametrize("settings", [DATAFLOW, FLINK], ids=["Dataflow", "Flink"])
-def test_the_variable_decides_what_runs_where(airflow_home, tmp_path, settings):
+def test_the_variable_sets_the_command_and_the_runner(airflow_home, tmp_path, settings):
     ended = run_once(airflow_home, tmp_path, settings, stand_in(tmp_path))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     module, name, *flags = (tmp_path / "python.txt").read_text().splitlines()
     assert (module, name) == ("-m", "earmark.pipeline.annotate_from_flags")
-    known, rest = build_parser().parse_known_args(command_of(flags))
-    assert (known.manifest, known.output) == (settings["manifest"], settings["output"])
-    assert known.model == [settings["options"]["model"]]
-    assert known.keep_failures == settings["options"].get("keep_failures")
-    assert f"--runner={settings['runner']}" in rest
+    args, beam_args = build_parser().parse_known_args(command_of(flags))
+    assert (args.manifest, args.output) == (settings["manifest"], settings["output"])
+    assert args.model == [settings["options"]["model"]]
+    assert args.keep_failures == settings["options"].get("keep_failures")
+    assert f"--runner={settings['runner']}" in beam_args
     if settings is DATAFLOW:
         expected = {
             "--project=project",
@@ -116,9 +119,9 @@ def test_the_variable_decides_what_runs_where(airflow_home, tmp_path, settings):
             "--dataflow_service_options=worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver",
             "--number_of_worker_harness_threads=4",
         }
-        assert expected <= set(rest)
+        assert expected <= set(beam_args)
     else:
-        assert "--flink_master=http://flink:8081" in rest
+        assert "--flink_master=http://flink:8081" in beam_args
     assert (tmp_path / "earmark.txt").read_text().splitlines() == ["compact", settings["output"]]
 
 
@@ -146,12 +149,12 @@ def test_airflow_runs_earmark_itself(airflow_home, tmp_path):
     assert "deleted" in transcripts(tmp_path / "output")["a"].lower()
 
 
-def test_nights_do_not_overlap_are_not_made_up_for_and_are_tried_again(airflow_home):
+def test_nights_do_not_overlap_are_not_backfilled_and_are_retried(airflow_home):
     script = (
         "from earmark_nightly import dag; annotate = dag.get_task('annotate')\n"
-        "print('found:', dag.max_active_runs, dag.catchup, dag.schedule, annotate.retries)"
+        "print('settings:', dag.max_active_runs, dag.catchup, dag.schedule, annotate.retries)"
     )
     environment = {**airflow_environment(airflow_home), "PYTHONPATH": str(DAG.parent)}
     command = [AIRFLOW / "python", "-c", script]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert "found: 1 False 0 1 * * * 2" in ended.stdout, ended.stderr
+    assert "settings: 1 False 0 1 * * * 2" in ended.stdout, ended.stderr

@@ -1,6 +1,5 @@
-"""deploy/kubernetes: the manifests are what Kubernetes and Flink's operator take, and agree with the code."""
+"""The manifests of deploy/kubernetes are valid for Kubernetes and Flink's operator, and agree with the code."""
 
-import argparse
 import re
 import zipfile
 
@@ -8,9 +7,9 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from earmark.pipeline.cli import build_parser
+from tests.support.beam_options import beam_parser
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "deploy/kubernetes"
@@ -20,7 +19,7 @@ CRD = "META-INF/fabric8/flinkdeployments.flink.apache.org-v1.yml"
 
 def documents(name):
     """The documents of a manifest by their kind."""
-    return {found["kind"]: found for found in yaml.safe_load_all((FOLDER / name).read_text())}
+    return {document["kind"]: document for document in yaml.safe_load_all((FOLDER / name).read_text())}
 
 
 def nightly_pod():
@@ -30,19 +29,19 @@ def nightly_pod():
 def worker():
     """The container of Python workers in a task manager's pod."""
     pod = documents("flink.yaml")["FlinkDeployment"]["spec"]["taskManager"]["podTemplate"]["spec"]
-    (found,) = [container for container in pod["containers"] if container["name"] != "flink-main-container"]
-    return dict(found)
+    (container,) = [container for container in pod["containers"] if container["name"] != "flink-main-container"]
+    return dict(container)
 
 
-def test_kubernetes_takes_the_nightly_job():
-    found = documents("nightly.yaml")
-    assert found.keys() == {"ConfigMap", "CronJob"}
-    for document in found.values():
+def test_kubernetes_accepts_the_nightly_job():
+    manifest = documents("nightly.yaml")
+    assert manifest.keys() == {"ConfigMap", "CronJob"}
+    for document in manifest.values():
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 
 @pytest.mark.deploy
-def test_flinks_operator_takes_the_cluster():
+def test_flinks_operator_accepts_the_cluster():
     with zipfile.ZipFile(OPERATOR) as jar:
         definition = yaml.safe_load(jar.read(CRD))
     deployment = documents("flink.yaml")["FlinkDeployment"]
@@ -53,12 +52,12 @@ def test_flinks_operator_takes_the_cluster():
 
 
 def closed(schema):
-    """The schema with objects that hold what it names and nothing else, so that a misspelled key is an error.
+    """The schema without additional properties, so that a misspelled key is an error.
 
-    Kubernetes would drop such a key without a word.
+    Kubernetes would drop such a key silently.
     """
     if isinstance(schema, list):
-        return [closed(one) for one in schema]
+        return [closed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     inner = {key: closed(value) for key, value in schema.items()}
@@ -69,30 +68,26 @@ def closed(schema):
     return inner
 
 
-def test_one_run_at_a_time_and_a_failed_one_is_tried_again():
+def test_runs_do_not_overlap_and_a_failed_run_is_retried():
     cron = documents("nightly.yaml")["CronJob"]["spec"]
     assert cron["concurrencyPolicy"] == "Forbid"
     assert cron["jobTemplate"]["spec"]["backoffLimit"] == 2
     assert nightly_pod()["restartPolicy"] == "Never"
 
 
-def test_the_nightly_command_is_one_that_earmark_and_beam_know():
+def test_earmark_and_beam_accept_the_nightly_command():
     (annotate,) = nightly_pod()["initContainers"]
     settings = documents("nightly.yaml")["ConfigMap"]["data"]
-    words = [re.sub(r"\$\((\w+)\)", lambda name: settings[name[1]], argument) for argument in annotate["args"]]
-    known, rest = build_parser().parse_known_args(words)
-    assert (known.manifest, known.output) == (settings["MANIFEST"], settings["OUTPUT"])
-    assert known.model == [settings["MODEL"]]
-    beam = argparse.ArgumentParser()
-    for options in PipelineOptions.__subclasses__():
-        if "_add_argparse_args" in options.__dict__:
-            options._add_argparse_args(beam)
-    options, unknown = beam.parse_known_args(rest)
+    command = [re.sub(r"\$\((\w+)\)", lambda name: settings[name[1]], argument) for argument in annotate["args"]]
+    args, beam_args = build_parser().parse_known_args(command)
+    assert (args.manifest, args.output) == (settings["MANIFEST"], settings["OUTPUT"])
+    assert args.model == [settings["MODEL"]]
+    options, unknown = beam_parser().parse_known_args(beam_args)
     assert unknown == []
     assert options.runner == "FlinkRunner"
 
 
-def test_the_nightly_job_finds_the_cluster_and_the_cluster_its_workers():
+def test_the_nightly_job_names_the_cluster_and_the_port_of_its_workers():
     (annotate,) = nightly_pod()["initContainers"]
     cluster = documents("flink.yaml")["FlinkDeployment"]["metadata"]["name"]
     # The operator names the service of a session cluster's REST interface after the cluster.
@@ -102,7 +97,7 @@ def test_the_nightly_job_finds_the_cluster_and_the_cluster_its_workers():
     assert worker()["args"] == ["--worker_pool"]
 
 
-def test_workers_and_client_have_one_image_of_this_version():
+def test_workers_and_client_have_the_same_image_of_this_version():
     pod = nightly_pod()
     images = {container["image"] for container in [*pod["initContainers"], *pod["containers"], worker()]}
     (version,) = re.findall(r'version="([^"]+)"', (ROOT / "setup.py").read_text())
@@ -110,7 +105,7 @@ def test_workers_and_client_have_one_image_of_this_version():
     assert len(images) == 1
 
 
-def test_the_cluster_is_the_flink_that_tests_run_on_and_starts_jobs_over():
+def test_the_cluster_has_the_tested_version_of_flink_and_restarts_jobs():
     spec = documents("flink.yaml")["FlinkDeployment"]["spec"]
     (tested,) = re.findall(r"apache-flink-libraries==(\d+\.\d+)", (ROOT / "Makefile").read_text())
     assert spec["flinkVersion"] == f"v{tested.replace('.', '_')}"

@@ -1,4 +1,4 @@
-"""Workers of a Flink cluster are killed while shards are in flight: nothing is lost, nothing comes twice."""
+"""Workers of a Flink cluster are killed while shards are in flight: no row is lost or duplicated."""
 
 import random
 import signal
@@ -16,7 +16,7 @@ from tests.support.jobs import annotations
 pytestmark = [pytest.mark.flink, pytest.mark.slow]
 __all__ = ["start"]  # a fixture
 RECORDINGS = 480
-PARALLELISM = 2  # of 4 slots, so that those of one TaskManager are enough
+PARALLELISM = 2  # of 4 slots, so that one TaskManager has enough
 TASK_MANAGERS = ("taskmanager1", "taskmanager2")
 
 
@@ -26,21 +26,21 @@ def kill_python_worker(cluster):
 
 
 def kill_task_manager(cluster):
-    """One that works, and whose Python worker therefore ends, or is left without it."""
+    """Kill one with a running Python worker, which ends or is orphaned."""
     working = [name for name in TASK_MANAGERS if cluster.python_workers(name)]
     cluster.processes.pop(random.choice(working)).kill()
 
 
 def faults(cluster):
-    """How many the cluster has noted of its one job."""
+    """Number of exceptions in the history of the only job."""
     (job,) = cluster.rest("/jobs/overview")["jobs"]
     return len(cluster.rest(f"/jobs/{job['jid']}/exceptions")["exceptionHistory"]["entries"])
 
 
-def parts_after(job, count):
-    """How many there are when there are so many more than now, and a random moment later."""
+def wait_for_more_parts(job, count):
+    """Wait for `count` more parts and a random moment; return the number of parts."""
     job.wait_for_parts(job.parts() + count)
-    time.sleep(random.uniform(0, 0.5))  # whatever the workers are at
+    time.sleep(random.uniform(0, 0.5))  # at any point of the workers' work
     return job.parts()
 
 
@@ -55,14 +55,14 @@ def test_killed_workers_cost_no_more_than_the_shards_in_flight(start, tmp_path):
     expected = rows_of_one_process(manifest, tmp_path / "alone")
     with flink_cluster(tmp_path / "cluster", task_managers=2, slots=2) as cluster:
         job = start(manifest, cluster.runner_flags(PARALLELISM))
-        parts_after(job, 4)
+        wait_for_more_parts(job, 4)
         kill_python_worker(cluster)
         wait_until(lambda: faults(cluster) > 0)
-        written = parts_after(job, 4)
+        parts = wait_for_more_parts(job, 4)
         assert decoded_again(job) <= PARALLELISM * SHARD_ROWS
         kill_task_manager(cluster)
-        assert written < RECORDINGS / SHARD_ROWS, "it was over before the second fault"
-        assert job.wait() == 0, job.said
+        assert parts < RECORDINGS / SHARD_ROWS, "the job ended before the second fault"
+        assert job.wait() == 0, job.log_text
         assert [entry["state"] for entry in cluster.rest("/jobs/overview")["jobs"]] == ["FINISHED"]
         assert faults(cluster) >= 2
     assert_rows(annotations(job.output), expected)

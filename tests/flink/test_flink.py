@@ -50,7 +50,7 @@ def held_lease(output):
     return Lease.from_json(store.read(f"{FOLDER}/{store.names(FOLDER)[-1]}"))
 
 
-def test_the_command_runs_on_the_cluster_as_it_does_alone(cluster, tmp_path):
+def test_a_job_on_the_cluster_has_the_rows_of_one_process(cluster, tmp_path):
     arguments = ["--model", TINY, "--task", "transcribe,caption,emotion", "--shard_rows", "8"]
     on_flink = run_command("annotate", PHONE_PROMPTS, tmp_path / "flink", *arguments, *cluster.runner_flags(2))
     assert on_flink.returncode == 0, on_flink.stderr
@@ -62,9 +62,9 @@ def test_the_command_runs_on_the_cluster_as_it_does_alone(cluster, tmp_path):
 
 
 def test_every_machine_loads_each_model_once_whatever_the_parallelism(cluster, manifest, expected, start):
-    """No parallelism is named, so the job has all 4 slots: two threads in the one Python process of each machine."""
+    """Without --parallelism the job has all 4 slots: two threads in the single Python process of each machine."""
     job = start(manifest, [flag for flag in cluster.runner_flags(0) if not flag.startswith("--parallelism")])
-    assert job.wait() == 0, job.said
+    assert job.wait() == 0, job.log_text
     assert_rows(annotations(job.output), expected)
     assert Counter(logged(job.log, "decoded")) == Counter(row["id"] for row in expected)
     processes = logged(job.log, "loaded")
@@ -72,39 +72,39 @@ def test_every_machine_loads_each_model_once_whatever_the_parallelism(cluster, m
     assert json.loads(next(job.output.glob("_earmark/runs/*/run.json")).read_text())["workers"] == 4
 
 
-def test_a_job_whose_client_died_goes_on_and_keeps_the_output_until_it_has_ended(cluster, manifest, expected, start):
+def test_a_job_whose_client_died_continues_and_holds_the_output_until_it_ends(cluster, manifest, expected, start):
     orphan = start(manifest, cluster.runner_flags(2))
     orphan.hold()
     orphan.kill_client()
     second = start(manifest, cluster.runner_flags(2))
     assert second.wait() == 1
     name = f"earmark-{held_lease(orphan.output).run_id.lower()}"
-    assert f"(job {name} on http://{cluster.master}) is writing to {orphan.output}" in second.said
-    assert "--take_over to cancel it" in second.said
-    orphan.go_on()
+    assert f"(job {name} on http://{cluster.master}) is writing to {orphan.output}" in second.log_text
+    assert "--take_over to cancel it" in second.log_text
+    orphan.resume()
     wait_until(lambda: flink_jobs(cluster, orphan.output)[name] != "RUNNING")
     assert flink_jobs(cluster, orphan.output)[name] == "FINISHED"
     assert_rows(annotations(orphan.output), expected)
 
-    after = start(manifest, [])  # the job has ended, so the output is free, though nobody has said so
-    assert after.wait() == 0, after.said
+    after = start(manifest, [])  # the job has ended, so its output is free, although no client released it
+    assert after.wait() == 0, after.log_text
     assert Counter(logged(orphan.log, "decoded")) == Counter(row["id"] for row in expected)
 
 
-def test_to_take_over_cancels_the_job_first(cluster, manifest, expected, start):
+def test_taking_over_cancels_the_job_first(cluster, manifest, expected, start):
     orphan = start(manifest, cluster.runner_flags(2))
     orphan.hold()
     orphan.kill_client()
     heir = start(manifest, [*cluster.runner_flags(2), "--take_over"])
     wait_until(lambda: "CANCELED" in flink_jobs(cluster, orphan.output).values())
     assert orphan.parts() < RECORDINGS / SHARD_ROWS
-    orphan.go_on()
-    assert heir.wait() == 0, heir.said
+    orphan.resume()
+    assert heir.wait() == 0, heir.log_text
     assert sorted(flink_jobs(cluster, heir.output).values()) == ["CANCELED", "FINISHED"]
     assert_rows(annotations(heir.output), expected)
 
 
-def test_who_interrupts_the_client_ends_the_job(cluster, manifest, start):
+def test_interrupting_the_client_cancels_the_job(cluster, manifest, start):
     job = start(manifest, cluster.runner_flags(2))
     job.hold()
     job.process.send_signal(signal.SIGINT)
@@ -113,7 +113,7 @@ def test_who_interrupts_the_client_ends_the_job(cluster, manifest, start):
     assert held_lease(job.output).ended
 
 
-def test_a_cluster_that_restarts_nothing_is_refused(tmp_path):
+def test_a_cluster_without_a_restart_strategy_is_refused(tmp_path):
     with flink_cluster(tmp_path / "cluster", task_managers=0, restarts={}) as cluster:
         refused = run_command(
             "annotate", PHONE_PROMPTS, tmp_path / "out", "--model", TINY, *cluster.runner_flags(1), timeout_s=120
@@ -123,7 +123,7 @@ def test_a_cluster_that_restarts_nothing_is_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_cluster_that_is_not_there_is_said_at_once(tmp_path):
+def test_a_missing_cluster_is_an_error_at_once(tmp_path):
     flags = ["--runner=FlinkRunner", "--flink_master=127.0.0.1:9"]
     refused = run_command("annotate", PHONE_PROMPTS, tmp_path / "out", "--model", TINY, *flags, timeout_s=60)
     assert refused.returncode == 1

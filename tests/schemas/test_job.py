@@ -1,3 +1,5 @@
+"""The options of a job, their checks, and the messages for wrong ones."""
+
 import dataclasses
 import json
 import math

@@ -1,3 +1,5 @@
+"""Rows of manifests of any shape become recordings, or failures with a reason."""
+
 import json
 import math
 

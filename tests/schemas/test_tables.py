@@ -1,3 +1,5 @@
+"""Arrow tables of annotations and failures."""
+
 from dataclasses import dataclass
 
 import pytest

@@ -1,4 +1,4 @@
-"""Runs of the command entirely on object stores' own servers: manifest, audio, model and output."""
+"""Runs of the command with manifest, audio, model and output on the servers of two object stores."""
 
 import io
 import json
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.object_store
 FILES, RECORDINGS = 24, 240
 OPTIONS = ("--task", "transcribe", "--shard_rows", "16")
 DEADLINE_S = 300
-ERROR_S = 30.0  # a wrong job is refused within; most of it is Python's imports
+ERROR_S = 30.0  # a wrong job is refused within this time, most of which goes to Python's imports
 
 
 class Corpus:
@@ -43,8 +43,8 @@ class Corpus:
         return "".join(json.dumps(row) + "\n" for row in self.rows).encode()
 
     def command(self, output="out", manifest="corpus/manifest.jsonl"):
-        places = (f"{self.url}/{manifest}", f"{self.url}/{output}")
-        return command_line("annotate", *places, "--model", f"{self.url}/model", *OPTIONS)
+        urls = (f"{self.url}/{manifest}", f"{self.url}/{output}")
+        return command_line("annotate", *urls, "--model", f"{self.url}/model", *OPTIONS)
 
     def parts(self, output="out"):
         return sorted(self.files.glob(f"{self.url}/{output}/annotations/*/*.parquet"))
@@ -61,7 +61,7 @@ def corpus(object_store):
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    """What a run on this machine's disk finds, without the places of the audio."""
+    """The annotations of a run on local files, without the URIs of the audio."""
     folder = tmp_path_factory.mktemp("local")
     rows = manifest_lines(PHONE_PROMPTS)
     paths = [str(PHONE_PROMPTS.parent / row["audio_filepath"]) for row in rows[:FILES]]
@@ -82,25 +82,25 @@ def run(command, variables, status=0):
     return done
 
 
-def check(found, expected):
-    assert [row["id"] for row in found] == [row["id"] for row in expected]
-    for row, other in zip(without_uris(found), expected, strict=True):
-        assert same(row, other), f"{row}\n{other}"
+def assert_same_rows(rows, expected):
+    assert [row["id"] for row in rows] == [row["id"] for row in expected]
+    for row, expected_row in zip(without_uris(rows), expected, strict=True):
+        assert same(row, expected_row), f"{row}\n{expected_row}"
 
 
-def test_a_run_lives_on_a_store_alone(corpus, expected, tmp_path):
+def test_a_run_needs_no_local_files(corpus, expected, tmp_path):
     variables = {**corpus.store.variables(), "EARMARK_CACHE": str(tmp_path)}
     run(corpus.command(), variables)
-    check(corpus.annotations(), expected)
+    assert_same_rows(corpus.annotations(), expected)
     assert all(row["uri"].startswith(f"{corpus.url}/corpus/") for row in corpus.annotations())
     parts = corpus.parts()
-    again = run(corpus.command(), variables)
+    repeated = run(corpus.command(), variables)
     assert corpus.parts() == parts
-    assert again.stdout.startswith("Nothing to do:")
+    assert repeated.stdout.startswith("Nothing to do:")
 
 
 @pytest.mark.parametrize("object_store", ["s3"], indirect=True)
-def test_a_run_that_was_killed_goes_on_where_it_ended(corpus, expected, tmp_path):
+def test_a_killed_run_is_resumed(corpus, expected, tmp_path):
     variables = {**os.environ, **corpus.store.variables(), "EARMARK_CACHE": str(tmp_path)}
     killed = subprocess.Popen(
         corpus.command("killed"), env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -112,7 +112,7 @@ def test_a_run_that_was_killed_goes_on_where_it_ended(corpus, expected, tmp_path
     assert len(corpus.annotations("killed")) < RECORDINGS
     run(corpus.command("killed"), variables)
     assert set(before) < set(corpus.parts("killed"))
-    check(corpus.annotations("killed"), expected)
+    assert_same_rows(corpus.annotations("killed"), expected)
 
 
 def wait_until(reached, process):
@@ -122,28 +122,28 @@ def wait_until(reached, process):
         time.sleep(0.05)
 
 
-def test_a_store_that_is_busy_costs_no_row(corpus, expected, tmp_path):
+def test_a_busy_store_fails_no_row(corpus, expected, tmp_path):
     with faulty_proxy(corpus.store, fate=busy_store()) as proxy:
         run(corpus.command("busy"), {**proxy.variables(), "EARMARK_CACHE": str(tmp_path)})
-    check(corpus.annotations("busy"), expected)
+    assert_same_rows(corpus.annotations("busy"), expected)
     print(f"{corpus.store.scheme}: {dict(proxy.given)}")
     assert proxy.given["cut"] >= 2 and proxy.given[429] >= 6 and proxy.given[503] >= 6, proxy.given
 
 
-def test_a_reader_never_sees_half_a_part(corpus, expected, tmp_path):
+def test_a_reader_never_sees_an_incomplete_part(corpus, expected, tmp_path):
     output = "read"
-    seen: dict[str, bytes] = {}
+    read: dict[str, bytes] = {}
     with faulty_proxy(corpus.store, slow_s=0.2) as proxy:
         variables = {**os.environ, **proxy.variables(), "EARMARK_CACHE": str(tmp_path)}
-        with open(tmp_path / "said.txt", "wb") as said:
-            process = subprocess.Popen(corpus.command(output), env=variables, stdout=said, stderr=said)
+        with open(tmp_path / "log.txt", "wb") as log:
+            process = subprocess.Popen(corpus.command(output), env=variables, stdout=log, stderr=log)
         looks = 0
         while process.poll() is None:
             looks += 1
             for part in corpus.parts(output):
                 content = corpus.files.cat_file(part)
-                assert seen.setdefault(part, content) == content
+                assert read.setdefault(part, content) == content
                 assert pq.read_table(io.BytesIO(content)).num_rows > 0
-    assert process.returncode == 0, (tmp_path / "said.txt").read_text()
-    assert len(seen) > 5 and looks > len(seen)
-    check(corpus.annotations(output), expected)
+    assert process.returncode == 0, (tmp_path / "log.txt").read_text()
+    assert len(read) > 5 and looks > len(read)
+    assert_same_rows(corpus.annotations(output), expected)

@@ -1,4 +1,4 @@
-"""The output, the lease, fetching and copying on object stores' own servers, with trouble on the way."""
+"""Outputs, leases, fetching and copying on the servers of two object stores, with faults in between."""
 
 import os
 import threading
@@ -32,38 +32,38 @@ def bucket(object_store, monkeypatch):
 
 @pytest.fixture
 def proxy(object_store, bucket, monkeypatch):
-    """A proxy that this process is led through; no fault as yet."""
+    """A proxy between this process and the store, without faults at first."""
     with faulty_proxy(object_store) as running:
         object_store.reach(monkeypatch, running.endpoint)
         yield running
 
 
-def at_first(count, fault, *methods, header=""):
-    """The fault for the first requests of these methods, and with this header."""
-    left = iter(range(count))
+def fail_first(count, fault, *methods, header=""):
+    """Answer the first `count` requests of these methods, with this header, by a fault."""
+    remaining = iter(range(count))
 
     def fate(request):
-        wanted = request.method in methods and (not header or header in request.headers)
-        return fault if wanted and next(left, None) is not None else "pass"
+        matches = request.method in methods and (not header or header in request.headers)
+        return fault if matches and next(remaining, None) is not None else "pass"
 
     return fate
 
 
-def together(call, arguments):
+def call_at_once(call, arguments):
     start = threading.Barrier(len(arguments))
 
-    def one(argument):
+    def wait_and_call(argument):
         start.wait(30)
         return call(argument)
 
     with ThreadPoolExecutor(len(arguments)) as threads:
-        return list(threads.map(one, arguments))
+        return list(threads.map(wait_and_call, arguments))
 
 
-def test_one_of_many_writers_creates_an_object_and_it_is_whole(bucket):
+def test_one_of_many_writers_creates_a_complete_object(bucket):
     store = OutputStore(f"{bucket}/out")
     contents = [bytes([number]) * 300_000 for number in range(WRITERS)]
-    created = together(lambda content: store.create("a/b/part", content), contents)
+    created = call_at_once(lambda content: store.create("a/b/part", content), contents)
     assert created.count(True) == 1
     assert OutputStore(store.root).read("a/b/part") == contents[created.index(True)]
 
@@ -78,7 +78,7 @@ def test_one_of_many_runs_takes_the_lease_and_another_may_take_it_over(bucket):
             return None
 
     runs = [f"run{number:02d}" for number in range(WRITERS)]
-    (holder,) = (run for run, lease in zip(runs, together(take, runs), strict=True) if lease is not None)
+    (holder,) = (run for run, lease in zip(runs, call_at_once(take, runs), strict=True) if lease is not None)
     check_lease(store, holder)
     with pytest.raises(JobError, match=f"run {holder} .* is writing to"):
         take_lease(store, "late", take_over=False)
@@ -88,9 +88,9 @@ def test_one_of_many_runs_takes_the_lease_and_another_may_take_it_over(bucket):
 
 
 @pytest.mark.parametrize("fault", ["lose", "cut", 503])
-def test_who_creates_an_object_knows_it_though_the_answer_was_lost(proxy, bucket, fault):
+def test_create_returns_true_although_the_response_was_lost(proxy, bucket, fault):
     store = OutputStore(f"{bucket}/out")
-    proxy.fate = at_first(1, fault, "PUT", "POST")
+    proxy.fate = fail_first(1, fault, "PUT", "POST")
     assert store.create("part", b"mine" * 1000)
     assert proxy.given[fault] == (
         0 if proxy.store.scheme == "s3" and fault == "cut" else 1
@@ -99,9 +99,9 @@ def test_who_creates_an_object_knows_it_though_the_answer_was_lost(proxy, bucket
     assert store.read("part") == b"mine" * 1000
 
 
-def test_a_lease_whose_answer_was_lost_is_held_by_one(proxy, bucket):
+def test_a_lease_whose_response_was_lost_has_one_holder(proxy, bucket):
     store = OutputStore(f"{bucket}/out")
-    proxy.fate = at_first(1, "lose", "PUT", "POST")
+    proxy.fate = fail_first(1, "lose", "PUT", "POST")
     take_lease(store, "first", take_over=False)
     assert proxy.given["lose"] == 1
     check_lease(store, "first")
@@ -110,45 +110,45 @@ def test_a_lease_whose_answer_was_lost_is_held_by_one(proxy, bucket):
 
 
 @pytest.mark.parametrize("fault", [429, 503, "cut", "lose"])
-def test_output_is_read_listed_and_replaced_through_faults(proxy, bucket, fault):
+def test_an_output_is_read_listed_and_replaced_despite_faults(proxy, bucket, fault):
     store, content = OutputStore(f"{bucket}/out"), os.urandom(200_000)
     store.replace("annotations/ab/part-ab.parquet", content)
     for read in (lambda: store.read("annotations/ab/part-ab.parquet") == content, lambda: len(store.parts()) == 1):
         proxy.given.clear()
-        proxy.fate = at_first(2, fault, "GET")
+        proxy.fate = fail_first(2, fault, "GET")
         assert read()
         assert proxy.given[fault] == 2
-    proxy.fate = at_first(2, fault, "PUT", "POST")
+    proxy.fate = fail_first(2, fault, "PUT", "POST")
     store.replace("failures/failures.parquet", content)
     assert store.read("failures/failures.parquet") == content
 
 
-def test_audio_comes_whole_or_not_at_all(proxy, bucket, object_store, tmp_path):
+def test_audio_is_fetched_completely_or_not_at_all(proxy, bucket, object_store, tmp_path):
     content = os.urandom(300_000)
     for number in range(8):
         object_store.file_system().pipe_file(f"{bucket}/audio/{number}.wav", content)
     uris = [f"{bucket}/audio/{number}.wav" for number in range(8)]
-    proxy.fate = at_first(12, "cut", "GET")
-    found = fetch_audio(uris, str(tmp_path), TIMEOUT_S)
-    assert [Path(path).read_bytes() == content for path in found] == [True] * 8
+    proxy.fate = fail_first(12, "cut", "GET")
+    paths = fetch_audio(uris, str(tmp_path), TIMEOUT_S)
+    assert [Path(path).read_bytes() == content for path in paths] == [True] * 8
     assert proxy.given["cut"] == 12
     proxy.fate = lambda request: "cut" if request.method == "GET" else "pass"
-    (never,) = fetch_audio(uris[:1], str(tmp_path), 5.0)
-    assert isinstance(never, RowError) and never.error in ("fetch_failed", "fetch_timeout")
+    (error,) = fetch_audio(uris[:1], str(tmp_path), 5.0)
+    assert isinstance(error, RowError) and error.error in ("fetch_failed", "fetch_timeout")
 
 
 @pytest.mark.parametrize("object_store", ["s3"], indirect=True)
-def test_a_recording_that_is_fetched_in_pieces_comes_whole_too(proxy, bucket, object_store, tmp_path):
+def test_a_recording_that_is_fetched_in_ranges_is_complete(proxy, bucket, object_store, tmp_path):
     content = os.urandom(60_000_000)  # s3fs fetches more than 50 MB side by side, and each piece once
     object_store.file_system().pipe_file(f"{bucket}/long.wav", content)
-    proxy.fate = at_first(2, "cut", "GET", header="Range")
+    proxy.fate = fail_first(2, "cut", "GET", header="Range")
     (path,) = fetch_audio([f"{bucket}/long.wav"], str(tmp_path), TIMEOUT_S)
     assert proxy.given["cut"] == 2
     assert Path(path).read_bytes() == content
 
 
 @pytest.mark.parametrize(("status", "error"), [(403, "permission_denied"), (404, "not_found")])
-def test_what_does_not_pass_by_itself_is_asked_for_once(proxy, bucket, object_store, tmp_path, status, error):
+def test_a_permanent_error_is_not_retried(proxy, bucket, object_store, tmp_path, status, error):
     object_store.file_system().pipe_file(f"{bucket}/a.wav", b"a")
     proxy.fate = lambda request: status
     (result,) = fetch_audio([f"{bucket}/a.wav"], str(tmp_path), TIMEOUT_S)
@@ -156,19 +156,19 @@ def test_what_does_not_pass_by_itself_is_asked_for_once(proxy, bucket, object_st
     assert proxy.given == {status: 1}
 
 
-def test_a_model_of_many_megabytes_is_copied_through_cuts(proxy, bucket, object_store, tmp_path, monkeypatch):
+def test_a_large_model_is_copied_despite_broken_connections(proxy, bucket, object_store, tmp_path, monkeypatch):
     monkeypatch.setenv("EARMARK_CACHE", str(tmp_path))
     weights = os.urandom(110_000_000)  # s3fs and gcsfs fetch more than 50 or 100 MB side by side, in ranges
     store = object_store.file_system()
     store.pipe_file(f"{bucket}/model/model.safetensors", weights)
     store.pipe_file(f"{bucket}/model/config.json", b"{}")
-    proxy.fate = at_first(3, "cut", "GET", header="Range")
+    proxy.fate = fail_first(3, "cut", "GET", header="Range")
     folder, _ = copy_checkpoint(f"{bucket}/model")
     assert proxy.given["cut"] == 3
     assert (folder / "model.safetensors").read_bytes() == weights
 
 
-def test_a_store_that_does_not_answer_is_given_up_soon(object_store, bucket, monkeypatch):
+def test_a_store_that_does_not_answer_is_an_error_soon(object_store, bucket, monkeypatch):
     monkeypatch.setattr(file_system, "ANSWER_S", 0.5)
     with faulty_proxy(object_store) as proxy:
         proxy.fate = lambda request: "stall"

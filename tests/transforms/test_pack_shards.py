@@ -1,3 +1,5 @@
+"""Packing recordings into shards of bounded size, the same ones every time."""
+
 import math
 
 import pytest

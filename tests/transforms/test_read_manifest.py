@@ -1,3 +1,5 @@
+"""Reading manifests of every format, with a failure for each broken row."""
+
 import csv
 import gzip
 import json

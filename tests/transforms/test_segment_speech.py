@@ -1,3 +1,5 @@
+"""Segments of speech: bounds, lengths, and recordings without speech."""
+
 import itertools
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Skipping recordings that are annotated, duplicated or failed before."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,3 +1,5 @@
+"""The summary of a run: counts, unresolved failures, and parts of other runs."""
+
 import dataclasses
 import json
 

@@ -1,3 +1,5 @@
+"""Finding a checkpoint by folder, URL or hub id, and the messages for one that cannot be used."""
+
 import dataclasses
 import hashlib
 import importlib.util

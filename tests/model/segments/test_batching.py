@@ -1,3 +1,5 @@
+"""Batches of segments of similar length, and halving them when the device runs out of memory."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

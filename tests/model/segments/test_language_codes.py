@@ -1,3 +1,5 @@
+"""Language codes of models and manifests, in earmark's spelling."""
+
 import pytest
 
 from earmark.model.segments.language_codes import THREE_LETTERS, TWO_LETTERS, all_codes, language_code, short_code

@@ -1,3 +1,5 @@
+"""Flags on texts that a model is likely to have made up."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""Distributions of recording and segment lengths, from a sample."""
+
 import math
 
 import pytest

@@ -1,3 +1,5 @@
+"""The memory that a plan expects models and shards to need."""
+
 import json
 import struct
 

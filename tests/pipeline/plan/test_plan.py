@@ -1,3 +1,5 @@
+"""`earmark plan`: recordings, shards and what an output has already."""
+
 import dataclasses
 import pickle
 

@@ -1,3 +1,5 @@
+"""The sample of recordings that a plan looks at."""
+
 from collections import Counter
 
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Joining the answers about segments into the answer about a recording."""
+
 import math
 
 import pytest

@@ -1,4 +1,4 @@
-"""Jobs on a test cluster: their recordings, their starts, what they must have delivered."""
+"""Jobs on a test cluster: their recordings, how they are started, and the rows that they must write."""
 
 import contextlib
 import json
@@ -22,36 +22,37 @@ DEADLINE_S = 600
 
 
 def many_scenes(path: Path, count: int) -> Path:
-    """The scenes, over and over, as recordings of their own."""
+    """Write a manifest that repeats the example scenes under new ids."""
     scenes = [SCENES.parent / json.loads(line)["audio_filepath"] for line in SCENES.read_text().splitlines()]
     rows = [{"id": f"{number:04d}", "audio_filepath": str(scenes[number % len(scenes)])} for number in range(count)]
     return write_manifest(path, rows)
 
 
 class Job:
-    """A started job of tests/support/clusters/flink_job.py, with its output, its log and what it says in a folder."""
+    """A started job of tests/support/clusters/flink_job.py; its output, events and log are in `folder`."""
 
     def __init__(self, manifest: Path, folder: Path, flags: Sequence[str]):
         folder.mkdir(exist_ok=True)
-        self.output, self.log, self._said = folder / "out", folder / "log", folder / "said"
+        self.output, self.log, self._log_path = folder / "out", folder / "log", folder / "client.log"
         command = job_command(manifest, self.output, self.log, flags)
-        with open(self._said, "wb") as said:
-            self.process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+        with open(self._log_path, "wb") as file:
+            self.process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
 
     @property
-    def said(self) -> str:
-        return self._said.read_text()
+    def log_text(self) -> str:
+        """Everything that the client has printed."""
+        return self._log_path.read_text()
 
     def wait(self) -> int:
         return self.process.wait(DEADLINE_S)
 
     def kill_client(self) -> None:
-        """What happens on the cluster goes on."""
+        """Kill the client alone; the job on the cluster continues."""
         self.process.kill()
         self.process.wait()
 
     def end(self) -> None:
-        """Ends what the client leaves behind when it is killed: Beam's job server."""
+        """Kill the client and the job server of Beam that it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
@@ -60,34 +61,34 @@ class Job:
 
     def wait_for_parts(self, count: int) -> None:
         wait_until(lambda: self.process.poll() is not None or self.parts() >= count)
-        assert self.process.poll() is None, self.said
+        assert self.process.poll() is None, self.log_text
 
     def hold(self) -> None:
-        """Lets the workers decode no more from the first parts on."""
+        """Wait for the first part, and pause the workers before they decode more."""
         self.wait_for_parts(1)
         hold(self.log).touch()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         hold(self.log).unlink()
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_S
-    while not is_so():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def assert_rows(found: Sequence[dict[str, Any]], expected: Sequence[dict[str, Any]]) -> None:
-    """The same recordings, each once, with the same answers."""
-    assert [row["id"] for row in found] == [row["id"] for row in expected]
-    for row, other in zip(found, expected, strict=True):
-        assert same(row, other), f"{row}\n{other}"
+def assert_rows(rows: Sequence[dict[str, Any]], expected: Sequence[dict[str, Any]]) -> None:
+    """Assert that both have the same recordings in the same order, with the same answers."""
+    assert [row["id"] for row in rows] == [row["id"] for row in expected]
+    for row, expected_row in zip(rows, expected, strict=True):
+        assert same(row, expected_row), f"{row}\n{expected_row}"
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[Path, Sequence[str]], Job]]:
-    """Starts a job with a manifest and flags; all jobs of a test share one output."""
+    """A function that starts a job with a manifest and flags; all jobs of a test share an output."""
     jobs: list[Job] = []
 
     def start(manifest: Path, flags: Sequence[str]) -> Job:
@@ -100,7 +101,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[Path, Sequence[str]], Job]]:
 
 
 def rows_of_one_process(manifest: Path, folder: Path) -> list[dict[str, Any]]:
-    """What the job delivers without a cluster."""
+    """The rows of the job without a cluster."""
     job = Job(manifest, folder, [])
-    assert job.wait() == 0, job.said
+    assert job.wait() == 0, job.log_text
     return annotations(job.output)

@@ -1,3 +1,5 @@
+"""The signal-to-noise ratio of recordings whose noise is known."""
+
 import numpy as np
 import pytest
 

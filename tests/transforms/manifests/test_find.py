@@ -1,3 +1,5 @@
+"""Finding the files of a manifest from a path, a glob, a folder or a URL."""
+
 import os
 
 import fsspec

@@ -1,3 +1,5 @@
+"""The lease on an output: one run at a time, and how it is taken over."""
+
 import dataclasses
 import json
 import os

@@ -1,3 +1,5 @@
+"""Merging parts into one that stands in for them."""
+
 import itertools
 
 import pyarrow as pa

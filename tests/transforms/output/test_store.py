@@ -1,3 +1,5 @@
+"""Objects of an output: created once and whole, listed, and read back."""
+
 import errno
 import os
 import pickle
