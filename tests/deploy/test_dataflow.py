@@ -114,9 +114,8 @@ def test_the_template_starts_a_file_of_the_image():
 def test_the_build_passes_arguments_that_the_dockerfile_has():
     build = yaml.safe_load((ROOT / "deploy/dataflow/cloudbuild.yaml").read_text())
     (step,) = build["steps"]
-    passed = {
-        re.match(r"--build-arg=(\w+)=", argument).group(1) for argument in step["args"] if "build-arg" in argument
-    }
-    assert args <= set(re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE))
+    build_args = [argument for argument in step["args"] if "build-arg" in argument]
+    names = {re.match(r"--build-arg=(\w+)=", argument).group(1) for argument in build_args}
+    assert names <= set(re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE))
     used = set(re.findall(r"\$\{(\w+)\}", yaml.safe_dump(build)))
     assert used == {*build["substitutions"], "_IMAGE"}
