@@ -105,7 +105,7 @@ def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -
                 if not is_started:
                     break
                 stop.mark_progress()
-                _put_in_place(store, part, run_id)
+                _replace_parts(store, part, run_id)
             replaced, merged = replaced + len(part.replaces), merged + 1
             replaced_bytes += sum(sizes[path] for path in part.replaces)
             merged_bytes += len(part.content)
@@ -116,7 +116,7 @@ def compact_store(store: OutputStore, max_bytes: int, take_over: bool = False) -
     return compaction
 
 
-def _put_in_place(store: OutputStore, part: MergedPart, run_id: str) -> None:
+def _replace_parts(store: OutputStore, part: MergedPart, run_id: str) -> None:
     check_lease(store, run_id)
     store.create(part.path, part.content)
     sleep(LISTING_S)

@@ -102,23 +102,28 @@ def _one_of(words: tuple[str, ...]) -> str:
 BUILT_IN = (
     Task(
         "transcribe",
-        "what is said, word for word",
+        "the speech as text, word for word",
         "Detect the language and recognize the speech: {language_tag}",
         "Transcribe the speech word for word. Answer with the transcript only.",
         "transcript",
     ),
     Task(
         "translate",
-        "what is said, in the language of --translate_to",
+        "the speech, translated into the language of --translate_to",
         "Detect the language and translate the speech into {target}: {language_tag}",
         "Translate the speech into {target}. Answer with the translation only.",
         "transcript",
         target_language="en",
     ),
-    Task("caption", "what is heard", "Generate the caption in English:", "Describe the audio in one sentence."),
+    Task(
+        "caption",
+        "a one-sentence description of the audio",
+        "Generate the caption in English:",
+        "Describe the audio in one sentence.",
+    ),
     Task(
         "emotion",
-        "how it is said: MELD's seven emotions",
+        "the speaker's emotion, with MELD's labels",
         "Recognize the emotion with keywords in English:",
         f"What is the speaker's emotion? Answer with one word of: {', '.join(MELD_EMOTIONS)}.",
         "label",
@@ -126,37 +131,40 @@ BUILT_IN = (
     ),
     Task(
         "vocal_sound",
-        "which sound a person makes: VocalSound's six",
+        "the sound a person makes, with VocalSound's labels",
         "Classify the human vocal sound to VocalSound in English:",
         f"Which vocal sound is this? {_one_of(VOCAL_SOUNDS)}",
         "label",
         labels=VOCAL_SOUNDS,
     ),
     Task("analyze", "the answer to the row's prompt, or to --prompt", "{row_prompt}", "{row_prompt}"),
-    Task("chat", "the answer to what is said, which is the user's turn (Instruct checkpoints)", None, ""),
-    Task("embed", "one vector of the audio, to search and to group by", None, "", "vector"),
+    Task("chat", "a reply to the speech, which is the user's turn (Instruct checkpoints)", None, ""),
+    Task("embed", "one vector per recording, for search and clustering", None, "", "vector"),
 )
 
 
-def new_task(name: str, found: Any) -> Task:
-    """A task of a job file: `found` holds its prompt, and labels or max_new_tokens if it has them.
+def new_task(name: str, definition: Any) -> Task:
+    """Return a task of a job file.
+
+    Args:
+        definition: mapping of NEW_TASK_KEYS to values; it has a prompt, or LABELS_OF_MODEL as its labels.
 
     Raises:
-        JobError: it cannot be a task, with the reason.
+        JobError: the name or the definition is invalid.
     """
     where = f"task {name!r} of the job file"
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
-        raise JobError(f"{where}: give it a name of small letters, digits and _, which will be a column's name")
+        raise JobError(f"{where}: use a name of lowercase letters, digits and _, since it becomes a column")
     if name in FIXED_COLUMNS or name in {task.name for task in BUILT_IN}:
-        raise JobError(f"{where}: that name is taken by a column or a task of earmark's own; choose another")
-    if not isinstance(found, dict) or (unknown := found.keys() - set(NEW_TASK_KEYS)):
-        what = ", ".join(map(repr, unknown)) if isinstance(found, dict) else repr(found)
-        raise JobError(f"{where} holds {what}; give {', '.join(NEW_TASK_KEYS)}")
-    prompt, labels = found.get("prompt"), found.get("labels", [])
-    tokens = found.get("max_new_tokens", MAX_NEW_TOKENS)
-    if labels == LABELS_OF_MODEL:  # a classifier, which is not asked in words
-        if extra := found.keys() - {"labels"}:
-            raise JobError(f"{where}: a classifier is not asked in words; leave out {', '.join(sorted(extra))}")
+        raise JobError(f"{where}: the name is taken by a column or a built-in task; choose another")
+    if not isinstance(definition, dict) or (unknown := definition.keys() - set(NEW_TASK_KEYS)):
+        problem = ", ".join(map(repr, unknown)) if isinstance(definition, dict) else repr(definition)
+        raise JobError(f"{where} holds {problem}; give {', '.join(NEW_TASK_KEYS)}")
+    prompt, labels = definition.get("prompt"), definition.get("labels", [])
+    tokens = definition.get("max_new_tokens", MAX_NEW_TOKENS)
+    if labels == LABELS_OF_MODEL:  # a classifier, which takes no prompt
+        if extra := definition.keys() - {"labels"}:
+            raise JobError(f"{where}: a classifier takes no prompt; leave out {', '.join(sorted(extra))}")
         about = "defined by the job file, with the labels of the model"
         return Task(name, about, None, "", "label", labels_of_model=True)
     if not isinstance(prompt, str) or not prompt.strip():
@@ -168,7 +176,7 @@ def new_task(name: str, found: Any) -> Task:
         )
     labels = [label.strip() for label in labels]
     if len(labels) == 1 or len(set(labels)) < len(labels):
-        raise JobError(f"{where}: labels is {labels!r}; give two or more, each once")
+        raise JobError(f"{where}: labels is {labels!r}; give at least two different labels")
     if type(tokens) is not int or tokens < 1:
         raise JobError(f"{where}: max_new_tokens is {tokens!r}; give a whole number above 0")
     # The prompt is the question itself, so that braces in it stay braces.

@@ -32,10 +32,10 @@ def _card(args: argparse.Namespace, beam_args: Sequence[str]) -> int:
         raise JobError(f"--license={args.license} does not work: give an id of the Hub, such as cc-by-4.0 or other")
     store = OutputStore.at(args.output)
     try:
-        written = write_card(store, args.license)
+        is_written = write_card(store, args.license)
     except OSError as error:
         raise JobError(f"output {args.output} cannot be read or written: {error}") from error
-    if not written:
+    if not is_written:
         raise JobError(f"{store.root}/{CARD_PATH} is not by earmark and stays unchanged; rename it to get a card")
     print(f"{store.root}/{CARD_PATH}")
     return 0

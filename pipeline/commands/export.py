@@ -13,8 +13,8 @@ from earmark.reporting.export.options import ExportOptions
 
 def add_export_command(commands: Commands) -> None:
     """Add the subcommand to the parser of `earmark`."""
-    formats = [f"{one.about} ({name})" for name, one in FORMATS.items()]
-    files = ", ".join(f"{name}: {one.suffix}" for name, one in FORMATS.items() if one.suffix)
+    formats = [f"{file_format.about} ({name})" for name, file_format in FORMATS.items()]
+    files = ", ".join(f"{name}: {file_format.suffix}" for name, file_format in FORMATS.items() if file_format.suffix)
     command = commands.add_parser(
         "export",
         help="convert annotations for NeMo, Hugging Face, captions or CSV",

@@ -22,7 +22,9 @@ def print_export(exported: Exported) -> None:
     for skipped in exported.examples:
         say(f"  {skipped.id}: {skipped.message}")
     if exported.in_containers and FORMATS[exported.format].refers_to_audio:
-        with_audio = " or ".join(f"--format {name}" for name, one in FORMATS.items() if one.includes_audio)
+        with_audio = " or ".join(
+            f"--format {name}" for name, file_format in FORMATS.items() if file_format.includes_audio
+        )
         say(
             f"{counted(exported.in_containers, 'recording')} in containers: other programs cannot find the audio by"
             f" these names; {with_audio} includes it"

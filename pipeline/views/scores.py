@@ -102,7 +102,7 @@ def _calibration(calibration: Calibration) -> str:
 
 
 def list_ids(ids: Ids | None, noun: str, remark: str) -> Iterable[str]:
-    """Yield a line with the number of ids, a remark about them and the first of them."""
+    """Yield a line with the number of ids, a remark and the first ids."""
     if ids is not None and ids.count:
         yield f"{counted(ids.count, noun)} {remark}: {join_some(ids.first, len(ids.first), ids.count)}"
 

@@ -144,7 +144,7 @@ def test_a_new_task_answers_in_text_or_with_one_of_its_labels():
 
 @pytest.mark.parametrize("name", ["Noise", "my noise", "9lives", "_noise", "noise-level", "é", "", "a" * 64, "noise\n"])
 def test_a_name_that_cannot_be_a_column_s_is_refused(name):
-    with pytest.raises(JobError, match=r"of the job file: give it a name of small letters, digits and _"):
+    with pytest.raises(JobError, match=r"of the job file: use a name of lowercase letters, digits and _"):
         new_task(name, {"prompt": "Noise?"})
 
 
@@ -171,8 +171,8 @@ def test_a_name_that_is_taken_is_refused(name):
         ({"prompt": "Noise?", "labels": [True, False]}, r"labels is \[True, False\]; .*quote yes, no, on, off"),
         ({"prompt": "Noise?", "labels": ["one", 2]}, r"labels is \['one', 2\]; give a list of texts"),
         ({"prompt": "Noise?", "labels": ["one", " "]}, ".*give a list of texts"),
-        ({"prompt": "Noise?", "labels": ["one"]}, r"labels is \['one'\]; give two or more, each once"),
-        ({"prompt": "Noise?", "labels": ["a", "b", "a"]}, ".*give two or more, each once"),
+        ({"prompt": "Noise?", "labels": ["one"]}, r"labels is \['one'\]; give at least two different labels"),
+        ({"prompt": "Noise?", "labels": ["a", "b", "a"]}, ".*give at least two different labels"),
         ({"prompt": "Noise?", "max_new_tokens": 0}, "max_new_tokens is 0; give a whole number above 0"),
         ({"prompt": "Noise?", "max_new_tokens": True}, "max_new_tokens is True; give a whole number"),
         ({"prompt": "Noise?", "max_new_tokens": 1.5}, r"max_new_tokens is 1\.5; give a whole number"),
@@ -187,9 +187,7 @@ def test_what_cannot_be_a_task_is_refused_with_the_reason(found, words):
 def test_a_new_task_may_leave_its_labels_to_the_model():
     task = new_task("mood", {"labels": "checkpoint"})
     assert (task.answer, task.labels, task.labels_of_model, task.base_prompt) == ("label", (), True, None)
-    with pytest.raises(
-        JobError, match="task 'mood' of the job file: a classifier is not asked in words; leave out prompt"
-    ):
+    with pytest.raises(JobError, match="task 'mood' of the job file: a classifier takes no prompt; leave out prompt"):
         new_task("mood", {"labels": "checkpoint", "prompt": "Mood?"})
 
 
