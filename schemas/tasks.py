@@ -156,7 +156,7 @@ def new_task(name: str, definition: Any) -> Task:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
         raise JobError(f"{where}: use a name of lowercase letters, digits and _, since it becomes a column")
     if name in FIXED_COLUMNS or name in {task.name for task in BUILT_IN}:
-        raise JobError(f"{where}: the name is taken by a column or a built-in task; choose another")
+        raise JobError(f"{where}: that name is taken by a column or a built-in task; choose another")
     if not isinstance(definition, dict) or (unknown := definition.keys() - set(NEW_TASK_KEYS)):
         problem = ", ".join(map(repr, unknown)) if isinstance(definition, dict) else repr(definition)
         raise JobError(f"{where} holds {problem}; give {', '.join(NEW_TASK_KEYS)}")
