@@ -7,7 +7,7 @@ OUTPUT ?= demo-output
 TOOLS := .tools
 GO_INSTALL = GOBIN=$(abspath $(TOOLS)/bin) go install
 
-.PHONY: demo docs test test-cuda test-flink test-flink-faults test-stores test-deploy test-report lint bench clean
+.PHONY: demo docs check test test-cuda test-flink test-flink-faults test-stores test-deploy test-report lint bench clean
 TINY := examples/tiny-qwen2-audio
 TASKS := transcribe,caption,emotion
 demo: $(VENV)/ready
@@ -18,8 +18,17 @@ demo: $(VENV)/ready
 	$(BIN)/earmark report $(OUTPUT)/scenes
 	@echo "To browse and listen, open $(OUTPUT)/phone-prompts/report.html and $(OUTPUT)/scenes/report.html in a browser. Next steps: README.md, docs/"
 
+# Test processes at once, each with one thread; a file's tests stay in one process, which builds their fixtures once.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=10
+HERE := not object_store and not flink and not deploy and not cuda and not browser
+
 test: lint
-	$(BIN)/python -m pytest --durations=10 -m "not object_store and not flink and not deploy and not cuda and not browser"
+	$(PYTEST) -m "$(HERE)"
+
+# For the loop of somebody who edits.
+check: lint
+	$(PYTEST) -m "$(HERE) and not model and not process and not slow"
 
 # Needs a CUDA device.
 test-cuda: $(VENV)/ready

@@ -1,7 +1,4 @@
-"""Hypothesis without its clock, Ctrl-C that is heard, and what several files ask for: object stores, an output.
-
-On a machine that does other work too, a slow example is no broken promise.
-"""
+"""Settings of all tests, and the fixtures that several folders share."""
 
 import os
 import signal
@@ -9,14 +6,40 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.child_processes import children_started, watch_children
 from tests.support.outputs.export_rows import hostile_rows, write_answered
 from tests.support.servers.object_stores import running_store
 
+# A slow example on a busy machine breaks no promise.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
-# A shell that runs the tests in its background has made them deaf to Ctrl-C, and all that they start.
+# A shell that runs the tests in its background makes them ignore Ctrl-C, and their children too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # gcsfs looks at it when it is imported
+os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # gcsfs reads it on import
+watch_children()
+CHILDREN_BEFORE = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Long tests first, so that no process of pytest-xdist starts one when the others have nothing left."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    item.stash[CHILDREN_BEFORE] = children_started()
+    return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item):
+    """Fail a test of `make check` that starts a child process.
+
+    Elsewhere nothing is checked: a pool that an earlier test has left may start a child during any later test.
+    """
+    if "not process" in item.config.option.markexpr and children_started() > item.stash[CHILDREN_BEFORE]:
+        pytest.fail("it starts a child process: mark it with pytest.mark.process", pytrace=False)
 
 
 @pytest.fixture(scope="session", params=["s3", "gs"])

@@ -87,6 +87,8 @@ def submitted(tmp_path_factory):
         yield Submitted(ended, job, staged_pipeline(job), folder / "output")
 
 
+@pytest.mark.process
+@pytest.mark.model
 def test_the_submitted_job_runs_to_its_end_and_its_result_is_the_status(submitted):
     assert submitted.ended.returncode == 0, submitted.ended.stderr
     assert [row["id"] for row in annotations(submitted.output)] == ["a", "b"]

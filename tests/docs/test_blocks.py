@@ -127,6 +127,8 @@ def sandbox(labels, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.process
+@pytest.mark.model
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_every_block_of_a_page_works(page, sandbox, monkeypatch):
     for output in _outputs_of(blocks(page)):

@@ -3,8 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.jobs import EXAMPLES
 from tests.support.outputs.builder import Row, write_output
+
+pytestmark = pytest.mark.process
 
 
 def test_the_table_has_references_answers_and_scores(tmp_path):

@@ -20,6 +20,8 @@ from earmark.schemas.tasks import BUILT_IN
 from earmark.scoring.benchmarks import benchmarks
 from tests.support.doc_blocks import PAGES, ROOT
 
+pytestmark = pytest.mark.process
+
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 

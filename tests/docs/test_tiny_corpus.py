@@ -166,6 +166,7 @@ def test_augmenting_the_spectrogram_equals_augmenting_the_samples():
     assert (ours - expected).abs().mean() < 5e-3
 
 
+@pytest.mark.model
 def test_a_branch_of_a_packed_row_gets_the_same_result_as_alone():
     torch.manual_seed(0)
     tokenizer = tiny_model.make_tokenizer()
@@ -205,6 +206,7 @@ def test_scores_count_words_and_clips():
     assert percents == {"wer": 50.0, "caption": 100.0, "emotion": 0.0, "emotion_all": 50.0, "no_speech": 0.0}
 
 
+@pytest.mark.model
 def test_the_checkpoint_is_small_safe_and_complete():
     files = [path for path in CHECKPOINT.iterdir() if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 12_000_000
@@ -223,6 +225,7 @@ def test_the_checkpoint_is_small_safe_and_complete():
     assert len(tokenizer.encode("<|en|>")) == 1
 
 
+@pytest.mark.model
 def test_the_checkpoint_answers_the_first_scenes_in_transformers():
     processor = AutoProcessor.from_pretrained(CHECKPOINT)
     model = Qwen2AudioForConditionalGeneration.from_pretrained(CHECKPOINT, dtype=torch.float32).eval()

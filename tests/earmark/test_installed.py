@@ -12,6 +12,8 @@ import pytest
 from tests.support.jobs import TINY
 from tests.support.paths import EXAMPLES, ROOT
 
+pytestmark = pytest.mark.process
+
 SCENES = EXAMPLES / "scenes" / "manifest.jsonl"
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 FOLDERS = ("model", "pipeline", "reporting", "schemas", "scoring", "transforms")

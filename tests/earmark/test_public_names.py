@@ -36,6 +36,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error():
         _ = earmark.Recordings
 
 
+@pytest.mark.process
 def test_importing_earmark_loads_neither_beam_nor_torch():
     code = "import earmark, sys; print(sorted({'apache_beam', 'torch', 'numpy', 'pyarrow'} & sys.modules.keys()))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -57,6 +58,7 @@ def test_names_may_be_one_string_or_a_list():
     assert (job.label_map, job.limit) == (("emotion.x=y",), 3)
 
 
+@pytest.mark.model
 def test_annotate_does_what_the_command_does_and_returns_the_summary(tmp_path):
     job = {"task": ["caption", "emotion"], "model": str(TINY), "limit": 3}
     summary = earmark.annotate(str(SCENES), str(tmp_path / "out"), **job)

@@ -10,6 +10,8 @@ from tests.support.audio import odd_decoders
 from tests.support.audio.hostile_files import make_hostile_files
 from tests.support.jobs import annotations, failures, run_here, transcripts, write_manifest, write_tone, write_tones
 
+pytestmark = pytest.mark.model
+
 
 def test_every_recording_becomes_one_row_with_its_transcript(tmp_path):
     rows = write_tones(tmp_path / "audio", 40)

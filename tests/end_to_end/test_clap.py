@@ -22,6 +22,8 @@ from tests.support.audio.glides import cut_clip
 from tests.support.checkpoints.small_clap import write_clap
 from tests.support.jobs import annotations, run_command, write_manifest, write_tones
 
+pytestmark = pytest.mark.model
+
 DIMENSIONS = 16
 COUNT = 12
 
@@ -74,6 +76,7 @@ def expected_vectors(folder, manifest):
     return vectors
 
 
+@pytest.mark.process
 def test_every_row_has_its_vector_in_a_column_of_a_fixed_size(folder, manifest, output):
     for part in part_urls(str(output)):
         assert pq.read_schema(part).field("embed").type == pa.list_(pa.float32(), DIMENSIONS)

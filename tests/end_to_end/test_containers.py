@@ -23,6 +23,8 @@ from tests.support.jobs import (
 )
 from tests.support.killed_jobs import annotate_command, start_job, write_many_prompts
 
+pytestmark = pytest.mark.model
+
 
 def heard(output):
     """Annotations but for what names the source."""
@@ -113,6 +115,7 @@ def test_a_tar_that_is_cut_short_costs_what_is_missing(tmp_path):
     assert "cut short" in failure["message"] and whole.exists()
 
 
+@pytest.mark.process
 def test_a_container_that_crashes_its_reader_costs_its_own_recordings(tmp_path, monkeypatch):
     rows = write_tones(tmp_path / "audio", 4)
     for number, name in enumerate(("good", "segfault")):
@@ -148,6 +151,7 @@ def test_nothing_of_a_container_is_left_on_the_disk(tmp_path):
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+@pytest.mark.process
 def test_plan_counts_a_tar_and_touches_nothing(tmp_path):
     rows = [{**row, "duration": 0.2} for row in write_tones(tmp_path / "audio", 10)]
     manifest = write_containers(tmp_path, "tar", rows)

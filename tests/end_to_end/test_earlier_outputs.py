@@ -83,6 +83,7 @@ def test_parts_are_listed_before_and_after_compact(labels, capsys):
     assert annotations(labels) == before
 
 
+@pytest.mark.model
 def test_annotate_and_plan_resume_it(labels, tmp_path, capsys):
     before = annotations(labels)
     rows = [{"id": row["id"], "audio": row["uri"]} for row in before if row["extra"]]

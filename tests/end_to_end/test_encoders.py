@@ -19,6 +19,8 @@ from tests.support.audio.clips import make_samples
 from tests.support.checkpoints.small_encoders import write_classifier, write_mms
 from tests.support.jobs import PHONE_PROMPTS, annotations, failures, write_manifest
 
+pytestmark = pytest.mark.model
+
 JOB = """
 task: [transcribe, emotion, mood]
 new_tasks: {{mood: {{labels: checkpoint}}}}

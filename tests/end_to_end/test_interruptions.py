@@ -31,6 +31,8 @@ from tests.support.jobs import (
     write_tones,
 )
 
+pytestmark = pytest.mark.model
+
 TASKS = JobOptions().tasks()
 FACTS = AudioFacts(1.0, 16_000, 1, "pcm_16", -20.0, -10.0, 0.0)
 

@@ -15,6 +15,8 @@ from earmark.schemas.records import SAMPLE_RATE_HZ
 from tests.support.audio.hostile_files import make_hostile_files
 from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, failures, manifest_lines, same, write_manifest
 
+pytestmark = pytest.mark.model
+
 SCENES = TINY.parent / "scenes" / "manifest.jsonl"
 TASKS = ("transcribe", "caption", "emotion")
 

@@ -19,6 +19,8 @@ from tests.support.servers.misbehaving_server import (
     well,
 )
 
+pytestmark = pytest.mark.model
+
 COUNT = 8
 
 
@@ -95,6 +97,7 @@ def test_what_the_server_says_at_once_is_said_before_any_work(server, manifest, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.process
 def test_the_key_goes_to_the_server_and_nowhere_else(server, manifest, tmp_path, caplog):
     caplog.set_level(logging.INFO)  # as --verbose has it
     output = tmp_path / "out"

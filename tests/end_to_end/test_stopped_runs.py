@@ -30,6 +30,8 @@ from tests.support.jobs import (
     write_tones,
 )
 
+pytestmark = pytest.mark.process
+
 MANIFEST = "m.jsonl"
 ROWS = 40
 WRITTEN_FIRST = 3  # shards, before the gate holds the others

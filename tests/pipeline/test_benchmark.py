@@ -23,6 +23,8 @@ from tests.support.audio import miniature_sets as miniature
 from tests.support.jobs import PHONE_PROMPTS, TINY, annotations, manifest_lines, run_command
 from tests.support.servers.judge_server import judging
 
+pytestmark = pytest.mark.model
+
 QUICK = ["--direct_num_workers=1"]
 
 

@@ -17,6 +17,8 @@ from earmark.scoring.benchmarks import benchmarks
 from tests.support.jobs import command_line, run_command, write_manifest, write_tone
 from tests.support.outputs.builder import Row, write_output
 
+pytestmark = pytest.mark.process
+
 # Variables that change how a program prints, and the environment without them.
 PRINT_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONUNBUFFERED")
 PLAIN = {name: value for name, value in os.environ.items() if name not in PRINT_VARIABLES}

@@ -180,6 +180,8 @@ def rows_of(table):
     return {pair[0]: pair[-1].strip() for pair in pairs if len(pair) > 1}
 
 
+@pytest.mark.process
+@pytest.mark.model
 def test_plan_says_what_a_run_would_do_and_touches_nothing(manifest, tmp_path, capsys):
     before = sorted(tmp_path.rglob("*"))
     assert main(["plan", manifest]) == 0
@@ -193,6 +195,7 @@ def test_plan_says_what_a_run_would_do_and_touches_nothing(manifest, tmp_path, c
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.process
 def test_plan_leaves_out_what_the_output_has(manifest, tmp_path, capsys):
     store = OutputStore(str(tmp_path / "out"))
     store.create(store.part_path("k1"), make_part("k1", [(str(tmp_path / "a.wav"), {})]))
@@ -250,6 +253,7 @@ def test_verbose_shows_where_a_mistake_was_noticed():
         main(["plan", "none.jsonl", "--verbose"])
 
 
+@pytest.mark.process
 def test_help_does_not_load_what_is_heavy():
     code = (
         "import sys, earmark.pipeline.cli\n"

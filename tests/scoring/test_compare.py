@@ -127,6 +127,7 @@ def test_rows_that_differ_most_come_first_and_markup_stays_text(tmp_path, monkey
     assert lines[lines.index("[i]0[/i]") + 1] == "A          [b]one two[/b]"
 
 
+@pytest.mark.model
 def test_real_runs_are_compared(tmp_path):
     rows = write_tones(tmp_path / "audio", 5)
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
@@ -187,6 +188,7 @@ def test_what_passes_is_a_manifest_with_a_s_text(two, tmp_path):
     assert (found.kept.rows, found.kept.of, found.kept.unknown) == (len(passing), 39, 1)
 
 
+@pytest.mark.model
 def test_the_kept_manifest_can_be_annotated(tmp_path):
     rows = write_tones(tmp_path / "audio", 4)
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
@@ -202,6 +204,7 @@ def test_the_kept_manifest_can_be_annotated(tmp_path):
     assert [row["text"] for row in again] == [rows[number]["text"] for number in (0, 1, 3)]
 
 
+@pytest.mark.model
 def test_parts_of_files_and_channels_are_kept_as_such(tmp_path):
     sound = np.stack([np.full(48_000, 0.1), np.linspace(-0.5, 0.5, 48_000)], axis=1)
     soundfile.write(tmp_path / "x.wav", sound, 16_000)

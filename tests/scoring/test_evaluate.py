@@ -49,6 +49,8 @@ def wer(references, hypotheses):
     return jiwer.wer([clean(text) for text in references], [clean(text) for text in hypotheses])
 
 
+@pytest.mark.process
+@pytest.mark.model
 def test_failures_count_as_all_words_deleted_where_their_reference_is_known(listened):
     output, manifest, rows = listened
     found = evaluate(str(output), EvaluateOptions(references=str(manifest), bootstrap=0)).task("transcribe")
@@ -253,6 +255,7 @@ def test_an_interval_is_the_same_for_a_seed_and_holds_the_figure(tmp_path):
     assert one.low < one.value < one.high
 
 
+@pytest.mark.process
 def test_evaluating_loads_neither_beam_nor_torch(tmp_path):
     write_output(tmp_path / "out", [Row("a", {"transcribe": "x"}, "x")])
     (tmp_path / "r.jsonl").write_text('{"id": "a", "text": "x"}\n')

@@ -1,6 +1,7 @@
 """What a run counts: the same in Beam's metrics, in the tally that the terminal watches, and in the output."""
 
 import apache_beam as beam
+import pytest
 from rich.progress import Progress
 
 from earmark.pipeline.graph import build_graph
@@ -9,6 +10,8 @@ from earmark.pipeline.runner import embedded_options
 from earmark.schemas.job import JobOptions
 from earmark.transforms.counters import NAMESPACE, Counters
 from tests.support.jobs import annotations, launched_here, listening, write_manifest, write_tones
+
+pytestmark = pytest.mark.model
 
 
 def test_beam_s_metrics_and_the_tally_say_what_the_output_holds(tmp_path):

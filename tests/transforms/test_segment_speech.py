@@ -82,6 +82,7 @@ def test_the_speech_of_segments_adds_up_to_the_share_of_the_clip():
     assert ratio == pytest.approx(44 / 50, abs=0.005)
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("length", [1, 100, FRAME_SAMPLES, 3 * SECOND])
 def test_a_short_silent_clip_is_one_segment_without_speech(length):
     (segment,), ratio, snr_db = segment_clip(np.zeros(length, dtype=np.float32), SpeechDetector())

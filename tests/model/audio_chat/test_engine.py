@@ -32,6 +32,8 @@ from tests.support.checkpoints.small_audio_models import WRITERS, write_small
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 from tests.support.jobs import annotations, write_tones
 
+pytestmark = pytest.mark.model
+
 MORE_EOS_IDS = range(3, 380, 8)  # common tokens, so that answers end early
 SEEDS = {"qwen3_asr": 1}  # random weights whose answers to the clips differ
 NOISE = {"prompt": "How noisy is it, {0}?", "labels": ["quiet", "loud, as loud as it gets", "no"]}

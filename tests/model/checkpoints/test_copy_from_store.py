@@ -92,6 +92,7 @@ def start_copy(url):
     return child, messages
 
 
+@pytest.mark.process
 def test_a_copy_whose_process_was_killed_is_made_again(store, cache):
     list_as(store, "model-2.safetensors", stuck=True)
     child, _ = start_copy(f"disk://{store}")

@@ -15,6 +15,8 @@ from earmark.schemas.tasks import new_task
 from tests.support.checkpoints.small_clap import write_clap
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 
+pytestmark = pytest.mark.model
+
 LABELS = ["some music", "no music"]
 
 

@@ -12,6 +12,8 @@ from earmark.model.decoding.prompt_tree import PromptBranch
 from earmark.model.decoding.step_runner import GrowingStepRunner
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
 
+pytestmark = pytest.mark.model
+
 EOS_IDS = tuple(range(0, 512, 9))  # enough of the vocabulary that answers end at different lengths
 PREFIX_IDS = (300, 301)
 AUDIO_TOKENS = (40, 33, 31, 12, 7, 3, 3, 2, 1, 1)

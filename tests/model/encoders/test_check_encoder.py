@@ -19,6 +19,8 @@ from earmark.schemas.tasks import Task, new_task
 from tests.support.checkpoints.small_encoders import SMALL, write_classifier, write_ctc, write_mms
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 
+pytestmark = pytest.mark.model
+
 SUPERB = ["neu", "hap", "ang", "sad"]
 MAP = ("emotion.neu=neutral", "emotion.HAP = joy".replace(" ", ""), "emotion.ang=anger", "emotion.sad=sadness")
 

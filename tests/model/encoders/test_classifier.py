@@ -20,6 +20,8 @@ from tests.support.audio.clips import clip_of, make_samples, segment_tasks_of
 from tests.support.checkpoints.qwen2_audio_reference import TASKS
 from tests.support.checkpoints.small_encoders import write_classifier
 
+pytestmark = pytest.mark.model
+
 SUPERB = ["neu", "hap", "ang", "sad"]  # the labels of superb/wav2vec2-base-superb-er
 MAP = (("neu", "neutral"), ("hap", "joy"), ("ang", "anger"), ("sad", "sadness"))
 EMOTION = dataclasses.replace(TASKS["emotion"], label_map=MAP)

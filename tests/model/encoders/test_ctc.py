@@ -26,6 +26,8 @@ from tests.support.audio.clips import clip_of, clips_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS
 from tests.support.checkpoints.small_encoders import write_ctc, write_mms
 
+pytestmark = pytest.mark.model
+
 TRANSCRIBE = [TASKS["transcribe"]]
 SECONDS = (2.0, 1.93, 0.5, 1.9, 2.0, 0.47, 1.871)
 # For each kind: model_type, further config, and whether its batches are padded.

@@ -61,6 +61,7 @@ def check(name, *tasks, here=True):
     return check_source(find_source(name), JobOptions(), tasks or (CAPTION,), here)
 
 
+@pytest.mark.process
 def test_the_example_labels_a_corpus(tmp_path):
     installed = tmp_path / "installed"
     shutil.copytree(OWN, tmp_path / "own-engine")

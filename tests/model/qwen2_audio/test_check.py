@@ -12,6 +12,8 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import new_task
 from tests.support.checkpoints.small_qwen2_audio import CHAT_TEMPLATE, edit_json, write_checkpoint
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):

@@ -17,6 +17,8 @@ from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS, Reference, answered, limited, open_cpu, saying
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
 
+pytestmark = pytest.mark.model
+
 TRANSCRIBE, CAPTION, ANALYZE = limited("transcribe", 6), limited("caption", 6), limited("analyze", 6)
 EMOTION = TASKS["emotion"]
 ALL = (TRANSCRIBE, CAPTION, EMOTION)

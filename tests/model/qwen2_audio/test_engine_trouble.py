@@ -20,6 +20,8 @@ from tests.support.audio.clips import clip_of, make_samples
 from tests.support.checkpoints.qwen2_audio_reference import TASKS, answered, limited, open_cpu, saying
 from tests.support.checkpoints.small_qwen2_audio import write_checkpoint
 
+pytestmark = pytest.mark.model
+
 ALL = (limited("transcribe", 6), limited("caption", 6), TASKS["emotion"])
 
 

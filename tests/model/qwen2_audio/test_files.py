@@ -53,6 +53,7 @@ def edit_weights(folder, change):
     save_file(change(weights), folder / "model.safetensors", {"format": "pt"})
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("kind", ["chat", "base", "shards"])
 def test_whole_checkpoints_pass(originals, kind):
     check(originals / kind)
@@ -63,6 +64,7 @@ def loads_fully(folder):
     return not any(report.values())
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("spelling", ["published", "of transformers 5"])
 def test_tensors_pass_under_their_old_names_and_their_new_ones(chat, originals, spelling):
     new = Qwen2AudioForConditionalGeneration.from_pretrained(originals / "chat").state_dict()
@@ -74,11 +76,13 @@ def test_tensors_pass_under_their_old_names_and_their_new_ones(chat, originals, 
     assert loads_fully(chat)
 
 
+@pytest.mark.model
 def test_a_checkpoint_in_half_precision_passes(chat):
     edit_weights(chat, lambda weights: {name: part.half() for name, part in weights.items()})
     check(chat)
 
 
+@pytest.mark.model
 def test_a_feature_extractor_in_a_file_of_its_own_passes(chat):
     extractor = json.loads((chat / "processor_config.json").read_text())["feature_extractor"]
     (chat / "preprocessor_config.json").write_text(json.dumps(extractor))
@@ -86,6 +90,7 @@ def test_a_feature_extractor_in_a_file_of_its_own_passes(chat):
     check(chat)
 
 
+@pytest.mark.model
 def test_a_tokenizer_in_two_files_passes(chat):
     tokenizer = json.loads((chat / "tokenizer.json").read_text())
     end, *marks = tokenizer["added_tokens"]
@@ -99,6 +104,7 @@ def test_a_tokenizer_in_two_files_passes(chat):
     assert "merges.txt missing" in refused(chat)
 
 
+@pytest.mark.model
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -194,11 +200,13 @@ def test_an_index_that_names_something_else_is_refused(shards):
     assert "1 of 1 weight files that model.safetensors.index.json names are missing" in refused(shards)
 
 
+@pytest.mark.model
 def test_an_index_that_names_nothing_is_refused(shards):
     (shards / "model.safetensors.index.json").write_text("{}")
     assert "39 of 39 tensors are in none of the weight files" in refused(shards)
 
 
+@pytest.mark.model
 def test_a_tensor_that_is_nowhere_is_named_with_what_was_found(chat):
     lacking = {"multi_modal_projector.linear.bias", "language_model.lm_head.weight"}
     edit_weights(chat, lambda weights: {name: part for name, part in weights.items() if name not in lacking})
@@ -208,12 +216,14 @@ def test_a_tensor_that_is_nowhere_is_named_with_what_was_found(chat):
     assert "the files hold 37 (audio_tower.conv1.bias, " in words
 
 
+@pytest.mark.model
 def test_a_tensor_of_another_shape_is_named(chat):
     name = "multi_modal_projector.linear.weight"
     edit_weights(chat, lambda weights: {**weights, name: weights[name][:, :-1].contiguous()})
     assert "(model.multi_modal_projector.linear.weight is [16, 15], not [16, 16])" in refused(chat)
 
 
+@pytest.mark.model
 def test_numbers_of_a_quantized_checkpoint_are_refused(chat):
     name = "multi_modal_projector.linear.weight"
     edit_weights(chat, lambda weights: {**weights, name: weights[name].to(torch.int8)})

@@ -9,6 +9,8 @@ from earmark.model.qwen2_audio.files import is_instruct
 from earmark.schemas.errors import JobError
 from tests.support.checkpoints.small_qwen2_audio import CHAT_TEMPLATE, edit_json, write_checkpoint
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture
 def base(tmp_path):

@@ -23,6 +23,8 @@ from tests.support.audio.clips import clip_of
 from tests.support.checkpoints.small_onnx_models import LETTERS, WRITERS, write_models
 from tests.support.jobs import PHONE_PROMPTS, annotations, manifest_lines, run_command, write_manifest
 
+pytestmark = pytest.mark.model
+
 NEMO = {"model_type": "nemo_transducer"}
 THREE = {"encoder": "encoder", "decoder": "decoder", "joiner": "joiner"}
 EPOCH = {role: f"{role}-epoch-9-avg-1" for role in THREE}
@@ -198,6 +200,7 @@ def test_running_out_of_memory_costs_the_recording(folders, prompts, monkeypatch
     assert [result.error for result in found if isinstance(result, RowError)] == ["out_of_memory"]
 
 
+@pytest.mark.process
 def test_the_command_transcribes_with_a_folder_of_onnx(folders, tmp_path):
     rows = manifest_lines(PHONE_PROMPTS)[:3]
     rows = [row | {"audio_filepath": str(PHONE_PROMPTS.parent / row["audio_filepath"])} for row in rows]

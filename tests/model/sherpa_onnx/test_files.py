@@ -18,6 +18,8 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, Recording, Segment
 from tests.support.checkpoints.small_onnx_models import write_models
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
@@ -78,6 +80,7 @@ def test_two_models_in_a_folder_are_refused(folders, tmp_path):
         check(folder)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("kind", "changes", "message"),
     [

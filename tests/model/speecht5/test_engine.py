@@ -24,6 +24,8 @@ from tests.support.audio.clips import clip_of, clips_of, make_samples, segment_t
 from tests.support.checkpoints.checked_models import check_model
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 
+pytestmark = pytest.mark.model
+
 TASKS = JobOptions().tasks()
 SECONDS = (1.0, 2.5, 1.0, 0.7, 1.0)  # three of one length
 BEAM = 3

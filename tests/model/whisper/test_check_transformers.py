@@ -10,6 +10,8 @@ from tests.support.checkpoints.checked_models import check_model
 from tests.support.checkpoints.small_qwen2_audio import edit_json
 from tests.support.checkpoints.small_whisper import write_small_whisper
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

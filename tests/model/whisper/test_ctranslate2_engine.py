@@ -19,6 +19,8 @@ from earmark.transforms.audio.audio_file import Levels, open_source, resampled_b
 from tests.support.audio.clips import clip_of
 from tests.support.jobs import PHONE_PROMPTS, manifest_lines
 
+pytestmark = pytest.mark.model
+
 FOLDER = find_checkpoint("whisper-tiny.en").folder
 
 

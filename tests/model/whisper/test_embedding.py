@@ -18,6 +18,8 @@ from earmark.schemas.records import SAMPLE_RATE_HZ
 from tests.support.audio.glides import cut_clip, make_glide, vector_of
 from tests.support.checkpoints.small_whisper import write_small_whisper
 
+pytestmark = pytest.mark.model
+
 SECONDS = (3.3, 0.7, 30.0, 1 / SAMPLE_RATE_HZ, 0.02, 0.0201, 12.0)
 OPTIONS = JobOptions(device="cpu", batch_s=60.0, model_threads=1)
 TASKS = JobOptions(task=("embed",)).tasks()

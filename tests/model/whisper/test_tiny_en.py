@@ -18,6 +18,8 @@ from tests.support.checkpoints.small_qwen2_audio import edit_json
 from tests.support.checkpoints.whisper_conversion import write_whisper_tiny_en
 from tests.support.jobs import PHONE_PROMPTS
 
+pytestmark = pytest.mark.model
+
 BEAM = 5
 TASKS = JobOptions().tasks()
 

@@ -24,6 +24,8 @@ from tests.support.checkpoints.small_qwen2_audio import edit_json
 from tests.support.checkpoints.small_whisper import CONTEXT_TOKENS, LANGUAGES, write_small_whisper
 from tests.support.jobs import PHONE_PROMPTS, annotations, manifest_lines, run_command, write_manifest
 
+pytestmark = pytest.mark.model
+
 BOTH = JobOptions(task=("transcribe", "translate")).tasks()
 SECONDS = (1.3, 7.0, 0.4, 3.1, 11.0)
 BEAM = 3
@@ -198,6 +200,7 @@ def test_the_engine_is_chosen_from_the_checkpoint(folder):
     assert isinstance(open_source(find_checkpoint(str(folder)), JobOptions(device="cpu")), WhisperTransformers)
 
 
+@pytest.mark.process
 def test_a_job_writes_both_columns(folder, tmp_path):
     rows = manifest_lines(PHONE_PROMPTS)[:2]
     rows = [row | {"audio_filepath": str(PHONE_PROMPTS.parent / row["audio_filepath"])} for row in rows]

@@ -9,6 +9,8 @@ import soundfile
 from earmark.pipeline.cli import main
 from tests.support.jobs import PHONE_PROMPTS, TINY, run_command, write_manifest, write_tone
 
+pytestmark = pytest.mark.model
+
 SCENES = PHONE_PROMPTS.parent.parent / "scenes" / "manifest.jsonl"
 
 

@@ -70,6 +70,7 @@ def test_an_invalid_task_of_a_job_file_is_one_line_and_status_1(tmp_path, capsys
     assert capsys.readouterr().err == "earmark: task 'noise' of the job file has no prompt; give the question as text\n"
 
 
+@pytest.mark.model
 def test_answers_of_every_kind_have_their_columns_in_the_parquet(tmp_path, job_file):
     rows = write_tones(tmp_path / "audio", 6)
     manifest = write_manifest(tmp_path / "m.jsonl", rows)

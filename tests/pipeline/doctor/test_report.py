@@ -223,6 +223,7 @@ echo "NVIDIA L4, 550.54, 20000"
 """
 
 
+@pytest.mark.process
 def test_a_device_that_torch_does_not_see_is_a_problem(tmp_path, monkeypatch):
     import torch
 

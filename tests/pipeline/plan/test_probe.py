@@ -13,6 +13,8 @@ from tests.support.audio.containers import write_containers
 from tests.support.audio.odd_decoders import crash_or_hang
 from tests.support.jobs import PHONE_PROMPTS, failures, run_here, write_manifest, write_tone, write_tones
 
+pytestmark = pytest.mark.model
+
 PROMPT = PHONE_PROMPTS.parent / "tt-weasels.flac"  # 8 kHz
 RATE_HZ = 16_000
 
@@ -150,6 +152,7 @@ def test_a_probe_ends_when_its_time_is_over(tmp_path):
     assert probe((), JobOptions()) == Probe(0, (), pytest.approx(0, abs=1))
 
 
+@pytest.mark.process
 def test_a_file_that_takes_long_is_not_a_failure(tmp_path, monkeypatch):
     """A run gives it more time than a probe."""
     monkeypatch.setattr("earmark.pipeline.plan.probe.RECORDING_LIMIT_S", 1.5)

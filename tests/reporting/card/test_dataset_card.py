@@ -50,6 +50,7 @@ def test_the_code_of_the_card_loads_every_row(output, tmp_path, compacted):
     assert sorted(row[0] for row in rows) == sorted(HOSTILE)
 
 
+@pytest.mark.process
 def test_the_parts_load_as_parquet_without_the_card(output, tmp_path):
     code = """
 rows = datasets.load_dataset("parquet", data_files="labels/annotations/*/*.parquet", split="train")
@@ -182,6 +183,7 @@ def test_parts_are_read_once(tmp_path, monkeypatch):
     assert write_card(store) and len(read) == 2 * len(store.parts())
 
 
+@pytest.mark.process
 def test_an_output_without_an_annotation_has_a_card(tmp_path):
     rows = [row for row in hostile_rows(tmp_path / "audio") if row.answers is None]
     store = write_answered(tmp_path / "labels", rows)

@@ -10,6 +10,7 @@ import lhotse
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import soundfile
 
 from earmark.reporting.export.captions import file_name
@@ -55,6 +56,7 @@ def test_lhotse_hears_the_same_parts_of_files(tmp_path):
     assert np.array_equal(heard[0], samples[8000:24_000, 1])
 
 
+@pytest.mark.process
 def test_a_folder_for_datasets_has_the_very_bytes_and_loads(hostile_output, tmp_path):
     found = export(str(hostile_output), str(tmp_path / "hub"), ExportOptions("hf"))
     assert (found.rows, found.left_out) == (len(HOSTILE), {})
@@ -107,6 +109,7 @@ def test_parts_of_files_are_cut_sample_by_sample(tmp_path):
     assert np.array_equal(sounds["deep"], soundfile.read(deep, dtype="int32", always_2d=True)[0][16_000:])
 
 
+@pytest.mark.model
 def test_audio_in_containers_comes_along(tmp_path):
     sounds = [write_noise(tmp_path / "audio" / f"{number}.flac") for number in range(5)]
     with tarfile.open(tmp_path / "x.tar", "w") as tar:

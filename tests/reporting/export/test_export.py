@@ -31,6 +31,7 @@ def test_nemo_s_manifest_has_each_row_and_what_was_answered(hostile_output, tmp_
         assert row["embed"] == [0.5, -1.0, 0.25] and row["=note"] == row["id"]
 
 
+@pytest.mark.model
 def test_parts_of_files_are_named_as_such_and_can_be_annotated_again(tmp_path):
     sound = write_noise(tmp_path / "x.wav", 3.0, channels=2)
     parts = [{"offset": 0.5, "duration": 1.5, "channel": 1}, {"duration": 2.0}, {"offset": 1, "channel": 0}]

@@ -58,6 +58,8 @@ def decoded(stereo, start=0, end=None, channel=None):
     return soxr.resample(mono, RATE_HZ, 16_000, "HQ")
 
 
+@pytest.mark.process
+@pytest.mark.model
 def test_the_annotated_part_and_channel_are_played(output, stereo, tmp_path, monkeypatch, capsys):
     put_player(tmp_path / "bin", "aplay")
     only_on_path(monkeypatch, tmp_path / "bin")
@@ -93,6 +95,8 @@ def test_the_annotated_samples_are_played_at_any_source_rate(tmp_path, rate):
         np.testing.assert_allclose(samples, np.clip(annotated.samples, -1, 1), atol=1e-4)
 
 
+@pytest.mark.process
+@pytest.mark.model
 @pytest.mark.parametrize(("container", "kept"), [("tar", True), ("tar", False), ("parquet", False)])
 def test_audio_in_containers_is_named_and_played(tmp_path, monkeypatch, capsys, container, kept):
     rows = write_tones(tmp_path / "audio", 5)
@@ -143,6 +147,7 @@ def test_nothing_is_played_into_a_pipe_unless_asked_for(output, tmp_path, monkey
     assert not (tmp_path / "bin" / "played.wav").exists()
 
 
+@pytest.mark.process
 def test_a_terminal_plays_by_default_and_prints_the_error_of_a_player(output, tmp_path, monkeypatch, capsys):
     put_player(tmp_path / "bin", "play", status=3)
     only_on_path(monkeypatch, tmp_path / "bin")

@@ -53,6 +53,7 @@ def print_row(capsys, *arguments):
     return capsys.readouterr().out
 
 
+@pytest.mark.model
 def test_everything_that_the_output_has_about_a_row_is_printed(output, wide, capsys):
     text = " ".join(print_row(capsys, output, "r0003").split())
     (row,) = (row for row in annotations(output) if row["id"] == "r0003")
@@ -106,6 +107,7 @@ def test_a_failure_is_printed_with_its_error_and_the_remedy(output, wide, capsys
     assert inspection["failure"]["failure"]["error"] == "not_found"
 
 
+@pytest.mark.model
 def test_an_unreadable_row_of_the_manifest_is_found_by_its_line(tmp_path, capsys):
     rows = write_tones(tmp_path / "audio", 2)
     manifest = write_manifest(tmp_path / "m.jsonl", [*rows, {"id": "x", "text": "no audio"}])
@@ -199,6 +201,7 @@ def test_segments_have_times_long_lists_of_labels_are_cut_and_vectors_are_summar
     assert answer == {"vector": [3.0, 4.0, 0.0, 0.0, 0.0]}
 
 
+@pytest.mark.process
 def test_inspecting_loads_neither_beam_nor_torch(tmp_path):
     write_output(tmp_path / "out", [Row("a", {"transcribe": "x"}, "x")])
     code = (

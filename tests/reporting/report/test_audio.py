@@ -37,6 +37,7 @@ def decode_again(output, ids):
     return list(read_audio([rows[id] for id in ids], 60.0))
 
 
+@pytest.mark.model
 def test_the_annotated_part_of_every_row_is_decoded_again(tmp_path):
     """Offset, length and channel all matter."""
     times = np.arange(SAMPLE_RATE_HZ * 3) / SAMPLE_RATE_HZ
@@ -58,6 +59,7 @@ def test_the_annotated_part_of_every_row_is_decoded_again(tmp_path):
     np.testing.assert_allclose(second_channel, stereo[32_000:, 1], atol=1e-4)
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("kind", ["tar", "parquet"])
 def test_audio_in_containers_is_decoded_again(tmp_path, kind):
     tones = write_tones(tmp_path / "tones", 20)
@@ -180,6 +182,7 @@ def test_objects_of_a_store_are_signed_where_the_credentials_allow_it():
     assert not unsigned.url
 
 
+@pytest.mark.model
 def test_segment_times_count_from_the_start_of_the_recording(tmp_path):
     tone = write_tone(tmp_path / "a.wav", seconds=3)
     rows = [{"id": "a", "audio": str(tone), "offset": 1.0, "duration": 1.5}]

@@ -61,6 +61,7 @@ def loudest_hz(samples):
     return np.argmax(spectrum) * SAMPLE_RATE_HZ / len(samples)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("name", "rate", "channels", "subtype"),
     [
@@ -88,6 +89,7 @@ def test_samples_are_those_of_librosa(tmp_path, name, rate, channels, subtype):
     assert error_db(decode(tmp_path / name), expected) < -60
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["a.opus", "a.ogg"])
 def test_opus_is_librosas_without_the_preskip(tmp_path, name):
     encode(tmp_path / name, "libopus", 48_000, 2)

@@ -31,6 +31,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.process
 def test_children_do_not_import_what_their_parent_was_started_as(tmp_path):
     script = tmp_path / "heavy.py"
     script.write_text(
@@ -63,6 +64,7 @@ def test_results_are_in_order_across_chunks(pool):
     assert results(pool, [["a", "b"], ["odd", "c"], ["d"]]) == ["A", "B", "odd", "C", "D"]
 
 
+@pytest.mark.process
 def test_a_crash_costs_its_item_only(pool):
     assert results(pool, [["a", "crash", "b"], ["c"]]) == ["A", "crashed", "B", "C"]
 
@@ -73,6 +75,7 @@ def test_a_crash_says_which_signal_it_was(pool):
     assert "signal 11" in result.message
 
 
+@pytest.mark.process
 def test_a_process_that_ends_itself_says_its_status(pool):
     (result,) = call_isolated(pool, shout, [["exit"]], GENEROUS_S)
     assert isinstance(result, RowError)
@@ -105,6 +108,7 @@ def test_a_time_limit_is_one_for_each_item(pool):
     assert noting.limits_s == [90.0, 30.0, 30.0, 30.0]
 
 
+@pytest.mark.process
 def test_a_hang_is_a_timeout_of_its_item_only(pool):
     results(pool, [["warm"], ["up"]])  # the start of a child is not what is timed
     assert results(pool, [["a", "hang"], ["b"]], timeout_s=3.0) == ["A", "timeout", "B"]
@@ -140,6 +144,7 @@ def test_threads_that_ask_at_once_share_one_pool(monkeypatch):
     assert found[0] is found[1]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell who has sent a signal")
 def test_a_child_heeds_the_sigterm_of_its_parent_only():
     others = set(psutil.Process().children())

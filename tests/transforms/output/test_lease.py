@@ -53,6 +53,7 @@ def test_a_living_run_keeps_the_output(store):
     check_lease(store, "other")
 
 
+@pytest.mark.process
 def test_the_lease_of_a_dead_process_is_taken_at_once(store, ended_process):
     pid, started_s = ended_process
     leave_lease(store, pid=pid, started_s=started_s)
@@ -66,6 +67,7 @@ def test_a_process_that_got_a_dead_ones_number_does_not_hold_its_lease(store):
     assert store.names(FOLDER) == ["000002.json"]
 
 
+@pytest.mark.process
 def test_a_killed_process_that_nobody_waits_for_holds_no_lease(store):
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     leave_lease(store, pid=process.pid, started_s=psutil.Process(process.pid).create_time())
@@ -86,6 +88,7 @@ def test_another_machines_lease_holds_until_it_has_not_been_heard_of_for_long(st
     take_lease(store, "mine", take_over=False)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("changes", [{"boot_id": "other"}, {"pid_namespace": "pid:[1]"}], ids=str)
 def test_a_container_of_the_same_name_is_judged_by_what_is_heard_of_it(store, ended_process, changes):
     pid, started_s = ended_process
@@ -97,6 +100,7 @@ def test_a_container_of_the_same_name_is_judged_by_what_is_heard_of_it(store, en
     take_lease(store, "mine", take_over=False)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not os.path.exists("/proc/self/ns/pid"), reason="the system does not say")
 def test_a_lease_says_which_kernel_and_which_container_its_process_is_of(store):
     take_lease(store, "mine", take_over=False)
@@ -124,6 +128,7 @@ def test_an_old_run_adds_nothing_after_it_was_taken_over(store):
         check_lease(store, "other")
 
 
+@pytest.mark.process
 def test_one_of_several_takers_wins(store, ended_process):
     pid, started_s = ended_process
     leave_lease(store, pid=pid, started_s=started_s)
