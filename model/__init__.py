@@ -1,1 +1,1 @@
-"""What answers: engines behind one contract, and what they share. Imports schemas; no Beam."""
+"""Engines behind one contract, and the code that they share. Imports schemas; no Beam."""

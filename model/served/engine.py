@@ -129,7 +129,7 @@ def check_job(endpoint: Endpoint, options: JobOptions, tasks: Sequence[Task], he
         client = _client(endpoint, options)
         silence = wav_of(np.zeros(SAMPLE_RATE_HZ, np.float32))
         if endpoint.protocol == "chat":
-            client.check(lambda: client.chat([_message(silence, "What do you hear?")], 1))
+            client.check(lambda: client.chat([_message(silence, "Describe the audio.")], 1))
         else:
             client.check(lambda: client.transcribe(silence))
     return tuple(tasks)
