@@ -222,7 +222,7 @@ def test_an_impossible_job_is_refused_without_a_request(server):
         checked(server.transcriptions, *JobOptions(task=("translate",), translate_to="de").tasks())
     with pytest.raises(JobError, match=r"task language: .* answer 'C\+\+' cannot be distinguished from 'C'"):
         checked(server.chat, new_task("language", {"prompt": "Which?", "labels": ["C", "C++"]}))
-    with pytest.raises(JobError, match=r"--language=Klingon does not work: 'Klingon' is no code"):
+    with pytest.raises(JobError, match=r"--language=Klingon does not work: 'Klingon' is not a language code"):
         checked(server.chat, TASKS["transcribe"], language="Klingon")
     for option in ({"beam_size": 5}, {"timestamps": True}):
         with pytest.raises(JobError, match="does not work: http://"):
