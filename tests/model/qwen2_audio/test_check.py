@@ -1,4 +1,4 @@
-"""What cannot be asked of a Qwen2-Audio checkpoint is said before any work."""
+"""Checks of a job for Qwen2-Audio, before any work."""
 
 import json
 
@@ -30,14 +30,14 @@ def check(folder, **options):
     check_qwen2_audio_job(Checkpoint("m", str(folder), ""), job, job.tasks(), here=True)
 
 
-def test_what_can_be_asked_passes(base, chat):
+def test_supported_jobs_pass(base, chat):
     check(base, task=("transcribe", "emotion", "analyze"), language="de-DE", compute_type="bfloat16")
     check(chat, task=("translate", "chat", "analyze"), prompt="Why?", language="cy")
     check(base, task=("caption",), language="cy")
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"task": ("caption", "chat")}, "base checkpoint, which does not chat; for chat name an Instruct one"),
         ({"language": "klingon"}, "model m cannot do task transcribe: 'klingon' is not a language code"),
@@ -53,12 +53,12 @@ def test_what_can_be_asked_passes(base, chat):
         ({"task": ("analyze",), "prompt": "why " * 5000}, "cannot do task analyze: .* do not fit"),
     ],
 )
-def test_what_a_checkpoint_cannot_be_asked_is_refused(base, options, words):
-    with pytest.raises(JobError, match=words):
+def test_jobs_that_a_checkpoint_does_not_support_are_refused(base, options, message):
+    with pytest.raises(JobError, match=message):
         check(base, **({"device": "cpu"} | options))
 
 
-def test_a_template_that_asks_before_the_audio_is_refused(chat):
+def test_a_template_with_the_prompt_before_the_audio_is_refused(chat):
     turned = CHAT_TEMPLATE.replace(
         "{% for content in message['content'] %}", "{% for content in message['content'][::-1] %}"
     )
@@ -68,7 +68,7 @@ def test_a_template_that_asks_before_the_audio_is_refused(chat):
 
 
 @pytest.mark.parametrize("key", ["use_sliding_window", "layer_types"])
-def test_a_model_that_sees_a_window_only_is_refused(chat, key):
+def test_sliding_window_attention_is_refused(chat, key):
     config = json.loads((chat / "config.json").read_text())
     value = True if key == "use_sliding_window" else ["sliding_attention", "full_attention"]
     edit_json(chat / "config.json", text_config=config["text_config"] | {key: value})
@@ -77,7 +77,7 @@ def test_a_model_that_sees_a_window_only_is_refused(chat, key):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"beam_size": 5}, "--beam_size=5 does not work: .*chat answers greedily; leave it out"),
         ({"timestamps": True}, "--timestamps does not work"),
@@ -87,12 +87,12 @@ def test_a_model_that_sees_a_window_only_is_refused(chat, key):
         ),
     ],
 )
-def test_a_job_that_no_model_can_do_is_refused(chat, options, words):
-    with pytest.raises(JobError, match=words):
+def test_a_job_that_no_model_can_do_is_refused(chat, options, message):
+    with pytest.raises(JobError, match=message):
         assign(JobOptions(**({"model": (str(chat),)} | options)), here=True)
 
 
-def test_an_option_that_one_of_several_models_has_a_use_for_is_taken(chat):
+def test_an_option_that_one_of_several_models_supports_is_accepted(chat):
     models = (str(chat), "transcribe=whisper-tiny.en")
     job = JobOptions(task=("transcribe", "caption"), model=models, timestamps=True, beam_size=2)
     assignments, identities = assign(job, here=True)
@@ -104,13 +104,13 @@ def test_an_option_that_one_of_several_models_has_a_use_for_is_taken(chat):
 
 
 @pytest.mark.parametrize("url", ["s3://KEY:SECRET@bucket/model", "https://host/model?token=SECRET"])
-def test_a_url_with_a_secret_is_refused_without_telling_it(url):
+def test_a_url_with_a_secret_is_refused_without_showing_it(url):
     with pytest.raises(JobError, match="leave user, key and query out of the URL") as refused:
         find_checkpoint(url)
     assert "SECRET" not in str(refused.value)
 
 
-def test_a_model_that_nothing_is_asked_of_is_refused():
+def test_a_model_without_a_task_is_refused():
     with pytest.raises(JobError, match="every task has a model of its own"):
         JobOptions(task=("caption",), model=("a", "caption=b")).check()
 

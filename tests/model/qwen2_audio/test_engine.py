@@ -1,4 +1,4 @@
-"""Qwen2-Audio's answers are those of transformers, token for token, in whatever company a clip is."""
+"""Qwen2-Audio's answers equal those of transformers, token for token, whatever the neighbours of a clip."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from tests.support.jobs import TINY
 
 REALISTIC = {"hidden": 256, "layers": 26, "audio_hidden": 160, "audio_layers": 12}
 SEEDS = {True: 6, False: 4}  # of weights whose answers differ in length
-MORE_ENDS = range(3, 440, 8)  # of common tokens: random weights hardly ever say the end token itself
+MORE_ENDS = range(3, 440, 8)  # common tokens: random weights hardly ever generate the end token
 SECONDS = (0.5, 30.0, 0.51, 8.6, 8.2, 1.3, 29.99, 3.3)
 LANGUAGES = (None, "en", "de-DE", None, "zh_CN", "fr", None, "en")
 QUESTIONS = ("What is {this}?", "Is it loud?\nSay why.", "Describe the audio in one sentence, please: how many tones?")
@@ -26,7 +26,7 @@ NOISE = {
     "prompt": "How noisy is it, {0}?",
     "labels": ["quiet", "loud, as loud as it gets", "neither quiet nor loud but something between the two", "no"],
 }
-SPOKEN = (
+GENERATED = (
     limited("transcribe", 20),
     limited("translate", 16),
     limited("caption", 12),
@@ -34,7 +34,7 @@ SPOKEN = (
     limited("chat", 14),
 )
 CLOSED = (limited("emotion", 5), limited("vocal_sound", 5), new_task("noise", NOISE))
-WEIGHED = {0: CLOSED, 4: CLOSED, 1: CLOSED[2:]}  # by clip, what is compared with plain forwards, which take long
+SCORED = {0: CLOSED, 4: CLOSED, 1: CLOSED[2:]}  # tasks by clip that are compared with plain forwards, which are slow
 CHAT_PROMPTS = {
     "transcribe": "Transcribe the speech word for word. Answer with the transcript only.",
     "translate": "Translate the speech into English. Answer with the translation only.",
@@ -58,12 +58,12 @@ BASE_PROMPTS = {
 
 @dataclass(frozen=True)
 class Case:
-    """A checkpoint, and what transformers says with it about each clip."""
+    """A checkpoint, and what transformers generates and scores with it for each clip."""
 
     folder: Path
     tasks: tuple[Task, ...]
-    said: dict[tuple[str, str], Generated]
-    weighed: dict[tuple[str, str], dict[str, tuple[float, int]]]
+    generated: dict[tuple[str, str], Generated]
+    scored: dict[tuple[str, str], dict[str, tuple[float, int]]]
 
 
 def make_clips():
@@ -102,21 +102,21 @@ def case(request, tmp_path_factory):
     folder = TINY if request.param == "tiny" else write_realistic(tmp_path_factory.mktemp("realistic"), chat)
     reference = Reference(folder, chat)
     assert request.param == "tiny" or reference.parameters >= 30e6
-    spoken = SPOKEN if chat else SPOKEN[:-1]
-    said = {
-        (clip.recording.id, task.name): reference.say(clip, prompt_of(chat, task.name, clip), task.max_new_tokens)
+    free_text = GENERATED if chat else GENERATED[:-1]
+    generated = {
+        (clip.recording.id, task.name): reference.generate(clip, prompt_of(chat, task.name, clip), task.max_new_tokens)
         for clip in CLIPS
-        for task in spoken
+        for task in free_text
     }
-    weighed = {
+    scored = {
         (CLIPS[number].recording.id, task.name): {
-            label: reference.weigh(CLIPS[number], prompt_of(chat, task.name, CLIPS[number]), label)
+            label: reference.score(CLIPS[number], prompt_of(chat, task.name, CLIPS[number]), label)
             for label in task.labels
         }
-        for number, tasks in WEIGHED.items()
+        for number, tasks in SCORED.items()
         for task in tasks
     }
-    return Case(folder, (*spoken, *CLOSED), said, weighed)
+    return Case(folder, (*free_text, *CLOSED), generated, scored)
 
 
 @pytest.mark.slow
@@ -131,30 +131,30 @@ def test_answers_are_those_of_transformers_for_the_clip_and_the_prompt_alone(cas
         ]
     sizes = [record.args[0] for record in caplog.records if "with padding" in record.msg]
     assert max(sizes) == together if batch_s == 1e4 else 1 < max(sizes) < together
-    for (id, name), expected in case.said.items():
-        _assert_says(engine.noted[id][name], answers[int(id)][name], expected)
-    for (id, name), weights in case.weighed.items():
-        _assert_weighs(engine.noted[id][name], answers[int(id)][name], weights)
+    for (id, name), expected in case.generated.items():
+        _assert_generates(engine.noted[id][name], answers[int(id)][name], expected)
+    for (id, name), weights in case.scored.items():
+        _assert_scores(engine.noted[id][name], answers[int(id)][name], weights)
 
 
-def _assert_says(said, answer, expected):
-    assert isinstance(said, Decoded)
-    assert (said.tokens, said.truncated) == (expected.tokens, expected.truncated)
-    assert said.logprob_sum / said.token_count == pytest.approx(expected.avg_logprob, abs=1e-4)
+def _assert_generates(decoded, answer, expected):
+    assert isinstance(decoded, Decoded)
+    assert (decoded.tokens, decoded.truncated) == (expected.tokens, expected.truncated)
+    assert decoded.logprob_sum / decoded.token_count == pytest.approx(expected.avg_logprob, abs=1e-4)
     assert not isinstance(answer, LabelAnswer)
     assert answer.text == expected.text
     assert answer.avg_logprob == pytest.approx(expected.avg_logprob, abs=1e-4)
 
 
-def _assert_weighs(weighed, answer, expected):
-    """`expected`: log-likelihood and tokens of each label."""
-    assert isinstance(weighed, LabelLogprobs) and isinstance(answer, LabelAnswer)
+def _assert_scores(result, answer, expected):
+    """`expected` has the log-likelihood and the number of tokens of each label."""
+    assert isinstance(result, LabelLogprobs) and isinstance(answer, LabelAnswer)
     logprobs = [logprob for logprob, _ in expected.values()]
-    assert weighed.logprobs == pytest.approx(logprobs, rel=1e-6, abs=1e-4)  # sums of float32 over up to 31 tokens
+    assert result.logprobs == pytest.approx(logprobs, rel=1e-6, abs=1e-4)  # sums of float32 over up to 31 tokens
     total = math.fsum(math.exp(logprob) for logprob, _ in expected.values())
     scores = {label: math.exp(logprob) / total for label, (logprob, _) in expected.items()}
-    assert [one.label for one in answer.scores] == list(scores)
-    assert [one.score for one in answer.scores] == pytest.approx(list(scores.values()), abs=1e-4)
+    assert [item.label for item in answer.scores] == list(scores)
+    assert [item.score for item in answer.scores] == pytest.approx(list(scores.values()), abs=1e-4)
     assert answer.label == max(scores, key=lambda label: scores[label])
     assert answer.score == pytest.approx(scores[answer.label], abs=1e-4)
     logprob, tokens = expected[answer.label]
@@ -162,12 +162,12 @@ def _assert_weighs(weighed, answer, expected):
 
 
 @pytest.mark.slow
-def test_the_checkpoints_try_the_engine(case):
-    """What the tests here are worth: some answers are cut, some end soon, no two clips sound alike, labels differ."""
-    lengths = [len(one.tokens) for one in case.said.values()]
+def test_the_checkpoints_exercise_the_engine(case):
+    """Some answers are truncated, some end soon, no two clips have the same answers, labels differ in length."""
+    lengths = [len(item.tokens) for item in case.generated.values()]
     assert min(lengths) <= 4 and max(lengths) >= 11 and len(set(lengths)) >= 5
-    assert len({one.tokens for one in case.said.values()}) > 10
-    assert all(len({tokens for _, tokens in case.weighed[id, "noise"].values()}) > 2 for id in ("0", "1", "4"))
+    assert len({item.tokens for item in case.generated.values()}) > 10
+    assert all(len({tokens for _, tokens in case.scored[id, "noise"].values()}) > 2 for id in ("0", "1", "4"))
 
 
 @pytest.mark.slow
@@ -183,13 +183,13 @@ def test_neighbours_order_and_other_tasks_do_not_matter(case):
         _assert_same(engine.noted, first)
 
 
-def _assert_same(found, expected):
-    assert found
-    for id, results in found.items():
+def _assert_same(noted, expected):
+    assert noted
+    for id, results in noted.items():
         for name, result in results.items():
-            other = expected[id][name]
+            same = expected[id][name]
             if isinstance(result, LabelLogprobs):
-                assert result.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+                assert result.logprobs == pytest.approx(same.logprobs, abs=1e-4)
             else:
-                assert result.tokens == other.tokens
-                assert result.logprob_sum == pytest.approx(other.logprob_sum, abs=1e-3)
+                assert result.tokens == same.tokens
+                assert result.logprob_sum == pytest.approx(same.logprob_sum, abs=1e-3)

@@ -62,7 +62,7 @@ def test_lengths_that_are_alike_are_one_run():
 
 
 def device_of(capacity, tried):
-    """A device that doubles numbers, up to `capacity` of them at a time."""
+    """A device that doubles numbers, at most `capacity` at a time."""
 
     def run(batch):
         tried.append(len(batch))
@@ -91,7 +91,7 @@ def test_one_item_too_large_for_the_device_is_that_items_failure():
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("cuBLAS failed with status CUBLAS_STATUS_ALLOC_FAILED")])
-def test_other_ways_to_say_that_memory_ran_out_are_understood(error):
+def test_other_out_of_memory_errors_are_recognized(error):
     def run(batch):
         if len(batch) > 1:
             raise error

@@ -38,8 +38,8 @@ def test_every_two_letter_code_of_the_standard_has_its_three_letters():
     assert len(set(firsts)) == len(firsts)
 
 
-def test_what_names_no_language_is_told_from_what_names_none_that_there_is():
+def test_an_empty_language_is_none_and_an_invalid_one_an_error():
     assert (language_code(""), language_code("pt_BR"), language_code("YUE")) == (None, "pt", "yue")
-    for wanted in ("English", "e", "12", "-", "*"):
+    for text in ("English", "e", "12", "-", "*"):
         with pytest.raises(RowError, match="is not a language code; use one such as en, zh, de"):
-            language_code(wanted)
+            language_code(text)

@@ -97,7 +97,7 @@ def part_of(segment_task, task):
 
 @st.composite
 def clips(draw, id="r"):
-    """A clip in segments without gaps, some of them without speech, that starts anywhere in its file."""
+    """A clip in segments without gaps, some without speech, that starts anywhere in its file."""
     lengths = draw(st.lists(st.integers(1, 20), min_size=1, max_size=5))
     bounds = np.cumsum([0, *lengths]).tolist()
     segments = tuple(
@@ -133,14 +133,14 @@ def test_each_segment_runs_once_whatever_the_batches(many, tasks, budget):
 
 @given(MANY, SOME_TASKS, st.integers(1, 100))
 def test_an_answer_does_not_depend_on_its_neighbours(many, tasks, budget):
-    found = FakeEngine(budget).annotate(many, tasks)
-    assert found == [FakeEngine().annotate([clip], tasks)[0] for clip in many]
+    results = FakeEngine(budget).annotate(many, tasks)
+    assert results == [FakeEngine().annotate([clip], tasks)[0] for clip in many]
 
 
 @given(MANY, SOME_TASKS)
 def test_a_refused_recording_fails_alone(many, tasks):
-    found = FakeEngine().annotate(many, tasks)
-    assert [answers is REFUSED for answers in found] == [refused(clip) for clip in many]
+    results = FakeEngine().annotate(many, tasks)
+    assert [answers is REFUSED for answers in results] == [refused(clip) for clip in many]
 
 
 @given(clips(), st.integers(1, 30))
@@ -154,10 +154,10 @@ def test_parts_are_joined_in_the_order_of_the_recording(clip, budget):
     spoken_s = [start for start, segment in zip(starts_s, clip.segments, strict=True) if segment.speech]
     transcript, caption, emotion, embed = answers.values()
     assert isinstance(transcript, Transcript) and isinstance(caption, TextAnswer)
-    assert [said.start_s for said in transcript.segments] == spoken_s
-    assert [said.start_s for said in caption.segments] == starts_s
+    assert [item.start_s for item in transcript.segments] == spoken_s
+    assert [item.start_s for item in caption.segments] == starts_s
     assert caption.prompt == "caption r?"
-    assert isinstance(emotion, LabelAnswer) and sum(one.score for one in emotion.scores) == pytest.approx(1)
+    assert isinstance(emotion, LabelAnswer) and sum(item.score for item in emotion.scores) == pytest.approx(1)
     assert isinstance(embed, VectorAnswer) and len(embed.vector) == 2
 
 
@@ -171,8 +171,8 @@ def test_a_batch_that_does_not_fit_is_halved(many, tasks, room):
 @given(MANY, st.integers(1, 19))
 def test_a_segment_that_never_fits_fails_its_recording(many, room):
     tasks = TASKS[1:]  # which need no speech: every segment runs
-    found = FakeEngine(500, room).annotate(many, tasks)
-    for clip, answers, alone in zip(many, found, FakeEngine().annotate(many, tasks), strict=True):
+    results = FakeEngine(500, room).annotate(many, tasks)
+    for clip, answers, alone in zip(many, results, FakeEngine().annotate(many, tasks), strict=True):
         if not refused(clip) and any(segment.end - segment.start > room for segment in clip.segments):
             assert isinstance(answers, RowError)
             assert answers.error == "out_of_memory"
@@ -244,7 +244,7 @@ def test_another_error_of_the_device_is_a_machine_error():
 
 def test_labels_count_by_speech_where_there_is_any():
     def weights(*speech):
-        segments = tuple(Segment(9 * index, 9 * index + 9, one) for index, one in enumerate(speech))
+        segments = tuple(Segment(9 * index, 9 * index + 9, samples) for index, samples in enumerate(speech))
         clip = Clip(Recording("r", "r.wav"), np.zeros(9 * len(speech), np.float32), FACTS, segments)
         return [label_weight(SegmentTask(0, clip, segment, (), ())) for segment in segments]
 

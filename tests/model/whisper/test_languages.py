@@ -1,4 +1,4 @@
-"""How the Whisper engine chooses languages; the multilingual model is played, for no package ships one."""
+"""How the Whisper engine chooses languages, with a fake multilingual model, as no package ships a real one."""
 
 from dataclasses import dataclass
 
@@ -23,14 +23,14 @@ class Generated:
 
 
 class Polyglot:
-    """Hears German where there is sound and French in silence, says nothing, and remembers how it was asked."""
+    """Detects German in sound and French in silence, generates nothing, and keeps the language tokens of prompts."""
 
     is_multilingual = True
     device_index = (0,)
 
     def __init__(self):
         self.encoded = 0
-        self.asked: list[int] = []
+        self.language_tokens: list[int] = []
 
     def encode(self, mels, to_cpu):
         features = np.array(mels)
@@ -38,10 +38,10 @@ class Polyglot:
         return features.max(axis=(1, 2)) - features.min(axis=(1, 2)) > 0
 
     def detect_language(self, has_sound):
-        return [[("<|de|>" if sound else "<|fr|>", 0.9), ("<|en|>", 0.1)] for sound in has_sound]
+        return [[("<|de|>" if is_loud else "<|fr|>", 0.9), ("<|en|>", 0.1)] for is_loud in has_sound]
 
     def generate(self, encoded, prompts, **_):
-        self.asked += [prompt[1] for prompt in prompts]
+        self.language_tokens += [prompt[1] for prompt in prompts]
         return [Generated([[]], [0.0]) for _ in prompts]
 
 
@@ -67,17 +67,17 @@ def languages(engine, clips):
     return [None if isinstance(result, RowError) else result["transcribe"].language for result in results]
 
 
-def test_a_language_of_the_row_wins_and_others_are_detected(engine):
+def test_the_language_of_the_row_takes_precedence_and_others_are_detected(engine):
     clips = [clip(True, 1), clip(False, 1), clip(True, 1, "ja"), clip(True, 1, "pt_BR"), clip(True, 1, "klingon")]
     assert languages(engine, clips) == ["de", "fr", "ja", "pt", None]
 
 
 def test_all_segments_are_in_the_language_of_the_first_and_each_is_encoded_once(engine):
     assert languages(engine, [clip(False, 3)]) == ["fr"]
-    assert engine._model.asked == [engine._token("<|fr|>")] * 3
+    assert engine._model.language_tokens == [engine._token("<|fr|>")] * 3
     assert engine._model.encoded == 3
 
 
-def test_the_job_s_language_stands_where_the_row_has_none(engine):
+def test_the_language_of_the_job_is_for_rows_without_one(engine):
     engine._options = JobOptions(language="es")
     assert languages(engine, [clip(True, 1), clip(True, 1, "it")]) == ["es", "it"]

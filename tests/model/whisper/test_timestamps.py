@@ -1,4 +1,4 @@
-"""split_at_timestamps: token 100 is 0.00 s, 101 is 0.02 s and so on; what is below is words."""
+"""split_at_timestamps: token 100 is 0.00 s, 101 is 0.02 s and so on; lower tokens are text."""
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ def at(seconds):
 
 def split(tokens, length_s=30.0):
     phrases = split_at_timestamps(tokens, ZERO, round(length_s * SAMPLE_RATE_HZ))
-    return [(start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, words) for start, end, words in phrases]
+    return [(start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, text) for start, end, text in phrases]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_phrase_never_ends_after_its_segment():
 
 
 @given(st.lists(st.integers(0, ZERO + 1500)), st.integers(1, LENGTH))
-def test_no_word_is_lost_and_no_time_lies_outside(tokens, length):
+def test_no_token_is_lost_and_no_time_lies_outside(tokens, length):
     phrases = split_at_timestamps(tokens, ZERO, length)
-    assert [word for _, _, words in phrases for word in words] == [token for token in tokens if token < ZERO]
+    assert [token for _, _, phrase in phrases for token in phrase] == [token for token in tokens if token < ZERO]
     assert all(0 <= start <= end <= length for start, end, _ in phrases)

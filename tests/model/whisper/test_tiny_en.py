@@ -43,21 +43,21 @@ def prompts():
 def transcribed(model, clips, beam_size):
     options = JobOptions(device="cpu", compute_type="float32", beam_size=beam_size, model_threads=1)
     source = find_checkpoint(model)
-    found = open_source(source, options).annotate(clips, check_source(source, options, TASKS, here=True))
-    transcripts = [one["transcribe"] for one in found if not isinstance(one, RowError)]
+    results = open_source(source, options).annotate(clips, check_source(source, options, TASKS, here=True))
+    transcripts = [result["transcribe"] for result in results if not isinstance(result, RowError)]
     assert len(transcripts) == len(clips)
     return transcripts
 
 
 @pytest.mark.slow
 def test_both_give_the_same_text_for_every_phone_prompt(folder, prompts):
-    for one, other in zip(
+    for transcript, expected in zip(
         transcribed(str(folder), prompts, 1), transcribed("whisper-tiny.en", prompts, 1), strict=True
     ):
-        assert one.text == other.text
-        assert one.language == other.language == "en"
-        assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=1e-3)
-        assert (one.flags, len(one.segments)) == (other.flags, len(other.segments))
+        assert transcript.text == expected.text
+        assert transcript.language == expected.language == "en"
+        assert transcript.avg_logprob == pytest.approx(expected.avg_logprob, abs=1e-3)
+        assert (transcript.flags, len(transcript.segments)) == (expected.flags, len(expected.segments))
 
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])
@@ -66,12 +66,12 @@ def test_the_text_is_what_generate_gives_for_each_prompt_alone(folder, prompts, 
     processor = WhisperProcessor.from_pretrained(folder)
     some = prompts[:: 8 if beam_size == 1 else 16]  # beams cost five times as much
     for clip, transcript in zip(some, transcribed(str(folder), some, beam_size), strict=True):
-        given = processor(clip.samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
-        found = network.generate(given, num_beams=beam_size, max_new_tokens=MAX_NEW_TOKENS)
-        assert transcript.text == processor.batch_decode(found, skip_special_tokens=True)[0].strip()
+        features = processor(clip.samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
+        tokens = network.generate(features, num_beams=beam_size, max_new_tokens=MAX_NEW_TOKENS)
+        assert transcript.text == processor.batch_decode(tokens, skip_special_tokens=True)[0].strip()
 
 
-def test_a_checkpoint_from_before_generation_configs_said_so_is_english_only(folder, tmp_path):
+def test_an_old_checkpoint_without_is_multilingual_is_english_only(folder, tmp_path):
     for path in folder.iterdir():
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "generation_config.json").unlink()

@@ -54,8 +54,8 @@ class Reference:
         self.processor = WhisperProcessor.from_pretrained(folder)
 
     def features(self, samples):
-        found = self.processor.feature_extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
-        return found.input_features
+        features = self.processor.feature_extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+        return features.input_features
 
     def language(self, samples):
         (token,) = self.network.detect_language(self.features(samples)).tolist()
@@ -63,12 +63,12 @@ class Reference:
 
     def tokens(self, samples, language, task, **options):
         limit = {"max_new_tokens": CONTEXT_TOKENS // 2, "force_unique_generate_call": True}
-        found = self.network.generate(self.features(samples), language=language, task=task, **limit, **options)
-        return found[0].tolist()
+        tokens = self.network.generate(self.features(samples), language=language, task=task, **limit, **options)
+        return tokens[0].tolist()
 
     def text(self, samples, language, task, **options):
-        found = self.tokens(samples, language, task, **options)
-        return self.processor.decode(found, skip_special_tokens=True).strip()
+        tokens = self.tokens(samples, language, task, **options)
+        return self.processor.decode(tokens, skip_special_tokens=True).strip()
 
 
 def open_cpu(folder, **options):
@@ -76,17 +76,17 @@ def open_cpu(folder, **options):
 
 
 def transcripts(engine, clips):
-    found = engine.annotate(clips, BOTH)
-    assert not [one for one in found if isinstance(one, RowError)]
-    return found
+    results = engine.annotate(clips, BOTH)
+    assert not [result for result in results if isinstance(result, RowError)]
+    return results
 
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])
 def test_the_text_is_what_generate_gives_for_each_clip_alone(folder, clips, reference, beam_size):
-    heard = [reference.language(clip.samples) for clip in clips]
-    assert len(set(heard)) > 1, "the reference hears no difference"
+    languages = [reference.language(clip.samples) for clip in clips]
+    assert len(set(languages)) > 1, "the reference detects one language only"
     together = transcripts(open_cpu(folder, beam_size=beam_size), clips)
-    for clip, language, answers in zip(clips, heard, together, strict=True):
+    for clip, language, answers in zip(clips, languages, together, strict=True):
         assert (answers["transcribe"].language, answers["translate"].language) == (language, "en")
         for task, answer in answers.items():
             assert answer.text == reference.text(clip.samples, language, task, num_beams=beam_size)
@@ -97,26 +97,28 @@ def test_the_text_is_what_generate_gives_for_each_clip_alone(folder, clips, refe
 def test_an_answer_does_not_depend_on_its_neighbours(folder, clips, beam_size):
     engine = open_cpu(folder, beam_size=beam_size)
     alone = [transcripts(engine, [clip])[0] for clip in clips]
-    for one, other in zip(alone, transcripts(engine, clips[::-1])[::-1], strict=True):
-        for task in one:
-            assert one[task].text == other[task].text
-            assert one[task].avg_logprob == pytest.approx(other[task].avg_logprob, abs=1e-4)
+    for answers, expected in zip(transcripts(engine, clips[::-1])[::-1], alone, strict=True):
+        for task, answer in answers.items():
+            assert answer.text == expected[task].text
+            assert answer.avg_logprob == pytest.approx(expected[task].avg_logprob, abs=1e-4)
 
 
 @pytest.mark.parametrize("beam_size", [1, BEAM])
 def test_the_log_probability_is_that_of_the_tokens(folder, clips, reference, beam_size):
-    said = transcripts(open_cpu(folder, beam_size=beam_size, language="de"), clips[:2])
-    for clip, answers in zip(clips, said, strict=False):
+    together = transcripts(open_cpu(folder, beam_size=beam_size, language="de"), clips[:2])
+    for clip, answers in zip(clips, together, strict=False):
         options = {"num_beams": beam_size, "return_dict_in_generate": True, "output_scores": True}
         limit = {"max_new_tokens": CONTEXT_TOKENS // 2, "force_unique_generate_call": True}
-        found = reference.network.generate(
+        generated = reference.network.generate(
             reference.features(clip.samples), language="de", task="transcribe", **limit, **options
         )
         if beam_size == 1:
-            steps = reference.network.compute_transition_scores(found.sequences, found.scores, normalize_logits=True)
+            steps = reference.network.compute_transition_scores(
+                generated.sequences, generated.scores, normalize_logits=True
+            )
             expected = float(steps.mean())
         else:
-            expected = float(found.sequences_scores[0])
+            expected = float(generated.sequences_scores[0])
         assert answers["transcribe"].avg_logprob == pytest.approx(expected, abs=1e-4)
 
 
@@ -126,38 +128,38 @@ def test_timestamps_time_the_phrases_that_generate_gives(folder, clips, referenc
     for clip, answers in zip(clips, together, strict=True):
         language = answers["transcribe"].language
         tokens = reference.tokens(clip.samples, language or "", "transcribe", return_timestamps=True)
-        words = reference.processor.decode(tokens, skip_special_tokens=True)
+        text = reference.processor.decode(tokens, skip_special_tokens=True)
         segments = answers["transcribe"].segments
-        assert "".join(answers["transcribe"].text.split()) == "".join(words.split())
-        assert all(0 <= one.start_s <= one.end_s <= len(clip.samples) / SAMPLE_RATE_HZ for one in segments)
+        assert "".join(answers["transcribe"].text.split()) == "".join(text.split())
+        assert all(0 <= item.start_s <= item.end_s <= len(clip.samples) / SAMPLE_RATE_HZ for item in segments)
 
 
-def test_both_tasks_and_the_language_take_one_pass_of_the_encoder(folder, clips, monkeypatch):
+def test_both_tasks_and_language_detection_share_one_encoder_pass(folder, clips, monkeypatch):
     engine = open_cpu(folder)
     encoded: list[int] = []
     with engine._replicas.acquire() as network:
         encoder = network._network.get_encoder()
-        encoder.register_forward_hook(lambda module, given, found: encoded.append(len(given[0])))
+        encoder.register_forward_hook(lambda module, inputs, output: encoded.append(len(inputs[0])))
     halves = clip_of(make_samples(4.0, 9), speech=(True, True, False, True))
     transcripts(engine, [*clips, halves])
     assert sum(encoded) == len(clips) + 3
 
 
 def test_all_segments_are_in_the_language_of_the_first_with_speech(folder, reference):
-    first, *others = (make_samples(2.0, seed) for seed in range(40))
+    first, *candidates = (make_samples(2.0, seed) for seed in range(40))
     language = reference.language(first)
-    foreign = (part for part in others if reference.language(part) != language)
-    other = next(part for part in foreign if reference.text(part, language, "transcribe"))
+    foreign = (part for part in candidates if reference.language(part) != language)
+    second = next(part for part in foreign if reference.text(part, language, "transcribe"))
     (answers,) = transcripts(
-        open_cpu(folder), [clip_of(np.concatenate([other, first, other]), speech=(False, True, True))]
+        open_cpu(folder), [clip_of(np.concatenate([second, first, second]), speech=(False, True, True))]
     )
     assert answers["transcribe"].language == language
-    texts = [reference.text(part, language, "transcribe") for part in (first, other)]
-    assert [one.text for one in answers["transcribe"].segments] == texts
+    texts = [reference.text(part, language, "transcribe") for part in (first, second)]
+    assert [segment.text for segment in answers["transcribe"].segments] == texts
     assert answers["transcribe"].segments[0].start_s == pytest.approx(2.0)
 
 
-def test_a_language_of_the_row_wins_over_the_job_s(folder, clips, reference):
+def test_the_language_of_the_row_takes_precedence_over_that_of_the_job(folder, clips, reference):
     rows = [clip_of(clips[0].samples, language=code) for code in ("ja", "es-MX", "klingon")] + [clips[0]]
     japanese, spanish, klingon, german = open_cpu(folder, language="de").annotate(rows, BOTH)
     assert isinstance(klingon, RowError) and "'klingon'" in klingon.message
@@ -169,7 +171,7 @@ def test_a_language_of_the_row_wins_over_the_job_s(folder, clips, reference):
 
 
 @torch.no_grad()
-def test_doubtful_text_is_told_from_silence(folder, clips, reference):
+def test_unlikely_text_counts_as_silence_only_where_speech_is_unlikely(folder, clips, reference):
     engine = open_cpu(folder)
     segment_task = SegmentTask(0, clips[0], clips[0].segments[0], BOTH[:1], ("",))
     (output,) = engine._generate([Window(segment_task, "en")])
@@ -187,7 +189,7 @@ def test_doubtful_text_is_told_from_silence(folder, clips, reference):
     assert not flags(-0.9, 0.7) and not flags(-1.1, 0.5)
 
 
-def test_a_checkpoint_s_own_beams_are_the_default(folder, clips, tmp_path):
+def test_the_beam_size_of_the_checkpoint_is_the_default(folder, clips, tmp_path):
     own = shutil.copytree(folder, tmp_path / "own")
     edit_json(own / "generation_config.json", num_beams=BEAM)
     texts = [answers["translate"].text for answers in transcripts(open_cpu(own), clips)]
@@ -195,7 +197,7 @@ def test_a_checkpoint_s_own_beams_are_the_default(folder, clips, tmp_path):
     assert texts != [answers["translate"].text for answers in transcripts(open_cpu(folder), clips)]
 
 
-def test_the_engine_is_chosen_from_the_checkpoint(folder):
+def test_the_checkpoint_selects_the_engine(folder):
     check_model(folder, task=("transcribe", "translate"), beam_size=2, timestamps=True, language="haw")
     assert isinstance(open_source(find_checkpoint(str(folder)), JobOptions(device="cpu")), WhisperTransformers)
 
@@ -205,10 +207,10 @@ def test_a_job_writes_both_columns(folder, tmp_path):
     rows = manifest_lines(PHONE_PROMPTS)[:2]
     rows = [row | {"audio_filepath": str(PHONE_PROMPTS.parent / row["audio_filepath"])} for row in rows]
     manifest = write_manifest(tmp_path / "manifest.jsonl", rows)
-    asked = ("--task", "transcribe,translate", "--model", folder, "--device", "cpu")
-    run_command("annotate", manifest, tmp_path / "out", *asked).check_returncode()
-    found = annotations(tmp_path / "out")
-    assert len(found) == len(rows)
-    for row in found:
+    options = ("--task", "transcribe,translate", "--model", folder, "--device", "cpu")
+    run_command("annotate", manifest, tmp_path / "out", *options).check_returncode()
+    written = annotations(tmp_path / "out")
+    assert len(written) == len(rows)
+    for row in written:
         assert row["transcribe"]["text"] and row["translate"]["text"]
         assert row["transcribe"]["language"] in LANGUAGES and row["translate"]["language"] == "en"
