@@ -1,1 +1,1 @@
-"""How good answers are: references beside hypotheses, by the metrics and normalisers that published tables use."""
+"""Scores of answers against references, with the metrics and normalizers of published tables."""

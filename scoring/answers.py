@@ -1,4 +1,4 @@
-"""The answers of an output, its failures, and references, as tables of a database in memory."""
+"""The answers and failures of an output, as tables of a database in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ class Output:
     """An output of `earmark annotate`.
 
     Attributes:
-        language: that the job said its recordings are in; "" where it did not.
-        tasks: those whose answers can be scored.
+        language: Language of the recordings as the job names it, "" for none.
+        tasks: Tasks whose answers can be scored.
     """
 
     store: OutputStore
@@ -58,39 +58,41 @@ class Output:
     tasks: tuple[AnsweredTask, ...]
 
     def task(self, name: str) -> AnsweredTask:
-        """Raises JobError where the output has no such answers."""
+        """The task of a name. Raises JobError where the output has no answers to it."""
         for task in self.tasks:
             if task.name == name:
                 return task
-        known = [task.name for task in self.tasks]
-        has = f"has answers to {', '.join(known) or 'none that can be scored'}{suggest(name, known)}"
-        raise JobError(f"--task={name} does not work: {self.store.root} {has}")
+        names = [task.name for task in self.tasks]
+        if not names:
+            raise JobError(f"--task={name} does not work: {self.store.root} has no answers that can be scored")
+        answered = f"has answers to {', '.join(names)}{suggest(name, names)}"
+        raise JobError(f"--task={name} does not work: {self.store.root} {answered}")
 
 
-def open_output(place: str) -> Output:
-    """What made an output, from its `_earmark/job.json`.
+def open_output(output_url: str) -> Output:
+    """The output at a path or URL, with the tasks of its `_earmark/job.json`.
 
     Raises:
-        JobError: there is no output of earmark, or its description is damaged.
+        JobError: There is no output of earmark, or its description is damaged.
     """
-    store = OutputStore.at(place)
+    store = OutputStore.at(output_url)
     try:
         job = read_job(store)
     except OSError as error:
-        raise JobError(f"output {place} cannot be read: {error}") from error
+        raise JobError(f"output {output_url} cannot be read: {error}") from error
     return Output(store, job.language, tuple(_task(task) for task in job.tasks if task.answer_kind.measures))
 
 
-def _task(asked: AskedTask) -> AnsweredTask:
-    labels = asked.labels or LABELS.get(asked.name, ())
-    return AnsweredTask(asked.name, asked.answer, labels, asked.target_language, asked.model)
+def _task(task: AskedTask) -> AnsweredTask:
+    labels = task.labels or LABELS.get(task.name, ())
+    return AnsweredTask(task.name, task.answer, labels, task.target_language, task.model)
 
 
 def open_database() -> duckdb.DuckDBPyConnection:
-    """A database in memory that reads and writes nothing outside of it, whatever it is asked."""
+    """A database in memory that no query can make read or write anything outside it."""
     database = duckdb.connect(":memory:", config={"enable_external_access": "false"})
     database.execute("SET python_enable_replacements = false")
-    database.execute("SET enable_progress_bar = false")  # it would stand among what a command prints, JSON too
+    database.execute("SET enable_progress_bar = false")  # it would mix with the output of a command, JSON too
     return database
 
 
@@ -104,40 +106,40 @@ def load_answers(database: duckdb.DuckDBPyConnection, output: Output, tasks: Seq
     """
     columns = [*FIXED_COLUMNS] + [f"{task.name}.{field}" for task in tasks for field in task.answer_kind.short_fields]
     failures: list[Failure] = []
-    there = False
+    has_parts = False
     try:
         for path in output.store.parts():
             part, report = output.store.read_columns(path, columns)
-            insert(database, name, part, create=not there)
-            there = True
+            insert(database, name, part, create=not has_parts)
+            has_parts = True
             failures += report.failures
         _insert_failures(database, output.store, failures, f"{name}_failures")
     except OSError as error:
         raise JobError(f"output {output.store.root} cannot be read: {error}") from error
-    if not there:
+    if not has_parts:
         raise JobError(f"{output.store.root} has no annotations")
-    doubled = database.execute(f"SELECT id FROM {name} GROUP BY id HAVING count(*) > 1 ORDER BY id").fetchall()
-    if doubled:
+    duplicates = database.execute(f"SELECT id FROM {name} GROUP BY id HAVING count(*) > 1 ORDER BY id").fetchall()
+    if duplicates:
         raise JobError(
-            f"{output.store.root} has several annotations of {join_some([id for (id,) in doubled], MAX_NAMED)};"
-            " annotate says which parts are too many"
+            f"{output.store.root} has several annotations of {join_some([id for (id,) in duplicates], MAX_NAMED)};"
+            " annotate names the parts to remove"
         )
-    # An annotation stands above a failure of another run.
+    # An annotation replaces a failure of another run.
     database.execute(f"DELETE FROM {name}_failures WHERE id IN (SELECT id FROM {name})")
 
 
 def _insert_failures(
     database: duckdb.DuckDBPyConnection, store: OutputStore, failures: Sequence[Failure], name: str
 ) -> None:
-    """Of the parts' footers, and of the table that holds rows of manifests too; each recording once."""
-    insert(database, "found_failures", failures_table(failures), create=True)
-    insert(database, "found_failures", store.read_failures())
-    latest = "SELECT DISTINCT ON (id) id, uri, error, message FROM found_failures ORDER BY id, run_id DESC"
-    database.execute(f"CREATE TABLE {name} AS {latest}; DROP TABLE found_failures")
+    """Create the table of the failures in the parts' footers and of those of manifest rows, one row per recording."""
+    insert(database, "all_failures", failures_table(failures), create=True)
+    insert(database, "all_failures", store.read_failures())
+    latest = "SELECT DISTINCT ON (id) id, uri, error, message FROM all_failures ORDER BY id, run_id DESC"
+    database.execute(f"CREATE TABLE {name} AS {latest}; DROP TABLE all_failures")
 
 
 def insert(database: duckdb.DuckDBPyConnection, name: str, table: pa.Table, create: bool = False) -> None:
-    """Puts rows into a table of the database."""
+    """Append rows to a table of the database."""
     database.register("arriving", table)
     database.execute(f"CREATE TABLE {name} AS FROM arriving" if create else f"INSERT INTO {name} BY NAME FROM arriving")
     database.unregister("arriving")

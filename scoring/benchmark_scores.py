@@ -1,4 +1,4 @@
-"""What a run over a benchmark is worth, in the unit of the published table, and the published figures beside it."""
+"""The score of a run over a benchmark, in the unit of the published table, and the published figures."""
 
 import dataclasses
 import json
@@ -16,15 +16,15 @@ from earmark.scoring.pairs import Figure
 from earmark.scoring.published import Published, published_for
 from earmark.scoring.scores import TaskScores
 
-# The figure that the published table calls so, and the table's unit: rates of errors stand there in percent.
+# Figure and factor for each metric of the published table, which has error rates in percent.
 FIGURES: Mapping[str, tuple[str, float]] = {"WER": ("wer", 100.0), "BLEU": ("bleu", 1.0), "ACC": ("accuracy", 1.0)}
-JUDGED = "GPT-4"  # what the table calls the score of a judge, whoever judges
+JUDGED = "GPT-4"  # name of the judged metric in the table, for any judge
 LOWER_IS_BETTER = "WER"
 
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How intervals are drawn, as of EvaluateOptions."""
+    """Options of the intervals, as in EvaluateOptions."""
 
     bootstrap: int = 1000
     seed: int = 0
@@ -32,14 +32,14 @@ class Resampling:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkScores:
-    """Measured beside published.
+    """A measured figure and the published ones.
 
     Attributes:
-        recordings: of the set.
-        scored: those that were run, annotated or failed.
-        measured: in the unit of the table.
-        published: in the table's order.
-        details: all that was counted.
+        recordings: Number of recordings in the data set.
+        scored: Number of recordings that were annotated or failed.
+        measured: The figure, in the unit of the table.
+        published: Published figures, in the order of the table.
+        details: All scores of the run.
     """
 
     benchmark: Benchmark
@@ -54,24 +54,24 @@ class BenchmarkScores:
     def to_json(self) -> str:
         named = ("name", "dataset", "split", "task", "metric", "normalizer", "tokenizer", "language", "translate_to")
         about = {name: getattr(self.benchmark, name) for name in named if getattr(self.benchmark, name)}
-        shown = ("system", "value", "qwen2_audio_weights")
-        found = {
+        columns = ("system", "value", "qwen2_audio_weights")
+        values = {
             "benchmark": about,
             "model": self.model,
             "recordings": self.recordings,
             "scored": self.scored,
             "failed": self.failed,
             "measured": dataclasses.asdict(self.measured),
-            "published": [{name: getattr(one, name) for name in shown} for one in self.published],
+            "published": [{name: getattr(one, name) for name in columns} for one in self.published],
             "details": dataclasses.asdict(self.details),
         }
-        return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 def score_answers(
     benchmark: Benchmark, entries: Sequence[Entry], output: str, manifest: str, resampling: Resampling
 ) -> BenchmarkScores:
-    """Scores a finished output by the metric of the benchmark. Raises JobError as evaluate does."""
+    """Score a finished output with the metric of the benchmark. Raises JobError as evaluate does."""
     options = EvaluateOptions(
         task=(benchmark.task,),
         references=manifest,
@@ -83,7 +83,7 @@ def score_answers(
     scores = evaluate(output, options).task(benchmark.task)
     name, factor = FIGURES[benchmark.metric]
     measured = _scaled(scores.figure(name), factor)
-    return _beside(benchmark, entries, scores.model, scores.rows, scores.failed, measured, scores)
+    return _scores(benchmark, entries, scores.model, scores.rows, scores.failed, measured, scores)
 
 
 def score_by_judge(
@@ -94,11 +94,11 @@ def score_by_judge(
     judge_name: str,
     resampling: Resampling,
 ) -> BenchmarkScores:
-    """Scores a finished output by a judge. Raises JobError where the output cannot be read, and as judge_all does."""
-    found = open_output(output)
-    task = found.task(benchmark.task)
+    """Score a finished output with a judge. Raises JobError where the output cannot be read, and as judge_all does."""
+    opened = open_output(output)
+    task = opened.task(benchmark.task)
     with open_database() as database:
-        load_answers(database, found, [task], "answers")
+        load_answers(database, opened, [task], "answers")
         answers = dict(database.execute(f"SELECT r.id, r.{task.name}.text FROM answers AS r").fetchall())
         failed = {id for (id,) in database.execute("SELECT id FROM answers_failures").fetchall()}
     cases = [
@@ -106,12 +106,12 @@ def score_by_judge(
         for entry in entries
         if entry.id in answers
     ]
-    judged = judge_all(cases, judge, judge_name, found.store)
+    judged = judge_all(cases, judge, judge_name, opened.store)
     scores = judge_scores(judge_name, judged, len(failed), resampling.bootstrap, resampling.seed)
-    return _beside(benchmark, entries, task.model, len(cases) + len(failed), len(failed), scores.score, scores)
+    return _scores(benchmark, entries, task.model, len(cases) + len(failed), len(failed), scores.score, scores)
 
 
-def _beside(
+def _scores(
     benchmark: Benchmark,
     entries: Sequence[Entry],
     model: str,

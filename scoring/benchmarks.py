@@ -10,13 +10,13 @@ import yaml
 
 from earmark.schemas.errors import JobError
 
-# Options of a job that the benchmark fixes.
+# Options of a job that a benchmark sets.
 FIXED_OPTIONS = ("task", "translate_to", "columns", "audio_root", "language", "prompt")
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One split of a set, and how it is run and scored; benchmarks.yaml says what each field holds."""
+    """One split of a data set, and how it is run and scored; benchmarks.yaml describes the fields."""
 
     name: str
     dataset: str
@@ -37,30 +37,30 @@ class Benchmark:
 
 @functools.cache
 def benchmarks() -> Mapping[str, Benchmark]:
-    """All of them by name, in the order of the published table."""
+    """All benchmarks by name, in the order of the published table."""
     sets = yaml.safe_load(resources.files("earmark.scoring").joinpath("benchmarks.yaml").read_text(encoding="utf-8"))
-    found = [
+    splits = [
         _benchmark(f"{name}-{split}".lower(), split, {**common, **of_split})
         for name, common in sets.items()
         for split, of_split in common.pop("splits").items()
     ]
-    return {benchmark.name: benchmark for benchmark in found}
+    return {benchmark.name: benchmark for benchmark in splits}
 
 
 def _benchmark(name: str, split: str, fields: Mapping[str, str | list[str]]) -> Benchmark:
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    return Benchmark(name=name, split=split, **values)  # type: ignore[arg-type]  # a file of our own, tested whole
+    return Benchmark(name=name, split=split, **values)  # type: ignore[arg-type]  # a file of earmark's own, tested whole
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """The benchmark of a name, in whatever case.
+    """The benchmark of a name, which may be in any case.
 
     Raises:
-        JobError: there is none.
+        JobError: There is no benchmark of that name.
     """
-    known = benchmarks()
-    if name.lower() in known:
-        return known[name.lower()]
-    close = difflib.get_close_matches(name.lower(), known, n=1)
+    by_name = benchmarks()
+    if name.lower() in by_name:
+        return by_name[name.lower()]
+    close = difflib.get_close_matches(name.lower(), by_name, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
-    raise JobError(f"there is no benchmark {name!r}{hint}; `earmark benchmark --list` names all {len(known)}")
+    raise JobError(f"there is no benchmark {name!r}{hint}; `earmark benchmark --list` lists all {len(by_name)}")

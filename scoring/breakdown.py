@@ -1,4 +1,4 @@
-"""Rows by what they have in common: a language, a length, a level, any column that the manifest carried along."""
+"""Groups of rows: by language, duration, level, or any other column of the manifest."""
 
 import bisect
 from array import array
@@ -13,7 +13,7 @@ from earmark.schemas.errors import JobError
 from earmark.schemas.tables import AUDIO
 from earmark.scoring.answers import quoted
 
-# Bounds between the groups of a number; each group holds its lower bound.
+# Bounds between groups of a numeric column; each group includes its lower bound.
 BOUNDS: Mapping[str, tuple[float, ...]] = {
     "duration_s": (2, 5, 10, 20, 30, 60),
     "rms_dbfs": (-60, -50, -40, -30, -20, -10),
@@ -23,7 +23,7 @@ BOUNDS: Mapping[str, tuple[float, ...]] = {
     "bandwidth_hz": (2000, 3500, 4500, 6000, 7500),
     "snr_db": (0, 5, 10, 15, 20, 30),
 }
-MAX_GROUPS = 30  # of a column that are told apart; the smaller ones are one group
+MAX_GROUPS = 30  # groups of a column that are listed; the smaller ones are one group
 UNKNOWN = "(not known)"
 
 
@@ -32,9 +32,9 @@ class GroupedBy:
     """A column that rows are grouped by.
 
     Attributes:
-        name: as the user wrote it.
-        expression: its value in SQL, over a row of answers `r` and a row of references `g`.
-        bounds: between groups of a number; none where each value is a group.
+        name: Name as the user wrote it.
+        expression: SQL for its value, over a row of answers `r` and a row of references `g`.
+        bounds: Bounds between groups of numbers; empty where each value is a group.
     """
 
     name: str
@@ -42,7 +42,7 @@ class GroupedBy:
     bounds: tuple[float, ...] = ()
 
     def group(self, value: str | float | None) -> str:
-        """What the group of a value is called."""
+        """Name of the group of a value."""
         if value is None or value == "":
             return UNKNOWN
         if not self.bounds or isinstance(value, str):
@@ -55,16 +55,16 @@ class GroupedBy:
         return f"{self.bounds[at - 1]:g} to {self.bounds[at]:g}"
 
     def order(self, group: str) -> tuple[int, str]:
-        """The place of a group in a table: by number, else by name; what is not known comes last."""
+        """Sort key of a group: by number, else by name; unknown values come last."""
         names = [self.group(bound) for bound in (-np.inf, *self.bounds)] if self.bounds else []
         return (len(names) + (group == UNKNOWN), group) if group not in names else (names.index(group), "")
 
 
 def grouped_by(name: str, language: str) -> GroupedBy:
-    """How to group by `language`, `duration`, `snr`, a field of `audio` or any other column of the manifest.
+    """The column of a name: `language`, `duration`, `snr`, a field of `audio`, or another column of the manifest.
 
     Args:
-        language: the expression of a row's language.
+        language: SQL for the language of a row.
     """
     if name == "language":
         return GroupedBy(name, language)
@@ -85,23 +85,23 @@ class Breakdown:
         self._columns = [(column, dict[str, int](), array("i")) for column in columns]
 
     def add(self, rows: Sequence[Sequence[str | float | None]]) -> None:
-        """Takes rows in: a value for each column."""
+        """Add rows, which have a value for each column."""
         for number, (column, codes, of_rows) in enumerate(self._columns):
             of_rows.extend(codes.setdefault(column.group(row[number]), len(codes)) for row in rows)
 
     def groups(self) -> Iterator[tuple[str, str, np.ndarray]]:
-        """Column, group and weights of its rows, as Measure.figures takes them.
+        """Yield the column, the name and the row weights (see Measure.figures) of each group.
 
         Raises:
-            JobError: no row has a value in a column.
+            JobError: No row has a value in a column.
         """
         for column, codes, of_rows in self._columns:
-            if set(codes) == {UNKNOWN} and column.name != "language":  # of labels it may well not be known
-                raise JobError(f"--by={column.name} does not work: no row has a value in such a column")
+            if set(codes) == {UNKNOWN} and column.name != "language":  # which may be unknown for labels
+                raise JobError(f"--by={column.name} does not work: no row has a value in that column")
             rows = np.frombuffer(of_rows, np.int32)
             sizes = Counter(dict(zip(codes, np.bincount(rows, minlength=len(codes)).tolist(), strict=True)))
             large = [name for name, _ in sizes.most_common(MAX_GROUPS if len(sizes) > MAX_GROUPS + 1 else None)]
             for name in sorted(large, key=column.order):
                 yield column.name, name, (rows == codes[name]).astype(np.float64)
-            if rest := [codes[name] for name in codes if name not in large]:
-                yield column.name, f"({len(rest)} others)", np.isin(rows, rest).astype(np.float64)
+            if others := [codes[name] for name in codes if name not in large]:
+                yield column.name, f"({len(others)} others)", np.isin(rows, others).astype(np.float64)

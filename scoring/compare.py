@@ -1,4 +1,4 @@
-"""`earmark compare`: several outputs on the same recordings, beside their references and beside each other."""
+"""`earmark compare`: several outputs on the same recordings, against references and against each other."""
 
 import functools
 import heapq
@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 
 from earmark.schemas.errors import JobError
+from earmark.schemas.text import counted
 from earmark.scoring.answers import AnsweredTask, Output, ids_of, load_answers, open_database, open_output
 from earmark.scoring.comparison import Agreement, Comparison, Difference, DifferentRow, System
 from earmark.scoring.evaluate import measure_options
@@ -27,19 +28,21 @@ ROWS_AT_ONCE = 4096
 LETTERS = string.ascii_uppercase
 
 
-def compare(places: Sequence[str], options: EvaluateOptions, keep_options: KeepOptions | None = None) -> Comparison:
-    """Compares outputs, the first of which is A.
+def compare(
+    output_urls: Sequence[str], options: EvaluateOptions, keep_options: KeepOptions | None = None
+) -> Comparison:
+    """Compare outputs, the first of which is A.
 
     Raises:
-        JobError: an option makes no sense, an output cannot be read, they have no task or no recording in common, or
-            the expression of what to keep cannot be computed.
+        JobError: An option is invalid, an output cannot be read, the outputs have no task or no recording in common, or
+            the expression of --keep cannot be computed.
     """
     options.check()
-    if not 2 <= len(places) <= len(LETTERS):
-        raise JobError(f"{len(places)} outputs are named; name 2 to {len(LETTERS)}")
+    if not 2 <= len(output_urls) <= len(LETTERS):
+        raise JobError(f"{counted(len(output_urls), 'output')} given; name 2 to {len(LETTERS)}")
     if keep_options:
         keep_options.check()
-    outputs = [open_output(place) for place in places]
+    outputs = [open_output(url) for url in output_urls]
     tasks = _common_task(outputs, options.task)
     letters = LETTERS[: len(outputs)]
     with open_database() as database:
@@ -53,25 +56,25 @@ def compare(places: Sequence[str], options: EvaluateOptions, keep_options: KeepO
         name = options.score_as or tasks[0].measure
         new_measure = functools.partial(MEASURES[name], measure_options(options, tasks[0]))
         _join(database, letters, tasks, column, language, new_measure().accepts_blank_references)
-        compared = _Compared(letters, new_measure, options)
+        measures = _SystemMeasures(letters, new_measure, options)
         for rows in _batches(database, letters):
-            compared.add(rows)
-        if not compared.rows:
-            raise JobError(f"{' and '.join(places)} have no recording in common; ids are what they are compared by")
+            measures.add(rows)
+        if not measures.rows:
+            raise JobError(f"{' and '.join(output_urls)} have no recording in common; they are compared by id")
         systems = tuple(
-            System(letter, output.store.root, task.model, *_known(database, letter), figures)
-            for letter, output, task, figures in zip(letters, outputs, tasks, compared.figures(), strict=True)
+            System(letter, output.store.root, task.model, *_coverage(database, letter), figures)
+            for letter, output, task, figures in zip(letters, outputs, tasks, measures.figures(), strict=True)
         )
         return Comparison(
             task=tasks[0].name,
             kind=name,
-            rows=compared.rows,
-            with_reference=compared.with_reference,
+            rows=measures.rows,
+            with_reference=measures.with_reference,
             no_references=column.problem,
             systems=systems,
-            differences=tuple(compared.differences()),
-            agreements=tuple(compared.agreements()),
-            different=tuple(compared.different),
+            differences=tuple(measures.differences()),
+            agreements=tuple(measures.agreements()),
+            different=tuple(measures.different),
             notes=notes,
             bootstrap=options.bootstrap,
             seed=options.seed,
@@ -80,17 +83,17 @@ def compare(places: Sequence[str], options: EvaluateOptions, keep_options: KeepO
 
 
 def _common_task(outputs: Sequence[Output], chosen: Sequence[str]) -> list[AnsweredTask]:
-    """The task that is compared, as each output asked it."""
+    """The task to compare, as each output describes it."""
     if len(chosen) > 1:
         raise JobError(f"--task={','.join(chosen)} does not work: outputs are compared by one task")
     names = [[task.name for task in output.tasks] for output in outputs]
-    common = [name for name in names[0] if all(name in others for others in names[1:])]
+    common = [name for name in names[0] if all(name in own for own in names[1:])]
     if not chosen and len(common) != 1:
         several = ", ".join(common)
         raise JobError(
             f"the outputs have several tasks in common: name one of {several} with --task"
             if common
-            else "the outputs have no task in common: " + "; ".join(", ".join(these) or "none" for these in names)
+            else "the outputs have no task in common: " + "; ".join(", ".join(own) or "none" for own in names)
         )
     tasks = [output.task(chosen[0] if chosen else common[0]) for output in outputs]
     if len({task.answer for task in tasks}) > 1:
@@ -108,10 +111,10 @@ def _join(
     language: str,
     accepts_blank_references: bool,
 ) -> None:
-    """Makes `joined`: a row for each recording that all systems know, and `known_<letter>`, what each knows.
+    """Create the tables `joined`, of the recordings in all outputs, and `known_<letter>`, of those in each output.
 
-    Of each system there are A (its answer, NULL where it failed), A_failed, A_avg_logprob and, of labels, A_score, of
-    texts A_flags. The rest are id, uri, offset_s, channel, reference, language, duration_s, audio and extra.
+    `joined` has for each system A its answer A (NULL where it failed), A_failed, A_avg_logprob and A_score of labels or
+    A_flags of texts; then id, uri, offset_s, channel, reference, language, duration_s, audio and extra.
     """
     for letter in letters:
         database.execute(
@@ -141,27 +144,27 @@ def _join(
 
 
 def _batches(database: duckdb.DuckDBPyConnection, letters: str) -> Iterator[list[tuple[Any, ...]]]:
-    """Rows in order of their ids: id, reference, language, then answer, failed and score of each system."""
-    there = {name for name, *_ in database.execute("DESCRIBE joined").fetchall()}
+    """Rows by id: id, reference, language, then answer, failed and score of each system."""
+    columns = {name for name, *_ in database.execute("DESCRIBE joined").fetchall()}
     fields = "".join(
-        f', "{letter}", {letter}_failed, {f"{letter}_score" if f"{letter}_score" in there else "NULL"}'
+        f', "{letter}", {letter}_failed, {f"{letter}_score" if f"{letter}_score" in columns else "NULL"}'
         for letter in letters
     )
-    found = database.execute(f"SELECT id, reference, language{fields} FROM joined ORDER BY id")
-    while rows := found.fetchmany(ROWS_AT_ONCE):
+    rows_by_id = database.execute(f"SELECT id, reference, language{fields} FROM joined ORDER BY id")
+    while rows := rows_by_id.fetchmany(ROWS_AT_ONCE):
         yield rows
 
 
-def _known(database: duckdb.DuckDBPyConnection, letter: str) -> tuple[int, int, Ids]:
-    """How many recordings a system knows, how many of them failed, and which of the others' it does not know."""
+def _coverage(database: duckdb.DuckDBPyConnection, letter: str) -> tuple[int, int, Ids]:
+    """Number of recordings in an output, number of its failures, and recordings of other outputs that it lacks."""
     rows, failed = database.execute(f"SELECT count(*), count_if(failed) FROM known_{letter}").fetchall()[0]
-    others = [name for (name,) in database.execute("SHOW TABLES").fetchall() if name.startswith("known_")]
-    all_ids = " UNION ".join(f"SELECT id FROM {name}" for name in others)
+    tables = [name for (name,) in database.execute("SHOW TABLES").fetchall() if name.startswith("known_")]
+    all_ids = " UNION ".join(f"SELECT id FROM {name}" for name in tables)
     return rows, failed, ids_of(database, f"SELECT id FROM ({all_ids}) ANTI JOIN known_{letter} USING (id)")
 
 
-class _Compared:
-    """Measures of every system against the references, and of every pair of them."""
+class _SystemMeasures:
+    """Measures of every system against the references, and of every pair of systems."""
 
     def __init__(self, letters: str, new_measure: Callable[[], Measure], options: EvaluateOptions):
         self._letters, self._options = letters, options
@@ -184,15 +187,15 @@ class _Compared:
         badness = [0.0] * len(rows)
         for first, second in self._pairs:
             self._add_pair(first, second, rows, badness)
-        shown = [self._different(row, bad) for row, bad in zip(rows, badness, strict=True) if bad > 0]
+        differing = [self._different(row, bad) for row, bad in zip(rows, badness, strict=True) if bad > 0]
         count = self._options.worst
-        self.different = heapq.nlargest(count, [*self.different, *shown], key=lambda row: row.badness)
+        self.different = heapq.nlargest(count, [*self.different, *differing], key=lambda row: row.badness)
 
     def _add_pair(self, first: str, second: str, rows: Sequence[tuple[Any, ...]], badness: list[float]) -> None:
-        """Takes in rows of two systems; notes in `badness` how far apart the two are."""
-        one, other = self._letters.index(first), self._letters.index(second)
-        both = [number for number, row in enumerate(rows) if not _failed(row, one) and not _failed(row, other)]
-        pairs = [_pair(rows[number], other, _answer(rows[number], one) or "") for number in both]
+        """Count rows of two systems, and raise `badness` where the two differ most."""
+        a, b = self._letters.index(first), self._letters.index(second)
+        both = [number for number, row in enumerate(rows) if not _failed(row, a) and not _failed(row, b)]
+        pairs = [_pair(rows[number], b, _answer(rows[number], a) or "") for number in both]
         self._both[first, second] += len(both)
         for number, bad in zip(both, self._pairs[first, second].add(pairs), strict=True):
             self._differing[first, second] += bad > 0
@@ -203,7 +206,7 @@ class _Compared:
         return DifferentRow(row[0], badness, row[1], answers)
 
     def figures(self) -> Iterator[tuple[Figure, ...]]:
-        """Of each system; none without references."""
+        """Figures of each system; empty without references."""
         for letter in self._letters:
             answered = np.array(self._answered[letter])
             options = self._options
@@ -212,16 +215,16 @@ class _Compared:
 
     def differences(self) -> Iterator[Difference]:
         for first, second in self._pairs if self.with_reference else ():
-            one, other = self._measures[first], self._measures[second]
+            a, b = self._measures[first], self._measures[second]
 
-            def difference(weights: np.ndarray, one: Any = one, other: Any = other) -> Mapping[str, float]:
-                theirs = one.figures(weights)
-                return {name: value - theirs[name] for name, value in other.figures(weights).items()}
+            def difference(weights: np.ndarray, a: Measure = a, b: Measure = b) -> Mapping[str, float]:
+                of_first = a.figures(weights)
+                return {name: value - of_first[name] for name, value in b.figures(weights).items()}
 
             rows = self.with_reference
-            found = intervals(difference, rows, self._options.bootstrap, self._options.seed)
+            by_name = intervals(difference, rows, self._options.bootstrap, self._options.seed)
             for name, value in finite(difference(np.ones(rows))).items():
-                low, high = found.get(name) or (None, None)
+                low, high = by_name.get(name) or (None, None)
                 yield Difference(first, second, name, value, low, high)
 
     def agreements(self) -> Iterator[Agreement]:

@@ -1,4 +1,4 @@
-"""What a comparison of systems finds."""
+"""The result of a comparison of systems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from earmark.scoring.pairs import Figure
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What passed: `rows` of `of`; of `unknown` the condition is neither true nor false, as with a failed system."""
+    """The rows that passed --keep: `rows` of `of`. The condition is NULL for `unknown`, as where a system failed."""
 
     expression: str
     to: str
@@ -23,10 +23,10 @@ class System:
     """One of the outputs.
 
     Attributes:
-        letter: what expressions and tables call it.
-        rows: recordings that it annotated or failed at; failed of them.
-        lacks: recordings of the others that it knows nothing of; they are not compared.
-        figures: over the compared recordings that have a reference.
+        letter: Its name in expressions and tables.
+        rows: Number of recordings in the output, annotated or failed; `failed` is the number of failures.
+        lacks: Recordings of other outputs that this one lacks; they are not compared.
+        figures: Figures over the compared recordings that have a reference.
     """
 
     letter: str
@@ -40,7 +40,7 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A figure of `second` less that of `first`, with its paired 95 % interval: both are drawn alike."""
+    """A figure of `second` minus that of `first`, with its paired 95 % interval: both use the same draws."""
 
     first: str
     second: str
@@ -52,11 +52,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What two systems say of the recordings that both have an answer to.
+    """Agreement of two systems on the recordings that both have answered.
 
     Attributes:
-        figures: as if `first` were the reference of `second`; of labels, kappa too.
-        differing: recordings whose answers differ, after normalisation.
+        differing: Number of recordings whose answers differ after normalisation.
+        figures: Figures of `second` with `first` as its reference; agreement and kappa for labels.
     """
 
     first: str
@@ -68,7 +68,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class DifferentRow:
-    """A recording that the systems say different things of; a failure has no answer."""
+    """A recording with different answers from the systems; a failure has no answer."""
 
     id: str
     badness: float
@@ -78,13 +78,14 @@ class DifferentRow:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was found.
+    """A comparison.
 
     Attributes:
-        rows: recordings that all systems know; the only ones that are compared.
-        with_reference: of them, those that figures and differences are of.
-        no_references: why there are no references; "" where there are.
-        kept: of `--keep`.
+        kind: Name of the measure.
+        rows: Number of recordings in all outputs; only these are compared.
+        with_reference: Number of recordings in `rows` with a reference, which figures and differences cover.
+        no_references: Why there are no references; "" where there are some.
+        kept: Result of --keep.
     """
 
     task: str

@@ -1,6 +1,7 @@
-"""A condition that a user writes: one expression of DuckDB's SQL over the rows of a table.
+"""A user's condition: one DuckDB SQL expression over the rows of a table.
 
-It sees that table and nothing else: no file, no network, no setting (scoring/answers.py: open_database).
+The expression can read that table and nothing else: no file, no network, no setting (scoring/answers.py:
+open_database).
 """
 
 import contextlib
@@ -18,17 +19,16 @@ PASSES = "passes_the_condition"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`option`: the flag that brought the expression, which messages name, such as "--keep"."""
+    """`option`: Flag of the expression, for messages, such as "--keep"."""
 
     option: str
     expression: str
 
     def judge(self, rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-        """The rows with a column PASSES more: true, false, or NULL where it cannot be told.
+        """The rows with another column, PASSES: true, false, or NULL where the condition is NULL.
 
         Raises:
-            JobError: the expression is none, or is neither true nor false. What it says of a row is computed later:
-                under `errors()`.
+            JobError: The expression is invalid or not boolean. Its values are computed later: wrap that in `errors()`.
         """
         with self.errors():
             judged = rows.project(duckdb.StarExpression(), duckdb.SQLExpression(self.expression).alias(PASSES))
@@ -38,18 +38,16 @@ class Condition:
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Turns what DuckDB raises into the JobError that names the condition."""
+        """Turn DuckDB's errors into JobErrors that name the condition."""
         try:
             yield
         except duckdb.Error as error:
             raise self.error((str(error).strip().splitlines() or [type(error).__name__])[0]) from error
 
     def check_rows(self, of: int, judged: int) -> None:
-        """Raises JobError where `of` rows have become another number, as unnest() makes of them."""
+        """Raises JobError where the number of rows has changed from `of` to `judged`, as with unnest()."""
         if judged != of:
-            raise self.error(
-                f"it answers {counted(judged, 'time')} for {counted(of, 'row')}; write what is true or false once a row"
-            )
+            raise self.error(f"it gives {counted(judged, 'value')} for {counted(of, 'row')}; write one value per row")
 
     def error(self, reason: str) -> JobError:
         return JobError(f"{self.option}={self.expression} does not work: {reason}")

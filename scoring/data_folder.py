@@ -1,4 +1,4 @@
-"""A folder of a data set as it was downloaded, on any file system."""
+"""The folder of a downloaded data set, on any file system."""
 
 import csv
 import io
@@ -21,51 +21,51 @@ from earmark.transforms.storage.file_system import call_with_timeout, files_belo
 
 @dataclass(frozen=True)
 class DataFolder:
-    """Paths of its methods are relative to `url`, a local path or any URL that fsspec knows.
+    """A folder at `url`, a local path or any URL that fsspec supports; paths are relative to it.
 
-    What goes wrong with the file system is an OSError; what is wrong with the data is a JobError that names the file.
+    Errors of the file system are OSErrors; errors in the data are JobErrors that name the file.
     """
 
     url: str
 
     @cached_property
-    def _place(self) -> tuple[fsspec.AbstractFileSystem, str]:
+    def _location(self) -> tuple[fsspec.AbstractFileSystem, str]:
         file_system, path = url_to_fs(self.url)
         return file_system, path.rstrip("/")
 
     @property
     def root(self) -> str:
-        """What its paths are relative to, wherever they are read: an absolute path, or the URL."""
-        local = isinstance(self._place[0], LocalFileSystem)
-        return os.path.abspath(self._place[1]) if local else self.url.rstrip("/")
+        """Absolute path or URL of the folder, valid on every machine that reads it."""
+        local = isinstance(self._location[0], LocalFileSystem)
+        return os.path.abspath(self._location[1]) if local else self.url.rstrip("/")
 
     def check(self) -> None:
-        """Raises JobError where there is no such folder, or its store does not answer."""
+        """Raises JobError where the folder does not exist, or its store does not answer."""
         try:
             with wrap_storage_errors():
-                found = call_with_timeout(lambda: stat_or_none(*self._place))
+                info = call_with_timeout(lambda: stat_or_none(*self._location))
         except OSError as error:
             raise JobError(f"{self.url} cannot be reached: {error}") from error
-        if found is None or found["type"] != "directory":
+        if info is None or info["type"] != "directory":
             raise JobError(f"there is no folder {self.url}")
 
     @retry_transient
     def first(self, paths: Sequence[str]) -> str:
-        """The first of `paths` that is there, "" for none."""
-        file_system, root = self._place
+        """The first of `paths` that exists; "" for none."""
+        file_system, root = self._location
         with wrap_storage_errors():
             return next((path for path in paths if stat_or_none(file_system, f"{root}/{path}") is not None), "")
 
     @retry_transient
     def files(self, folder: str) -> list[str]:
         """All files below `folder`, sorted."""
-        file_system, root = self._place
+        file_system, root = self._location
         with wrap_storage_errors():
             below = len(root) + 1
             return sorted(path[below:] for path in files_below(file_system, posixpath.normpath(f"{root}/{folder}")))
 
     def text(self, path: str) -> str:
-        """A file of UTF-8; a byte order mark is left out."""
+        """The text of a UTF-8 file, without a byte order mark."""
         try:
             return self._read(path).decode("utf-8-sig")
         except FileNotFoundError as error:
@@ -75,7 +75,7 @@ class DataFolder:
 
     @retry_transient
     def _read(self, path: str) -> bytes:
-        file_system, root = self._place
+        file_system, root = self._location
         with wrap_storage_errors():
             return bytes(file_system.cat_file(f"{root}/{path}"))
 
@@ -86,7 +86,7 @@ class DataFolder:
             raise JobError(f"{self.url}/{path} is not JSON: {error}") from error
 
     def lines(self, path: str) -> Iterator[str]:
-        """The lines that hold something. Only line feeds end one: texts hold other separators, too."""
+        """The lines that are not blank. Only line feeds end a line: texts contain other separators."""
         for line in self.text(path).split("\n"):
             if line.strip():
                 yield line.rstrip("\r")
@@ -95,15 +95,15 @@ class DataFolder:
         """Rows of a file of separated values with a header.
 
         Args:
-            columns: that it must have.
-            dialect: options of csv.reader.
+            columns: Required columns.
+            dialect: Options of csv.reader.
         """
         reader = csv.DictReader(io.StringIO(self.text(path), newline=""), **dialect)
         try:
-            there = reader.fieldnames or []
-            if missing := [column for column in columns if column not in there]:
+            names = reader.fieldnames or []
+            if missing := [column for column in columns if column not in names]:
                 raise JobError(
-                    f"{self.url}/{path} has no column {missing[0]!r}; it has {', '.join(map(repr, there)) or 'none'}"
+                    f"{self.url}/{path} has no column {missing[0]!r}; it has {', '.join(map(repr, names)) or 'none'}"
                 )
             for row in reader:
                 if short := [column for column in columns if row[column] is None]:

@@ -1,24 +1,24 @@
-"""A judge that is served: any endpoint that speaks OpenAI's chat completions."""
+"""A judge behind a server with OpenAI's chat completions API."""
 
 from earmark.model.served.client import EndpointClient
 from earmark.model.served.endpoint import Endpoint, find_endpoint
 from earmark.schemas.errors import JobError
-from earmark.scoring.judge import ASKED_AT_A_TIME
+from earmark.scoring.judge import PARALLEL_REQUESTS
 
-# What the published protocol lets the judge say (score_chat.py). It samples, at temperatures of 1 and 2; here the judge
-# answers greedily, so that who asks again hears the same.
+# As in the published protocol (score_chat.py). That one samples, at temperatures of 1 and 2; here the judge decodes
+# greedily, so that its verdicts are reproducible.
 MAX_TOKENS = 1024
 
 
 class EndpointJudge:
-    """Raises, beside RowError, MachineError where its server is busy or down and JobError where it is another's."""
+    """Besides RowError, raises MachineError where its server is busy or down, and JobError where it refuses the key."""
 
     def __init__(self, endpoint: Endpoint, timeout_s: float):
         self.name = endpoint.identity
-        self._client = EndpointClient(endpoint, ASKED_AT_A_TIME, timeout_s)
+        self._client = EndpointClient(endpoint, PARALLEL_REQUESTS, timeout_s)
 
     def check(self) -> None:
-        """Raises JobError where nobody answers there, before anything is paid for."""
+        """Raises JobError where the server does not answer, before any paid request."""
         self._client.check(lambda: self.ask("Say yes."))
 
     def ask(self, prompt: str) -> str:
@@ -26,10 +26,10 @@ class EndpointJudge:
 
 
 def find_judge(name: str, timeout_s: float) -> EndpointJudge:
-    """The judge of --judge, URL#MODEL; it is asked for an answer, and has `timeout_s` for each.
+    """The judge of --judge, URL#MODEL, after a test request; `timeout_s` limits each request.
 
     Raises:
-        JobError: it is none.
+        JobError: The name is invalid, is not a chat endpoint, or does not answer.
     """
     endpoint = find_endpoint(name, "--judge")
     if endpoint.protocol != "chat":

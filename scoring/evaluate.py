@@ -1,4 +1,4 @@
-"""`earmark evaluate`: the answers of an output beside their references."""
+"""`earmark evaluate`: score the answers of an output against references."""
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,14 +22,14 @@ from earmark.scoring.scores import Evaluation, Group, TaskScores, WorstRow
 ROWS_AT_ONCE = 4096
 
 
-def evaluate(place: str, options: EvaluateOptions) -> Evaluation:
-    """Scores an output.
+def evaluate(output_url: str, options: EvaluateOptions) -> Evaluation:
+    """Score an output.
 
     Raises:
-        JobError: an option makes no sense, the output or the references cannot be read, or nothing has a reference.
+        JobError: An option is invalid, the output or the references cannot be read, or no answer has a reference.
     """
     options.check()
-    output = open_output(place)
+    output = open_output(output_url)
     tasks = [output.task(name) for name in options.task] or list(output.tasks)
     if not tasks:
         raise JobError(f"{output.store.root} has no answers that can be scored")
@@ -38,23 +38,24 @@ def evaluate(place: str, options: EvaluateOptions) -> Evaluation:
         notes = load_given(database, options, ["answers"])
         columns = {task: find_column(database, task, output.tasks, options.reference_column) for task in tasks}
         skipped = {task.name: column.problem for task, column in columns.items() if column.problem}
-        _check_something_is_left(output, options, skipped, [task.name for task in tasks])
+        _check_any_references(output, options, skipped, [task.name for task in tasks])
         scores = [
             _score(database, output, task, column, options) for task, column in columns.items() if not column.problem
         ]
     return Evaluation(output.store.root, options.bootstrap, options.seed, tuple(scores), skipped, notes)
 
 
-def _check_something_is_left(
+def _check_any_references(
     output: Output, options: EvaluateOptions, skipped: Mapping[str, str], names: Sequence[str]
 ) -> None:
-    wanted = [name for name in options.task if name in skipped]
-    if not wanted and len(skipped) < len(names):
+    """Raises JobError where a task of --task has no references, or none of all tasks has."""
+    lacking = [name for name in options.task if name in skipped]
+    if not lacking and len(skipped) < len(names):
         return
-    name = (wanted or list(names))[0]
-    where = options.references or f"the output {output.store.root}"
+    name = (lacking or list(names))[0]
+    source = options.references or f"the output {output.store.root}"
     raise JobError(
-        f"there are no references of {name} in {where}: {skipped[name]}; name a file that has them with --references,"
+        f"there are no references of {name} in {source}: {skipped[name]}; name a file that has them with --references,"
         " or their column with --reference_column"
     )
 
@@ -69,18 +70,18 @@ def _score(
     name = options.score_as or task.measure
     measure = MEASURES[name](measure_options(options, task))
     language = language_expression(task, output, options)
-    by = [grouped_by(name, language) for name in options.by]
-    _make_pairs(database, task, measure, column, language, by)
-    breakdown, failed = Breakdown(by), []
+    groups = [grouped_by(column, language) for column in options.by]
+    _make_pairs(database, task, measure, column, language, groups)
+    breakdown, failed = Breakdown(groups), []
     worst: list[tuple[float, Pair]] = []
     for rows in _batches(database):
         pairs = [Pair(*row[: len(Pair.__slots__)]) for row in rows]
-        bad = measure.add(pairs)
+        badness = measure.add(pairs)
         breakdown.add([row[len(Pair.__slots__) :] for row in rows])
         failed += [pair.failed for pair in pairs]
-        worst = _worst(worst, bad, pairs, options.worst)
+        worst = _worst(worst, badness, pairs, options.worst)
     if not failed:
-        raise _no_pairs(database, output, task, column, options)
+        raise _no_common_ids(database, output, task, column, options)
     answered = 1.0 - np.array(failed, np.float64)
     return TaskScores(
         task=task.name,
@@ -95,30 +96,30 @@ def _score(
             for column, name, weights in breakdown.groups()
         ),
         worst=tuple(_worst_row(badness, pair, measure) for badness, pair in worst),
-        **_left_out(database, column),
+        **_unscored(database, column),
         **measure.details(),
     )
 
 
 def measure_options(options: EvaluateOptions, task: AnsweredTask) -> MeasureOptions:
-    """What the options and the task decide of a measure."""
+    """The options of the task's measure."""
     normalizer = find_normalizer(options.normalizer) if options.normalizer else None
     language = options.language or task.target_language or "en"  # models answer in English by default
     return MeasureOptions(normalizer, language, task.labels)
 
 
-def _no_pairs(
+def _no_common_ids(
     database: duckdb.DuckDBPyConnection,
     output: Output,
     task: AnsweredTask,
     column: ReferenceColumn,
     options: EvaluateOptions,
 ) -> JobError:
-    lacking = _left_out(database, column)
-    ids = [", ".join(lacking[name].first) for name in ("unanswered", "missing")]
+    unscored = _unscored(database, column)
+    referenced, answered = (", ".join(unscored[name].first) for name in ("unanswered", "missing"))
     return JobError(
-        f"{options.references} has references of {task.name} for {ids[0]}, but {output.store.root} has answers for"
-        f" {ids[1] or 'nothing'}: ids are what they are matched by; name the column that has them (--columns id=…)"
+        f"{options.references} has references of {task.name} for {referenced}, but {output.store.root} has answers for"
+        f" {answered or 'nothing'}: they are matched by id; name the column of the ids (--columns id=…)"
     )
 
 
@@ -128,11 +129,11 @@ def _make_pairs(
     measure: Measure,
     column: ReferenceColumn,
     language: str,
-    by: Sequence[GroupedBy],
+    groups: Sequence[GroupedBy],
 ) -> None:
-    """Makes `pairs`: the fields of a Pair, then a column for each of `by`."""
+    """Create the table `pairs`: the fields of a Pair, then a column for each of `groups`."""
     score = f"r.{task.name}.score" if "score" in task.answer_kind.short_fields else "NULL"
-    grouped = "".join(f", {one.expression} AS by_{number}" for number, one in enumerate(by))
+    grouped = "".join(f", {group.expression} AS by_{number}" for number, group in enumerate(groups))
     answer = f"coalesce(r.{task.name}.{task.answer_kind.text_field}, '')"
     database.execute(
         f"""
@@ -149,28 +150,28 @@ def _make_pairs(
 
 
 def _batches(database: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:
-    """Rows that have a reference, in order of their ids: the same intervals however the output's parts are cut."""
-    found = database.execute("SELECT * FROM pairs WHERE reference IS NOT NULL ORDER BY id")
-    while rows := found.fetchmany(ROWS_AT_ONCE):
+    """Rows that have a reference, by id: the intervals do not depend on how the output is cut into parts."""
+    pairs = database.execute("SELECT * FROM pairs WHERE reference IS NOT NULL ORDER BY id")
+    while rows := pairs.fetchmany(ROWS_AT_ONCE):
         yield rows
 
 
 def _worst(
-    worst: list[tuple[float, Pair]], bad: Sequence[float], pairs: Sequence[Pair], count: int
+    worst: list[tuple[float, Pair]], badness: Sequence[float], pairs: Sequence[Pair], count: int
 ) -> list[tuple[float, Pair]]:
-    """The worst of those so far and of some more; of equally bad ones those that came first."""
-    more = [one for one in zip(bad, pairs, strict=True) if one[0] > 0] if count else []
-    return heapq.nlargest(count, [*worst, *more], key=lambda one: one[0])
+    """The `count` worst of the pairs so far and the new ones; of equally bad pairs the earlier."""
+    imperfect = [scored for scored in zip(badness, pairs, strict=True) if scored[0] > 0] if count else []
+    return heapq.nlargest(count, [*worst, *imperfect], key=lambda scored: scored[0])
 
 
-def _left_out(database: duckdb.DuckDBPyConnection, column: ReferenceColumn) -> dict[str, Any]:
-    """Recordings that no figure knows of, by what they lack."""
-    unknown = database.execute("SELECT count(*) FROM pairs WHERE failed AND reference IS NULL").fetchall()[0][0]
-    not_there = f"SELECT id FROM given AS g ANTI JOIN pairs USING (id) WHERE {column.expression} IS NOT NULL"
+def _unscored(database: duckdb.DuckDBPyConnection, column: ReferenceColumn) -> dict[str, Any]:
+    """Recordings that are not in the figures, by what they lack."""
+    failed = database.execute("SELECT count(*) FROM pairs WHERE failed AND reference IS NULL").fetchall()[0][0]
+    not_in_output = f"SELECT id FROM given AS g ANTI JOIN pairs USING (id) WHERE {column.expression} IS NOT NULL"
     return {
-        "failed_without_reference": unknown,
+        "failed_without_reference": failed,
         "missing": ids_of(database, "SELECT id FROM pairs WHERE NOT failed AND reference IS NULL"),
-        "unanswered": ids_of(database, not_there),
+        "unanswered": ids_of(database, not_in_output),
     }
 
 

@@ -1,4 +1,4 @@
-"""From counts of rows to figures with their intervals."""
+"""Figures of a measure, with their intervals, and their names for people."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import numpy as np
 from earmark.scoring.intervals import Interval, intervals
 from earmark.scoring.pairs import Figure, Measure
 
-# What figures are called; all but POINTS are shown as percent.
+# Names of figures for people; all figures but POINTS are shown as percentages.
 NAMES = {
     "wer": "word error rate",
     "cer": "character error rate",
@@ -26,12 +26,12 @@ def figures_of(measure: Measure, answered: np.ndarray, resamples: int, seed: int
     """All figures of a measure.
 
     Args:
-        answered: 1.0 for each row with an answer, 0.0 for one that failed.
+        answered: float64 of shape (rows,): 1.0 for a row with an answer, 0.0 for a failure.
     """
     values = finite(measure.figures(np.ones(len(answered))))
     without = finite(measure.figures(answered))
-    found = intervals(measure.figures, len(answered), resamples, seed)
-    return tuple(_figure(name, value, found.get(name), without[name]) for name, value in values.items())
+    by_name = intervals(measure.figures, len(answered), resamples, seed)
+    return tuple(_figure(name, value, by_name.get(name), without[name]) for name, value in values.items())
 
 
 def _figure(name: str, value: float | None, interval: Interval | None, without_failures: float | None) -> Figure:

@@ -1,4 +1,4 @@
-"""95 % intervals by the bootstrap: recordings are drawn again, with replacement, and each draw has its figures."""
+"""95 % bootstrap intervals: recordings are drawn with replacement, and figures computed for each draw."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ import numpy as np
 import scipy.stats
 
 CONFIDENCE = 0.95
-DRAWN_AT_ONCE = 4_000_000  # numbers of rows in memory
+DRAWN_AT_ONCE = 4_000_000  # row numbers in memory
 
 Interval = tuple[float, float]
 
@@ -15,17 +15,17 @@ Interval = tuple[float, float]
 def intervals(
     figures: Callable[[np.ndarray], Mapping[str, float]], rows: int, resamples: int, seed: int
 ) -> Mapping[str, Interval]:
-    """Percentile intervals of figures that are functions of how often each row is there.
+    """Percentile intervals of figures that depend on the number of times each row is drawn.
 
-    Two systems that are given the same rows and seed are drawn alike; the interval of a difference is that of a figure
-    which computes it.
+    The same number of rows and seed give the same draws, so the interval of a difference between systems is that of a
+    figure which computes the difference.
 
     Args:
-        figures: as Measure.figures.
-        resamples: 0 for no intervals.
+        figures: Function like Measure.figures.
+        resamples: Number of draws; 0 for no intervals.
 
     Returns:
-        By the name of the figure, (low, high). None of a figure that some draw has no value of; none at all of fewer
+        (low, high) by the name of the figure, without the figures that are undefined for some draw; empty for fewer
         than two rows.
     """
     if not resamples or rows < 2:
@@ -35,13 +35,13 @@ def intervals(
         return {}
 
     def statistic(drawn: np.ndarray, axis: int) -> np.ndarray:
-        """Shape (figures, draws), of row numbers of shape (draws, rows)."""
-        of_each = [figures(np.bincount(draw, minlength=rows).astype(np.float64)) for draw in np.atleast_2d(drawn)]
-        return _transposed(of_each, names).reshape(len(names), *drawn.shape[:-1])
+        """Figures of shape (figures, draws) from row numbers of shape (draws, rows)."""
+        by_draw = [figures(np.bincount(draw, minlength=rows).astype(np.float64)) for draw in np.atleast_2d(drawn)]
+        return _transposed(by_draw, names).reshape(len(names), *drawn.shape[:-1])
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)  # it is told by leaving the interval out
-        found = scipy.stats.bootstrap(
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)  # such an interval is left out
+        interval = scipy.stats.bootstrap(
             (np.arange(rows),),
             statistic,
             n_resamples=resamples,
@@ -51,9 +51,9 @@ def intervals(
             method="percentile",
             rng=np.random.default_rng(seed),
         ).confidence_interval
-    pairs = zip(names, np.atleast_1d(found.low), np.atleast_1d(found.high), strict=True)
+    pairs = zip(names, np.atleast_1d(interval.low), np.atleast_1d(interval.high), strict=True)
     return {name: (float(low), float(high)) for name, low, high in pairs if np.isfinite([low, high]).all()}
 
 
-def _transposed(of_each: Sequence[Mapping[str, float]], names: Sequence[str]) -> np.ndarray:
-    return np.array([[one[name] for one in of_each] for name in names])
+def _transposed(by_draw: Sequence[Mapping[str, float]], names: Sequence[str]) -> np.ndarray:
+    return np.array([[figures[name] for figures in by_draw] for name in names])

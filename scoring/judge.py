@@ -1,5 +1,5 @@
-"""AIR-Bench's judge of chat: a language model reads what is heard, the question, a reference and the answer, and gives
-both answers a score (score_chat.py and cal_score.py of OFA-Sys/AIR-Bench)."""
+"""AIR-Bench's chat judge: a language model scores a reference and an answer, given a description of the audio and the
+question (score_chat.py and cal_score.py of OFA-Sys/AIR-Bench)."""
 
 import json
 import logging
@@ -15,14 +15,15 @@ from earmark.transforms.output.store import OutputStore
 
 log = logging.getLogger("earmark")
 FOLDER = "judge"
-ASKED_AT_A_TIME = 8
-LOWEST, HIGHEST = 0.0, 10.0  # asked for are 1 to 10; published means below 1 show that 0 was given, and counted
+PARALLEL_REQUESTS = 8
+# The prompt names 1 to 10, but published means below 1 show that zeros were given, and counted.
+LOWEST, HIGHEST = 0.0, 10.0
 TWO_SCORES = re.compile(r"\s*(\d+(?:\.\d+)?)[\s,]+(\d+(?:\.\d+)?)\s*")
 
-# The wording is the published one: the scores hang on it.
+# The published wording, which the scores depend on.
 PROMPT = (
     "You are a helpful and precise assistant for checking the quality of the answer.\n"
-    "[Detailed Audio Description]\n{heard}\n[Question]\n{question}\n"
+    "[Detailed Audio Description]\n{description}\n[Question]\n{question}\n"
     "[The Start of Assistant 1s Answer]\n{first}\n[The End of Assistant 1s Answer]\n"
     "[The Start of Assistant 2s Answer]\n{second}\n[The End of Assistant 2s Answer]\n[System]\n"
     "We would like to request your feedback on the performance of two AI assistants in response to the user question "
@@ -38,7 +39,7 @@ class Judge(Protocol):
     """A language model that answers a prompt."""
 
     def ask(self, prompt: str) -> str:
-        """Raises RowError where it does not answer this one."""
+        """The model's answer. Raises RowError where it has none to this prompt."""
         ...
 
 
@@ -47,29 +48,30 @@ class Case:
     """An answer to be judged.
 
     Attributes:
-        heard: what there is to hear, in words.
-        reference: the answer that is held to be right.
+        description: Description of the audio.
+        reference: The right answer.
     """
 
     id: str
-    heard: str
+    description: str
     question: str
     reference: str
     answer: str
 
     def prompt(self, swapped: bool) -> str:
-        """What the judge is asked; the reference is Assistant 1, or Assistant 2 where swapped."""
+        """The judge's prompt; the reference is Assistant 1, or Assistant 2 where `swapped`."""
         first, second = (self.answer, self.reference) if swapped else (self.reference, self.answer)
-        return PROMPT.format(heard=self.heard, question=self.question, first=first, second=second)
+        return PROMPT.format(description=self.description, question=self.question, first=first, second=second)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge said of a case, as it is kept.
+    """A judge's verdict on a case, as it is stored.
 
     Attributes:
-        judge: who judged.
-        asked: a hash of the judge and of what it was asked.
+        judge: Name of the judge.
+        asked: Hash of the judge and the prompt.
+        said: Text of the verdict.
     """
 
     id: str
@@ -80,11 +82,11 @@ class Verdict:
 
     @property
     def scores(self) -> tuple[float, float] | None:
-        """Of the reference and of the answer; None where the judge did not give two scores."""
-        found = TWO_SCORES.fullmatch(self.said)
-        if not found:
+        """Scores of the reference and of the answer; None where the verdict is not two scores."""
+        match = TWO_SCORES.fullmatch(self.said)
+        if not match:
             return None
-        first, second = float(found[1]), float(found[2])
+        first, second = float(match[1]), float(match[2])
         if max(first, second) > HIGHEST:
             return None
         return (second, first) if self.swapped else (first, second)
@@ -92,10 +94,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A case with its scores, each the mean over both orders as far as the judge gave two scores.
+    """The scores of a case, each the mean over the orders in which the judge gave two scores.
 
     Attributes:
-        malformed: how many of the two verdicts hold no two scores; with two of them, the scores are None.
+        malformed: Number of the case's two verdicts without two scores; if both, the scores are None.
     """
 
     id: str
@@ -105,51 +107,54 @@ class Judged:
 
 
 def judge_all(cases: Sequence[Case], judge: Judge, name: str, store: OutputStore) -> list[Judged]:
-    """Each case judged in both orders. Verdicts are kept in the store's folder FOLDER, and nothing is asked twice.
+    """Judge each case in both orders. Verdicts are stored in FOLDER of the output, and none is requested twice.
 
     Args:
-        name: of the judge; what another has said does not count.
+        name: Name of the judge; verdicts of other judges do not count.
 
     Raises:
-        what judge.ask raises but for RowError, after what was answered is kept.
+        What judge.ask raises other than RowError, after the verdicts that arrived are stored.
     """
-    asked = [(case, swapped) for case in cases for swapped in (False, True)]
-    keys = [_key(name, *one) for one in asked]
-    kept = kept_verdicts(store)
-    left = [(key, *one) for key, one in dict(zip(keys, asked, strict=True)).items() if key not in kept]
-    for start in range(0, len(left), ASKED_AT_A_TIME):
-        kept |= _ask(left[start : start + ASKED_AT_A_TIME], judge, name, store)
-    verdicts = [kept[key] for key in keys]
+    requests = [(case, swapped) for case in cases for swapped in (False, True)]
+    keys = [_key(name, *request) for request in requests]
+    verdicts_by_key = stored_verdicts(store)
+    by_key = dict(zip(keys, requests, strict=True))
+    pending = [(key, *request) for key, request in by_key.items() if key not in verdicts_by_key]
+    for start in range(0, len(pending), PARALLEL_REQUESTS):
+        verdicts_by_key |= _request_verdicts(pending[start : start + PARALLEL_REQUESTS], judge, name, store)
+    verdicts = [verdicts_by_key[key] for key in keys]
     return [_judged(case, verdicts[2 * index : 2 * index + 2]) for index, case in enumerate(cases)]
 
 
-def kept_verdicts(store: OutputStore) -> dict[str, Verdict]:
-    """What judges have said before, by the hash of what each was asked."""
+def stored_verdicts(store: OutputStore) -> dict[str, Verdict]:
+    """Verdicts of earlier runs, by `Verdict.asked`."""
     paths = [f"{FOLDER}/{file}" for file in store.names(FOLDER) if file.endswith(".jsonl")]
     lines = (line for _, content in store.read_all(paths) for line in content.decode().split("\n") if line)
     return {verdict.asked: verdict for verdict in (Verdict(**json.loads(line)) for line in lines)}
 
 
-def _ask(some: Sequence[tuple[str, Case, bool]], judge: Judge, name: str, store: OutputStore) -> dict[str, Verdict]:
-    """Asks about a few at a time, and keeps what was answered, also where another question failed."""
-    with ThreadPoolExecutor(ASKED_AT_A_TIME) as threads:
-        answers = [threads.submit(judge.ask, case.prompt(swapped)) for _, case, swapped in some]
+def _request_verdicts(
+    requests: Sequence[tuple[str, Case, bool]], judge: Judge, name: str, store: OutputStore
+) -> dict[str, Verdict]:
+    """Send requests at the same time, and store the verdicts that arrive, even where another request fails."""
+    with ThreadPoolExecutor(PARALLEL_REQUESTS) as threads:
+        answers = [threads.submit(judge.ask, case.prompt(swapped)) for _, case, swapped in requests]
         try:
             wait(answers)
-        finally:  # who stops the command has paid for these
-            found = [
+        finally:  # these are paid for, even where the command is interrupted
+            verdicts = [
                 Verdict(case.id, swapped, name, key, answer.result())
-                for (key, case, swapped), answer in zip(some, answers, strict=True)
+                for (key, case, swapped), answer in zip(requests, answers, strict=True)
                 if answer.done() and answer.exception() is None
             ]
-            _keep(found, store)
+            _store(verdicts, store)
     return {
-        key: Verdict(case.id, swapped, name, key, _said(answer))
-        for (key, case, swapped), answer in zip(some, answers, strict=True)
+        key: Verdict(case.id, swapped, name, key, _verdict_text(answer))
+        for (key, case, swapped), answer in zip(requests, answers, strict=True)
     }
 
 
-def _said(answer: Future[str]) -> str:
+def _verdict_text(answer: Future[str]) -> str:
     try:
         return answer.result()
     except RowError as error:
@@ -157,22 +162,22 @@ def _said(answer: Future[str]) -> str:
         return ""
 
 
-def _keep(verdicts: Sequence[Verdict], store: OutputStore) -> None:
+def _store(verdicts: Sequence[Verdict], store: OutputStore) -> None:
     if verdicts:
         lines = "".join(json.dumps(asdict(verdict), ensure_ascii=False) + "\n" for verdict in verdicts)
         store.create(f"{FOLDER}/{verdicts[0].asked}.jsonl", lines.encode())
 
 
 def _key(judge: str, case: Case, swapped: bool) -> str:
-    # The order counts by itself: where answer and reference are the same, so are both prompts.
+    # The order is part of the key: where answer and reference are equal, both prompts are too.
     return stable_hash(judge, str(swapped), case.prompt(swapped))
 
 
 def _judged(case: Case, verdicts: Sequence[Verdict]) -> Judged:
     scores = [verdict.scores for verdict in verdicts]
-    given = [score for score in scores if score is not None]
-    malformed = len(scores) - len(given)
-    if not given:
+    valid = [score for score in scores if score is not None]
+    malformed = len(scores) - len(valid)
+    if not valid:
         return Judged(case.id, None, None, malformed)
-    reference, answer = (sum(column) / len(given) for column in zip(*given, strict=True))
+    reference, answer = (sum(column) / len(valid) for column in zip(*valid, strict=True))
     return Judged(case.id, reference, answer, malformed)

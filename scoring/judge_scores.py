@@ -1,4 +1,4 @@
-"""The score of a benchmark that a judge scores: the mean over its recordings."""
+"""Score of a benchmark with a judge: the mean over its recordings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from earmark.scoring.intervals import intervals
 from earmark.scoring.judge import Judged
 from earmark.scoring.pairs import Figure
 
-FAILED_SCORE = 1.0  # of a recording without an answer: the lowest that the judge is asked for
+FAILED_SCORE = 1.0  # score of a recording without an answer: the lowest that the prompt names
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeScores:
-    """What a judge gave a system.
+    """A judge's scores of a system.
 
     Attributes:
-        judge: who judged, as it was named.
-        score: the mean over the recordings that have a score, 1 to 10; one that failed counts as FAILED_SCORE.
-        reference: the mean score that the references got beside it; None where nothing was judged.
-        judged: recordings that the mean is over, but for those that failed.
-        unjudged: recordings of which neither verdict held two scores; they are left out of the mean, as published.
-        malformed: verdicts without two scores.
+        judge: Name of the judge.
+        score: Mean over the recordings with a score, 1 to 10; a failed recording counts as FAILED_SCORE.
+        reference: Mean score of the references; None where nothing was judged.
+        judged: Number of recordings in the mean, without failed ones.
+        unjudged: Number of recordings without a verdict of two scores, which the mean leaves out, as published.
+        malformed: Number of verdicts without two scores.
     """
 
     judge: str
@@ -34,12 +34,12 @@ class JudgeScores:
 
 
 def judge_scores(judge: str, judged: Sequence[Judged], failed: int, resamples: int, seed: int) -> JudgeScores:
-    """The scores of judged answers and of `failed` recordings that have none."""
+    """The scores of judged answers, and of `failed` recordings without an answer."""
     of_answers = [one.answer for one in judged if one.answer is not None]
     of_references = [one.reference for one in judged if one.reference is not None]
     values = np.array([*of_answers, *[FAILED_SCORE] * failed])
-    found = intervals(lambda weights: {"score": float(weights @ values / weights.sum())}, len(values), resamples, seed)
-    low, high = found.get("score", (None, None))
+    bounds = intervals(lambda weights: {"score": float(weights @ values / weights.sum())}, len(values), resamples, seed)
+    low, high = bounds.get("score", (None, None))
     return JudgeScores(
         judge,
         Figure("score", _mean(values.tolist()), low, high, _mean(of_answers)),

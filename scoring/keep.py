@@ -1,7 +1,4 @@
-"""Which recordings several systems agree on enough: a condition in SQL, and the manifest of what passes.
-
-The condition (scoring/conditions.py) is over a row of the comparison.
-"""
+"""`earmark compare --keep`: the manifest of the recordings that pass a condition over a row of the comparison."""
 
 import json
 import re
@@ -25,42 +22,41 @@ ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True, slots=True)
 class KeepOptions:
-    """`expression`: the condition; `to`: the manifest to write, which must not be there yet."""
+    """`expression`: Condition on a row; `to`: Path or URL of the manifest to write, which must not exist yet."""
 
     expression: str
     to: str
 
     def check(self) -> None:
-        """Raises JobError where one is missing, or there is a file already."""
+        """Raises JobError where `to` is missing or exists."""
         if not self.to:
             raise JobError(f"--keep={self.expression} does not work alone: name the manifest to write with --to")
         if not self.to.endswith(".jsonl"):
-            raise JobError(f"--to={self.to} does not work: what is written is JSONL, so name it .jsonl")
+            raise JobError(f"--to={self.to} does not work: the manifest is JSONL, so name it .jsonl")
         try:
             with wrap_storage_errors():
-                there = stat_or_none(*fsspec.url_to_fs(self.to))
+                existing = stat_or_none(*fsspec.url_to_fs(self.to))
         except OSError as error:
             raise JobError(f"--to={self.to} cannot be reached: {error}") from error
-        if there is not None:
-            raise JobError(f"--to={self.to} does not work: there is such a file; name another, or remove it")
+        if existing is not None:
+            raise JobError(f"--to={self.to} does not work: it exists already; choose another name, or remove it")
 
 
-def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: EvaluateOptions) -> Kept:
-    """Writes the manifest of the rows of `joined` that pass, in order of their ids.
+def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, evaluate_options: EvaluateOptions) -> Kept:
+    """Write the manifest of the rows of `joined` that pass, ordered by id.
 
-    A row is id, audio_filepath, text (the answer of A), which part of the file was heard, language and the columns that
-    were carried along.
+    A row has id, audio_filepath, text (the answer of A), the annotated part of the file, language and the other columns
+    of the original manifest.
 
     Raises:
-        JobError: the expression is none, cannot be computed or is neither true nor false; or the manifest cannot be
-            written.
+        JobError: The expression is invalid, cannot be computed or is not boolean, or the manifest cannot be written.
     """
-    _add_functions(database, options, given)
+    _add_functions(database, options, evaluate_options)
     condition = Condition("--keep", options.expression)
     judged = condition.judge(database.table("joined"))
     with condition.errors():
         judged.create("judged")
-        database.execute(f'UPDATE judged SET {PASSES} = NULL WHERE "A" IS NULL')  # it would have no text
+        database.execute(f'UPDATE judged SET {PASSES} = NULL WHERE "A" IS NULL')  # such a row would have no text
         counts = f"count(*), count_if({PASSES}), count_if({PASSES} IS NULL)"
         of, rows, unknown = database.execute(f"SELECT {counts} FROM judged").fetchall()[0]
         (joined,) = database.execute("SELECT count(*) FROM joined").fetchall()[0]
@@ -69,15 +65,17 @@ def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: Evalu
     return Kept(options.expression, options.to, rows, of, unknown)
 
 
-def _add_functions(database: duckdb.DuckDBPyConnection, options: KeepOptions, given: EvaluateOptions) -> None:
-    """Adds wer(reference, hypothesis) and cer(…), and wer_in(reference, hypothesis, language) and cer_in(…)."""
+def _add_functions(
+    database: duckdb.DuckDBPyConnection, options: KeepOptions, evaluate_options: EvaluateOptions
+) -> None:
+    """Add wer(reference, hypothesis) and cer(…), and wer_in(reference, hypothesis, language) and cer_in(…)."""
     answered = database.execute('SELECT DISTINCT language FROM joined WHERE "A" IS NOT NULL ORDER BY 1')
     languages = [language for (language,) in answered.fetchall()]
     names = sorted({normalizer_for(language).name for language in languages})
-    chosen = [given.normalizer] if given.normalizer else names
+    chosen = [evaluate_options.normalizer] if evaluate_options.normalizer else names
     if len(chosen) > 1 and re.search(r"\b[wc]er\s*\(", options.expression, re.IGNORECASE):
         raise JobError(
-            f"--keep={options.expression} does not work: the rows' languages ask for several normalisers,"
+            f"--keep={options.expression} does not work: the rows' languages need several normalisers,"
             f" {', '.join(names)}; name one with --normalizer, or write wer_in(A, B, language)"
         )
     normalizer = find_normalizer(chosen[0] if chosen else "none")
@@ -106,7 +104,7 @@ def _cer(by: Normalizer, reference: str, hypothesis: str) -> float:
 
 
 def _rate(reference: list[str], hypothesis: list[str]) -> float:
-    """Errors in a token of the reference; the number of errors where that is empty."""
+    """Errors per token of the reference; the number of errors where the reference is empty."""
     (edits,) = edits_of([reference], [hypothesis])
     return edits.errors / max(1, edits.reference_length)
 
@@ -114,10 +112,10 @@ def _rate(reference: list[str], hypothesis: list[str]) -> float:
 def _write(database: duckdb.DuckDBPyConnection, to: str) -> None:
     names = ["id", "uri", "A", "language", "offset_s", "channel", "duration_s", "extra"]
     columns = ", ".join(f'"{name}"' for name in names)
-    found = database.execute(f"SELECT {columns} FROM judged WHERE {PASSES} ORDER BY id")
+    passing = database.execute(f"SELECT {columns} FROM judged WHERE {PASSES} ORDER BY id")
     try:
         with wrap_storage_errors(), fsspec.open(to, "w", encoding="utf-8") as file:
-            while rows := found.fetchmany(ROWS_AT_ONCE):
+            while rows := passing.fetchmany(ROWS_AT_ONCE):
                 lines = (_line(dict(zip(names, row, strict=True))) for row in rows)
                 file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     except OSError as error:
@@ -125,8 +123,8 @@ def _write(database: duckdb.DuckDBPyConnection, to: str) -> None:
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of a manifest; what is not known is left out, and so is a carried column that would be taken for it."""
-    known = {
+    """A row of a manifest, without unknown fields and without extra columns that have the name of a field."""
+    fields = {
         "id": row["id"],
         "audio_filepath": row["uri"],
         "text": row["A"],
@@ -135,5 +133,5 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "channel": row["channel"],
         "language": row["language"] or None,
     }
-    carried = {name: value for name, value in (row["extra"] or {}).items() if name not in known}
-    return {name: value for name, value in known.items() if value is not None} | carried
+    extra = {name: value for name, value in (row["extra"] or {}).items() if name not in fields}
+    return {name: value for name, value in fields.items() if value is not None} | extra

@@ -1,4 +1,4 @@
-"""Accuracy, F1 and confusions of labels, as scikit-learn has them, and how far a label's score can be believed."""
+"""Accuracy, F1 and confusions of labels, as in scikit-learn, and the calibration of their scores."""
 
 from array import array
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,18 @@ from sklearn.metrics import cohen_kappa_score
 from earmark.scoring.ids import MAX_NAMED, Ids
 from earmark.scoring.pairs import Pair
 
-FAILED = "(failed)"  # what a recording without an answer counts as: no label, so a wrong one
+FAILED = "(failed)"  # stands for the answer of a failed recording, which is always wrong
 BINS = 15  # of equal width, as Guo et al. (2017), "On Calibration of Modern Neural Networks"
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often recordings of each label were given each label.
+    """Number of recordings by reference and answered label.
 
     Attributes:
-        references: labels that the references have, sorted.
-        hypotheses: those, and whatever else was answered.
-        counts: a row for each of `references`, a column for each of `hypotheses`.
+        references: Labels in the references, sorted.
+        hypotheses: Labels in the references or the answers, sorted.
+        counts: A row for each of `references`, a column for each of `hypotheses`.
     """
 
     references: tuple[str, ...]
@@ -32,7 +32,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Answers whose score is above `low` and up to `high`."""
+    """Answers with a score above `low` and at most `high`."""
 
     low: float
     high: float
@@ -43,12 +43,12 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How far scores are what they say: the share of right answers.
+    """Calibration of scores: how far a score equals the share of right answers.
 
     Attributes:
-        ece: the expected calibration error, the mean of |accuracy - mean score| over the answers' bins.
-        rows: answers that have a score.
-        bins: those that have answers.
+        ece: Expected calibration error, the mean over the answers of |accuracy - mean score| of their bins.
+        rows: Number of answers with a score.
+        bins: Bins that have answers.
     """
 
     ece: float
@@ -57,10 +57,10 @@ class Calibration:
 
 
 class LabelMatches:
-    """Reference and answer of each row. A label is right where it is the reference, letter for letter, but for space
-    around it, as in the published evaluation.
+    """Reference and answer of each row.
 
-    F1 is of the labels that the references have: of one that is only answered there is no recall.
+    A label is right where it equals the reference, letter by letter but for surrounding space, as in the published
+    evaluation. F1 averages over the labels in the references: a label that is only answered has no recall.
     """
 
     accepts_blank_references = False  # an empty cell of a table is no label
@@ -74,7 +74,7 @@ class LabelMatches:
         self._scores = array("d")
 
     def add(self, pairs: Sequence[Pair]) -> list[float]:
-        bad = []
+        badness = []
         for pair in pairs:
             if self._labels and pair.reference.strip() not in self._labels:
                 self._unknown_count += 1
@@ -84,8 +84,8 @@ class LabelMatches:
             self._references.append(reference)
             self._hypotheses.append(hypothesis)
             self._scores.append(float("nan") if pair.score is None else pair.score)
-            bad.append(0.0 if reference == hypothesis else 1.0 + (pair.score or 0.0))
-        return bad
+            badness.append(0.0 if reference == hypothesis else 1.0 + (pair.score or 0.0))
+        return badness
 
     def _code(self, label: str) -> int:
         return self._codes.setdefault(label, len(self._codes))
@@ -95,15 +95,15 @@ class LabelMatches:
         if not weights.any():
             return dict.fromkeys(("accuracy", "macro_f1", "weighted_f1"), float("nan"))
         size = len(self._codes)
-        given, answered = np.bincount(references, weights, size), np.bincount(hypotheses, weights, size)
+        expected, answered = np.bincount(references, weights, size), np.bincount(hypotheses, weights, size)
         right = np.bincount(references, weights * (references == hypotheses), size)
-        known = given > 0
-        # As scikit-learn's f1_score(labels=those of the references); a thousand draws of that take seconds.
-        f1 = 2 * right[known] / (given + answered)[known]
+        in_references = expected > 0
+        # As f1_score of scikit-learn with the references' labels, which takes seconds for a thousand draws.
+        f1 = 2 * right[in_references] / (expected + answered)[in_references]
         return {
             "accuracy": float(right.sum() / weights.sum()),
             "macro_f1": float(f1.mean()),
-            "weighted_f1": float(np.average(f1, weights=given[known])),
+            "weighted_f1": float(np.average(f1, weights=expected[in_references])),
         }
 
     def agreement(self) -> Mapping[str, float]:
@@ -123,38 +123,39 @@ class LabelMatches:
     def confusion(self) -> Confusion:
         references, hypotheses = self._rows()
         names = sorted(self._codes, key=lambda name: (name == FAILED, name))
-        given = [name for name in names if np.any(references == self._codes[name])]
-        answered = [name for name in names if name in given or np.any(hypotheses == self._codes[name])]
+        rows = [name for name in names if np.any(references == self._codes[name])]
+        columns = [name for name in names if name in rows or np.any(hypotheses == self._codes[name])]
         counts = tuple(
             tuple(
-                int(np.sum((references == self._codes[one]) & (hypotheses == self._codes[other]))) for other in answered
+                int(np.sum((references == self._codes[row]) & (hypotheses == self._codes[column])))
+                for column in columns
             )
-            for one in given
+            for row in rows
         )
-        return Confusion(tuple(given), tuple(answered), counts)
+        return Confusion(tuple(rows), tuple(columns), counts)
 
     def kappa(self) -> float:
-        """Cohen's kappa: the agreement beyond what chance would bring; NaN where there is but one label."""
+        """Cohen's kappa, the agreement beyond chance; NaN where there is only one label."""
         references, hypotheses = self._rows()
         if len(np.union1d(references, hypotheses)) < 2:
             return float("nan")
         return float(cohen_kappa_score(references, hypotheses))
 
     def calibration(self) -> Calibration | None:
-        """None where no answer has a score."""
+        """The calibration of the scores; None where no answer has one."""
         references, hypotheses = self._rows()
         scores = np.frombuffer(self._scores, np.float64)
-        known = ~np.isnan(scores)
-        if not known.any():
+        has_score = ~np.isnan(scores)
+        if not has_score.any():
             return None
-        scores, right = scores[known], (references == hypotheses)[known]
+        scores, right = scores[has_score], (references == hypotheses)[has_score]
         edges = np.linspace(0.0, 1.0, BINS + 1)
-        number = np.clip(np.searchsorted(edges, scores, side="left") - 1, 0, BINS - 1)
+        bin_of_row = np.clip(np.searchsorted(edges, scores, side="left") - 1, 0, BINS - 1)
         bins = []
-        for one in np.unique(number):
-            inside = number == one
+        for number in np.unique(bin_of_row):
+            inside = bin_of_row == number
             means = float(scores[inside].mean()), float(right[inside].mean())
-            bins.append(CalibrationBin(float(edges[one]), float(edges[one + 1]), int(inside.sum()), *means))
+            bins.append(CalibrationBin(float(edges[number]), float(edges[number + 1]), int(inside.sum()), *means))
         ece = sum(one.rows * abs(one.accuracy - one.mean_score) for one in bins) / len(scores)
         return Calibration(ece, len(scores), tuple(bins))
 

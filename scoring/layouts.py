@@ -1,4 +1,4 @@
-"""From the folders of data sets, as they are when downloaded and unpacked, to rows of a manifest."""
+"""Layouts of downloaded and unpacked data sets: from their folders to rows of a manifest."""
 
 import csv
 import json
@@ -18,11 +18,11 @@ log = logging.getLogger("earmark")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One recording of a set.
+    """One recording of a data set.
 
     Attributes:
-        audio: path relative to the set's folder.
-        about: what else the set says of it, by name; carried along in the column `extra`.
+        audio: Path relative to the set's folder.
+        about: Other columns of the set, by name; they end up in the column `extra`.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Entry:
     about: tuple[tuple[str, str], ...] = ()
 
     def to_json(self, language: str) -> str:
-        """A line of a JSONL manifest; `language` is the one that is spoken, "" where that is no matter."""
+        """A line of a JSONL manifest; `language` is the spoken language, "" where it does not matter."""
         values = {"id": self.id, "audio_filepath": self.audio, "text": self.reference, "language": language}
         row = {name: value for name, value in values.items() if value or name == "text"}
         return json.dumps({**row, **({"prompt": self.prompt} if self.prompt else {}), **dict(self.about)})
@@ -40,12 +40,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkFiles:
-    """What a layout is read from.
+    """The files that a layout is read from.
 
     Attributes:
-        table: path of the table that was found.
-        audio: path of the folder with the audio; "" where the layout needs none.
-        part: what of the table is taken.
+        table: Path of the table.
+        audio: Path of the folder with the audio; "" where the layout needs none.
+        part: Part of the table that the benchmark uses.
     """
 
     data: DataFolder
@@ -63,10 +63,10 @@ class BenchmarkFiles:
 
 
 def entries(benchmark: Benchmark, data: DataFolder) -> list[Entry]:
-    """The recordings of a benchmark, in the set's own order, each once.
+    """The recordings of a benchmark, in the order of the data set, each once.
 
     Raises:
-        JobError: the folder is not the set's, or not whole: what was expected where.
+        JobError: The folder is another than the set's, or is incomplete; the message names the missing file.
     """
     data.check()
     table = data.first(benchmark.table)
@@ -76,24 +76,24 @@ def entries(benchmark: Benchmark, data: DataFolder) -> list[Entry]:
             f" give the folder of {benchmark.source}"
         )
     folder = posixpath.dirname(table)
-    places = [posixpath.normpath(posixpath.join(folder, path)) for path in benchmark.audio]
-    audio = data.first(places)
-    if places and not audio:
+    folders = [posixpath.normpath(posixpath.join(folder, path)) for path in benchmark.audio]
+    audio = data.first(folders)
+    if folders and not audio:
         raise JobError(
-            f"{data.url} has {table}, but no folder {' or '.join(places)} with the audio; give the folder of"
+            f"{data.url} has {table}, but no folder {' or '.join(folders)} with the audio; give the folder of"
             f" {benchmark.source}"
         )
     files = BenchmarkFiles(data, table, audio, benchmark.part)
-    found: dict[str, Entry] = {}
-    doubled = 0
+    by_id: dict[str, Entry] = {}
+    duplicates = 0
     for entry in LAYOUTS[benchmark.layout](files):
-        doubled += entry.id in found
-        found.setdefault(entry.id, entry)
-    if not found:
+        duplicates += entry.id in by_id
+        by_id.setdefault(entry.id, entry)
+    if not by_id:
         raise files.broken(f"names no recording of {benchmark.name}")
-    if doubled:
-        log.warning("%s/%s repeats %s; of each, the first row counts", data.url, table, counted(doubled, "recording"))
-    return list(found.values())
+    if duplicates:
+        log.warning("%s/%s repeats %s; the first row of each counts", data.url, table, counted(duplicates, "id"))
+    return list(by_id.values())
 
 
 def _librispeech(files: BenchmarkFiles) -> Iterator[Entry]:
@@ -106,7 +106,7 @@ def _librispeech(files: BenchmarkFiles) -> Iterator[Entry]:
             yield Entry(name, f"{posixpath.dirname(path)}/{name}.flac", text, about=_about(speaker=name.split("-")[0]))
 
 
-# Common Voice quotes nothing; a cell may hold quotes.
+# Common Voice does not quote cells, which may contain quotes.
 COMMON_VOICE = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
 
 
@@ -122,27 +122,27 @@ def _fleurs(files: BenchmarkFiles) -> Iterator[Entry]:
         cells = line.split("\t")
         if len(cells) != 7:
             raise files.broken(f"has {len(cells)} columns in row {number}, not the seven of Fleurs")
-        sentence, file, written, text, _, _, gender = cells
-        about = _about(sentence_id=sentence, raw_transcription=written, gender=gender)
+        sentence, file, raw_text, text, _, _, gender = cells
+        about = _about(sentence_id=sentence, raw_transcription=raw_text, gender=gender)
         yield Entry(_stem(file), f"{files.audio}/{file}", text, about=about)
 
 
 def _aishell2(files: BenchmarkFiles) -> Iterator[Entry]:
-    """trans.txt and wav.scp beside it: an id, then a text or a path."""
+    """trans.txt, and wav.scp in the same folder: an id, then a text or a path."""
     wavs = dict(_pair(line) for line in files.data.lines(f"{files.folder}/wav.scp"))
     for name, text in map(_pair, files.data.lines(files.table)):
         if name not in wavs:
-            raise files.broken(f"has the text of {name}, which {files.folder}/wav.scp names no file for")
+            raise files.broken(f"has the text of {name}, for which {files.folder}/wav.scp names no file")
         yield Entry(name, f"{files.folder}/{wavs[name]}", text)
 
 
-# As CoVoST's get_covost_splits.py reads and writes its own tables and those of Common Voice.
+# The dialect in which CoVoST's get_covost_splits.py reads and writes its tables and those of Common Voice.
 COVOST = {**COMMON_VOICE, "escapechar": "\\"}
 
 
 def _covost2(files: BenchmarkFiles) -> Iterator[Entry]:
-    """The test table that get_covost_splits.py has written; or the whole table, of which the same rows are taken:
-    those of the split "test" that Common Voice's validated.tsv has, too."""
+    """The test table that get_covost_splits.py writes, or the same rows of the whole table: those of the split "test"
+    that are also in Common Voice's validated.tsv."""
     if files.table.endswith(".test.tsv"):
         yield from map(_translated(files), files.data.table(files.table, ("path", "translation"), COVOST))
         return
@@ -169,7 +169,7 @@ def _meld(files: BenchmarkFiles) -> Iterator[Entry]:
         yield Entry(name, f"{files.audio}/{name}.mp4", row["Emotion"].lower(), about=about)
 
 
-# By the last part of a file's name.
+# Labels by the last part of a file's name.
 VOCAL_SOUNDS = {
     "laughter": "Laughter",
     "sigh": "Sigh",
@@ -181,14 +181,14 @@ VOCAL_SOUNDS = {
 
 
 def _vocalsound(files: BenchmarkFiles) -> Iterator[Entry]:
-    """<speaker>_<collection>_<sound>.wav; those of the test set by name, or by the speakers of its meta table."""
+    """<speaker>_<collection>_<sound>.wav, selected by the names in the test set or the speakers in its meta table."""
     if files.table.endswith(".json"):
         rows = _objects(files, _field(files, files.data.json(files.table), "data"), ("wav",))
         names = [posixpath.basename(row["wav"]) for row in rows]
     else:
         speakers = {line.split(",")[0].strip().strip('"') for line in files.data.lines(files.table)}
-        there = map(posixpath.basename, files.data.files(files.audio))
-        names = [name for name in there if name.endswith(".wav") and name.split("_")[0] in speakers]
+        all_names = map(posixpath.basename, files.data.files(files.audio))
+        names = [name for name in all_names if name.endswith(".wav") and name.split("_")[0] in speakers]
     for name in names:
         speaker, _, sound = _stem(name).split("_") if _stem(name).count("_") == 2 else (name, "", "")
         if sound not in VOCAL_SOUNDS:
@@ -197,7 +197,7 @@ def _vocalsound(files: BenchmarkFiles) -> Iterator[Entry]:
 
 
 def _air_bench(files: BenchmarkFiles) -> Iterator[Entry]:
-    """A list of questions; the audio of each is <task_name>_<dataset_name>/<path>, beside the list."""
+    """A list of questions; the audio of each is <task_name>_<dataset_name>/<path>, in the folder of the list."""
     columns = ("uniq_id", "task_name", "dataset_name", "path", "question", "answer_gt", "meta_info")
     for row in _objects(files, files.data.json(files.table), columns):
         if row["task_name"] not in files.part:
@@ -224,26 +224,26 @@ LAYOUTS: Mapping[str, Callable[[BenchmarkFiles], Iterator[Entry]]] = {
 }
 
 
-def _field(files: BenchmarkFiles, found: Any, name: str) -> Any:
-    if not isinstance(found, dict) or name not in found:
+def _field(files: BenchmarkFiles, content: Any, name: str) -> Any:
+    if not isinstance(content, dict) or name not in content:
         raise files.broken(f"is not an object with a field {name!r}")
-    return found[name]
+    return content[name]
 
 
-def _objects(files: BenchmarkFiles, found: Any, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Objects of a list that must have all of `columns`, whose values come as text."""
-    if not isinstance(found, list):
+def _objects(files: BenchmarkFiles, content: Any, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Objects of a list, which must have all of `columns`; values as text."""
+    if not isinstance(content, list):
         raise files.broken("does not hold a list of recordings")
-    for number, row in enumerate(found):
+    for number, row in enumerate(content):
         if missing := [column for column in columns if not isinstance(row, dict) or row.get(column) is None]:
             raise files.broken(f"has no {missing[0]!r} in entry {number}")
         yield {column: str(row[column]) for column in columns}
 
 
 def _pair(line: str) -> tuple[str, str]:
-    """An id and what follows it, as Kaldi's tables have them."""
-    name, *rest = line.split(maxsplit=1)
-    return name, rest[0].strip() if rest else ""
+    """An id and the rest of the line, as in Kaldi's tables."""
+    name, *value = line.split(maxsplit=1)
+    return name, value[0].strip() if value else ""
 
 
 def _stem(path: str) -> str:

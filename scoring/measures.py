@@ -1,4 +1,4 @@
-"""The measures by name. Which one scores a kind of answer, schemas/answers says."""
+"""The measures by name; schemas/answers names those of each kind of answer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from earmark.scoring.word_errors import WordErrors
 
 @dataclass(frozen=True, slots=True)
 class MeasureOptions:
-    """What measures depend on.
+    """The options of a measure.
 
     Attributes:
         normalizer: Normalizer of transcripts; None to choose one by the language of each.

@@ -1,11 +1,11 @@
-"""What is done to a reference and a hypothesis before their words are compared, by name.
+"""Normalizers, which make a reference and a hypothesis comparable, by name.
 
-The published evaluation of Qwen2-Audio (eval_audio/evaluate_asr.py) is followed: tags such as <|en|> go first; English
+They follow Qwen2-Audio's published evaluation (eval_audio/evaluate_asr.py): tags such as <|en|> are removed; English
 is normalised by Whisper's English normaliser and then by its basic one, from the package that it imports
 (whisper-normalizer); Chinese and Cantonese are compared by characters, Cantonese after conversion to simplified ones
-(zhconv). One thing differs: it spells digits in Chinese texts out (speechio's cn_tn.py, of which there is no release;
-cn2an, which is kept, spells 11 of 28 texts otherwise, 1500米 and 编号27149 among them). Here digits stay digits, so
-that 100 and 一百 are different.
+(zhconv). One thing differs: it spells out digits in Chinese texts (with speechio's cn_tn.py, which has no release; the
+maintained cn2an spells 11 of 28 texts differently, 1500米 and 编号27149 among them). Here digits stay digits, so 100
+and 一百 differ.
 """
 
 import functools
@@ -19,16 +19,16 @@ from earmark.schemas.suggest import suggest
 
 TAG = re.compile(r"<\|.*?\|>")
 BEFORE_PUNCTUATION = re.compile(r" ?([!,.?;:])")
-# Codes of languages that are normalised in a way of their own; all others by `basic`.
+# Normalizers by language code; `basic` for all other languages.
 BY_LANGUAGE = {"en": "whisper-english", "zh": "chinese", "cmn": "chinese", "yue": "cantonese"}
 
 
 @dataclass(frozen=True, slots=True)
 class Normalizer:
-    """A way to make texts comparable.
+    """A function that makes texts comparable.
 
     Attributes:
-        by_characters: each character is a word, for languages that write no spaces.
+        by_characters: Whether each character counts as a word, for languages without spaces.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Normalizer:
     by_characters: bool = False
 
     def words(self, text: str) -> list[str]:
-        """The words of a text, which errors are counted in."""
+        """The words of a text, the units of a word error rate."""
         words = self.clean(TAG.sub(" ", text)).split()
         return list("".join(words)) if self.by_characters else words
 
     def text(self, text: str) -> str:
-        """The text, normalised; its characters are what a character error rate counts in."""
+        """The normalised text, whose characters are the units of a character error rate."""
         return ("" if self.by_characters else " ").join(self.words(text))
 
 
@@ -67,7 +67,7 @@ def _whisper_basic() -> Callable[[str], str]:
 
 
 def _chinese(text: str) -> str:
-    """In small letters, without punctuation and symbols."""
+    """The text in lower case, without punctuation and symbols."""
     return "".join(" " if unicodedata.category(char)[0] in "PSZC" else char for char in text).lower()
 
 
@@ -78,10 +78,10 @@ def _cantonese(text: str) -> str:
 
 
 def _lower_no_punctuation(text: str) -> str:
-    """Apostrophes within a word stay, all other punctuation goes."""
+    """The text in lower case, without punctuation other than apostrophes within words."""
     plain = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    kept = "".join(" " if unicodedata.category(char)[0] == "P" and char != "'" else char for char in plain)
-    return " ".join(word.strip("'") for word in kept.split())
+    words = "".join(" " if unicodedata.category(char)[0] == "P" and char != "'" else char for char in plain)
+    return " ".join(word.strip("'") for word in words.split())
 
 
 NORMALIZERS = {
@@ -98,19 +98,19 @@ NORMALIZERS = {
 
 
 def find_normalizer(name: str) -> Normalizer:
-    """Raises JobError for a name that is none."""
+    """The normalizer of a name. Raises JobError for an unknown name."""
     if name not in NORMALIZERS:
-        known = f"choose from {', '.join(NORMALIZERS)}{suggest(name, NORMALIZERS)}"
-        raise JobError(f"--normalizer={name} does not work: {known}")
+        choices = f"choose from {', '.join(NORMALIZERS)}{suggest(name, NORMALIZERS)}"
+        raise JobError(f"--normalizer={name} does not work: {choices}")
     return NORMALIZERS[name]
 
 
 @functools.cache
 def normalizer_for(language: str) -> Normalizer:
-    """The published one for a language; `basic` for one that is not known."""
+    """The normalizer of the published evaluation for a language; `basic` for an unknown language."""
     return NORMALIZERS[BY_LANGUAGE.get(base_language(language), "basic")]
 
 
 def base_language(language: str) -> str:
-    """The language of a code with a region: zh of zh-CN."""
+    """The language of a code, without its region: zh for zh-CN."""
     return re.split("[-_]", language.lower(), maxsplit=1)[0]

@@ -1,4 +1,4 @@
-"""What `earmark evaluate` and `earmark compare` can be told."""
+"""The options of `earmark evaluate` and `earmark compare`."""
 
 from dataclasses import dataclass, field
 
@@ -16,16 +16,16 @@ class EvaluateOptions:
     """Options by the names of the flags.
 
     Attributes:
-        task: names; none for every task that has references.
-        references: a file that has them; "" for the output's own columns.
+        task: Names of tasks; empty for every task that has references.
+        references: File of references; "" for the output's own columns.
         reference_column: COLUMN, or TASK=COLUMN for one task.
-        shape: how the rows of the file of references are to be read.
-        normalizer: of transcripts; "" to choose by the language of each.
-        language: of the references of all rows; "" to go by what the file of references, the job or the answer says.
-        score_as: Name of a measure for all tasks; "" to go by the task.
-        by: columns that figures are broken down by.
-        worst: how many of the worst rows are shown.
-        bootstrap: resamples of the intervals; 0 for none.
+        shape: Shape of the rows in the file of references.
+        normalizer: Normalizer of transcripts; "" to choose one by the language of each.
+        language: Language of all references; "" for the language in the file of references, the job or the answer.
+        score_as: Name of a measure for all tasks; "" for that of each task.
+        by: Columns that figures are broken down by.
+        worst: Number of worst rows to list.
+        bootstrap: Number of resamples for the intervals; 0 for no intervals.
     """
 
     task: tuple[str, ...] = ()
@@ -41,12 +41,12 @@ class EvaluateOptions:
     seed: int = 0
 
     def check(self) -> None:
-        """Raises JobError with the value and the remedy for the first option that makes no sense."""
+        """Raises JobError with the value and the remedy for the first invalid option."""
         if self.normalizer:
             find_normalizer(self.normalizer)
         if self.score_as and self.score_as not in MEASURE_NAMES:
-            known = f"choose from {', '.join(MEASURE_NAMES)}{suggest(self.score_as, MEASURE_NAMES)}"
-            raise JobError(f"--score_as={self.score_as} does not work: {known}")
+            choices = f"choose from {', '.join(MEASURE_NAMES)}{suggest(self.score_as, MEASURE_NAMES)}"
+            raise JobError(f"--score_as={self.score_as} does not work: {choices}")
         for name in ("worst", "bootstrap", "seed"):
             if getattr(self, name) < 0:
                 raise JobError(f"--{name}={getattr(self, name)} does not work: give 0 or more")

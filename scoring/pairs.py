@@ -1,4 +1,4 @@
-"""What is scored: a recording's reference beside a system's answer, and what a metric keeps of many of them."""
+"""What is scored: pairs of a reference and a hypothesis, and the measures that count them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A reference and what one system answered.
+    """A reference and a system's answer.
 
     Attributes:
-        hypothesis: "" where the recording failed.
-        language: a code such as en or zh-CN; "" where nobody knows.
-        failed: the system has no answer; it counts as an empty one.
-        score: of a label, its share of the likelihood; None where it is not known.
+        hypothesis: The answer; "" where the recording failed.
+        language: Code such as en or zh-CN; "" for an unknown language.
+        failed: Whether the system has no answer, which counts as an empty one.
+        score: A label's share of the likelihood; None where it is not known.
     """
 
     id: str
@@ -57,12 +57,13 @@ class Measure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure with its 95 % interval, which is None where it was not asked for or cannot be had.
+    """A figure with its 95 % interval, which is None where it was not requested or is not defined.
 
     Attributes:
-        name: wer, cer, accuracy, macro_f1 and weighted_f1 are shares; bleu and chrf go from 0 to 100.
-        value: failed recordings count as empty answers; None where there is nothing to count.
-        without_failures: the same over the recordings that have an answer.
+        name: Key of figures.NAMES. wer, cer, accuracy, macro_f1 and weighted_f1 are shares; bleu and chrf go from 0 to
+            100.
+        value: The figure, with failed recordings as empty answers; None where there is nothing to count.
+        without_failures: The figure over the recordings that have an answer.
     """
 
     name: str

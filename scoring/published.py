@@ -1,4 +1,4 @@
-"""Figures that were published, for measured ones to stand beside."""
+"""Published figures, to compare measured ones with."""
 
 import csv
 import functools
@@ -14,8 +14,8 @@ class Published:
     """One figure of the published table, in the table's own unit: percent for WER, shares for ACC.
 
     Attributes:
-        qwen2_audio_weights: the table was published twice: with Qwen2-Audio's "original" weights and with those on
-            "huggingface"; the figures of all other systems are the same in both.
+        qwen2_audio_weights: "original" or "huggingface": the table was published twice, with Qwen2-Audio's original
+            weights and with those on Hugging Face. The figures of other systems are the same in both.
     """
 
     task: str
@@ -47,6 +47,6 @@ def published() -> tuple[Published, ...]:
 
 
 def published_for(benchmark: Benchmark) -> tuple[Published, ...]:
-    """The figures of a benchmark."""
+    """The published figures of a benchmark."""
     row = (benchmark.dataset, benchmark.split, benchmark.metric)
     return tuple(one for one in published() if (one.dataset, one.split, one.metric) == row)

@@ -1,4 +1,4 @@
-"""References: from the annotations' own columns, or from a second file, such as the manifest."""
+"""References: from the output's own columns, or from a file such as the manifest."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -27,48 +27,48 @@ SCHEMA = pa.schema(
         ("line", pa.int64()),
     ]
 )
-NOT_NEEDED = "-"  # stands for the audio of a row that has an id
+NO_AUDIO = "-"  # the `uri` of a row that has an id but names no audio
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReferenceFile:
-    """What a file of references brought.
+    """A file of references that has been read.
 
     Attributes:
-        broken: rows that cannot be read, as sentences.
-        doubled: ids that have several rows, of which the first counts.
+        broken: Messages about rows that cannot be read.
+        duplicate_ids: Ids with several rows, of which the first counts.
     """
 
     broken: tuple[str, ...]
-    doubled: tuple[str, ...]
+    duplicate_ids: tuple[str, ...]
 
 
 def load_references(
-    database: duckdb.DuckDBPyConnection, place: str, shape: ManifestShape, name: str = "given"
+    database: duckdb.DuckDBPyConnection, references_url: str, shape: ManifestShape, name: str = "given"
 ) -> ReferenceFile:
-    """Makes the table `<name>` of SCHEMA from a manifest, or from any file of its formats with ids.
+    """Create the table `<name>` of SCHEMA from a manifest, or from a file with ids in a format of manifests.
 
-    Rows without an id are known by their audio, as annotate knows them.
+    Rows without an id get it from their audio, as in annotate.
 
     Raises:
-        JobError: the file cannot be read, or no row of it can.
+        JobError: The file cannot be read, or has no valid row.
     """
     broken: list[str] = []
     insert(database, f"{name}_rows", SCHEMA.empty_table(), create=True)
-    rows = enumerate(row for manifest in find_manifests(place) for row in _read(manifest, shape))
-    while some := list(islice(rows, ROWS_AT_ONCE)):
-        broken += [row.message for _, row in some if isinstance(row, Failure)]
-        found = [_values(line, row) for line, row in some if isinstance(row, Recording)]
-        insert(database, f"{name}_rows", pa.Table.from_pylist(found, schema=SCHEMA))
-    twice = database.execute(f"SELECT id FROM {name}_rows GROUP BY id HAVING count(*) > 1 ORDER BY id").fetchall()
+    rows = enumerate(row for manifest in find_manifests(references_url) for row in _read(manifest, shape))
+    while batch := list(islice(rows, ROWS_AT_ONCE)):
+        broken += [row.message for _, row in batch if isinstance(row, Failure)]
+        values = [_values(line, row) for line, row in batch if isinstance(row, Recording)]
+        insert(database, f"{name}_rows", pa.Table.from_pylist(values, schema=SCHEMA))
+    duplicates = database.execute(f"SELECT id FROM {name}_rows GROUP BY id HAVING count(*) > 1 ORDER BY id").fetchall()
     database.execute(
         f"CREATE TABLE {name} AS SELECT DISTINCT ON (id) * FROM {name}_rows ORDER BY id, line; DROP TABLE {name}_rows"
     )
-    (there,) = database.execute(f"SELECT count(*) FROM {name}").fetchall()[0]
-    if not there:
-        said = f": {broken[0]}" if broken else ""
-        raise JobError(f"--references={place} has no row that can be read{said}")
-    return ReferenceFile(tuple(broken), tuple(id for (id,) in twice))
+    (row_count,) = database.execute(f"SELECT count(*) FROM {name}").fetchall()[0]
+    if not row_count:
+        reason = f": {broken[0]}" if broken else ""
+        raise JobError(f"--references={references_url} has no row that can be read{reason}")
+    return ReferenceFile(tuple(broken), tuple(id for (id,) in duplicates))
 
 
 def _read(manifest: str, shape: ManifestShape) -> Iterator[Recording | Failure]:
@@ -78,11 +78,11 @@ def _read(manifest: str, shape: ManifestShape) -> Iterator[Recording | Failure]:
 
 
 def _with_audio(row: ManifestRow, shape: ManifestShape) -> ManifestRow:
-    """A row that names no audio but has an id needs none here."""
+    """The row with NO_AUDIO where it has an id and names no audio."""
     used = shape.used(row.values)
     if row.uri or "audio" in used or row.values.get(used.get("id", ""), "") in ("", None):
         return row
-    return dataclasses.replace(row, uri=NOT_NEEDED)
+    return dataclasses.replace(row, uri=NO_AUDIO)
 
 
 def _values(line: int, row: Recording) -> dict[str, object]:
@@ -91,18 +91,18 @@ def _values(line: int, row: Recording) -> dict[str, object]:
 
 
 def own_references(database: duckdb.DuckDBPyConnection, answers: Sequence[str], name: str = "given") -> None:
-    """Makes `<name>` of the references that annotations carry, the first table's first; of failures there are none."""
-    found = " UNION ALL ".join(
+    """Create `<name>` of the references in tables of annotations; of one id, the first table's counts."""
+    references = " UNION ALL ".join(
         f"SELECT id, reference, NULL::VARCHAR AS language, extra, {line} AS line FROM {table}"
         for line, table in enumerate(answers)
     )
-    one_each = f"SELECT DISTINCT ON (id) * FROM ({found}) ORDER BY id, line" if len(answers) > 1 else found
+    one_each = f"SELECT DISTINCT ON (id) * FROM ({references}) ORDER BY id, line" if len(answers) > 1 else references
     database.execute(f"CREATE {'TABLE' if len(answers) > 1 else 'VIEW'} {name} AS {one_each}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReferenceColumn:
-    """Where a task's references are, `column` to a person; or why there are none, as the end of a sentence."""
+    """The column of a task's references, by its name for people; or the end of a sentence why there are none."""
 
     column: str
     expression: str  # of SQL, over a row of the table of references, g
@@ -116,28 +116,28 @@ def find_column(
     chosen: Sequence[str],
     name: str = "given",
 ) -> ReferenceColumn:
-    """The column of a task's references: the chosen one, else one that is called like the task, else `reference`.
+    """The column of a task's references: the chosen one, else the one with the task's name, else `reference`.
 
-    `reference` is taken for a label where it holds a label of the task, and for a text where no other task of the
-    output has a better claim to it: what is said, if that was asked, else the only text.
+    `reference` belongs to a label task if it holds one of the task's labels. Else it belongs to the output's first
+    transcript, or to its only text.
 
     Args:
-        tasks: all of the output.
+        tasks: All tasks of the output.
         chosen: COLUMN for every task, TASK=COLUMN for one.
 
     Raises:
-        JobError: one of them is for a task that the output does not have.
+        JobError: `chosen` names a task that the output does not have.
     """
     pairs = [entry.rpartition("=") for entry in chosen]
     of_task = {task: column for task, _, column in pairs}
-    names = [known.name for known in tasks]
+    names = [one.name for one in tasks]
     for entry, (of, _, _) in zip(chosen, pairs, strict=True):
         if of and of not in names:
             raise JobError(f"--reference_column={entry} does not work: the output answers {', '.join(names)}, not {of}")
     if column := of_task.get(task.name, of_task.get("")):
         expression = "g.reference" if column == "reference" else f"g.extra[{quoted(column)}]"
-        there = _count(database, name, f"{expression} IS NOT NULL")
-        return ReferenceColumn(column, expression, "" if there else f"no row has a value in the column {column!r}")
+        has_values = _count(database, name, f"{expression} IS NOT NULL")
+        return ReferenceColumn(column, expression, "" if has_values else f"no row has a value in the column {column!r}")
     own = f"g.extra[{quoted(task.name)}]"
     if _count(database, name, f"{own} IS NOT NULL"):
         return ReferenceColumn(task.name, own)
@@ -145,15 +145,15 @@ def find_column(
 
 
 def _problem(database: duckdb.DuckDBPyConnection, task: AnsweredTask, tasks: Sequence[AnsweredTask], name: str) -> str:
-    """Why the column `reference` does not hold a task's references."""
+    """Why the column `reference` does not hold the task's references; "" where it does."""
     if not _count(database, name, "g.reference IS NOT NULL"):
         return "no row has a reference"
     if task.measure == "label":
         labels = ", ".join(map(quoted, task.labels))
         fits = bool(labels) and _count(database, name, f"trim(g.reference) IN ({labels})")
         return "" if fits else f"no reference is one of its labels, {join_some(task.labels, MAX_NAMED)}"
-    texts = [other for other in tasks if other.measure != "label"]
-    first = next((other for other in texts if other.measure == "transcript"), texts[0] if len(texts) == 1 else None)
+    texts = [one for one in tasks if one.measure != "label"]
+    first = next((one for one in texts if one.measure == "transcript"), texts[0] if len(texts) == 1 else None)
     if first is task:
         return ""
     return f"the references are those of {first.name}" if first else "several tasks could have the references"
@@ -166,29 +166,29 @@ def _count(database: duckdb.DuckDBPyConnection, name: str, condition: str) -> in
 def load_given(
     database: duckdb.DuckDBPyConnection, options: EvaluateOptions, answers: Sequence[str]
 ) -> tuple[str, ...]:
-    """Makes the table `given` of references, those of the answers' tables unless there is a file of them.
+    """Create the table `given` of references, from --references or else from the tables of answers.
 
-    Returns what is worth knowing of that file.
+    Returns sentences about the file, for people.
     """
     if not options.references:
         own_references(database, answers)
         return ()
-    found = load_references(database, options.references, options.shape)
+    file = load_references(database, options.references, options.shape)
     notes = []
-    if found.broken:
+    if file.broken:
         notes.append(
-            f"{counted(len(found.broken), 'row')} of {options.references} cannot be read, such as {found.broken[0]}"
+            f"{counted(len(file.broken), 'row')} of {options.references} cannot be read, such as {file.broken[0]}"
         )
-    if found.doubled:
-        notes.append(f"of several rows of one id the first counts: {join_some(found.doubled, MAX_NAMED)}")
+    if file.duplicate_ids:
+        notes.append(f"several rows have one id, and the first counts: {join_some(file.duplicate_ids, MAX_NAMED)}")
     return tuple(notes)
 
 
 def language_expression(task: AnsweredTask, output: Output, options: EvaluateOptions, row: str = "r") -> str:
-    """The language of a row's reference in SQL, over a row of answers `row` and a row of references `g`."""
+    """SQL for the language of a row's reference, over a row of answers `row` and a row of references `g`."""
     if options.language or output.language:
-        known = quoted(options.language or output.language)
-        return known if options.language else f"coalesce(g.language, {known})"
+        fixed = quoted(options.language or output.language)
+        return fixed if options.language else f"coalesce(g.language, {fixed})"
     reports_language = "language" in task.answer_kind.short_fields and not task.target_language
     answered = f"{row}.{task.name}.language" if reports_language else "NULL"
     return f"coalesce(g.language, {answered}, '')"

@@ -1,4 +1,4 @@
-"""What an evaluation finds: figures, what they were counted over, and what was left out."""
+"""The result of an evaluation: figures, the rows they cover, and the rows that have none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from earmark.scoring.word_errors import Edits
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Figures of the rows that have one value in a column."""
+    """Figures of the rows that share a value of a column."""
 
     column: str
     value: str
@@ -21,11 +21,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class WorstRow:
-    """A row that went wrong.
+    """A row with errors.
 
     Attributes:
-        badness: what it is ranked by: its word error rate; 100 less its chrF; 1 and the score of a wrong label.
-        lines: of a transcript, the reference above the hypothesis, normalised.
+        badness: Key of the ranking: the word error rate; 100 minus chrF; 1 plus the score of a wrong label.
+        lines: Aligned lines of the normalised reference and hypothesis, for transcripts.
     """
 
     id: str
@@ -38,21 +38,22 @@ class WorstRow:
 
 @dataclass(frozen=True, slots=True)
 class TaskScores:
-    """How good the answers to one task are.
+    """Scores of the answers to one task.
 
     Attributes:
-        reference_column: where the references were found.
-        rows: recordings with a reference and an answer or a failure; the denominator.
-        failed: of them, those that failed, which count as empty answers or wrong labels.
-        failed_without_reference: failures that no figure knows of.
-        missing: recordings that have an answer and no reference.
-        unanswered: references of recordings that the output neither annotates nor failed at.
-        empty_references: rows whose reference has no words; what was said there counts as insertions.
-        insertions_in_empty: those insertions, in words.
-        unknown_labels: references that are none of the task's labels; no answer to them is right.
-        normalizers: how many rows were normalised by which, of a transcript.
-        signatures: sacrebleu's, of BLEU and chrF.
-        words, characters: what turns references into transcripts.
+        kind: Name of the measure.
+        reference_column: Column of the references.
+        rows: Number of recordings with a reference and an answer or a failure; the denominator.
+        failed: Number of failures in `rows`, which count as empty answers or wrong labels.
+        failed_without_reference: Number of failures without a reference, which no figure covers.
+        missing: Recordings with an answer but no reference.
+        unanswered: Recordings with a reference that are not in the output.
+        empty_references: Number of rows whose reference has no words; words of their answers count as insertions.
+        insertions_in_empty: Number of words inserted in those rows.
+        unknown_labels: Recordings whose reference is not one of the task's labels, so that no answer is right.
+        normalizers: Number of rows by the name of their normalizer, for transcripts.
+        signatures: sacrebleu's signatures of BLEU and chrF.
+        words, characters: Edits that turn references into transcripts.
     """
 
     task: str
@@ -78,7 +79,7 @@ class TaskScores:
     calibration: Calibration | None = None
 
     def figure(self, name: str) -> Figure:
-        """Raises KeyError for a figure that this kind of task has not."""
+        """The figure of a name. Raises KeyError where the measure has no such figure."""
         return {figure.name: figure for figure in self.figures}[name]
 
 
@@ -87,8 +88,8 @@ class Evaluation:
     """Scores of an output.
 
     Attributes:
-        skipped: tasks without references, and why they have none.
-        notes: what is worth knowing of the file of references.
+        skipped: Tasks without references, with the reason.
+        notes: Sentences about the file of references.
     """
 
     output: str
@@ -99,5 +100,5 @@ class Evaluation:
     notes: tuple[str, ...]
 
     def task(self, name: str) -> TaskScores:
-        """Raises KeyError for a task that was not scored."""
+        """The scores of a task. Raises KeyError for a task that was not scored."""
         return {task.task: task for task in self.tasks}[name]

@@ -18,10 +18,10 @@ TOKENIZERS = {"zh": "zh", "cmn": "zh", "ja": "ja-mecab"}
 
 
 class TextOverlap:
-    """The n-grams that each row shares with its reference, which BLEU and chrF of any rows are sums of.
+    """Counts of n-grams that each row shares with its reference; BLEU and chrF are functions of their sums.
 
-    The counts of a row and the score of their sum are sacrebleu's own (its bootstrap goes the same way), so that a
-    corpus gets what `corpus_score` gives it.
+    The counts and the scores of sums are sacrebleu's own, as in its bootstrap, so a corpus gets the same figures as
+    from `corpus_score`.
     """
 
     accepts_blank_references = True
@@ -35,7 +35,7 @@ class TextOverlap:
         tokenizer = TOKENIZERS.get(base_language(language), "13a")
         try:
             bleu = BLEU(tokenize=tokenizer, force=True)
-        except RuntimeError as error:  # what it raises for a tokenizer without its dictionary
+        except RuntimeError as error:  # raised for a tokenizer without its dictionary
             raise JobError(f"BLEU of {language} needs {tokenizer}: pip install 'sacrebleu[ja]'") from error
         self._metrics = {"bleu": _Sums(bleu), "chrf": _Sums(CHRF())}
         self._rows = self._blank_references = 0
@@ -49,16 +49,16 @@ class TextOverlap:
         self._blank_references += sum(not reference.strip() for reference in references)
         chrf = self._metrics["chrf"]
         rows = chrf.rows()[-len(pairs) :] if pairs else ()
-        # chrF gives two empty texts 0.
+        # chrF of two empty texts is 0.
         return [
             0.0 if pair.hypothesis == pair.reference else 100.0 - chrf.score(row)
             for pair, row in zip(pairs, rows, strict=True)
         ]
 
     def figures(self, weights: np.ndarray) -> Mapping[str, float]:
-        there = bool(weights.any())
+        has_rows = bool(weights.any())
         return {
-            name: metric.score(weights @ metric.rows()) if there else float("nan")
+            name: metric.score(weights @ metric.rows()) if has_rows else float("nan")
             for name, metric in self._metrics.items()
         }
 
@@ -73,12 +73,12 @@ class TextOverlap:
 
     @property
     def signatures(self) -> Mapping[str, str]:
-        """What sacrebleu calls each metric in a publication; of none before there are rows."""
+        """sacrebleu's signature of each metric, for publications; empty before there are rows."""
         return {name: metric.signature for name, metric in self._metrics.items() if len(metric.rows())}
 
 
 class _Sums:
-    """A metric of sacrebleu with its counts of each row."""
+    """A metric of sacrebleu with the counts of each row."""
 
     def __init__(self, metric: Metric):
         self._metric = metric

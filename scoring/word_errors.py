@@ -17,7 +17,7 @@ COUNTED = 8  # numbers a row: hits, substitutions, deletions, insertions, of wor
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """What turns references into hypotheses, in words or in characters."""
+    """Edits that turn references into hypotheses, in words or in characters."""
 
     hits: int
     substitutions: int
@@ -36,7 +36,7 @@ class Edits:
 class WordErrors:
     """The edits of each row.
 
-    An empty reference has no words to miss: what was said there counts as insertions, as in the published evaluation.
+    The words of an answer to an empty reference count as insertions, as in the published evaluation.
     """
 
     accepts_blank_references = True
@@ -46,7 +46,7 @@ class WordErrors:
         self._normalizer = normalizer
         self._counts = array("i")
         self._empty = array("b")
-        self.normalizers: Counter[str] = Counter()  # rows by the name of what they were normalised with
+        self.normalizers: Counter[str] = Counter()  # number of rows by the name of their normalizer
 
     def add(self, pairs: Sequence[Pair]) -> list[float]:
         normalizers = [self._normalizer or normalizer_for(pair.language) for pair in pairs]
@@ -66,8 +66,8 @@ class WordErrors:
         return [edits.errors / max(1, edits.reference_length) for edits in of_words]
 
     def edits(self, weights: np.ndarray) -> tuple[Edits, Edits]:
-        """Of words and of characters, summed over the rows."""
-        sums = [round(one) for one in weights @ self._rows()]
+        """Edits of words and of characters, summed over the rows."""
+        sums = [round(total) for total in weights @ self._rows()]
         return Edits(*sums[:4]), Edits(*sums[4:])
 
     def figures(self, weights: np.ndarray) -> Mapping[str, float]:
@@ -105,12 +105,12 @@ def edits_of(references: Sequence[list[str]], hypotheses: Sequence[list[str]]) -
 
 def alignments(references: Sequence[list[str]], hypotheses: Sequence[list[str]]) -> list[list[jiwer.AlignmentChunk]]:
     """jiwer's alignment of each pair of token lists."""
-    found = jiwer.process_words(list(references), list(hypotheses), _as_it_is, _as_it_is)  # type: ignore[arg-type]
-    return found.alignments
+    output = jiwer.process_words(list(references), list(hypotheses), _as_it_is, _as_it_is)  # type: ignore[arg-type]
+    return output.alignments
 
 
 def _as_it_is(tokens: list[list[str]]) -> list[list[str]]:
-    """jiwer would split texts at spaces; here they are split already, some into characters."""
+    """Keeps jiwer from splitting texts at spaces: they are split already, some into characters."""
     return tokens
 
 

@@ -1,5 +1,7 @@
-"""What a child process does for `earmark export --format hf`: the file of each recording, or of the part of it that
-was heard. No Beam: it starts fast."""
+"""Child process of `earmark export --format hf`: the file of each recording, or its annotated part.
+
+Imports no Beam, so it starts fast.
+"""
 
 import os
 import re
@@ -20,21 +22,22 @@ from earmark.transforms.containers.container_file import find_container
 from earmark.transforms.containers.registry import kind_of_location, locate
 from earmark.transforms.storage.fetch_audio import fetch_audio, row_error
 
-WHOLE_S = 0.01  # what a file may be longer than what was heard of it: less than resampling and codecs leave over
+# A file at most this much longer than its annotated part is exported whole: resampling and codecs leave less over.
+WHOLE_S = 0.01
 FLAC_CHANNELS = 8
-MAX_BYTES = 2**31 - 1  # of a value in Arrow
-DEEP = ("pcm_24", "pcm_32", "float", "double")  # codecs of more than 16 bits
+MAX_BYTES = 2**31 - 1  # limit of a value in Arrow
+DEEP = ("pcm_24", "pcm_32", "float", "double")  # codecs with more than 16 bits
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
 
 @dataclass(frozen=True, slots=True)
 class AudioRequest:
-    """What of which recording is wanted.
+    """A request for the audio of a recording.
 
     Attributes:
-        duration_s: that was heard, from `offset_s` on.
-        shape: of the manifest, which may be a container in Parquet.
-        target: where its file is to be, without a suffix.
+        duration_s: Duration of the annotated part, which starts at `offset_s`.
+        shape: Shape of the manifest, which may be a container in Parquet.
+        target: Path of the file to write, without a suffix.
     """
 
     uri: str
@@ -48,17 +51,17 @@ class AudioRequest:
 
 @dataclass(frozen=True, slots=True)
 class AudioFile:
-    """A file in the scratch folder, or a local recording itself; `suffix`: such as ".flac", "" where it has none."""
+    """A file in the scratch folder, or a local recording itself; `suffix` is one such as ".flac", or ""."""
 
     path: str
     suffix: str
 
 
 def audio_files(requests: Sequence[AudioRequest]) -> list[AudioFile | RowError]:
-    """For each request the file as it is where all of it was heard, else what was heard, as FLAC of the file's rate.
+    """For each request the file itself if it was annotated whole, else the annotated part as FLAC at the file's rate.
 
     Raises:
-        MachineError: no recording is to blame, such as for a full disk.
+        MachineError: The machine fails, not a recording: a full disk.
     """
     folder = tempfile.mkdtemp(prefix="fetch-", dir=os.path.dirname(requests[0].target))
     paths: dict[int, str | RowError] = {}
@@ -89,7 +92,7 @@ def _unpacked(location: AudioLocation, target: str) -> str | RowError:
         return unpacked
     except MachineError:
         raise
-    except Exception as error:  # file systems and pyarrow raise what they like; row_error sorts it
+    except Exception as error:  # file systems and pyarrow raise anything; row_error sorts it
         return row_error(container, error)
 
 
@@ -114,15 +117,15 @@ def _audio_file(request: AudioRequest, path: str | RowError) -> AudioFile | RowE
 
 
 def _is_whole(request: AudioRequest, path: str) -> bool:
-    """Whether all that the file holds was heard."""
+    """Whether the whole file was annotated."""
     if request.offset_s or request.channel is not None:
         return False
     limit_s = request.duration_s + WHOLE_S
     with open(path, "rb") as file:
         head = file.read(4)
-    if head in (b"RIFF", b"fLaC"):  # whose headers can be relied on
-        about = soundfile.info(path)
-        return bool(about.frames <= limit_s * about.samplerate)
+    if head in (b"RIFF", b"fLaC"):  # formats with reliable headers
+        info = soundfile.info(path)
+        return bool(info.frames <= limit_s * info.samplerate)
     with open_source(path, 0.0) as source:
         frames = 0
         for block in source.blocks:
@@ -146,14 +149,14 @@ def _write_part(request: AudioRequest, path: str, target: str) -> None:
 
 
 def _copy(source: Source, request: AudioRequest, file: soundfile.SoundFile, deep: bool) -> None:
-    left = frames_in(request.duration_s, source.sample_rate)
+    remaining = frames_in(request.duration_s, source.sample_rate)
     for block in source.blocks:
-        block = block[:left]
-        left -= len(block)
+        block = block[:remaining]
+        remaining -= len(block)
         block = block if request.channel is None else block[:, request.channel : request.channel + 1]
-        # As whole numbers: libsndfile would scale floats by 32767, and 16 bits would not come out as they were.
+        # As integers: libsndfile would scale floats by 32767, which changes 16-bit samples.
         bits = 24 if deep else 16
         whole = np.clip(np.rint(block * 2.0 ** (bits - 1)), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         file.write(whole.astype(np.int32) << 8 if deep else whole.astype(np.int16))
-        if left <= 0:
+        if remaining <= 0:
             return

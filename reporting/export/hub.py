@@ -27,9 +27,9 @@ from earmark.schemas.manifest import ManifestShape
 from earmark.schemas.tables import EXTRA
 from earmark.transforms.audio.isolation import call_isolated, child_processes
 
-GROUP_BYTES = 32 * 2**20  # of audio in a row group, which readers hold at once
-FILE_BYTES = 500 * 2**20  # of audio in a file, as datasets writes them
-CHUNK_ROWS = 4  # fetched side by side by one child
+GROUP_BYTES = 32 * 2**20  # audio in a row group, which readers keep in memory
+FILE_BYTES = 500 * 2**20  # audio in a file, as datasets writes it
+CHUNK_ROWS = 4  # rows that one child process fetches at the same time
 TIMEOUT_S = 300.0
 DATA = "data/*.parquet"
 

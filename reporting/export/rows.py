@@ -1,4 +1,4 @@
-"""The annotations of an output, some at a time, that a condition lets pass; and what is the same in several formats."""
+"""The annotations of an output that pass a condition, in batches, and what several formats share."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from earmark.transforms.output.store import OutputStore
 
 BATCH_ROWS = 1024
 MAX_EXAMPLES = 10
-Row = Mapping[str, Any]  # of the annotations, as Arrow gives it to Python; `extra` is a Mapping
+Row = Mapping[str, Any]  # an annotation, as Arrow gives it to Python; `extra` is a Mapping
 
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the rows; grows as they go by. Fields as of Exported."""
+    """Counts of rows so far; fields as in Exported."""
 
     of: int = 0
     rows: int = 0
@@ -44,11 +44,11 @@ class Counts:
 
 
 def passing_tables(store: OutputStore, parts: Sequence[str], where: str, counts: Counts) -> Iterator[pa.Table]:
-    """The rows of the parts for which `where` is true, in the parts' order; a table holds BATCH_ROWS at most.
+    """The rows of the parts for which `where` is true, in order, in tables of at most BATCH_ROWS.
 
     Raises:
-        JobError: `where` is no condition, or cannot be computed; a part has gone while it was read.
-        OSError: the output cannot be read.
+        JobError: `where` is no condition or cannot be computed, or a part was removed meanwhile.
+        OSError: The output cannot be read.
     """
     condition = Condition("--where", where) if where else None
     with open_database() as database:
@@ -60,11 +60,11 @@ def passing_tables(store: OutputStore, parts: Sequence[str], where: str, counts:
                     if passing.num_rows:
                         yield passing
             except FileNotFoundError as error:
-                raise JobError(f"{store.root}/{path} has gone, as when an output is compacted; start again") from error
+                raise JobError(f"{store.root}/{path} was removed meanwhile, as by compaction; start again") from error
 
 
 def check_condition(schema: pa.Schema, where: str) -> None:
-    """Raises JobError where `where` is no condition over rows of the schema."""
+    """Raises JobError where `where` is not a condition over rows of the schema."""
     if where:
         with open_database() as database:
             _filtered(database, schema.empty_table(), Condition("--where", where), Counts())
@@ -80,7 +80,7 @@ def _filtered(database: duckdb.DuckDBPyConnection, table: pa.Table, condition: C
 
 
 def text_task(tasks: Sequence[AskedTask]) -> AskedTask | None:
-    """The task whose answer is the text of a recording: what is said, else what is written about it."""
+    """The task whose answer is the text of a recording: the first transcript, else the first answer in text."""
     for kind in ANSWER_KINDS.values():
         if kind.text_field == "text":
             for task in tasks:
@@ -90,7 +90,7 @@ def text_task(tasks: Sequence[AskedTask]) -> AskedTask | None:
 
 
 def flat_answers(row: Row, tasks: Sequence[AskedTask]) -> dict[str, Any]:
-    """The answers of a row by short names: `caption`, `emotion`, `emotion_score`, `transcribe_flags` …; no None."""
+    """The answers of a row under flat names: `caption`, `emotion`, `emotion_score`, `transcribe_flags`; no None."""
     flat: dict[str, Any] = {}
     for task in tasks:
         answer = row[task.name]
@@ -104,7 +104,7 @@ def flat_answers(row: Row, tasks: Sequence[AskedTask]) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """A value that JSON has: NaN and infinity are None, at any depth."""
+    """The value with None for NaN and infinity at any depth, which JSON lacks."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -113,11 +113,11 @@ def finite(value: Any) -> Any:
 
 
 def extra_of(row: Row) -> dict[str, str]:
-    """The columns that were carried along."""
+    """The other columns of the manifest."""
     return dict(row["extra"] or ())
 
 
 def language_of(row: Row, task: AskedTask, job_language: str) -> str:
-    """Of the text that a task answered; "" where it is not known."""
+    """Language of a task's answer; "" for an unknown language."""
     answer = row[task.name] or {}
     return str(answer.get("language") or task.target_language or job_language or "")

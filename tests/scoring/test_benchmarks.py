@@ -1,4 +1,4 @@
-"""The published table and its benchmarks name each other, and ask what was asked."""
+"""The published table and the benchmarks match each other, prompts included."""
 
 import csv
 import dataclasses
@@ -28,10 +28,10 @@ SPLITS = {
 
 
 def test_every_set_and_split_of_the_table_is_defined():
-    found: dict[str, set[str]] = {}
+    splits: dict[str, set[str]] = {}
     for benchmark in benchmarks().values():
-        found.setdefault(benchmark.dataset, set()).add(benchmark.split)
-    assert found == SPLITS
+        splits.setdefault(benchmark.dataset, set()).add(benchmark.split)
+    assert splits == SPLITS
 
 
 def test_every_figure_of_the_table_belongs_to_one_benchmark():
@@ -39,8 +39,8 @@ def test_every_figure_of_the_table_belongs_to_one_benchmark():
         rows = list(csv.DictReader(file))
     reached = Counter(figure for benchmark in benchmarks().values() for figure in published_for(benchmark))
     assert len(rows) == len(published()) == len(reached) == reached.total() == 208
-    told = [{**dataclasses.asdict(figure), "value": str(figure.value)} for figure in published()]
-    assert told == [{**row, "value": str(float(row["value"]))} for row in rows]
+    figures = [{**dataclasses.asdict(figure), "value": str(figure.value)} for figure in published()]
+    assert figures == [{**row, "value": str(float(row["value"]))} for row in rows]
 
 
 @pytest.mark.parametrize("name", benchmarks())
@@ -57,12 +57,12 @@ def test_figures_come_in_the_unit_of_the_table():
 
 
 @pytest.mark.parametrize("benchmark", benchmarks().values(), ids=lambda benchmark: benchmark.name)
-def test_base_checkpoints_are_asked_with_the_published_prompt(benchmark):
+def test_base_checkpoints_get_the_published_prompt(benchmark):
     options = JobOptions(task=(benchmark.task,), translate_to=benchmark.translate_to or "en")
     (task,) = options.tasks()
     question = "Is it raining?" if task.takes_row_prompt else None
-    asked = task.prompt(False, benchmark.language or None, question)
-    assert asked == benchmark.prompt.replace("{row_prompt}", question or "")
+    prompt = task.prompt(False, benchmark.language or None, question)
+    assert prompt == benchmark.prompt.replace("{row_prompt}", question or "")
 
 
 def test_labels_of_the_sets_are_labels_of_the_tasks():
@@ -70,9 +70,9 @@ def test_labels_of_the_sets_are_labels_of_the_tasks():
     assert {"neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust"} == set(MELD_EMOTIONS)
 
 
-def test_a_name_is_found_in_whatever_case_and_a_wrong_one_answered_with_the_nearest():
+def test_a_name_may_be_in_any_case_and_a_wrong_one_gets_a_suggestion():
     assert find_benchmark("Aishell2-iOS").split == "iOS"
     with pytest.raises(JobError, match=r"no benchmark 'librispeech-clean' \(did you mean librispeech-(dev|test)-clean"):
         find_benchmark("librispeech-clean")
-    with pytest.raises(JobError, match="no benchmark 'xyzzy'; `earmark benchmark --list` names all 25"):
+    with pytest.raises(JobError, match="no benchmark 'xyzzy'; `earmark benchmark --list` lists all 25"):
         find_benchmark("xyzzy")

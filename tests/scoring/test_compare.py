@@ -1,4 +1,4 @@
-"""`earmark compare` and `--keep`: systems on the same recordings, by their references and by each other."""
+"""`earmark compare` and `--keep`: systems on the same recordings, against references and against each other."""
 
 import json
 from itertools import combinations
@@ -44,22 +44,22 @@ def two(tmp_path):
     return tmp_path / "a", tmp_path / "b", a[:39], b[:39]
 
 
-def said(row):
+def transcript_of(row):
     return (row.answers or {"transcribe": ""})["transcribe"]
 
 
-def test_systems_are_scored_on_what_all_of_them_know(two):
+def test_systems_are_scored_on_their_common_recordings(two):
     a, b, rows_a, rows_b = two
-    found = compare([str(a), str(b)], QUICK)
-    assert (found.rows, found.with_reference) == (39, 39)
+    comparison = compare([str(a), str(b)], QUICK)
+    assert (comparison.rows, comparison.with_reference) == (39, 39)
     references = [row.reference or " ".join(WORDS) for row in rows_a]
-    for system, rows in zip(found.systems, (rows_a, rows_b), strict=True):
-        direct = jiwer.wer(references, [said(row) for row in rows])
+    for system, rows in zip(comparison.systems, (rows_a, rows_b), strict=True):
+        direct = jiwer.wer(references, [transcript_of(row) for row in rows])
         assert system.figures[0].value == pytest.approx(direct)
-    assert found.systems[0].lacks.first == ("r39",)
-    assert (found.systems[1].lacks.count, found.systems[1].failed) == (0, 1)
-    difference = found.differences[0].value
-    assert difference == pytest.approx(found.systems[1].figures[0].value - found.systems[0].figures[0].value)
+    assert comparison.systems[0].lacks.first == ("r39",)
+    assert (comparison.systems[1].lacks.count, comparison.systems[1].failed) == (0, 1)
+    difference = comparison.differences[0].value
+    assert difference == pytest.approx(comparison.systems[1].figures[0].value - comparison.systems[0].figures[0].value)
 
 
 def test_each_system_has_the_interval_that_evaluate_gives_it(two):
@@ -73,7 +73,7 @@ def test_each_system_has_the_interval_that_evaluate_gives_it(two):
     assert compare([str(a), str(b)], options).systems[1].figures == alone.figures
 
 
-def test_a_paired_interval_is_narrower_than_the_two_alone(tmp_path):
+def test_a_paired_interval_is_narrower_than_those_of_the_two_systems(tmp_path):
     """Where B always errs one word more, nothing about the difference is left to chance."""
     chance = np.random.default_rng(1)
     rows_a, rows_b = [], []
@@ -85,16 +85,18 @@ def test_a_paired_interval_is_narrower_than_the_two_alone(tmp_path):
             rows.append(Row(f"{number}", {"transcribe": " ".join(words)}, reference))
     write_output(tmp_path / "a", rows_a)
     write_output(tmp_path / "b", rows_b)
-    found = compare([str(tmp_path / "a"), str(tmp_path / "b")], EvaluateOptions(bootstrap=200))
-    figure, difference = found.systems[0].figures[0], found.differences[0]
+    comparison = compare([str(tmp_path / "a"), str(tmp_path / "b")], EvaluateOptions(bootstrap=200))
+    figure, difference = comparison.systems[0].figures[0], comparison.differences[0]
     assert figure.high - figure.low > 0.05
     assert (difference.low, difference.value, difference.high) == pytest.approx((0.1, 0.1, 0.1))
 
 
-def test_agreement_is_the_errors_of_one_against_the_other(two):
+def test_agreement_is_the_error_rate_of_one_system_against_the_other(two):
     a, b, rows_a, rows_b = two
     (agreement,) = compare([str(a), str(b)], QUICK).agreements
-    both = [(said(one), said(other)) for one, other in zip(rows_a, rows_b, strict=True) if other.answers]
+    both = [
+        (transcript_of(one), transcript_of(other)) for one, other in zip(rows_a, rows_b, strict=True) if other.answers
+    ]
     assert agreement.rows == 38
     assert agreement.differing == sum(one != other for one, other in both)
     assert agreement.figures["wer"] == pytest.approx(jiwer.wer([one for one, _ in both], [other for _, other in both]))
@@ -106,10 +108,10 @@ def test_labels_have_agreement_and_kappa(tmp_path):
     answers = [[str(chance.choice(labels)) for _ in range(60)] for _ in range(3)]
     for name, its in zip("abc", answers, strict=True):
         write_output(tmp_path / name, [Row(f"{n}", {"emotion": one}) for n, one in enumerate(its)], task=("emotion",))
-    found = compare([str(tmp_path / name) for name in "abc"], QUICK)
-    assert found.no_references == "no row has a reference"
-    assert not found.differences and not found.systems[0].figures
-    for agreement, (one, other) in zip(found.agreements, combinations(answers, 2), strict=True):
+    comparison = compare([str(tmp_path / name) for name in "abc"], QUICK)
+    assert comparison.no_references == "no row has a reference"
+    assert not comparison.differences and not comparison.systems[0].figures
+    for agreement, (one, other) in zip(comparison.agreements, combinations(answers, 2), strict=True):
         assert agreement.figures["kappa"] == pytest.approx(cohen_kappa_score(one, other))
         assert agreement.figures["agreement"] == pytest.approx(np.mean(np.array(one) == np.array(other)))
 
@@ -133,15 +135,15 @@ def test_real_runs_are_compared(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
     for name in ("a", "b"):
         run_here(manifest, tmp_path / name, shard_rows=2)
-    found = compare([str(tmp_path / "a"), str(tmp_path / "b")], QUICK)
-    assert [system.figures[0].value for system in found.systems] == [0.0, 0.0]
-    assert (found.agreements[0].rows, found.agreements[0].differing) == (5, 0)
+    comparison = compare([str(tmp_path / "a"), str(tmp_path / "b")], QUICK)
+    assert [system.figures[0].value for system in comparison.systems] == [0.0, 0.0]
+    assert (comparison.agreements[0].rows, comparison.agreements[0].differing) == (5, 0)
 
 
 @pytest.mark.parametrize(
-    ("others", "options", "words"),
+    ("outputs", "options", "message"),
     [
-        ([], QUICK, "1 outputs are named; name 2 to 26"),
+        ([], QUICK, "1 output given; name 2 to 26"),
         (["other"], QUICK, "have no recording in common"),
         (["labels"], QUICK, "the outputs have no task in common: transcribe; emotion"),
         (["a"], EvaluateOptions(task=("caption",)), "--task=caption does not work"),
@@ -149,12 +151,12 @@ def test_real_runs_are_compared(tmp_path):
         (["nowhere"], QUICK, "is not an output of earmark"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(tmp_path, others, options, words):
+def test_incomparable_outputs_are_refused(tmp_path, outputs, options, message):
     write_output(tmp_path / "a", [Row("a", {"transcribe": "x"}, "x")])
     write_output(tmp_path / "other", [Row("z", {"transcribe": "x"}, "x")])
     write_output(tmp_path / "labels", [Row("a", {"emotion": "joy"}, "x")], task=("emotion",))
-    with pytest.raises(JobError, match=words):
-        compare([str(tmp_path / name) for name in ["a", *others]], options)
+    with pytest.raises(JobError, match=message):
+        compare([str(tmp_path / name) for name in ["a", *outputs]], options)
 
 
 def keep(two, expression, to, **options):
@@ -163,29 +165,29 @@ def keep(two, expression, to, **options):
     )
 
 
-def test_what_passes_is_a_manifest_with_a_s_text(two, tmp_path):
+def test_passing_rows_are_a_manifest_with_the_text_of_a(two, tmp_path):
     to = tmp_path / "kept.jsonl"
-    found = keep(two, "wer(A, B) < 0.3 AND extra['who'] LIKE '[b]%'", to)
+    comparison = keep(two, "wer(A, B) < 0.3 AND extra['who'] LIKE '[b]%'", to)
     _, _, rows_a, rows_b = two
     passing = [
         one
         for one, other in zip(rows_a, rows_b, strict=True)
-        if other.answers and jiwer.wer(said(one), said(other)) < 0.3
+        if other.answers and jiwer.wer(transcript_of(one), transcript_of(other)) < 0.3
     ]
     assert 0 < len(passing) < 38
     assert manifest_lines(to) == [
         {
             "id": row.id,
             "audio_filepath": f"/audio/{row.id}.wav",
-            "text": said(row),
+            "text": transcript_of(row),
             "duration": row.duration_s,
             "language": "en",
             "who": "[b]x[/b]",
         }
         for row in passing
     ]
-    assert found.kept is not None
-    assert (found.kept.rows, found.kept.of, found.kept.unknown) == (len(passing), 39, 1)
+    assert comparison.kept is not None
+    assert (comparison.kept.rows, comparison.kept.of, comparison.kept.unknown) == (len(passing), 39, 1)
 
 
 @pytest.mark.model
@@ -205,9 +207,9 @@ def test_the_kept_manifest_can_be_annotated(tmp_path):
 
 
 @pytest.mark.model
-def test_parts_of_files_and_channels_are_kept_as_such(tmp_path):
-    sound = np.stack([np.full(48_000, 0.1), np.linspace(-0.5, 0.5, 48_000)], axis=1)
-    soundfile.write(tmp_path / "x.wav", sound, 16_000)
+def test_offsets_and_channels_are_in_the_kept_manifest(tmp_path):
+    samples = np.stack([np.full(48_000, 0.1), np.linspace(-0.5, 0.5, 48_000)], axis=1)
+    soundfile.write(tmp_path / "x.wav", samples, 16_000)
     parts = [{"offset": 0.5, "duration": 1.5, "channel": 1}, {"duration": 2.0}, {"offset": 1, "channel": 0}]
     rows = [{"id": f"{number}", "audio_filepath": "x.wav", **part} for number, part in enumerate(parts)]
     manifest = write_manifest(tmp_path / "m.jsonl", rows)
@@ -249,7 +251,7 @@ def test_parts_of_files_and_channels_are_kept_as_such(tmp_path):
         "unnest([true, false])",
     ],
 )
-def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(two, tmp_path, expression, capsys):
+def test_a_hostile_or_invalid_condition_is_refused_by_name(two, tmp_path, expression, capsys):
     (tmp_path / "secret").write_text("id\nx\n")
     names = {"secret": tmp_path / "secret", "stolen": tmp_path / "stolen"}
     expression = expression.format(**names) if "{" in expression else expression
@@ -262,36 +264,38 @@ def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(two, tmp_path, e
 
 
 @pytest.mark.parametrize(
-    ("keep_option", "to", "words"),
+    ("keep_option", "to", "message"),
     [
         ("true", "", "name the manifest to write with --to"),
-        ("true", "kept.txt", "what is written is JSONL"),
-        ("true", "there.jsonl", "there is such a file"),
+        ("true", "kept.txt", "the manifest is JSONL"),
+        ("true", "there.jsonl", "it exists already"),
     ],
 )
-def test_where_it_is_written_is_checked_before_anything_is_read(tmp_path, monkeypatch, keep_option, to, words):
+def test_the_target_is_checked_before_any_input_is_read(tmp_path, monkeypatch, keep_option, to, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.jsonl").write_text("kept\n")
-    with pytest.raises(JobError, match=words):
+    with pytest.raises(JobError, match=message):
         compare(["nowhere", "nowhere"], QUICK, KeepOptions(keep_option, to))
     assert (tmp_path / "there.jsonl").read_text() == "kept\n"
 
 
-def test_a_recording_that_failed_asks_for_no_normaliser(tmp_path):
+def test_a_failed_recording_needs_no_normalizer(tmp_path):
     rows = [Row("r0", {"transcribe": "a colour"}), Row("r1", None)]
     two = [write_output(tmp_path / name, rows).root for name in ("a", "b")]
-    found = keep(two, "wer(A, B) = 0", tmp_path / "kept.jsonl")
-    assert found.kept is not None
-    assert (found.kept.rows, found.kept.of) == (1, 2)
+    comparison = keep(two, "wer(A, B) = 0", tmp_path / "kept.jsonl")
+    assert comparison.kept is not None
+    assert (comparison.kept.rows, comparison.kept.of) == (1, 2)
 
 
-def test_languages_with_normalisers_of_their_own_are_named_one_by_one(tmp_path):
-    said = {"en": ("colour", "color"), "zh": ("你好", "你 好!"), "fr": ("Ça", "Ca")}
+def test_several_normalizers_are_listed_in_the_error(tmp_path):
+    texts_by_language = {"en": ("colour", "color"), "zh": ("你好", "你 好!"), "fr": ("Ça", "Ca")}
     for name, number in (("a", 0), ("b", 1)):
-        rows = [Row(f"r-{code}", {"transcribe": texts[number]}, language=code) for code, texts in said.items()]
+        rows = [
+            Row(f"r-{code}", {"transcribe": texts[number]}, language=code) for code, texts in texts_by_language.items()
+        ]
         write_output(tmp_path / name, rows)
     two = tmp_path / "a", tmp_path / "b"
-    with pytest.raises(JobError, match="ask for several normalisers, basic, chinese, whisper-english; name one"):
+    with pytest.raises(JobError, match="need several normalisers, basic, chinese, whisper-english; name one"):
         keep(two, "wer(A, B) < 0.1", tmp_path / "kept.jsonl")
     keep(two, "wer_in(A, B, language) < 0.1", tmp_path / "kept.jsonl")
     assert [row["id"] for row in manifest_lines(tmp_path / "kept.jsonl")] == ["r-en", "r-zh"]
@@ -309,6 +313,6 @@ def test_any_text_can_be_compared(tmp_path_factory, texts):
     for name, number in (("a", 0), ("b", 1)):
         rows = [Row(f"{n}", {"transcribe": pair[number]}, pair[0]) for n, pair in enumerate(texts)]
         write_output(folder / name, rows)
-    found = compare([str(folder / "a"), str(folder / "b")], QUICK)
-    assert found.systems[0].figures[0].value in (0.0, None)
-    assert found.agreements[0].figures["wer"] == found.systems[1].figures[0].value
+    comparison = compare([str(folder / "a"), str(folder / "b")], QUICK)
+    assert comparison.systems[0].figures[0].value in (0.0, None)
+    assert comparison.agreements[0].figures["wer"] == comparison.systems[1].figures[0].value

@@ -1,4 +1,4 @@
-"""A folder that is not the set's, or not whole, is answered in one line: what was expected where."""
+"""A wrong or incomplete folder of a data set is refused in one line that names the expected file."""
 
 import re
 
@@ -10,16 +10,16 @@ from tests.support.audio import miniature_sets as miniature
 
 
 @pytest.mark.parametrize("name", benchmarks())
-def test_another_folder_is_answered_with_what_was_expected_where(tmp_path, name):
+def test_a_wrong_folder_is_refused_with_the_expected_files(tmp_path, name):
     with pytest.raises(JobError) as refused:
         miniature.read_entries(name, tmp_path)
-    said = str(refused.value)
-    assert said.startswith(f"{tmp_path} has no {benchmarks()[name].table[0]}")
-    assert f"which {name} is read from; give the folder of https://" in said
-    assert "\n" not in said
+    message = str(refused.value)
+    assert message.startswith(f"{tmp_path} has no {benchmarks()[name].table[0]}")
+    assert f"which {name} is read from; give the folder of https://" in message
+    assert "\n" not in message
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(JobError, match=r"there is no folder .*nowhere"):
         miniature.read_entries("meld-test", tmp_path / "nowhere")
 
@@ -90,13 +90,13 @@ def _empty_table(root):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (_no_audio, "no folder data/cmn_hans_cn/audio/test or data/cmn_hans_cn/test with the audio"),
         (_other_columns, r"test.tsv has no column 'client_id'; it has 'x', 'y'"),
         (_short_row, "test.tsv, line 2, ends before its column 'sentence'"),
         (_no_wav_scp, "has no AISHELL-DEV-TEST-SET/Mic/test/wav.scp"),
-        (_text_without_audio, "has the text of IT0011W0001, which .*wav.scp names no file for"),
+        (_text_without_audio, "has the text of IT0011W0001, for which .*wav.scp names no file"),
         (_not_json, "Chat_meta.json is not JSON"),
         (_no_question, "has no 'question' in entry 0"),
         (_nothing_of_it, "names no recording of air-bench-music"),
@@ -105,9 +105,9 @@ def _empty_table(root):
         (_empty_table, "test-clean names no recording of librispeech-test-clean"),
     ],
 )
-def test_a_set_that_is_not_whole_is_said_in_one_line(tmp_path, spoil, said):
+def test_an_incomplete_set_is_refused_in_one_line(tmp_path, spoil, message):
     name = spoil(tmp_path)
     with pytest.raises(JobError) as refused:
         miniature.read_entries(name, tmp_path)
-    assert re.search(said, str(refused.value))
+    assert re.search(message, str(refused.value))
     assert "\n" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""`earmark evaluate`: what is counted, what is left out, and what is said about it."""
+"""`earmark evaluate`: figures, rows that are left out, and what is printed."""
 
 import json
 import subprocess
@@ -51,39 +51,39 @@ def wer(references, hypotheses):
 
 @pytest.mark.process
 @pytest.mark.model
-def test_failures_count_as_all_words_deleted_where_their_reference_is_known(listened):
+def test_failures_with_a_reference_count_as_all_words_deleted(listened):
     output, manifest, rows = listened
-    found = evaluate(str(output), EvaluateOptions(references=str(manifest), bootstrap=0)).task("transcribe")
+    scores = evaluate(str(output), EvaluateOptions(references=str(manifest), bootstrap=0)).task("transcribe")
     original = write_tones(output.parent / "again", 8)
-    heard = [row["text"] for row in original]
+    texts = [row["text"] for row in original]
     references = [row["text"] for row in rows]
-    assert (found.rows, found.failed, found.failed_without_reference) == (9, 1, 0)
-    figure = found.figure("wer")
-    assert figure.value == pytest.approx(wer(references, [*heard, ""]))
-    assert figure.without_failures == pytest.approx(wer(references[:8], heard))
-    assert found.words is not None and found.words.deletions == 4 + 3  # a failure's words, and "and a bit"
+    assert (scores.rows, scores.failed, scores.failed_without_reference) == (9, 1, 0)
+    figure = scores.figure("wer")
+    assert figure.value == pytest.approx(wer(references, [*texts, ""]))
+    assert figure.without_failures == pytest.approx(wer(references[:8], texts))
+    assert scores.words is not None and scores.words.deletions == 4 + 3  # a failure's words, and "and a bit"
 
 
 def test_a_failed_label_is_a_wrong_one(listened):
     output, manifest, rows = listened
-    found = evaluate(str(output), EvaluateOptions(references=str(manifest), bootstrap=0)).task("emotion")
-    assert found.reference_column == "emotion"
+    scores = evaluate(str(output), EvaluateOptions(references=str(manifest), bootstrap=0)).task("emotion")
+    assert scores.reference_column == "emotion"
     right = sum(row["emotion"] == "neutral" for row in rows[:8])  # the engine says neutral of everything
     assert rows[8]["emotion"] == "neutral"
-    assert found.figure("accuracy").value == pytest.approx(right / 9)
-    assert found.figure("accuracy").without_failures == pytest.approx(right / 8)
-    assert found.confusion is not None
-    assert found.confusion.hypotheses == ("joy", "neutral", "(failed)")
-    assert found.confusion.counts == ((0, 4, 0), (0, 4, 1))
+    assert scores.figure("accuracy").value == pytest.approx(right / 9)
+    assert scores.figure("accuracy").without_failures == pytest.approx(right / 8)
+    assert scores.confusion is not None
+    assert scores.confusion.hypotheses == ("joy", "neutral", "(failed)")
+    assert scores.confusion.counts == ((0, 4, 0), (0, 4, 1))
 
 
-def test_without_the_manifest_failures_are_told_with_the_remedy(listened, wide, capsys):
+def test_failures_without_references_are_reported_with_the_remedy(listened, wide, capsys):
     output, _, _ = listened
-    found = evaluate(str(output), QUICK).task("transcribe")
-    assert (found.rows, found.failed, found.failed_without_reference) == (8, 0, 1)
+    scores = evaluate(str(output), QUICK).task("transcribe")
+    assert (scores.rows, scores.failed, scores.failed_without_reference) == (8, 0, 1)
     assert main(["evaluate", str(output), "--bootstrap", "0"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "1 more failed without a known reference; name the manifest with --references" in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "1 more failed without a known reference; name the manifest with --references" in printed
 
 
 def test_merged_parts_are_read_once_and_give_the_same(listened, tmp_path, monkeypatch):
@@ -97,13 +97,13 @@ def test_merged_parts_are_read_once_and_give_the_same(listened, tmp_path, monkey
     assert evaluate(str(tmp_path / "out"), options) == before
 
 
-def test_what_a_cut_compaction_left_over_is_not_counted_twice(tmp_path, monkeypatch):
+def test_remains_of_an_interrupted_compaction_are_not_counted_twice(tmp_path, monkeypatch):
     monkeypatch.setattr("earmark.pipeline.compact.LISTING_S", 0.0)
     rows = [Row(f"r{number}", {"transcribe": "a"}, "a") for number in range(6)]
     store = write_output(tmp_path / "out", rows, rows_a_part=3)
-    kept = dict(store.read_all(store.parts()))
+    parts = dict(store.read_all(store.parts()))
     compact_store(store, 2**20)
-    for path, content in kept.items():
+    for path, content in parts.items():
         store.create(path, content)
     assert evaluate(str(tmp_path / "out"), QUICK).task("transcribe").rows == 6
 
@@ -115,7 +115,7 @@ def test_an_id_that_is_annotated_twice_is_refused(tmp_path):
         evaluate(str(tmp_path / "out"), QUICK)
 
 
-def test_scores_that_are_what_they_say_have_no_calibration_error(tmp_path):
+def test_calibrated_scores_have_no_calibration_error(tmp_path):
     rows = [Row(f"{n}", {"emotion": "joy"}, "joy" if n % 4 else "anger", score=0.75) for n in range(40)]
     rows += [Row(f"h{n}", {"emotion": "joy"}, "anger", score=0.9) for n in range(10)]
     write_output(tmp_path / "out", rows, task=("emotion",))
@@ -130,8 +130,8 @@ def test_figures_are_broken_down_by_length_level_and_any_column(listened):
     options = EvaluateOptions(
         references=str(manifest), by=("duration", "rms_dbfs", "audio.codec", "speaker", "language"), bootstrap=0
     )
-    found = evaluate(str(output), options).task("transcribe")
-    rows_in = {(group.column, group.value): group.rows for group in found.groups}
+    scores = evaluate(str(output), options).task("transcribe")
+    rows_in = {(group.column, group.value): group.rows for group in scores.groups}
     assert rows_in["duration", "below 2"] == 8
     assert rows_in["duration", "(not known)"] == 1  # a failed recording has no length
     (codec,) = {row["audio"]["codec"] for row in annotations(output)}
@@ -139,7 +139,7 @@ def test_figures_are_broken_down_by_length_level_and_any_column(listened):
     assert rows_in["language", "en"] == 8
     assert [rows_in["speaker", f"s{number}"] for number in range(3)] == [3, 3, 3]
     wrong = {rows[number]["speaker"] for number in (2, 5, 8)}
-    assert {group.value for group in found.groups if group.column == "speaker" and group.figures["wer"]} == wrong
+    assert {group.value for group in scores.groups if group.column == "speaker" and group.figures["wer"]} == wrong
     assert sum(rows_in[key] for key in rows_in if key[0] == "rms_dbfs") == 9
 
 
@@ -149,8 +149,8 @@ def test_numbers_are_grouped_in_their_order_and_small_groups_of_a_column_are_one
         for n in range(90)
     ]
     write_output(tmp_path / "out", rows)
-    found = evaluate(str(tmp_path / "out"), EvaluateOptions(by=("duration", "who"), bootstrap=0)).task("transcribe")
-    lengths = [(group.value, group.rows) for group in found.groups if group.column == "duration"]
+    scores = evaluate(str(tmp_path / "out"), EvaluateOptions(by=("duration", "who"), bootstrap=0)).task("transcribe")
+    lengths = [(group.value, group.rows) for group in scores.groups if group.column == "duration"]
     assert lengths == [
         ("below 2", 2),
         ("2 to 5", 3),
@@ -160,13 +160,13 @@ def test_numbers_are_grouped_in_their_order_and_small_groups_of_a_column_are_one
         ("30 to 60", 30),
         ("60 and above", 30),
     ]
-    who = [(group.value, group.rows) for group in found.groups if group.column == "who"]
+    who = [(group.value, group.rows) for group in scores.groups if group.column == "who"]
     assert len(who) == 31 and who[-1] == ("(21 others)", 21)
     assert ("w50", 40) in who
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"normalizer": "english"}, "--normalizer=english does not work: choose from whisper-english"),
         ({"score_as": "wer"}, "--score_as=wer does not work: choose from transcript"),
@@ -183,13 +183,13 @@ def test_numbers_are_grouped_in_their_order_and_small_groups_of_a_column_are_one
         ({"references": "nowhere.jsonl"}, "there is no manifest nowhere.jsonl"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_remedy(tmp_path, options, words):
+def test_invalid_options_are_refused_with_the_remedy(tmp_path, options, message):
     write_output(tmp_path / "out", [Row("a", {"transcribe": "x"}, "x")])
-    with pytest.raises(JobError, match=words):
+    with pytest.raises(JobError, match=message):
         evaluate(str(tmp_path / "out"), EvaluateOptions(**{"bootstrap": 0, **options}))
 
 
-def test_what_is_no_output_is_refused(tmp_path):
+def test_a_folder_that_is_not_an_output_is_refused(tmp_path):
     with pytest.raises(JobError, match="is not an output of earmark"):
         evaluate(str(tmp_path), QUICK)
     OutputStore(str(tmp_path)).create("_earmark/job.json", b'{"tasks": 5}')
@@ -206,8 +206,8 @@ def test_the_worst_rows_come_aligned_and_markup_stays_text(tmp_path, wide, capsy
     ]
     write_output(tmp_path / "out", rows)
     assert main(["evaluate", str(tmp_path / "out"), "--worst", "3", "--by", "language"]) == 0
-    said = capsys.readouterr().out
-    lines = [line.strip() for line in said.splitlines()]
+    printed = capsys.readouterr().out
+    lines = [line.strip() for line in printed.splitlines()]
     assert lines.index("r3") < lines.index("[red]r1[/red]")
     at = lines.index("[red]r1[/red]")
     assert lines[at + 1] == "ref  the cat sat ON"
@@ -215,11 +215,11 @@ def test_the_worst_rows_come_aligned_and_markup_stays_text(tmp_path, wide, capsy
     assert "r2" not in lines
 
 
-def test_json_holds_what_the_table_says(tmp_path, capsys):
+def test_json_has_the_figures_of_the_table(tmp_path, capsys):
     write_output(tmp_path / "out", [Row("a", {"transcribe": "x y"}, "x z"), Row("b", {"transcribe": "é"}, "é")])
     assert main(["evaluate", str(tmp_path / "out"), "--json", "--by", "language", "--worst", "1", "--seed", "4"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    (task,) = found["tasks"]
+    evaluation = json.loads(capsys.readouterr().out)
+    (task,) = evaluation["tasks"]
     assert task["figures"][0] | {"low": 0, "high": 1} == {
         "name": "wer",
         "value": pytest.approx(1 / 3),
@@ -227,11 +227,11 @@ def test_json_holds_what_the_table_says(tmp_path, capsys):
         "high": 1,
         "without_failures": pytest.approx(1 / 3),
     }
-    assert (found["seed"], found["bootstrap"], task["rows"]) == (4, 1000, 2)
+    assert (evaluation["seed"], evaluation["bootstrap"], task["rows"]) == (4, 1000, 2)
     assert task["worst"][0]["lines"] == [["x Z", "x Y"]]
 
 
-def test_an_answer_can_be_scored_as_something_else(tmp_path):
+def test_an_answer_can_be_scored_by_another_measure(tmp_path):
     rows = [Row("a", {"analyze": "yes"}, "yes"), Row("b", {"analyze": "No."}, "no")]
     write_output(tmp_path / "out", rows, task=("analyze",), prompt="Is it?")
     as_text = evaluate(str(tmp_path / "out"), QUICK).task("analyze")
@@ -273,9 +273,11 @@ def test_an_output_of_another_version_is_refused_with_both_versions(tmp_path):
     write_output(tmp_path / "out", [Row("a", {"transcribe": "x"}, "x")])
     path = tmp_path / "out" / "_earmark" / "job.json"
     path.write_text(path.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 1'))
-    words = rf"out was made by another version of earmark: its schema is version 1, this earmark's is {SCHEMA_VERSION};"
-    with pytest.raises(JobError, match=words):
+    message = (
+        rf"out was made by another version of earmark: its schema is version 1, this earmark's is {SCHEMA_VERSION};"
+    )
+    with pytest.raises(JobError, match=message):
         evaluate(str(tmp_path / "out"), QUICK)
     manifest = write_manifest(tmp_path / "m.jsonl", [])
-    with pytest.raises(JobError, match=words):
+    with pytest.raises(JobError, match=message):
         run_here(manifest, tmp_path / "out")

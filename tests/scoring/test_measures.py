@@ -1,4 +1,4 @@
-"""The pure parts of scoring: normalisers, counts of rows, intervals, alignments."""
+"""Measures on their own: normalizers, counts of rows, intervals, alignments."""
 
 import jiwer
 import numpy as np
@@ -35,7 +35,7 @@ LABELS = st.sampled_from(["joy", "anger", "fear"])
         ("none", "<|de|> As  it IS.", ["As", "it", "IS."]),
     ],
 )
-def test_a_normaliser_makes_these_words(name, text, words):
+def test_a_normalizer_makes_these_words(name, text, words):
     assert find_normalizer(name).words(text) == words
 
 
@@ -51,17 +51,17 @@ def test_a_normaliser_makes_these_words(name, text, words):
         ("", "basic"),
     ],
 )
-def test_a_language_has_its_published_normaliser(language, name):
+def test_a_language_has_its_published_normalizer(language, name):
     assert normalizer_for(language).name == name
 
 
-def test_a_name_that_is_none_is_refused():
+def test_an_unknown_normalizer_is_refused():
     with pytest.raises(JobError, match="--normalizer=whisper does not work: choose from whisper-english, basic"):
         find_normalizer("whisper")
 
 
 @given(st.sampled_from(sorted(NORMALIZERS)), st.text())
-def test_words_have_no_space_in_them_and_the_text_is_made_of_them(name, text):
+def test_words_contain_no_spaces_and_make_up_the_text(name, text):
     by = find_normalizer(name)
     words = by.words(text)
     assert all(word and not any(char.isspace() for char in word) for word in words)
@@ -71,26 +71,26 @@ def test_words_have_no_space_in_them_and_the_text_is_made_of_them(name, text):
 @given(st.lists(st.tuples(TOKENS, TOKENS), min_size=1, max_size=6))
 def test_edits_of_rows_add_up_to_jiwer_s_of_the_corpus(pairs):
     references, hypotheses = [one for one, _ in pairs], [other for _, other in pairs]
-    found = edits_of(references, hypotheses)
+    edits_of_rows = edits_of(references, hypotheses)
     direct = jiwer.process_words([" ".join(one) for one in references], [" ".join(other) for other in hypotheses])
     for name in ("hits", "substitutions", "deletions", "insertions"):
-        assert sum(getattr(one, name) for one in found) == getattr(direct, name)
-    for edits, reference, hypothesis in zip(found, references, hypotheses, strict=True):
+        assert sum(getattr(one, name) for one in edits_of_rows) == getattr(direct, name)
+    for edits, reference, hypothesis in zip(edits_of_rows, references, hypotheses, strict=True):
         assert edits.reference_length == len(reference)
         assert edits.hits + edits.substitutions + edits.insertions == len(hypothesis)
 
 
 @given(st.lists(st.tuples(LABELS, LABELS, st.integers(0, 3)), min_size=1, max_size=12))
-def test_weights_are_rows_that_are_there_so_many_times(rows):
+def test_weights_equal_repeated_rows(rows):
     """Of every measure: scoring with weights is scoring the repeated rows."""
     pairs = [Pair(str(n), one, other) for n, (one, other, _) in enumerate(rows)]
     weights = np.array([float(times) for *_, times in rows])
     repeated = [pair for pair, (*_, times) in zip(pairs, rows, strict=True) for _ in range(times)]
     for make in (WordErrors, LabelMatches, lambda: TextOverlap("en")):
-        measure, again = make(), make()
+        measure, unweighted = make(), make()
         measure.add(pairs)
-        again.add(repeated)
-        one, other = measure.figures(weights), again.figures(np.ones(len(repeated)))
+        unweighted.add(repeated)
+        one, other = measure.figures(weights), unweighted.figures(np.ones(len(repeated)))
         assert one == pytest.approx(dict(other), nan_ok=True)
 
 
@@ -105,13 +105,13 @@ def test_f1_is_scikit_learn_s_over_the_labels_of_the_references(rows):
         assert figures[f"{name}_f1"] == pytest.approx(direct)
 
 
-def test_texts_that_are_the_same_differ_in_nothing_and_two_empty_ones_neither():
+def test_equal_texts_have_no_errors_even_when_both_are_empty():
     texts = ["", " ", "a dog", "一", "..."]
     assert TextOverlap("en").add([Pair(text, text, text) for text in texts]) == [0.0] * len(texts)
     assert TextOverlap("en").add([Pair("a", "a dog", "")]) == [100.0]
 
 
-def test_agreement_on_one_label_is_no_kappa_and_no_warning(recwarn):
+def test_a_single_label_has_neither_kappa_nor_a_warning(recwarn):
     measure = LabelMatches()
     measure.add([Pair(str(n), "joy", "joy") for n in range(3)])
     assert np.isnan(measure.kappa()) and not recwarn.list
@@ -130,7 +130,7 @@ def test_a_score_on_a_bound_belongs_to_the_bin_below_it_as_published():
     assert calibration.ece == pytest.approx((0.0 + 0.8 + 1.0) / 3)
 
 
-def test_an_interval_is_that_of_drawing_rows_again():
+def test_an_interval_equals_that_of_resampled_rows():
     values = np.random.default_rng(1).normal(5.0, 2.0, 400)
 
     def mean(weights):
@@ -142,27 +142,27 @@ def test_an_interval_is_that_of_drawing_rows_again():
     assert intervals(mean, 400, 2000, seed=1)["mean"] == (low, high)
 
 
-def test_figures_are_drawn_together_however_many_there_are_at_once(monkeypatch):
+def test_figures_share_their_draws_for_any_batch_size(monkeypatch):
     values = np.arange(50.0)
 
     def two(weights):
         mean = float(weights @ values / weights.sum())
         return {"one": mean, "twice": 2 * mean}
 
-    whole = intervals(two, 50, 100, seed=7)
-    assert whole["twice"] == pytest.approx([2 * bound for bound in whole["one"]])
+    at_once = intervals(two, 50, 100, seed=7)
+    assert at_once["twice"] == pytest.approx([2 * bound for bound in at_once["one"]])
     monkeypatch.setattr("earmark.scoring.intervals.DRAWN_AT_ONCE", 1)
     assert set(intervals(two, 50, 100, seed=7)) == {"one", "twice"}
 
 
 @pytest.mark.parametrize(("rows", "resamples"), [(0, 100), (1, 100), (50, 0)])
-def test_there_is_no_interval_of_too_little(rows, resamples):
+def test_fewer_than_two_rows_have_no_interval(rows, resamples):
     assert intervals(lambda weights: {"sum": float(weights.sum())}, rows, resamples, seed=0) == {}
 
 
 def test_a_figure_without_a_value_has_no_interval():
-    found = intervals(lambda weights: {"none": float("nan"), "sum": float(weights.sum())}, 5, 20, seed=0)
-    assert found == {"sum": (5.0, 5.0)}
+    bounds = intervals(lambda weights: {"none": float("nan"), "sum": float(weights.sum())}, 5, 20, seed=0)
+    assert bounds == {"sum": (5.0, 5.0)}
 
 
 @given(TOKENS, TOKENS, st.integers(5, 40))

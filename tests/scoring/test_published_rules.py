@@ -1,4 +1,4 @@
-"""Figures against jiwer, sacrebleu and scikit-learn called directly, by the published rules written down again here."""
+"""Figures against jiwer, sacrebleu and scikit-learn, with the published rules implemented again here."""
 
 import re
 import unicodedata
@@ -56,7 +56,7 @@ def test_there_are_two_hundred_pairs_of_every_kind():
 
 
 @pytest.mark.parametrize("language", EACH)
-def test_word_errors_of_a_language_are_the_published_rule_s(tmp_path, language):
+def test_word_errors_of_a_language_follow_the_published_rule(tmp_path, language):
     pairs = [pair for pair in PAIRS if pair.language == language]
     write_output(tmp_path / "out", transcripts_of(pairs))
     found = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("transcribe")
@@ -64,7 +64,7 @@ def test_word_errors_of_a_language_are_the_published_rule_s(tmp_path, language):
     assert found.figure("wer").value == pytest.approx(rate(pairs), abs=1e-12)
 
 
-def test_languages_together_are_each_counted_by_its_own_rule(tmp_path):
+def test_each_language_is_counted_by_its_own_rule(tmp_path):
     write_output(tmp_path / "out", transcripts_of(PAIRS), rows_a_part=7)
     options = EvaluateOptions(bootstrap=0, by=("language",))
     found = evaluate(str(tmp_path / "out"), options).task("transcribe")
@@ -75,7 +75,7 @@ def test_languages_together_are_each_counted_by_its_own_rule(tmp_path):
         assert (group.rows, group.figures["wer"]) == (len(of_language), pytest.approx(rate(of_language), abs=1e-12))
 
 
-def test_characters_are_counted_as_jiwer_counts_them(tmp_path):
+def test_character_errors_equal_those_of_jiwer(tmp_path):
     pairs = [pair for pair in PAIRS if pair.language in ("en", "fr")]
     write_output(tmp_path / "out", transcripts_of(pairs))
     found = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("transcribe")
@@ -92,7 +92,7 @@ def test_characters_are_counted_as_jiwer_counts_them(tmp_path):
 
 
 @pytest.mark.parametrize(("target", "tokenizer"), [("en", "13a"), ("de", "13a"), ("zh", "zh")])
-def test_bleu_and_chrf_are_sacrebleu_s_with_the_published_tokenizer(tmp_path, target, tokenizer):
+def test_bleu_and_chrf_equal_those_of_sacrebleu_with_the_published_tokenizer(tmp_path, target, tokenizer):
     rows = [Row(pair.id, {"translate": pair.hypothesis}, pair.reference) for pair in PAIRS]
     write_output(tmp_path / "out", rows, task=("translate",), translate_to=target)
     found = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("translate")
@@ -105,7 +105,7 @@ def test_bleu_and_chrf_are_sacrebleu_s_with_the_published_tokenizer(tmp_path, ta
     assert found.signatures["bleu"].endswith(f"version:{sacrebleu.__version__}")
 
 
-def test_accuracy_and_f1_are_scikit_learn_s(tmp_path):
+def test_accuracy_and_f1_equal_those_of_scikit_learn(tmp_path):
     labels = ["neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust"]
     references = [labels[len(pair.reference) % 5] for pair in PAIRS]
     hypotheses = [labels[len(pair.hypothesis) % 7] for pair in PAIRS]

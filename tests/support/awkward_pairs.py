@@ -1,4 +1,4 @@
-"""Two hundred references and hypotheses of the kinds that scorers disagree about, the same ones every time."""
+"""Two hundred pairs of references and hypotheses on which scorers tend to disagree, the same in every run."""
 
 import random
 from dataclasses import dataclass

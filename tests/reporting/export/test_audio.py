@@ -1,4 +1,4 @@
-"""`earmark export` with its audio: lhotse and datasets hear what the run heard."""
+"""`earmark export` with audio: lhotse and datasets load the samples that were annotated."""
 
 import dataclasses
 import io
@@ -38,7 +38,7 @@ def test_lhotse_reads_and_validates_its_manifests(hostile_output, tmp_path):
         assert rate == 16_000 and np.array_equal(cut.load_audio()[0], samples)
 
 
-def test_lhotse_hears_the_same_parts_of_files(tmp_path):
+def test_lhotse_loads_the_same_parts_of_files(tmp_path):
     path = write_noise(tmp_path / "x.wav", 2.0, channels=2)
     rows = [
         answered_row("one", "x", path, 1.0, offset_s=0.5, channel=1),
@@ -51,15 +51,15 @@ def test_lhotse_hears_the_same_parts_of_files(tmp_path):
     lhotse.validate_recordings_and_supervisions(recordings, supervisions)
     one, both = (supervisions[name] for name in ("one", "both"))
     assert (one.start, one.duration, one.channel, both.channel) == (0.5, 1.0, 1, [0, 1])
-    heard = recordings["one"].load_audio(channels=1, offset=one.start, duration=one.duration)
+    loaded = recordings["one"].load_audio(channels=1, offset=one.start, duration=one.duration)
     samples, _ = soundfile.read(path, dtype="float32")
-    assert np.array_equal(heard[0], samples[8000:24_000, 1])
+    assert np.array_equal(loaded[0], samples[8000:24_000, 1])
 
 
 @pytest.mark.process
 def test_a_folder_for_datasets_has_the_very_bytes_and_loads(hostile_output, tmp_path):
-    found = export(str(hostile_output), str(tmp_path / "hub"), ExportOptions("hf"))
-    assert (found.rows, found.left_out) == (len(HOSTILE), {})
+    exported = export(str(hostile_output), str(tmp_path / "hub"), ExportOptions("hf"))
+    assert (exported.rows, exported.left_out) == (len(HOSTILE), {})
     files = {row["id"]: Path(row["uri"]) for row in annotations(hostile_output)}
     code = """
 loaded = datasets.load_dataset("hub", split="train")
@@ -95,9 +95,9 @@ def test_parts_of_files_are_cut_sample_by_sample(tmp_path):
         dataclasses.replace(answered_row("gone", "x", path), uri=str(tmp_path / "gone.wav")),
     ]
     write_answered(tmp_path / "labels", rows)
-    found = export(str(tmp_path / "labels"), str(tmp_path / "hub"), ExportOptions("hf"))
-    assert (found.of, found.rows, found.left_out) == (5, 4, {"not_found": 1})
-    assert found.examples[0].id == "gone" and "gone.wav" in found.examples[0].message
+    exported = export(str(tmp_path / "labels"), str(tmp_path / "hub"), ExportOptions("hf"))
+    assert (exported.of, exported.rows, exported.left_out) == (5, 4, {"not_found": 1})
+    assert exported.examples[0].id == "gone" and "gone.wav" in exported.examples[0].message
     sounds = {}
     for row in pq.read_table(tmp_path / "hub" / "data").to_pylist():
         sounds[row["id"]], _ = soundfile.read(io.BytesIO(row["audio"]["bytes"]), dtype="int32", always_2d=True)
@@ -110,7 +110,7 @@ def test_parts_of_files_are_cut_sample_by_sample(tmp_path):
 
 
 @pytest.mark.model
-def test_audio_in_containers_comes_along(tmp_path):
+def test_audio_in_containers_is_exported(tmp_path):
     sounds = [write_noise(tmp_path / "audio" / f"{number}.flac") for number in range(5)]
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         for path in sounds[:2]:
@@ -120,8 +120,8 @@ def test_audio_in_containers_comes_along(tmp_path):
     run_here(tmp_path / "x.tar", tmp_path / "tar")
     run_here(tmp_path / "x.parquet", tmp_path / "rows", columns=("audio=speech",))
     for name, expected in (("tar", sounds[:2]), ("rows", sounds[2:])):
-        found = export(str(tmp_path / name), str(tmp_path / f"hub-{name}"), ExportOptions("hf"))
-        assert (found.rows, found.in_containers, found.left_out) == (len(expected), len(expected), {})
+        exported = export(str(tmp_path / name), str(tmp_path / f"hub-{name}"), ExportOptions("hf"))
+        assert (exported.rows, exported.in_containers, exported.left_out) == (len(expected), len(expected), {})
         rows = pq.read_table(tmp_path / f"hub-{name}" / "data").to_pylist()
         contents = [row["audio"]["bytes"] for row in sorted(rows, key=lambda row: str(row["uri"]))]
         assert contents == [path.read_bytes() for path in expected]

@@ -1,4 +1,4 @@
-"""`earmark export` to WebVTT and SubRip, read by a parser that knows nothing of earmark."""
+"""`earmark export` to WebVTT and SubRip, read by an independent parser."""
 
 import re
 
@@ -25,9 +25,9 @@ def cues_of(path):
         times, *text = lines
         assert sum("-->" in line for line in lines) == 1 and len(text) == 1
         number = r"(\d\d+):([0-5]\d):([0-5]\d)" + ("[.]" if path.suffix == ".vtt" else ",") + r"(\d{3})"
-        found = re.fullmatch(f"{number} --> {number}", times)
-        assert found
-        h1, m1, s1, f1, h2, m2, s2, f2 = map(int, found.groups())
+        match = re.fullmatch(f"{number} --> {number}", times)
+        assert match
+        h1, m1, s1, f1, h2, m2, s2, f2 = map(int, match.groups())
         cues.append((h1 * 3600 + m1 * 60 + s1 + f1 / 1000, h2 * 3600 + m2 * 60 + s2 + f2 / 1000, text[0]))
     return cues
 
@@ -37,7 +37,7 @@ def one_line(text):
 
 
 @pytest.mark.parametrize("format", ["vtt", "srt"])
-def test_captions_are_a_file_a_recording_whatever_it_is_called_and_says(hostile_output, tmp_path, format):
+def test_captions_are_one_file_per_recording_for_any_id_and_text(hostile_output, tmp_path, format):
     export(str(hostile_output), str(tmp_path / "to" / "captions"), ExportOptions(format))
     folder = tmp_path / "to" / "captions"
     index = manifest_lines(folder / "files.jsonl")
@@ -63,7 +63,7 @@ def test_caption_times_are_the_files_also_where_a_row_is_a_part_of_it(tmp_path):
     assert [cue[:2] for cue in cues_of(tmp_path / "vtt" / "a.vtt")] == [(3600.5, 3601.0), (3601.0, 3601.5)]
 
 
-def test_names_of_files_are_an_ids_own_and_stay_in_their_folder():
+def test_file_names_are_unique_to_ids_and_stay_in_their_folder():
     ids = [*HOSTILE, "", ".", "...", "a/b", "a_b", "nul.txt", "LPT1", file_name("a/b"), "a\\b", "a:b", "~", "-x"]
     names = [file_name(id) for id in ids]
     assert len(set(names)) == len(set(ids))

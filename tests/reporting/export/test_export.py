@@ -1,4 +1,4 @@
-"""`earmark export`: which rows are written, to NeMo's manifest and CSV, and what is refused."""
+"""`earmark export`: rows in NeMo manifests and CSV, and invalid options."""
 
 import csv
 import json
@@ -19,10 +19,10 @@ from tests.support.outputs.export_rows import HOSTILE, answered_row, hostile_row
 SUFFIX = {"nemo": ".jsonl", "csv": ".csv"}
 
 
-def test_nemo_s_manifest_has_each_row_and_what_was_answered(hostile_output, tmp_path):
-    found = export(str(hostile_output), str(tmp_path / "m.jsonl"), ExportOptions("nemo"))
+def test_the_nemo_manifest_has_each_row_with_its_answers(hostile_output, tmp_path):
+    exported = export(str(hostile_output), str(tmp_path / "m.jsonl"), ExportOptions("nemo"))
     rows = {row["id"]: row for row in manifest_lines(tmp_path / "m.jsonl")}
-    assert found.rows == found.of == len(HOSTILE) and rows.keys() == set(HOSTILE)
+    assert exported.rows == exported.of == len(HOSTILE) and rows.keys() == set(HOSTILE)
     for annotation in annotations(hostile_output):
         row = rows[annotation["id"]]
         assert row["audio_filepath"] == annotation["uri"] and row["duration"] == annotation["audio"]["duration_s"]
@@ -32,7 +32,7 @@ def test_nemo_s_manifest_has_each_row_and_what_was_answered(hostile_output, tmp_
 
 
 @pytest.mark.model
-def test_parts_of_files_are_named_as_such_and_can_be_annotated_again(tmp_path):
+def test_parts_of_files_keep_their_offsets_and_can_be_annotated_again(tmp_path):
     sound = write_noise(tmp_path / "x.wav", 3.0, channels=2)
     parts = [{"offset": 0.5, "duration": 1.5, "channel": 1}, {"duration": 2.0}, {"offset": 1, "channel": 0}]
     rows = [{"id": f"{number}", "audio_filepath": str(sound), "mood": "x", **part} for number, part in enumerate(parts)]
@@ -46,7 +46,7 @@ def test_parts_of_files_are_named_as_such_and_can_be_annotated_again(tmp_path):
     assert [row["reference"] for row in again] == [row["transcribe"]["text"] for row in before]
 
 
-def test_a_carried_column_is_not_taken_for_an_answer(tmp_path):
+def test_a_column_of_the_manifest_does_not_replace_an_answer(tmp_path):
     path = write_noise(tmp_path / "a.wav")
     row = answered_row("a", "said", path, extra={"caption": "theirs", "mood": "x"})
     write_answered(tmp_path / "labels", [row])
@@ -55,7 +55,7 @@ def test_a_carried_column_is_not_taken_for_an_answer(tmp_path):
     assert (found["caption"], found["manifest_caption"], found["mood"]) == ("said", "theirs", "x")
 
 
-def test_csv_holds_every_value_and_nothing_that_a_spreadsheet_computes(hostile_output, tmp_path):
+def test_csv_has_every_value_and_no_formula(hostile_output, tmp_path):
     export(str(hostile_output), str(tmp_path / "t.csv"), ExportOptions("csv"))
     with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -80,11 +80,11 @@ def test_a_condition_chooses_rows_also_of_a_compacted_output(tmp_path, format):
     compact_store(store, 2**27)
     to = tmp_path / f"to{SUFFIX.get(format, '')}"
     where = "emotion.score < 0.8 and 'repetition' not in transcribe.flags and extra['speaker'] = 's1'"
-    found = export(str(tmp_path / "labels"), str(to), ExportOptions(format, where))
-    assert (found.of, found.rows, found.unknown) == (12, 8, 0)
+    exported = export(str(tmp_path / "labels"), str(to), ExportOptions(format, where))
+    assert (exported.of, exported.rows, exported.unknown) == (12, 8, 0)
     listed = "not list_contains(transcribe.flags, 'repetition') and len(embed) = 3"
-    again = export(str(tmp_path / "labels"), str(tmp_path / f"2{to.suffix}"), ExportOptions(format, listed))
-    assert again.rows == 8
+    repeated = export(str(tmp_path / "labels"), str(tmp_path / f"2{to.suffix}"), ExportOptions(format, listed))
+    assert repeated.rows == 8
     none = export(str(tmp_path / "labels"), str(tmp_path / f"3{to.suffix}"), ExportOptions(format, "channel > 3"))
     assert (none.rows, none.unknown) == (0, 12)
 
@@ -113,7 +113,7 @@ def test_a_condition_chooses_rows_also_of_a_compacted_output(tmp_path, format):
         "id = 'unclosed",
     ],
 )
-def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(hostile_output, tmp_path, expression, capsys):
+def test_a_hostile_or_invalid_condition_is_refused_by_name(hostile_output, tmp_path, expression, capsys):
     (tmp_path / "secret").write_text("id\nx\n")
     names = {"secret": tmp_path / "secret", "stolen": tmp_path / "stolen"}
     expression = expression.format(**names) if "{" in expression else expression
@@ -125,7 +125,7 @@ def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(hostile_output, 
 
 
 @pytest.mark.parametrize(
-    ("to", "arguments", "words"),
+    ("to", "arguments", "message"),
     [
         ("there.jsonl", ["--format", "nemo"], "it exists already; choose another name"),
         ("there", ["--format", "vtt"], "it exists already"),
@@ -138,33 +138,33 @@ def test_a_hostile_or_wrong_condition_is_one_line_that_names_it(hostile_output, 
         ("v", ["--format", "vtt", "--task", "emotion,embed"], "none of emotion, embed answers in text"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_remedy(
+def test_invalid_options_are_refused_with_the_remedy(
     hostile_output,
     tmp_path,
     to,
     arguments,
-    words,
+    message,
     capsys,
 ):
     (tmp_path / "there.jsonl").write_text("mine\n")
     (tmp_path / "there").mkdir()
     assert main(["export", str(hostile_output), str(tmp_path / to), *arguments]) == 1
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert (tmp_path / "there.jsonl").read_text() == "mine\n" and not list((tmp_path / "there").iterdir())
 
 
-def test_tasks_choose_what_is_written_and_counts_are_told(hostile_output, tmp_path, capsys):
+def test_only_chosen_tasks_are_written_and_counts_are_printed(hostile_output, tmp_path, capsys):
     arguments = ["export", str(hostile_output), str(tmp_path / "m.jsonl"), "--format", "nemo", "--json"]
     assert main([*arguments, "--task", "caption,embed", "--where", "id = 'a'"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["of"], told["rows"], told["left_out"]) == (len(HOSTILE), 1, {})
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["of"], printed["rows"], printed["left_out"]) == (len(HOSTILE), 1, {})
     (row,) = manifest_lines(tmp_path / "m.jsonl")
     assert row["text"] == "a" and "emotion" not in row and "transcribe_flags" not in row and "embed" in row
     assert main(["export", str(hostile_output), str(tmp_path / "n.jsonl"), "--format", "nemo"]) == 0
     assert "written" in capsys.readouterr().out
 
 
-def test_an_export_that_fails_leaves_nothing_and_the_next_one_goes_through(tmp_path, monkeypatch):
+def test_a_failed_export_leaves_nothing_and_the_next_one_succeeds(tmp_path, monkeypatch):
     store = write_answered(tmp_path / "labels", hostile_rows(tmp_path / "audio"))
     read = OutputStore.batches
 
