@@ -105,7 +105,7 @@ def _report_row(
     scored: AnsweredTask | None,
     language: str,
 ) -> ReportRow:
-    answers = tuple(_answer(task.name, row[task.name] or {}, row["offset_s"]) for task in tasks)
+    answers = tuple(_answer(task, row[task.name] or {}, row["offset_s"]) for task in tasks)
     wer = None
     if scored and row["reference"] is not None:
         (answer,) = (answer for answer in answers if answer.task == scored.name)
@@ -129,12 +129,12 @@ def _report_row(
     )
 
 
-def _answer(task: str, value: Mapping[str, Any], offset_s: float) -> ReportAnswer:
+def _answer(task: AnsweredTask, value: Mapping[str, Any], offset_s: float) -> ReportAnswer:
     score, logprob = value.get("score"), value.get("avg_logprob")
     confidence = score if score is not None else _likelihood(logprob)
     return ReportAnswer(
-        task,
-        _cut(value.get("text", value.get("label"))) or "",
+        task.name,
+        _cut(value.get(task.answer_kind.text_field)) or "",
         value.get("language") or "",
         _cut(value.get("prompt")) or "",
         _rounded(confidence),

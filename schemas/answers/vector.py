@@ -46,7 +46,7 @@ class VectorKind(AnswerKind):
     takes_text_prompt = False
 
     def describe(self, task: TaskFields) -> str:
-        return f"a vector of {task.dimensions or 'many'} numbers"
+        return f"a vector of {task.dimensions} numbers" if task.dimensions else "a vector of numbers"
 
     def hub_category(self, task: TaskFields) -> str:
         return "feature-extraction"
