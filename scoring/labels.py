@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from earmark.scoring.ids import MAX_NAMED, Ids
 from earmark.scoring.pairs import Pair
 
-FAILED = "(failed)"  # stands for the answer of a failed recording, which is always wrong
+FAILED = "(failed)"  # the answer of a failed recording, which is always wrong
 BINS = 15  # of equal width, as Guo et al. (2017), "On Calibration of Modern Neural Networks"
 
 

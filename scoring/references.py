@@ -102,7 +102,7 @@ def own_references(database: duckdb.DuckDBPyConnection, answers: Sequence[str], 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReferenceColumn:
-    """The column of a task's references, by its name for people; or the end of a sentence why there are none."""
+    """The column of a task's references, by its name for people; `problem` ends a sentence about missing ones."""
 
     column: str
     expression: str  # of SQL, over a row of the table of references, g

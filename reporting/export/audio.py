@@ -23,7 +23,7 @@ from earmark.transforms.containers.registry import kind_of_location, locate
 from earmark.transforms.storage.fetch_audio import fetch_audio, row_error
 
 # A file at most this much longer than its annotated part is exported whole: resampling and codecs leave less over.
-WHOLE_S = 0.01
+SLACK_S = 0.01
 FLAC_CHANNELS = 8
 MAX_BYTES = 2**31 - 1  # limit of a value in Arrow
 DEEP = ("pcm_24", "pcm_32", "float", "double")  # codecs with more than 16 bits
@@ -102,7 +102,7 @@ def _audio_file(request: AudioRequest, path: str | RowError) -> AudioFile | RowE
     try:
         if os.path.getsize(path) > MAX_BYTES:
             return RowError("too_large", f"{request.uri!r} has more than 2 GiB; export it in another format")
-        if _is_whole(request, path):
+        if _covers_file(request, path):
             suffix = _SUFFIX.search(request.uri.split("::")[0])
             return AudioFile(path, suffix[0].lower() if suffix else "")
         target = f"{request.target}.flac"
@@ -116,14 +116,14 @@ def _audio_file(request: AudioRequest, path: str | RowError) -> AudioFile | RowE
         return RowError("decoder_error", f"the decoder gave up ({error_with_type(error)}); is it audio, and whole?")
 
 
-def _is_whole(request: AudioRequest, path: str) -> bool:
+def _covers_file(request: AudioRequest, path: str) -> bool:
     """Whether the whole file was annotated."""
     if request.offset_s or request.channel is not None:
         return False
-    limit_s = request.duration_s + WHOLE_S
+    limit_s = request.duration_s + SLACK_S
     with open(path, "rb") as file:
-        head = file.read(4)
-    if head in (b"RIFF", b"fLaC"):  # formats with reliable headers
+        magic = file.read(4)
+    if magic in (b"RIFF", b"fLaC"):  # formats with reliable headers
         info = soundfile.info(path)
         return bool(info.frames <= limit_s * info.samplerate)
     with open_source(path, 0.0) as source:
@@ -156,7 +156,7 @@ def _copy(source: Source, request: AudioRequest, file: soundfile.SoundFile, deep
         block = block if request.channel is None else block[:, request.channel : request.channel + 1]
         # As integers: libsndfile would scale floats by 32767, which changes 16-bit samples.
         bits = 24 if deep else 16
-        whole = np.clip(np.rint(block * 2.0 ** (bits - 1)), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        file.write(whole.astype(np.int32) << 8 if deep else whole.astype(np.int16))
+        integers = np.clip(np.rint(block * 2.0 ** (bits - 1)), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        file.write(integers.astype(np.int32) << 8 if deep else integers.astype(np.int16))
         if remaining <= 0:
             return

@@ -97,10 +97,10 @@ def _vtt(cues: list[_Cue]) -> str:
 
 
 def _srt(cues: list[_Cue]) -> str:
-    shown = ((cue, cue.text.translate(SRT_CHARACTERS)) for cue in cues)
+    translated = ((cue, cue.text.translate(SRT_CHARACTERS)) for cue in cues)
     blocks = [
         f"{number}\n{_time(cue.start_ms, ',')} --> {_time(cue.end_ms, ',')}\n{text}\n"
-        for number, (cue, text) in enumerate(shown, 1)
+        for number, (cue, text) in enumerate(translated, 1)
     ]
     return "\n".join(blocks)
 

@@ -41,6 +41,6 @@ def _entry(row: Row, job: ExportJob, task: AskedTask | None) -> dict[str, Any]:
     fields = {name: value for name, value in fields.items() if value is not None}
     answers = {name: value for name, value in flat_answers(row, job.tasks).items() if not (task and name == task.name)}
     # A column of the manifest must not replace an answer, nor what names the audio.
-    taken = fields.keys() | answers.keys()
-    extra = {(f"manifest_{name}" if name in taken else name): value for name, value in extra_of(row).items()}
+    reserved = fields.keys() | answers.keys()
+    extra = {(f"manifest_{name}" if name in reserved else name): value for name, value in extra_of(row).items()}
     return {**fields, **extra, **answers, **fields}  # fields last too: a task may be called text

@@ -18,7 +18,7 @@ PARTIAL = ".earmark-partial"  # suffix of an export on a local disk until it is 
 
 @dataclass(frozen=True)
 class Target:
-    """A path at which nothing exists. A local export is written beside it, and moved there when it is complete."""
+    """A path at which nothing exists. A local export is written under another name, and renamed when it is complete."""
 
     file_system: fsspec.AbstractFileSystem
     path: str

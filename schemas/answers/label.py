@@ -1,4 +1,4 @@
-"""Labels: one of a closed set, with the scores of all of them where the model reports likelihoods."""
+"""Labels: one of a closed set, with the scores of all labels where the model reports likelihoods."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class LabelAnswer(Answer):
-    """The answer of a closed set: the likeliest label, and the scores of all of them, in the task's order.
+    """The answer of a closed set: the likeliest label, and the scores of all labels, in the task's order.
 
     `avg_logprob` is the mean log-probability of a token of `label`, its end included: it is low where the model would
     rather have generated something else. A server that reports no likelihoods leaves it and `score` None, and `scores`
