@@ -26,7 +26,7 @@ from tests.support.killed_jobs import annotate_command, start_job, write_many_pr
 pytestmark = pytest.mark.model
 
 
-def heard(output):
+def answers_of(output):
     """Annotations but for what names the source."""
     left_out = ("uri", "extra")
     return [{name: value for name, value in row.items() if name not in left_out} for row in annotations(output)]
@@ -41,7 +41,7 @@ def test_answers_are_those_of_single_files(tmp_path, kind):
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "files", shard_rows=8)
     summary = run_here(write_containers(tmp_path, kind, rows), tmp_path / "out", shard_rows=8)
     assert (summary.planned, summary.annotated, summary.failed, summary.adds_up) == (40, 40, 0, True)
-    assert heard(tmp_path / "out") == heard(tmp_path / "files")
+    assert answers_of(tmp_path / "out") == answers_of(tmp_path / "files")
     run_here(tmp_path / f"*.{kind}", tmp_path / "four", shard_rows=3, workers=4)
     assert annotations(tmp_path / "four") == annotations(tmp_path / "out")
     for row, source in zip(annotations(tmp_path / "out"), rows, strict=True):
@@ -55,11 +55,11 @@ def test_answers_are_those_of_single_files(tmp_path, kind):
         assert row["uri"] == expected
 
 
-def test_a_part_of_a_member_may_be_asked_for(tmp_path):
+def test_a_part_of_a_member_can_be_annotated(tmp_path):
     (row,) = write_tones(tmp_path / "audio", 1)
     parts = [{**row, "id": f"{offset}", "offset": offset, "duration": 0.05} for offset in (0.0, 0.1)]
     assert run_here(write_audio_parquet(tmp_path / "a.parquet", parts), tmp_path / "out").annotated == 2
-    assert [found["audio"]["duration_s"] for found in annotations(tmp_path / "out")] == [0.05, 0.05]
+    assert [row["audio"]["duration_s"] for row in annotations(tmp_path / "out")] == [0.05, 0.05]
 
 
 @KINDS
@@ -95,14 +95,14 @@ def test_one_bad_recording_is_one_failure_that_is_tried_again(tmp_path, kind):
     for _ in range(2):
         summary = run_here(manifest, tmp_path / "out")
         assert (summary.failed, summary.planned, summary.adds_up) == (2, 6, True)
-    found = {row["id"]: (row["error"], row["stage"]) for row in failures(tmp_path / "out")}
-    assert found == {"r0002": ("not_decodable", "DecodeAudio"), "r0004": ("empty_file", "DecodeAudio")}
+    errors = {row["id"]: (row["error"], row["stage"]) for row in failures(tmp_path / "out")}
+    assert errors == {"r0002": ("not_decodable", "DecodeAudio"), "r0004": ("empty_file", "DecodeAudio")}
     Path(str(rows[2]["audio_filepath"])).write_bytes(good)
     summary = run_here(write_containers(tmp_path, kind, rows), tmp_path / "out")
     assert (summary.annotated, summary.failed) == (1, 1)
 
 
-def test_a_tar_that_is_cut_short_costs_what_is_missing(tmp_path):
+def test_only_the_missing_members_of_a_tar_cut_short_fail(tmp_path):
     rows = write_tones(tmp_path / "audio", 6)
     tar = write_tar(tmp_path / "0.tar", samples_of(rows))
     whole = write_tar(tmp_path / "1.tar", samples_of(write_tones(tmp_path / "more", 9)[6:]))
@@ -116,7 +116,7 @@ def test_a_tar_that_is_cut_short_costs_what_is_missing(tmp_path):
 
 
 @pytest.mark.process
-def test_a_container_that_crashes_its_reader_costs_its_own_recordings(tmp_path, monkeypatch):
+def test_only_the_recordings_of_a_container_that_crashes_its_reader_fail(tmp_path, monkeypatch):
     rows = write_tones(tmp_path / "audio", 4)
     for number, name in enumerate(("good", "segfault")):
         write_tar(tmp_path / f"{name}.tar", samples_of(rows[2 * number : 2 * number + 2]))
@@ -144,7 +144,7 @@ def test_a_container_that_changes_after_planning_is_not_decoded_as_something_els
     assert transcripts(tmp_path / "out") == {row["id"]: row["text"] for row in rows}
 
 
-def test_nothing_of_a_container_is_left_on_the_disk(tmp_path):
+def test_unpacked_files_are_removed_from_the_disk(tmp_path):
     (tmp_path / "scratch").mkdir()
     manifest = write_containers(tmp_path, "tar", write_tones(tmp_path / "audio", 10))
     assert run_here(manifest, tmp_path / "out", scratch_dir=str(tmp_path / "scratch")).annotated == 10
@@ -159,11 +159,11 @@ def test_plan_counts_a_tar_and_touches_nothing(tmp_path):
     before = sorted((tmp_path / "out").rglob("*"))
     planned = run_command("plan", manifest, tmp_path / "out", "--json")
     assert planned.returncode == 0, planned.stderr
-    said = json.loads(planned.stdout)
+    report = json.loads(planned.stdout)
     counts = {"recordings": 6, "known_s": pytest.approx(1.2), "of_known": 6, "already_annotated": 4}
     none = {"kept_failures": 0, "duplicates": 0, "failures": []}
-    assert {name: said["plan"][name] for name in counts | none} == counts | none
-    assert [one["error"] for one in said["probe"]["found"]] == [""] * 6
+    assert {name: report["plan"][name] for name in counts | none} == counts | none
+    assert [one["error"] for one in report["probe"]["found"]] == [""] * 6
     assert sorted((tmp_path / "out").rglob("*")) == before
 
 
@@ -186,7 +186,7 @@ def test_a_killed_job_delivers_every_recording_of_its_containers_once(tmp_path, 
     resumed = run_command(*annotate_command(Path(manifest), tmp_path / "killed")[3:])
     undisturbed = run_command(*annotate_command(write_manifest(files, rows), tmp_path / "files")[3:])
     assert (resumed.returncode, undisturbed.returncode) == (0, 0), resumed.stderr
-    found, expected = heard(tmp_path / "killed"), heard(tmp_path / "files")
-    assert [row["id"] for row in found] == [row["id"] for row in rows]
-    for row, other in zip(found, expected, strict=True):
+    after_kill, expected = answers_of(tmp_path / "killed"), answers_of(tmp_path / "files")
+    assert [row["id"] for row in after_kill] == [row["id"] for row in rows]
+    for row, other in zip(after_kill, expected, strict=True):
         assert same({**row, "reference": ""}, {**other, "reference": ""}), f"{row}\n{other}"

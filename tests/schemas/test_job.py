@@ -147,7 +147,7 @@ def test_an_empty_job_file_sets_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("modle: big", r"job\.yaml: there is no option 'modle'; did you mean model\?"),
         ("3: x", "there is no option 3"),
@@ -164,8 +164,8 @@ def test_an_empty_job_file_sets_nothing(tmp_path):
         ("a: [", "cannot be read"),
     ],
 )
-def test_a_mistake_in_a_job_file_is_named(tmp_path, text, words):
-    with pytest.raises(JobError, match=words):
+def test_a_mistake_in_a_job_file_is_named(tmp_path, text, message):
+    with pytest.raises(JobError, match=message):
         options_of("--config", written(tmp_path / "job.yaml", text))
 
 
@@ -182,7 +182,7 @@ def rows_of(table):
 
 @pytest.mark.process
 @pytest.mark.model
-def test_plan_says_what_a_run_would_do_and_touches_nothing(manifest, tmp_path, capsys):
+def test_plan_previews_a_run_and_writes_nothing(manifest, tmp_path, capsys):
     before = sorted(tmp_path.rglob("*"))
     assert main(["plan", manifest]) == 0
     printed = capsys.readouterr().out
@@ -205,7 +205,7 @@ def test_plan_leaves_out_what_the_output_has(manifest, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--modle=x"], "there is no option --modle; did you mean --model?"),
         (["--modle=x", "--runner=FlinkRunner"], "there is no option --modle; did you mean --model?"),
@@ -214,11 +214,11 @@ def test_plan_leaves_out_what_the_output_has(manifest, tmp_path, capsys):
         (["--limit=many"], "argument --limit: invalid int value: 'many'"),
     ],
 )
-def test_a_command_that_cannot_be_meant_ends_with_status_2(arguments, words, capsys):
+def test_a_command_that_cannot_be_meant_ends_with_status_2(arguments, message, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["annotate", "m.jsonl", "out", *arguments])
     assert ended.value.code == 2
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_plan_knows_no_options_of_runners(manifest, capsys):
@@ -228,7 +228,7 @@ def test_plan_knows_no_options_of_runners(manifest, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["plan", "none.jsonl"], "earmark: there is no manifest none.jsonl"),
         (["plan", "m.jsonl", "--limit=-1"], "earmark: --limit=-1 does not work"),
@@ -236,11 +236,11 @@ def test_plan_knows_no_options_of_runners(manifest, capsys):
         (["annotate", "m.jsonl", "out", "--runner=FlinkRunner", "--flink_thing=1"], "earmark: no model is named"),
     ],
 )
-def test_a_users_mistake_is_one_line_and_status_1(arguments, words, capsys):
+def test_a_users_mistake_is_one_line_and_status_1(arguments, message, capsys):
     assert main(arguments) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith(words)
+    assert lines[0].startswith(message)
 
 
 def test_an_output_that_cannot_be_reached_is_one_line_and_status_1(manifest, capsys):

@@ -1,4 +1,4 @@
-"""What decides the answers of a job, and how two jobs that differ are told apart."""
+"""The description of a job: its fingerprint, and the differences between two jobs."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ def differences(before, now):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "difference"),
     [
         ({"models": {"caption": "m@2"}}, "caption.model was 'm@1', now 'm@2'"),
         ({"segmentation": "v2"}, "segmentation was 'v1', now 'v2'"),
@@ -61,9 +61,9 @@ def differences(before, now):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_decides_answers_is_in_the_fingerprint_and_is_told(change, words):
+def test_options_that_change_answers_change_the_fingerprint_and_are_named(change, difference):
     assert description(**change).fingerprint != description().fingerprint
-    assert differences(description(), description(**change)) == [words]
+    assert differences(description(), description(**change)) == [difference]
 
 
 def test_free_labels_are_in_the_fingerprint():
@@ -79,7 +79,7 @@ def test_the_tasks_and_their_order_which_is_that_of_the_columns_are_in_the_finge
     assert differences(before, now) == ["tasks was ['caption', 'emotion'], now ['emotion', 'caption']"]
     more = differences(before, description(task=("caption", "emotion", "noise")))
     assert "tasks was ['caption', 'emotion'], now ['caption', 'emotion', 'noise']" in more
-    assert not [words for words in more if not words.startswith(("tasks ", "noise."))]
+    assert not [difference for difference in more if not difference.startswith(("tasks ", "noise."))]
 
 
 @pytest.mark.parametrize(
@@ -103,27 +103,35 @@ def test_how_a_job_is_run_is_not_in_the_fingerprint(change):
 
 
 @pytest.mark.parametrize("change", [{"translate_to": "de"}, {"prompt": "Who speaks?"}, {"free_labels": True}], ids=str)
-def test_options_of_tasks_that_nobody_asks_for_are_not_in_the_fingerprint(change):
+def test_options_of_tasks_outside_the_job_are_not_in_the_fingerprint(change):
     assert description(task=("transcribe",), **change).fingerprint == description(task=("transcribe",)).fingerprint
 
 
-def test_differences_are_said_in_words():
-    said = differences(description(), description(beam_size=1, language="de"))
-    assert said == ["beam_size was 0, now 1", "language was '', now 'de'"]
+def test_differences_are_listed_as_text():
+    listed = differences(description(), description(beam_size=1, language="de"))
+    assert listed == ["beam_size was 0, now 1", "language was '', now 'de'"]
 
 
 def test_a_job_of_an_earlier_version_of_earmark_is_another_job():
-    said = description(task=("transcribe",), beam_size=5).differences(OLD_JOB)
-    assert f"schema_version was 1, now {SCHEMA_VERSION}" in said
-    assert not [words for words in said if words.startswith(("beam_size", "language", "timestamps", "compute_type"))]
+    listed = description(task=("transcribe",), beam_size=5).differences(OLD_JOB)
+    assert f"schema_version was 1, now {SCHEMA_VERSION}" in listed
+    assert not [
+        difference
+        for difference in listed
+        if difference.startswith(("beam_size", "language", "timestamps", "compute_type"))
+    ]
 
 
 def test_the_tasks_of_a_job_of_an_earlier_version_are_named():
-    assert not [words for words in description(task=("transcribe",)).differences(OLD_JOB) if words.startswith("tasks ")]
+    assert not [
+        difference
+        for difference in description(task=("transcribe",)).differences(OLD_JOB)
+        if difference.startswith("tasks ")
+    ]
     assert "tasks was ['transcribe'], now ['caption']" in description(task=("caption",)).differences(OLD_JOB)
 
 
 @pytest.mark.parametrize("tasks", [None, "transcribe", 3, [None, 4], {"transcribe": {}}], ids=str)
 def test_a_description_that_somebody_has_changed_is_another_job(tasks):
-    said = description(task=("transcribe",)).differences(OLD_JOB | {"schema_version": 2, "tasks": tasks})
-    assert f"tasks was {tasks!r}, now ['transcribe']" in said
+    listed = description(task=("transcribe",)).differences(OLD_JOB | {"schema_version": 2, "tasks": tasks})
+    assert f"tasks was {tasks!r}, now ['transcribe']" in listed

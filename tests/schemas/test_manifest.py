@@ -138,7 +138,7 @@ def test_a_channel_may_be_written_as_pandas_writes_it(channel):
 
 
 @pytest.mark.parametrize(
-    ("values", "error", "words"),
+    ("values", "error", "message"),
     [
         ({}, "no_audio", "names no audio file; looked for audio_filepath"),
         ({"audio": None}, "no_audio", "names no audio file"),
@@ -158,17 +158,17 @@ def test_a_channel_may_be_written_as_pandas_writes_it(channel):
         ({"audio": "a.wav", "channel": 10**400}, "bad_channel", "count channels from 0"),
     ],
 )
-def test_a_row_that_cannot_be_meant_says_why(values, error, words):
+def test_a_row_that_cannot_be_meant_says_why(values, error, message):
     failure = parsed(values)
     assert (failure.stage, failure.error) == ("ReadManifest", error)
-    assert words in failure.message
+    assert message in failure.message
 
 
 @pytest.mark.parametrize(
-    ("id", "told"),
+    ("id", "quoted"),
     [("x1", "id 'x1': offset"), (17, "id '17': offset"), (None, "offset"), ("\ud800", r"id '\ud800': offset")],
 )
-def test_a_broken_row_is_named_by_its_place_and_tells_its_id(id, told):
+def test_a_broken_row_is_named_by_manifest_and_line_and_quotes_its_id(id, quoted):
     failure = parsed({"id": id, "audio": "a.wav", "offset": "?"})
     assert (failure.id, failure.uri) == ("corpus.jsonl:7", "a.wav")
-    assert failure.message.startswith(f"corpus.jsonl:7: {told} is '?'")
+    assert failure.message.startswith(f"corpus.jsonl:7: {quoted} is '?'")

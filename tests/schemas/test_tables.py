@@ -84,7 +84,7 @@ def test_an_answer_of_another_kind_than_its_task_s_is_an_error():
 
 
 @pytest.mark.parametrize(
-    ("answers", "words"),
+    ("answers", "message"),
     [
         ({"transcribe": TRANSCRIPT, "sing": TRANSCRIPT}, "a row has sing, which the schema lacks"),
         ({"transcribe": Whispered("x", None, None)}, "transcribe has volume, which the schema lacks"),
@@ -93,8 +93,8 @@ def test_an_answer_of_another_kind_than_its_task_s_is_an_error():
         ({}, "a row has no transcribe, which the schema asks for"),
     ],
 )
-def test_an_answer_that_the_schema_has_no_place_for_is_an_error(answers, words):
-    with pytest.raises(ValueError, match=words):
+def test_an_answer_outside_the_schema_is_an_error(answers, message):
+    with pytest.raises(ValueError, match=message):
         table_of(**answers)
 
 

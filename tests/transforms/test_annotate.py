@@ -42,18 +42,18 @@ def shard(*ids):
 
 def test_the_answers_of_all_engines_are_one_row():
     first, second = Choosy(), Choosy()
-    given = shard("a", "b")
-    annotated = annotate_shard(given, [(first, TRANSCRIBE + EMOTION), (second, CAPTION)])
+    decoded = shard("a", "b")
+    annotated = annotate_shard(decoded, [(first, TRANSCRIBE + EMOTION), (second, CAPTION)])
     assert (annotated.key, annotated.failures) == ("key", (UNDECODED,))
     assert (first.asked, second.asked) == (["transcribe", "emotion"], ["caption"])
-    for annotation, clip in zip(annotated.annotations, given.clips, strict=True):
+    for annotation, clip in zip(annotated.annotations, decoded.clips, strict=True):
         assert (annotation.recording, annotation.facts) == (clip.recording, FACTS)
         assert list(annotation.answers) == ["transcribe", "emotion", "caption"]
         assert annotation.answers["transcribe"].text == annotation.answers["caption"].text == heard(clip.samples)
         assert annotation.answers["emotion"].label == "neutral"
 
 
-def test_a_clip_that_one_engine_refuses_is_one_failure_and_is_not_shown_to_the_next():
+def test_a_clip_that_one_engine_refuses_is_one_failure_and_not_passed_to_the_next():
     first, second = Choosy("b"), Choosy("b", "c")
     annotated = annotate_shard(shard("a", "b", "c", "d"), [(first, TRANSCRIBE), (second, CAPTION)])
     assert first.shown == ["a", "b", "c", "d"]

@@ -38,7 +38,7 @@ def decode_shard(paths, scratch_dir, decode):
     return list(stage.process(Shard("ab" * 16, recordings)))
 
 
-def test_what_is_spilled_is_whole_and_has_no_name_left(tmp_path):
+def test_spilled_audio_is_complete_and_its_file_is_unlinked(tmp_path):
     (tmp_path / "scratch").mkdir()
     paths = [write_tone(tmp_path / "long.wav", seconds=20), write_tone(tmp_path / "short.wav", seconds=1)]
     (decoded,) = decode_shard(paths, tmp_path / "scratch", decode_requests)
@@ -56,7 +56,7 @@ def test_a_shard_that_fails_leaves_nothing(tmp_path):
 
 
 @pytest.mark.process
-def test_what_dead_processes_left_is_removed_and_nothing_else(tmp_path):
+def test_only_leftovers_of_dead_processes_are_removed(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     host = socket.gethostname()

@@ -1,4 +1,4 @@
-"""How recordings of containers are spread over shards: by their places, so that little is read twice."""
+"""How recordings of containers are spread over shards: by location, so that little is read twice."""
 
 import dataclasses
 from collections import Counter
@@ -64,8 +64,8 @@ PLAIN = st.lists(st.builds(Recording, st.text(max_size=3), st.just("u")), max_si
 @st.composite
 def manifests(draw):
     """Recordings of any kinds, each id once, some with durations."""
-    found = {row.id: row for rows in draw(st.lists(TAR | PARQUET | PLAIN, max_size=5)) for row in rows}
-    return [dataclasses.replace(row, duration_s=draw(DURATIONS)) for row in found.values()]
+    by_id = {row.id: row for rows in draw(st.lists(TAR | PARQUET | PLAIN, max_size=5)) for row in rows}
+    return [dataclasses.replace(row, duration_s=draw(DURATIONS)) for row in by_id.values()]
 
 
 @given(manifests(), st.integers(1, 8), st.integers(1, 4))
@@ -77,9 +77,9 @@ def test_every_recording_is_in_exactly_one_shard_within_its_bounds(recordings, s
         if len(shard.recordings) > 1:
             assert sum(r.location.size_bytes for r in shard.recordings if r.location) <= MAX_SHARD_BYTES
             assert sum(r.duration_s or 0 for r in shard.recordings) <= MAX_SHARD_S + 1e-6
-        places = [(r.location.container, r.location.position) for r in shard.recordings if r.location]
-        assert places == sorted(places)
-        assert len(places) in (0, len(shard.recordings)), "a shard is of containers or of files"
+        positions = [(r.location.container, r.location.position) for r in shard.recordings if r.location]
+        assert positions == sorted(positions)
+        assert len(positions) in (0, len(shard.recordings)), "a shard is of containers or of files"
 
 
 @given(manifests().flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows))), st.integers(1, 8))

@@ -89,7 +89,7 @@ def test_line_numbers_stay_right_after_broken_lines(tmp_path, name, tab):
 
 
 @pytest.mark.parametrize("rest", ["b.wav,two\nc.wav,three\n", 'b.wav,"two"\nc.wav,three', 'b.wav,two\nc.wav,"three"\n'])
-def test_a_quotation_mark_that_is_never_closed_costs_one_row(tmp_path, rest):
+def test_an_unclosed_quotation_mark_fails_one_row(tmp_path, rest):
     path = write_file(tmp_path / "m.csv", 'path,sentence\na.wav,"one\n' + rest)
     assert outline(read_rows(path)) == [2, "two", "three"]
 

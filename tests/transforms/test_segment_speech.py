@@ -55,7 +55,7 @@ def test_cuts_are_in_the_middle_of_the_longest_pauses():
     assert np.array(bounds) / SECOND == pytest.approx([0, 20.6, 49, 70], abs=0.05)
 
 
-def test_where_nobody_pauses_the_cut_is_where_it_sounds_least_like_speech():
+def test_without_a_pause_the_cut_is_at_the_frame_least_like_speech():
     length = 40 * SECOND
     probabilities = speech_but_for(length)
     probabilities[600] = 0.6
@@ -63,7 +63,7 @@ def test_where_nobody_pauses_the_cut_is_where_it_sounds_least_like_speech():
 
 
 class Detector:
-    """Hears speech in the given frames."""
+    """Detects speech with the given probabilities."""
 
     def __init__(self, probabilities):
         self._probabilities = probabilities

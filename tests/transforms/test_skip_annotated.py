@@ -50,7 +50,7 @@ def test_every_row_is_pending_done_kept_or_a_duplicate(inputs, keep_failures):
     ) - unresolved
 
 
-def test_what_is_annotated_is_not_done_again():
+def test_annotated_recordings_are_not_pending():
     partition = skip_annotated(recordings("abc"), ["b", "elsewhere"], [], keep_failures=False)
     assert (ids(partition.pending), partition.done.annotated) == ("ac", 1)
 

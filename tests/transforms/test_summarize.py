@@ -68,7 +68,7 @@ def test_an_output_that_has_an_id_twice_does_not_add_up_and_names_the_first_ids(
     assert (summary.doubled, summary.doubled_ids) == (13, tuple("abcdefhijk"))
 
 
-def test_all_failures_that_stand_are_listed_by_id_whatever_order_they_come_in():
+def test_unresolved_failures_are_listed_by_id_in_any_order_of_arrival():
     manifest, standing, reports = [failure("c")], [failure("d"), failure("a", "x")], [report("k", 0, "e", "b")]
     _, failures = summarize(2, [], reports, manifest, standing, 0)
     assert [failure.id for failure in failures] == list("abcde")

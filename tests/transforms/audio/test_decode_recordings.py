@@ -30,15 +30,17 @@ def hostile(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(hostile, tmp_path_factory):
     scratch = tmp_path_factory.mktemp("scratch")
-    found = decode_requests([request(file.uri, scratch) for file in hostile])
-    spilled = [audio.spilled for audio in found if not isinstance(audio, RowError) and audio.spilled]
+    outcomes = decode_requests([request(file.uri, scratch) for file in hostile])
+    spilled = [audio.spilled for audio in outcomes if not isinstance(audio, RowError) and audio.spilled]
     assert sorted(map(str, scratch.iterdir())) == sorted(spilled)
-    return found
+    return outcomes
 
 
 def test_each_ends_as_expected(hostile, results):
-    found = [result.error if isinstance(result, RowError) else "" for result in results]
-    assert dict(zip((file.name for file in hostile), found, strict=True)) == {file.name: file.error for file in hostile}
+    outcomes = [result.error if isinstance(result, RowError) else "" for result in results]
+    assert dict(zip((file.name for file in hostile), outcomes, strict=True)) == {
+        file.name: file.error for file in hostile
+    }
 
 
 def test_each_message_is_a_sentence_without_the_innards_of_python(results):
@@ -49,7 +51,7 @@ def test_each_message_is_a_sentence_without_the_innards_of_python(results):
         assert " object at 0x" not in message
 
 
-def test_what_is_decoded_is_sound(results):
+def test_decoded_files_have_plausible_samples_and_facts(results):
     for audio in results:
         if not isinstance(audio, RowError):
             samples = np.memmap(audio.spilled, np.float32, "r") if audio.spilled else audio.samples
@@ -69,7 +71,7 @@ def test_a_low_rate_does_not_make_blocks_large(hostile, name):
 
 
 @pytest.mark.parametrize("raised", [ValueError, AttributeError, OverflowError, RuntimeError])
-def test_whatever_a_decoder_raises_costs_its_recording_only(tmp_path, monkeypatch, raised):
+def test_any_error_of_a_decoder_fails_its_recording_only(tmp_path, monkeypatch, raised):
     soundfile.write(tmp_path / "a.wav", np.zeros(100), SAMPLE_RATE_HZ)
     really_open = decode_recordings.open_source
 
@@ -89,7 +91,7 @@ def test_whatever_a_decoder_raises_costs_its_recording_only(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("raised", [MemoryError("no room"), OSError(errno.EMFILE, "Too many open files")])
-def test_what_the_machine_lacks_is_no_fault_of_the_recording(tmp_path, monkeypatch, raised):
+def test_a_lack_of_disk_or_handles_is_an_error_of_the_machine(tmp_path, monkeypatch, raised):
     soundfile.write(tmp_path / "a.wav", np.zeros(100), SAMPLE_RATE_HZ)
 
     def lacking_open(path, offset_s):
@@ -156,7 +158,7 @@ def test_a_full_disk_is_no_fault_of_the_recording(tmp_path, monkeypatch):
         decode_requests([request(tmp_path / "a.wav", tmp_path)])
 
 
-def test_a_scratch_folder_that_is_gone_is_no_fault_of_the_recording(tmp_path):
+def test_a_missing_scratch_folder_is_an_error_of_the_machine(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(100), SAMPLE_RATE_HZ)
     with pytest.raises(MachineError, match=r"gone takes no more audio.*--scratch_dir"):
         decode_requests([request(tmp_path / "a.wav", tmp_path / "gone")])

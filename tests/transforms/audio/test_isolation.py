@@ -32,7 +32,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.process
-def test_children_do_not_import_what_their_parent_was_started_as(tmp_path):
+def test_children_do_not_import_the_parent_s_main_module(tmp_path):
     script = tmp_path / "heavy.py"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); print('imported', __name__)\n"
@@ -42,8 +42,8 @@ def test_children_do_not_import_what_their_parent_was_started_as(tmp_path):
         "    print(*call_isolated(child_processes(1), shout, [['a']], 60.0))\n"
         "    print(__spec__, __file__)\n"
     )
-    said = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True).stdout
-    assert said.splitlines() == ["imported __main__", "A", f"None {script}"]
+    output = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True).stdout
+    assert output.splitlines() == ["imported __main__", "A", f"None {script}"]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_results_are_in_order_across_chunks(pool):
 
 
 @pytest.mark.process
-def test_a_crash_costs_its_item_only(pool):
+def test_only_the_item_that_crashes_fails(pool):
     assert results(pool, [["a", "crash", "b"], ["c"]]) == ["A", "crashed", "B", "C"]
 
 
@@ -114,7 +114,7 @@ def test_a_hang_is_a_timeout_of_its_item_only(pool):
     assert results(pool, [["a", "hang"], ["b"]], timeout_s=3.0) == ["A", "timeout", "B"]
 
 
-def test_what_the_function_raises_reaches_the_caller(pool):
+def test_errors_of_the_function_reach_the_caller(pool):
     with pytest.raises(OSError, match="No space left") as raised:
         results(pool, [["a"], ["full"]])
     assert raised.value.errno == errno.ENOSPC
@@ -124,9 +124,9 @@ def test_children_are_shared_within_a_process():
     assert child_processes(1) is child_processes(1)
 
 
-def test_threads_that_ask_at_once_share_one_pool(monkeypatch):
+def test_threads_that_start_at_once_share_one_pool(monkeypatch):
     both_make_one = threading.Barrier(2)
-    made, found = [], []
+    made, pools = [], []
 
     def slow_pool(count, **options):
         made.append(count)
@@ -135,13 +135,13 @@ def test_threads_that_ask_at_once_share_one_pool(monkeypatch):
         return object()
 
     monkeypatch.setattr(isolation, "ProcessPool", slow_pool)
-    threads = [threading.Thread(target=lambda: found.append(child_processes(1234))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: pools.append(child_processes(1234))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert made == [1234]
-    assert found[0] is found[1]
+    assert pools[0] is pools[1]
 
 
 @pytest.mark.process

@@ -32,14 +32,14 @@ def test_speech_between_digital_silence_is_held_against_the_rounding_to_16_bits(
     for start, end in SPANS:
         silent[start:end] = False
     samples[silent] = 0
-    found = signal_to_noise_db(samples, SPANS)
-    assert found is not None and 95 < found < 102
+    measured_db = signal_to_noise_db(samples, SPANS)
+    assert measured_db is not None and 95 < measured_db < 102
 
 
 def test_noise_that_is_as_loud_as_the_speech_has_a_floor():
     samples = np.random.default_rng(1).normal(0, 0.1, 6 * SAMPLE_RATE_HZ).astype(np.float32)
-    found = signal_to_noise_db(samples * (1 - 0.1 * (np.arange(len(samples)) < 3 * SAMPLE_RATE_HZ)), [SPANS[0]])
-    assert found == pytest.approx(-20)
+    measured_db = signal_to_noise_db(samples * (1 - 0.1 * (np.arange(len(samples)) < 3 * SAMPLE_RATE_HZ)), [SPANS[0]])
+    assert measured_db == pytest.approx(-20)
 
 
 @pytest.mark.parametrize("spans", [[], [(0, 6 * SAMPLE_RATE_HZ)], [(0, 100)], [(100, 6 * SAMPLE_RATE_HZ)]])

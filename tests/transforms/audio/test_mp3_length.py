@@ -17,12 +17,12 @@ def frames(tmp_path):
     samples = np.zeros(10 * RATE_HZ, np.float32)
     samples[:RATE_HZ] = 0.3 * np.random.default_rng(0).standard_normal(RATE_HZ)
     soundfile.write(tmp_path / "a.mp3", samples, RATE_HZ, bitrate_mode="VARIABLE")
-    content, found, at = (tmp_path / "a.mp3").read_bytes(), [], 0
+    content, frames, at = (tmp_path / "a.mp3").read_bytes(), [], 0
     while at < len(content):
         length = 144_000 * KBPS[content[at + 2] >> 4] // RATE_HZ + (content[at + 2] >> 1 & 1)
-        found.append(content[at : at + length])
+        frames.append(content[at : at + length])
         at += length
-    return found
+    return frames
 
 
 def decoded_s(tmp_path, content):
@@ -33,7 +33,7 @@ def decoded_s(tmp_path, content):
         return sum(len(block) for block in resampled_blocks(source, None, None, 100.0, Levels())) / SAMPLE_RATE_HZ
 
 
-def test_an_mp3_with_a_count_of_its_bytes_is_whole(tmp_path, frames):
+def test_an_mp3_with_a_count_of_its_bytes_is_read_to_its_end(tmp_path, frames):
     assert decoded_s(tmp_path, b"".join(frames)) == pytest.approx(10, abs=0.01)
 
 

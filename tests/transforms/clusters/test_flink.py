@@ -75,7 +75,7 @@ def store(tmp_path):
 
 
 def leave_lease(store, address):
-    """That of a run whose client, on another machine, has not been heard of for an hour."""
+    """That of a run whose client, on another machine, has sent no heartbeat for an hour."""
     held = take_lease(store, "theirs", take_over=False, job=ClusterJob("flink", address, "mine"))
     about = json.loads(store.read(f"{FOLDER}/000001.json"))
     store.replace(f"{FOLDER}/000001.json", json.dumps(about | {"host": "gone", "heartbeat_s": 0.0}).encode())
@@ -83,7 +83,7 @@ def leave_lease(store, address):
 
 
 @pytest.mark.parametrize("state", ["INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING", "CANCELLING"])
-def test_a_job_that_has_not_ended_keeps_the_output_though_its_client_is_gone(flink, store, state):
+def test_a_running_job_keeps_the_output_after_its_client_has_died(flink, store, state):
     flink.state = state
     leave_lease(store, flink.address)
     with pytest.raises(
@@ -117,7 +117,7 @@ def test_a_job_that_cannot_be_cancelled_keeps_the_output(flink, store, monkeypat
     check_lease(store, "theirs")
 
 
-def test_a_cluster_that_is_gone_keeps_the_output_until_it_is_taken_over(flink, store, caplog):
+def test_an_unreachable_cluster_keeps_the_output_until_it_is_taken_over(flink, store, caplog):
     leave_lease(store, "http://127.0.0.1:9")
     with pytest.raises(JobError, match=r"does not say whether it still does .*--take_over if the cluster is gone"):
         take_lease(store, "ours", take_over=False)
@@ -127,7 +127,7 @@ def test_a_cluster_that_is_gone_keeps_the_output_until_it_is_taken_over(flink, s
 
 
 @pytest.mark.parametrize(("state", "ended"), [("RUNNING", False), ("FAILED", True)])
-def test_a_client_that_gives_up_keeps_the_lease_for_a_job_that_goes_on(flink, store, state, ended):
+def test_a_client_that_fails_keeps_the_lease_for_a_job_that_still_runs(flink, store, state, ended):
     with take_lease(store, "ours", take_over=False, job=ClusterJob("flink", flink.address, "mine")):
         flink.state = state
     assert Lease.from_json(store.read(f"{FOLDER}/000001.json")).ended == ended
@@ -140,7 +140,7 @@ def test_a_cluster_that_restarts_nothing_is_refused(flink, settings):
         check_restarts(flink.address)
 
 
-def test_what_is_no_flink_is_refused(flink):
+def test_a_server_that_is_no_flink_is_refused(flink):
     flink.answers_json = False
     with pytest.raises(JobError, match=rf"no Flink cluster answers at {flink.address} .*--flink_master"):
         count_slots(flink.address)
@@ -150,7 +150,7 @@ def test_what_is_no_flink_is_refused(flink):
     ("flags", "workers", "name"),
     [([], 12, "earmark"), (["--parallelism=3"], 3, "earmark"), (["--job_name=nightly"], 12, "nightly")],
 )
-def test_a_job_has_the_slots_it_asks_for_or_all(flink, flags, workers, name):
+def test_a_job_has_the_requested_slots_or_all(flink, flags, workers, name):
     master = flink.address.removeprefix("http://")
     options = embedded_options(["--runner=FlinkRunner", f"--flink_master={master}", *flags])
     assert find_target(options) == ExecutionTarget(workers, "flink", flink.address, name)

@@ -24,7 +24,7 @@ def of_files(*names):
     return [{"bytes": AUDIO, "path": name} for name in names]
 
 
-def places(rows):
+def positions(rows):
     return [(row.location.row_group, row.location.row) for row in rows]
 
 
@@ -38,7 +38,7 @@ def test_a_row_is_a_recording_whose_uri_names_the_row(tmp_path):
         {"audio.path": "y", "speaker": "2"},
         {"audio.path": "", "speaker": "3"},
     ]
-    assert places(rows) == [(0, 0), (0, 1), (1, 0)]
+    assert positions(rows) == [(0, 0), (0, 1), (1, 0)]
     assert [row.location.suffix for row in rows] == [".mp3", "", ""]
     assert {row.location.column for row in rows} == {"audio.bytes"}
 
@@ -58,7 +58,7 @@ def test_a_row_is_a_recording_whose_uri_names_the_row(tmp_path):
 )
 def test_columns_of_bytes_in_all_shapes(tmp_path, type, values, column):
     rows = read_rows(written(tmp_path / "a.parquet", values, type))
-    assert places(rows) == [(0, 0), (0, 1), (1, 0)]
+    assert positions(rows) == [(0, 0), (0, 1), (1, 0)]
     assert {row.location.column for row in rows} == {column}
 
 
@@ -68,8 +68,8 @@ def test_a_column_of_any_name_may_hold_the_audio_and_one_with_bytes_goes_before_
     (named,) = read_rows(tmp_path / "a.parquet", ManifestShape(columns=(("audio", "speech"),)))
     assert named.location.column == "speech.bytes" and dict(named.extra)["audio_filepath"] == "b.wav"
     pq.write_table(pa.table({"audio": speech, "audio_filepath": ["b.wav"]}), tmp_path / "a.parquet")
-    (found,) = read_rows(tmp_path / "a.parquet")
-    assert found.location.column == "audio.bytes"
+    (recording,) = read_rows(tmp_path / "a.parquet")
+    assert recording.location.column == "audio.bytes"
 
 
 def test_a_manifest_without_audio_in_it_stays_one(tmp_path):
@@ -100,12 +100,12 @@ def test_without_bytes_the_path_is_the_audio_and_without_both_the_row_is_a_failu
     assert ["no path of a file" in row.message for row in rows if isinstance(row, Failure)] == [True, True]
 
 
-def test_a_row_that_cannot_be_read_is_one_failure_and_the_places_of_others_stay_right(tmp_path):
+def test_a_row_that_cannot_be_read_is_one_failure_and_other_locations_stay_right(tmp_path):
     texts = pa.array([b"0", b"\xff", b"2"]).view(pa.string())
     path = written(tmp_path / "a.parquet", of_files("0", "1", "2"), group_rows=3, gt=texts)
     first, failed, third = read_rows(path)
     assert failed.id == f"{path}:2" and isinstance(failed, Failure)
-    assert places([first, third]) == [(0, 0), (0, 2)]
+    assert positions([first, third]) == [(0, 0), (0, 2)]
 
 
 def test_planning_reads_no_audio(tmp_path):

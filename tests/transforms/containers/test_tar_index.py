@@ -7,7 +7,7 @@ from earmark.transforms.output.store import OutputStore
 from tests.support.audio.containers import MEMBERS, Counted, members_of, read_rows, write_tar
 
 
-def test_a_tar_is_read_once_by_its_headers_and_then_from_what_the_output_keeps(tmp_path):
+def test_a_tar_s_headers_are_read_once_and_then_its_index_in_the_output(tmp_path):
     large = b"a" * 100_000
     tar = write_tar(
         tmp_path / "a.tar", [(f"{n}.wav", large) for n in range(20)] + [("3.txt", b"three"), ("x.json", b"{")]

@@ -22,7 +22,7 @@ def test_a_sample_is_a_row_with_the_objects_names_as_columns_and_the_text_as_ref
         [("x/000.flac", AUDIO), ("x/000.json", json.dumps(beside).encode()), ("x/000.txt", b" hi\n")],
     )
     (row,) = read_rows(tar)
-    place = row.location
+    location = row.location
     assert row == Recording(
         id="one",
         uri=f"tar://x/000.flac::file://{tar}",
@@ -30,10 +30,10 @@ def test_a_sample_is_a_row_with_the_objects_names_as_columns_and_the_text_as_ref
         language="de",
         reference="hi",
         extra=(("speaker", "7"),),
-        location=place,
+        location=location,
     )
-    assert (place.container, place.size_bytes, place.suffix) == (str(tar), len(AUDIO), ".flac")
-    assert tar.read_bytes()[place.start : place.start + place.size_bytes] == AUDIO
+    assert (location.container, location.size_bytes, location.suffix) == (str(tar), len(AUDIO), ".flac")
+    assert tar.read_bytes()[location.start : location.start + location.size_bytes] == AUDIO
     with fsspec.open(row.uri, "rb") as file:
         assert file.read() == AUDIO
 
@@ -55,8 +55,8 @@ def test_members_of_a_sample_may_lie_anywhere_and_ids_are_the_uris_where_there_i
 def test_an_id_does_not_hang_on_how_the_tar_was_named(tmp_path, monkeypatch):
     write_tar(tmp_path / "a.tar", [("1.wav", AUDIO)])
     monkeypatch.chdir(tmp_path)
-    found = {row.id for name in ("a.tar", "*.tar", "./a.tar", str(tmp_path / "a.tar")) for row in read_rows(name)}
-    assert found == {f"tar://1.wav::file://{tmp_path}/a.tar"}
+    ids = {row.id for name in ("a.tar", "*.tar", "./a.tar", str(tmp_path / "a.tar")) for row in read_rows(name)}
+    assert ids == {f"tar://1.wav::file://{tmp_path}/a.tar"}
 
 
 def test_texts_belong_to_the_name_before_the_last_dot_or_the_first(tmp_path):
@@ -84,7 +84,7 @@ def test_a_path_in_the_json_is_carried_along_and_columns_may_be_named(tmp_path):
         read_rows(tar, ManifestShape(columns=(("audio", "wav"),)))
 
 
-def test_what_is_neither_audio_nor_beside_it_is_counted_once(tmp_path, caplog):
+def test_members_that_are_neither_audio_nor_text_beside_it_are_counted_in_one_warning(tmp_path, caplog):
     members = [("1.wav", AUDIO), ("._1.wav", b"mac"), ("README.txt", b"x"), ("1.jpg", b"x")]
     tar = write_tar(tmp_path / "a.tar", members)
     assert members_of(read_rows(tar)) == ["1.wav"]
@@ -94,7 +94,7 @@ def test_what_is_neither_audio_nor_beside_it_is_counted_once(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    ("beside", "words"),
+    ("beside", "message"),
     [
         ([("1.json", b"[1]")], "1.json is not a JSON object"),
         ([("1.json", b"{")], "1.json is not JSON"),
@@ -105,12 +105,12 @@ def test_what_is_neither_audio_nor_beside_it_is_counted_once(tmp_path, caplog):
         ([("9.json", b"{}")], "9.json has no audio beside it"),
     ],
 )
-def test_a_bad_text_is_one_failure_and_its_neighbours_are_read(tmp_path, beside, words):
+def test_a_bad_text_is_one_failure_and_its_neighbours_are_read(tmp_path, beside, message):
     audio = [("1.wav", AUDIO)] if beside[0][0].startswith("1") else []
     tar = write_tar(tmp_path / "a.tar", [("0.wav", AUDIO), *audio, *beside, ("2.wav", AUDIO)])
     rows = read_rows(tar)
     (failure,) = [row for row in rows if isinstance(row, Failure)]
-    assert words in failure.message and failure.message.startswith(f"{tar}:")
+    assert message in failure.message and failure.message.startswith(f"{tar}:")
     assert sorted(members_of(rows)) == ["!", "0.wav", "2.wav"]
 
 
@@ -131,8 +131,8 @@ def test_links_devices_sparse_files_and_folders_are_no_audio(tmp_path):
     failed = [row for row in rows if isinstance(row, Failure)]
     assert len(failed) == 5 and all("not a plain file" in row.message for row in failed)
     content = (tmp_path / "a.tar").read_bytes()
-    places = [row.location for row in rows if isinstance(row, Recording)]
-    assert all(content[place.start : place.start + place.size_bytes] == AUDIO for place in places)
+    locations = [row.location for row in rows if isinstance(row, Recording)]
+    assert all(content[location.start : location.start + location.size_bytes] == AUDIO for location in locations)
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -149,13 +149,13 @@ def test_of_members_of_one_name_the_last_is_annotated(tmp_path):
     tar = write_tar(tmp_path / "a.tar", [("1.wav", b"old!"), ("2.wav", AUDIO), ("1.wav", b"new!")])
     rows = [row for row in read_rows(tar) if row.uri.startswith("tar://1.wav")]
     for order in (rows, rows[::-1]):
-        place = pick_canonical_row(order).location
-        assert tar.read_bytes()[place.start : place.start + 4] == b"new!"
+        location = pick_canonical_row(order).location
+        assert tar.read_bytes()[location.start : location.start + 4] == b"new!"
     with fsspec.open(rows[0].uri, "rb") as file:
         assert file.read() == b"new!"
 
 
-def test_a_tar_that_is_cut_anywhere_is_at_most_one_failure_and_says_what_it_has_lost(tmp_path):
+def test_a_tar_cut_anywhere_is_at_most_one_failure_that_names_the_loss(tmp_path):
     """Cut within a member, a header or the blocks that end it; exactly between two members, nobody can know."""
     content = write_tar(tmp_path / "whole.tar", MEMBERS).read_bytes()
     ends = [row.location.start + 1024 for row in read_rows(tmp_path / "whole.tar")]  # of audio, with its padding
@@ -168,7 +168,9 @@ def test_a_tar_that_is_cut_anywhere_is_at_most_one_failure_and_says_what_it_has_
         rows = read_rows(tmp_path / "cut.tar")
         recordings = [row for row in rows if isinstance(row, Recording)]
         assert [row.location.start for row in recordings] == [
-            place.start for place in _places(tmp_path / "whole.tar") if place.start + place.size_bytes <= cut
+            location.start
+            for location in _locations(tmp_path / "whole.tar")
+            if location.start + location.size_bytes <= cut
         ][: len(recordings)]
         failed = [row for row in rows if isinstance(row, Failure)]
         if cut < ends[-1] - 24 and cut % 512:
@@ -177,11 +179,11 @@ def test_a_tar_that_is_cut_anywhere_is_at_most_one_failure_and_says_what_it_has_
         assert len(failed) <= 1
 
 
-def _places(tar):
+def _locations(tar):
     return [row.location for row in read_rows(tar) if isinstance(row.location, TarLocation)]
 
 
-def test_garbage_between_members_is_one_failure_that_says_what_it_has_lost(tmp_path):
+def test_garbage_between_members_is_one_failure_that_names_the_loss(tmp_path):
     content = bytearray(write_tar(tmp_path / "a.tar", MEMBERS).read_bytes())
     second = read_rows(tmp_path / "a.tar")[1].location.start - 512
     content[second : second + 512] = os.urandom(512)
@@ -210,7 +212,7 @@ def test_a_chain_of_headers_that_name_no_member_ends(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>" * 1000, b"PK\x03\x04" * 1000])
-def test_what_is_no_tar_stops_the_job(tmp_path, content):
+def test_a_file_that_is_no_tar_stops_the_job(tmp_path, content):
     (tmp_path / "a.tar").write_bytes(content)
     with pytest.raises(JobError, match=r"a\.tar is no tar that can be read"):
         read_rows(tmp_path / "a.tar")

@@ -37,13 +37,13 @@ MAKERS = pytest.mark.parametrize("make", [make_tar, make_parquet], ids=["tar", "
 
 def unpack(recordings, scratch):
     """What each recording's file holds, or why there is none."""
-    found: dict[int, bytes | RowError] = {}
+    by_index: dict[int, bytes | RowError] = {}
     requests = unpack_requests(recordings, str(scratch))
     for request, result in zip(requests, unpack_containers(requests), strict=True):
         results = [result] * len(request.indices) if isinstance(result, RowError) else result
         for index, path in zip(request.indices, results, strict=True):
-            found[index] = path if isinstance(path, RowError) else open(path, "rb").read()  # noqa: SIM115
-    return [found[index] for index in range(len(recordings))]
+            by_index[index] = path if isinstance(path, RowError) else open(path, "rb").read()  # noqa: SIM115
+    return [by_index[index] for index in range(len(recordings))]
 
 
 def errors(results):
@@ -62,12 +62,12 @@ def test_any_recordings_in_any_order_come_out_as_they_went_in(
     containers, tmp_path_factory, data, block_bytes, gap_bytes
 ):
     audio, (tar, parquet) = containers
-    wanted = data.draw(st.lists(st.integers(0, 2 * len(audio) - 1), unique=True, max_size=12))
+    chosen = data.draw(st.lists(st.integers(0, 2 * len(audio) - 1), unique=True, max_size=12))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unpack_tar, "BLOCK_BYTES", block_bytes)
         patch.setattr(unpack_tar, "MAX_GAP_BYTES", gap_bytes)
-        found = unpack([[*tar, *parquet][number] for number in wanted], tmp_path_factory.mktemp("scratch"))
-    assert found == [audio[number % len(audio)] for number in wanted]
+        results = unpack([[*tar, *parquet][number] for number in chosen], tmp_path_factory.mktemp("scratch"))
+    assert results == [audio[number % len(audio)] for number in chosen]
 
 
 @MAKERS
@@ -96,7 +96,7 @@ def test_a_part_of_a_container_is_read_for_a_part_of_its_recordings(tmp_path):
         assert Counted.reads["bytes"] < 4.1 * 2_000_000
 
 
-def test_a_row_group_is_read_to_the_last_row_that_is_wanted_and_not_all_at_once(tmp_path, monkeypatch):
+def test_a_row_group_is_read_in_batches_up_to_the_last_requested_row(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_rows, "READ_BYTES", 100_000)
     monkeypatch.setattr(unpack_parquet, "BATCH_BYTES", 100_000)
     audio = [os.urandom(10_000) for _ in range(400)]
@@ -114,22 +114,22 @@ def test_a_container_that_has_changed_is_not_read(tmp_path, make):
     rows = read_rows(path)
     make(path, audio[::-1])
     os.utime(path, ns=(0, 0))
-    found = unpack(rows, tmp_path)
-    assert set(errors(found)) == {"container_changed"}
-    assert all("start again" in result.message for result in found)
+    results = unpack(rows, tmp_path)
+    assert set(errors(results)) == {"container_changed"}
+    assert all("start again" in result.message for result in results)
 
 
 @MAKERS
-def test_a_container_that_is_gone_costs_its_recordings_only(tmp_path, make):
+def test_only_the_recordings_of_a_missing_container_fail(tmp_path, make):
     suffix = "tar" if make is make_tar else "parquet"
     rows = [row for name in "ab" for row in read_rows(make(tmp_path / f"{name}.{suffix}", [b"one", b"two"]))]
     os.unlink(tmp_path / f"a.{suffix}")
-    found = unpack(rows, tmp_path)
-    assert errors(found) == ["not_found", "not_found", "", ""]
-    assert str(tmp_path / f"a.{suffix}") in found[0].message
+    results = unpack(rows, tmp_path)
+    assert errors(results) == ["not_found", "not_found", "", ""]
+    assert str(tmp_path / f"a.{suffix}") in results[0].message
 
 
-def test_a_store_that_gives_less_than_it_was_asked_for_costs_what_was_in_it(tmp_path, monkeypatch):
+def test_only_recordings_in_a_range_that_came_short_fail(tmp_path, monkeypatch):
     audio = [os.urandom(1000) for _ in range(6)]
     rows = read_rows(f"counted://{make_tar(tmp_path / 'a.tar', audio)}")
     monkeypatch.setattr(unpack_tar, "BLOCK_BYTES", 3000)
@@ -138,12 +138,12 @@ def test_a_store_that_gives_less_than_it_was_asked_for_costs_what_was_in_it(tmp_
     monkeypatch.setattr(
         Counted, "cat_file", lambda self, path, start, end, **_: real(self, path, start, end - (start <= bad < end))
     )
-    found = unpack(rows, tmp_path)
-    assert [result == content for result, content in zip(found, audio, strict=True)].count(True) == 4
-    assert errors(found)[2] == "cut_short" and "parts of files" in found[2].message
+    results = unpack(rows, tmp_path)
+    assert [result == content for result, content in zip(results, audio, strict=True)].count(True) == 4
+    assert errors(results)[2] == "cut_short" and "parts of files" in results[2].message
 
 
-def test_a_store_that_fails_costs_what_was_asked_for_and_a_machine_without_rights_none(tmp_path, monkeypatch):
+def test_recordings_of_a_failed_request_fail_but_not_for_lack_of_credentials(tmp_path, monkeypatch):
     rows = read_rows(f"counted://{make_tar(tmp_path / 'a.tar', [b'one'])}")
 
     def fail(error):
@@ -173,7 +173,7 @@ def test_a_full_scratch_folder_is_no_fault_of_the_container(tmp_path, monkeypatc
         unpack(rows, tmp_path / "gone")
 
 
-def test_a_damaged_row_group_costs_its_own_rows(tmp_path):
+def test_only_the_rows_of_a_damaged_row_group_fail(tmp_path):
     audio = [os.urandom(10_000) for _ in range(8)]
     path = make_parquet(tmp_path / "a.parquet", audio, group_rows=2, compression="zstd")
     rows = read_rows(path)
@@ -184,13 +184,13 @@ def test_a_damaged_row_group_costs_its_own_rows(tmp_path):
     modified = path.stat().st_mtime_ns
     path.write_bytes(content)
     os.utime(path, ns=(modified, modified))
-    found = unpack(rows, tmp_path)
-    assert errors(found) == ["", "", "fetch_failed", "fetch_failed", "", "", "", ""]
-    assert [result for result in found if isinstance(result, bytes)] == audio[:2] + audio[4:]
+    results = unpack(rows, tmp_path)
+    assert errors(results) == ["", "", "fetch_failed", "fetch_failed", "", "", "", ""]
+    assert [result for result in results if isinstance(result, bytes)] == audio[:2] + audio[4:]
 
 
 def test_a_row_without_bytes_in_a_file_without_statistics_is_one_failure(tmp_path):
     path = make_parquet(tmp_path / "a.parquet", [b"one", None, b"three"], write_statistics=False)
-    found = unpack(read_rows(path), tmp_path)
-    assert found[::2] == [b"one", b"three"]
-    assert errors(found) == ["", "no_bytes", ""]
+    results = unpack(read_rows(path), tmp_path)
+    assert results[::2] == [b"one", b"three"]
+    assert errors(results) == ["", "no_bytes", ""]

@@ -37,7 +37,7 @@ def test_a_folder_of_audio_that_cannot_be_listed_stops_the_job(tmp_path, monkeyp
         read_rows(tmp_path)
 
 
-def test_a_glob_of_manifests_and_audio_files_is_asked_to_choose(tmp_path):
+def test_a_glob_that_matches_manifests_and_audio_files_is_refused(tmp_path):
     for name in ("m.jsonl", "n.csv", "a.wav", "b.flac", "c.mp3", "README.md"):
         write_file(tmp_path / name, b"")
     with pytest.raises(JobError, match=r"/\* matches 2 manifests and 3 audio files; name only one kind of files"):
@@ -46,7 +46,7 @@ def test_a_glob_of_manifests_and_audio_files_is_asked_to_choose(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("manifest", "found"),
+    ("manifest", "expected"),
     [
         ("m.jsonl", "m.jsonl"),
         ("./deep/../m.jsonl", "m.jsonl"),
@@ -56,17 +56,17 @@ def test_a_glob_of_manifests_and_audio_files_is_asked_to_choose(tmp_path):
     ],
 )
 def test_local_manifests_are_named_so_that_a_worker_in_another_folder_finds_them(
-    tmp_path, monkeypatch, manifest, found
+    tmp_path, monkeypatch, manifest, expected
 ):
     (tmp_path / "deep").mkdir()
     for name in ("m.jsonl", "deep/a.wav"):
         write_file(tmp_path / name, b"")
     monkeypatch.chdir(tmp_path)
-    assert find_manifests(manifest) == [str(tmp_path / found)]
+    assert find_manifests(manifest) == [str(tmp_path / expected)]
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("missing.jsonl", "there is no manifest"),
         ("nothing-*.jsonl", "nothing matches"),
@@ -75,11 +75,11 @@ def test_local_manifests_are_named_so_that_a_worker_in_another_folder_finds_them
         ("broken.parquet", "cannot be read"),
     ],
 )
-def test_what_is_no_manifest_stops_the_job(tmp_path, name, words):
+def test_a_file_that_is_no_manifest_stops_the_job(tmp_path, name, message):
     (tmp_path / "folder.parquet").mkdir()
     for file in ("notes.txt", "broken.parquet"):
         write_file(tmp_path / file, "x")
-    with pytest.raises(JobError, match=words):
+    with pytest.raises(JobError, match=message):
         read_rows(tmp_path / name)
 
 
@@ -98,7 +98,7 @@ class Unreachable(MemoryFileSystem):
 
 
 @pytest.mark.parametrize("name", ["m.jsonl", "*.jsonl"])
-def test_a_manifest_that_cannot_be_reached_is_not_said_to_be_missing(name):
+def test_an_unreachable_manifest_is_not_called_missing(name):
     fsspec.register_implementation("unreachable", Unreachable, clobber=True)
     with pytest.raises(JobError, match="cannot be reached: no credentials were found"):
         find_manifests(f"unreachable://{name}")

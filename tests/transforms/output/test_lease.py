@@ -68,7 +68,7 @@ def test_a_process_that_got_a_dead_ones_number_does_not_hold_its_lease(store):
 
 
 @pytest.mark.process
-def test_a_killed_process_that_nobody_waits_for_holds_no_lease(store):
+def test_a_zombie_process_holds_no_lease(store):
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     leave_lease(store, pid=process.pid, started_s=psutil.Process(process.pid).create_time())
     process.kill()
@@ -78,7 +78,7 @@ def test_a_killed_process_that_nobody_waits_for_holds_no_lease(store):
     process.communicate()
 
 
-def test_another_machines_lease_holds_until_it_has_not_been_heard_of_for_long(store):
+def test_another_machine_s_lease_holds_until_its_heartbeats_stop(store):
     now = time.time()
     leave_lease(store, host="elsewhere", heartbeat_s=now - EXPIRY_S / 2)
     with pytest.raises(JobError, match="on elsewhere"):
@@ -90,7 +90,7 @@ def test_another_machines_lease_holds_until_it_has_not_been_heard_of_for_long(st
 
 @pytest.mark.process
 @pytest.mark.parametrize("changes", [{"boot_id": "other"}, {"pid_namespace": "pid:[1]"}], ids=str)
-def test_a_container_of_the_same_name_is_judged_by_what_is_heard_of_it(store, ended_process, changes):
+def test_a_lease_of_a_container_with_the_same_host_name_is_judged_by_its_heartbeats(store, ended_process, changes):
     pid, started_s = ended_process
     leave_lease(store, pid=pid, started_s=started_s, **changes)  # no such process here, which says nothing
     with pytest.raises(JobError, match="run other"):
@@ -193,14 +193,14 @@ def beats(monkeypatch):
     return beaten
 
 
-def test_a_living_run_is_heard_of(store, beats):
+def test_a_living_run_renews_its_lease(store, beats):
     with take_lease(store, "mine", take_over=False):
         first_s = held_lease(store)["heartbeat_s"]
         assert beats.wait(30)
         assert held_lease(store)["heartbeat_s"] > first_s
 
 
-def test_a_heartbeat_that_cannot_be_written_is_not_the_last(store, beats, monkeypatch, caplog):
+def test_heartbeats_continue_after_one_that_cannot_be_written(store, beats, monkeypatch, caplog):
     names, failed = OutputStore.names, threading.Event()
 
     def once_unreachable(self, folder):

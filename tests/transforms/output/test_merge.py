@@ -55,7 +55,7 @@ def merge(*parts, run_id="c1"):
     return merge_parts.merge_parts(parts, run_id)
 
 
-def test_a_merged_part_holds_all_rows_and_says_of_each_part_what_made_it():
+def test_a_merged_part_holds_all_rows_and_the_origin_of_each_part():
     merged = merge(
         small("aa1", [("a", {"speaker": "x"}), ("b", {})], [FAILURE]), small("bb1", []), small("cc1", [("c", {})])
     )
@@ -74,7 +74,7 @@ def test_a_merged_part_holds_all_rows_and_says_of_each_part_what_made_it():
     assert merged.replaces == tuple(OutputStore.part_path(key) for key in ("aa1", "bb1", "cc1"))
 
 
-def test_what_is_merged_again_keeps_its_origins_and_comes_later_by_name():
+def test_a_part_merged_again_keeps_its_origins_and_comes_later_by_name():
     first, second = merge(small("aa1", [("a", {})])), merge(small("ff1", [("b", {})]))
     again = merge(read_small(first.path, first.content), read_small(second.path, second.content), small("cc1", []))
     third = merge(read_small(again.path, again.content), small("dd1", []), run_id="c3")

@@ -31,7 +31,7 @@ def files_below(folder):
     return [name for _, _, names in os.walk(folder) for name in names]
 
 
-def test_one_of_many_writers_creates_an_object_and_it_is_whole(tmp_path):
+def test_one_of_many_writers_creates_an_object_and_it_is_complete(tmp_path):
     store = OutputStore(str(tmp_path))
     contents = [bytes([number]) * 300_000 for number in range(16)]
     together = threading.Barrier(len(contents))
@@ -47,7 +47,7 @@ def test_one_of_many_writers_creates_an_object_and_it_is_whole(tmp_path):
     assert files_below(tmp_path) == ["part"]
 
 
-def test_what_is_there_is_not_created_again_but_can_be_replaced(store):
+def test_an_existing_object_is_not_created_again_but_can_be_replaced(store):
     assert store.create("a/b", b"first")
     assert not store.create("a/b", b"second")
     assert store.read("a/b") == b"first"
@@ -66,7 +66,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, write):
     assert files_below(tmp_path) == []
 
 
-def test_a_failed_replacement_leaves_the_earlier_object_alone(tmp_path, monkeypatch):
+def test_a_failed_replacement_keeps_the_earlier_object(tmp_path, monkeypatch):
     store = OutputStore(str(tmp_path))
     store.replace("a", b"earlier")
 
@@ -89,7 +89,7 @@ def test_new_parts_are_listed_at_once(store):
 
 
 class RemembersListings(MemoryFileSystem):
-    """Lists a folder once and never again unless told not to, as gcsfs and s3fs do."""
+    """Lists a folder once and never again unless its cache is off, as gcsfs and s3fs do."""
 
     protocol = "remembers"
 
@@ -99,7 +99,7 @@ class RemembersListings(MemoryFileSystem):
         return self.dircache[path] if path in self.dircache else super().ls(path, **kwargs)
 
 
-def test_a_file_system_that_remembers_listings_is_asked_anew():
+def test_listings_are_never_cached():
     fsspec.register_implementation("remembers", RemembersListings, clobber=True)
     store = OutputStore(f"remembers://out-{uuid.uuid4().hex}")
     assert store.parts() == []
@@ -132,7 +132,7 @@ def refusing():
 
 
 @pytest.mark.parametrize("remote", [False, True])
-def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(tmp_path, refusing, monkeypatch, remote):
+def test_a_folder_that_cannot_be_listed_is_an_error_and_not_empty(tmp_path, refusing, monkeypatch, remote):
     store = refusing if remote else OutputStore(str(tmp_path))
     scandir = os.scandir
 
@@ -162,7 +162,7 @@ def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(tmp_path, 
         ("open", "read_report", ("a",)),
     ],
 )
-def test_whatever_a_file_system_raises_is_one_error_in_one_line(refusing, monkeypatch, refused, method, arguments):
+def test_any_error_of_a_file_system_is_a_storage_error_in_one_line(refusing, monkeypatch, refused, method, arguments):
     monkeypatch.setattr(Refusing, "refused", (refused,))
     with pytest.raises(StorageError, match=r"^HttpError 403: no permission$"):
         getattr(refusing, method)(*arguments)
@@ -170,14 +170,14 @@ def test_whatever_a_file_system_raises_is_one_error_in_one_line(refusing, monkey
         getattr(OutputStore("nowhere://out"), method)(*arguments)
 
 
-def test_a_part_says_what_it_annotates_and_what_failed(store):
+def test_a_part_holds_its_ids_and_failures(store):
     store.create("p", make_part("k1", [("a", {}), ("b", {})], [FAILURE]))
     expected = PartReport("k1", 2, (FAILURE,))
     assert store.read_part("p") == (["a", "b"], expected)
     assert store.read_report("p") == expected
 
 
-def test_a_part_that_is_missing_is_told_from_one_that_is_not_earmarks(store):
+def test_a_missing_part_and_a_foreign_file_are_different_errors(store):
     with pytest.raises(FileNotFoundError):
         store.read_report("nowhere")
     store.create("text", b"hello")
@@ -194,7 +194,7 @@ def test_a_store_travels_to_workers(store):
     assert pickle.loads(pickle.dumps(store)).read("a") == b"content"
 
 
-def test_what_a_killed_run_left_half_written_is_cleared(tmp_path):
+def test_partial_writes_of_a_killed_run_are_removed(tmp_path):
     store = OutputStore(str(tmp_path))
     store.create("kept", b"")
     (tmp_path / "_earmark/tmp").mkdir(parents=True, exist_ok=True)

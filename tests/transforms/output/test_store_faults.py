@@ -19,7 +19,7 @@ def raises_first(errors, really):
     return method
 
 
-def test_what_passes_by_itself_is_tried_again(monkeypatch):
+def test_transient_errors_are_retried(monkeypatch):
     store = OutputStore(f"memory://out-{uuid.uuid4().hex}")
     once = {name: [ConnectionResetError()] for name in ("pipe_file", "cat_file", "ls", "info", "open", "rm_file")}
     for name, errors in once.items():

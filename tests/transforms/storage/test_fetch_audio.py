@@ -55,12 +55,12 @@ def outcome(result):
         return file.read()
 
 
-def test_one_object_that_stalls_costs_no_other(server, tmp_path):
+def test_only_an_object_that_stalls_fails(server, tmp_path):
     pytest.importorskip("aiohttp")
     uris = [f"{server}/{name}" for name in ("good.wav", "stall.wav", "none.wav", "forbidden.wav", "good.mp3")]
-    found = fetch_audio(uris, str(tmp_path), TIMEOUT_S)
-    assert [outcome(result) for result in found] == [CONTENT, "fetch_timeout", "not_found", "fetch_failed", CONTENT]
-    assert all(uri in result.message for uri, result in zip(uris, found, strict=True) if isinstance(result, RowError))
+    results = fetch_audio(uris, str(tmp_path), TIMEOUT_S)
+    assert [outcome(result) for result in results] == [CONTENT, "fetch_timeout", "not_found", "fetch_failed", CONTENT]
+    assert all(uri in result.message for uri, result in zip(uris, results, strict=True) if isinstance(result, RowError))
 
 
 def test_results_are_in_order_whatever_they_come_from(server, tmp_path):
@@ -165,20 +165,20 @@ def test_expired_credentials_are_the_machines(tmp_path, monkeypatch, error):
         (KeyError("what no one expects"), "fetch_failed"),
     ],
 )
-def test_whatever_else_a_client_raises_costs_its_recording_only(tmp_path, monkeypatch, error, code):
+def test_any_other_error_of_a_client_fails_its_recording_only(tmp_path, monkeypatch, error, code):
     result = fetch_where_the_store_raises(error, tmp_path, monkeypatch)
     assert result.error == code
     assert "\n" not in result.message
 
 
-def test_a_page_of_the_web_that_wants_a_login_costs_its_recording_only(server, tmp_path):
+def test_a_web_page_that_needs_a_login_fails_its_recording_only(server, tmp_path):
     pytest.importorskip("aiohttp")
     good, login = fetch_audio([f"{server}/good.wav", f"{server}/login.wav"], str(tmp_path), TIMEOUT_S)
     assert Path(good).read_bytes() == CONTENT
     assert login.error == "fetch_failed" and "401" in login.message
 
 
-def test_what_passes_by_itself_is_tried_again(tmp_path, monkeypatch):
+def test_transient_errors_are_retried(tmp_path, monkeypatch):
     memory, left = fsspec.filesystem("memory"), [ConnectionResetError(), TimeoutError()]
     memory.pipe("/store/a.wav", b"a")
     get_file = type(memory).get_file
