@@ -68,7 +68,7 @@ def awkward_pairs() -> list[AwkwardPair]:
 
 
 def _spoiled(text: str, language: str, chance: random.Random) -> str:
-    """A text as a system could have heard it: other words, other letters, other punctuation, or nothing."""
+    """A text as a system could have transcribed it: other words, letters or punctuation, or nothing."""
     way = chance.randrange(7)
     words = text.split(" ")
     at = chance.randrange(len(words))

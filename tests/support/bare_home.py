@@ -1,4 +1,4 @@
-"""A home without credentials, caches or settings, so that a test does not see those of whoever runs it."""
+"""A home folder without credentials, caches or settings, so that a test does not see those of the user."""
 
 from pathlib import Path
 

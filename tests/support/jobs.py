@@ -1,4 +1,4 @@
-"""Whole jobs in this process, with an engine that needs no weights; and jobs as a user starts them."""
+"""Run jobs in this process with an engine that needs no weights, or as a user starts them; read their outputs."""
 
 import json
 import subprocess
@@ -36,13 +36,13 @@ TINY = EXAMPLES / "tiny-qwen2-audio"
 
 
 class ListeningEngine:
-    """Answers any task with what it can only know from the audio: the length and the level of each clip.
+    """Answers any task with the length and the peak of each clip, which depend on the audio alone.
 
-    Of labels it chooses the first.
+    The answer to a task with labels is the first label.
     """
 
     def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:
-        return [{task.name: self._answer(task, heard(clip.samples)) for task in tasks} for clip in clips]
+        return [{task.name: self._answer(task, describe_samples(clip.samples)) for task in tasks} for clip in clips]
 
     def _answer(self, task: Task, text: str) -> Answer:
         if task.answer == "transcript":
@@ -53,21 +53,22 @@ class ListeningEngine:
         return LabelAnswer(task.labels[0], 1.0, scores, -0.5)
 
 
-def heard(samples: np.ndarray) -> str:
+def describe_samples(samples: np.ndarray) -> str:
+    """The text of every answer of the ListeningEngine."""
     return f"{len(samples)} samples, peak {np.abs(samples).max():.2f}"
 
 
 def run_here(
     manifest: Path, output: Path | str, decode: Decode = decode_requests, workers: int = 2, **options: Any
 ) -> Summary:
-    """A run of the whole graph with the ListeningEngine; what it raises is a worker's own error."""
+    """Run the whole graph with the ListeningEngine; errors of workers are raised as they are."""
     flags = [f"--direct_num_workers={workers}"]
     with launched_here(manifest, output, JobOptions(**options), workers) as run:
         return run_job(run, listening(run.options), embedded_options(flags), decode)
 
 
 def launched_here(manifest: Path, output: Path | str, options: JobOptions, workers: int) -> AbstractContextManager[Run]:
-    """A launched run whose models are known by their names; where none is named, by "listening"."""
+    """A launched run whose models are identified by their names, or by "listening" without a name."""
     named = {task.name: name or "listening" for name, tasks in options.models().items() for task in tasks}
     models = {task: named[task.name] for task in options.tasks()}
     return launched_run(str(manifest), str(output), options, models, ExecutionTarget(workers))
@@ -95,12 +96,12 @@ def write_tone(path: Path, seconds: float = 0.5, amplitude: float = 0.5, hz: flo
 
 
 def write_tones(folder: Path, count: int) -> list[dict[str, Any]]:
-    """`count` recordings that differ in length and level, as rows of a manifest with their true facts."""
+    """Write `count` recordings that differ in length and level; return rows of a manifest with their texts."""
     rows = []
     for number in range(count):
         seconds, amplitude = 0.2 + 0.01 * number, 0.1 + 0.8 * number / count
         path = write_tone(folder / f"tone{number}.wav", seconds, amplitude)
-        text = heard(soundfile.read(path, dtype="float32")[0])
+        text = describe_samples(soundfile.read(path, dtype="float32")[0])
         rows.append({"id": f"r{number:04d}", "audio_filepath": str(path), "text": text, "number": number})
     return rows
 
@@ -111,12 +112,12 @@ def write_manifest(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 
 def manifest_lines(path: Path) -> list[dict[str, Any]]:
-    """JSON Lines, parted at newlines only: str.splitlines knows of others, which may be in a text."""
+    """JSON Lines, split at newlines alone: str.splitlines also splits at separators that a text may contain."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def annotations(output: Path | str) -> list[dict[str, Any]]:
-    """All annotations in order of their ids, read part by part: an id in two parts comes twice."""
+    """All annotations sorted by id, read part by part: an id in two parts comes twice."""
     rows = [
         row for part in sorted(Path(output).glob("annotations/*/*.parquet")) for row in pq.read_table(part).to_pylist()
     ]
@@ -133,12 +134,12 @@ def transcripts(output: Path | str) -> dict[str, str]:
     return {row["id"]: row["transcribe"]["text"] for row in annotations(output)}
 
 
-def same(one: Any, other: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
     """Whether two values of a row agree, floats to 1e-4."""
-    if isinstance(one, float):
-        return one == pytest.approx(other, abs=1e-4)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
+    if isinstance(a, float):
+        return a == pytest.approx(b, abs=1e-4)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b)

@@ -9,7 +9,7 @@ from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, DecodedShard, Failure, Recording, Segment
 from earmark.transforms.annotate import annotate_shard
-from tests.support.jobs import ListeningEngine, heard
+from tests.support.jobs import ListeningEngine, describe_samples
 
 FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 TRANSCRIBE, CAPTION, EMOTION = ((task,) for task in JobOptions(task=("transcribe", "caption", "emotion")).tasks())
@@ -49,7 +49,11 @@ def test_the_answers_of_all_engines_are_one_row():
     for annotation, clip in zip(annotated.annotations, decoded.clips, strict=True):
         assert (annotation.recording, annotation.facts) == (clip.recording, FACTS)
         assert list(annotation.answers) == ["transcribe", "emotion", "caption"]
-        assert annotation.answers["transcribe"].text == annotation.answers["caption"].text == heard(clip.samples)
+        assert (
+            annotation.answers["transcribe"].text
+            == annotation.answers["caption"].text
+            == describe_samples(clip.samples)
+        )
         assert annotation.answers["emotion"].label == "neutral"
 
 

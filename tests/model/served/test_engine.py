@@ -15,7 +15,7 @@ from earmark.schemas.errors import JobError, MachineError, RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import BUILT_IN, MELD_EMOTIONS, new_task
 from tests.support.audio.clips import clip_of, make_samples
-from tests.support.jobs import heard
+from tests.support.jobs import describe_samples
 from tests.support.servers.misbehaving_server import (
     MODEL,
     Answer,
@@ -73,7 +73,7 @@ def test_each_clip_has_the_answer_to_its_own_audio_and_question(server, requests
     answers = annotate_by(server.chat, clips, *tasks, endpoint_requests=requests)
     for clip, answer in zip(clips, answers, strict=True):
         for task in tasks:
-            assert answer[task.name].text == f"{task.chat_prompt} {heard(clip.samples)}"
+            assert answer[task.name].text == f"{task.chat_prompt} {describe_samples(clip.samples)}"
     assert server.most_at_once <= requests
     assert len(server.asked) == 30
 
@@ -147,7 +147,7 @@ def test_a_label_outside_the_set_is_the_rows_failure(server, answer, text):
 
 def test_one_refused_clip_among_good_ones_is_one_failure(server):
     clips = make_clips(8)
-    bad = heard(clips[3].samples)
+    bad = describe_samples(clips[3].samples)
     server.behave = lambda asked: refused(400, "no") if asked.heard == bad else well(asked)
     answers = annotate_by(server.chat, clips, TASKS["transcribe"], TASKS["caption"])
     assert [isinstance(answer, RowError) for answer in answers] == [n == 3 for n in range(8)]
@@ -163,7 +163,7 @@ def test_a_transcriber_gets_the_language_and_translates_into_english(server):
     clips = [*make_clips(1, language="de-CH"), *make_clips(1)]
     tasks = JobOptions(task=("transcribe", "translate"), language="fr").tasks()
     german, french = annotate_by(server.transcriptions, clips, *tasks, endpoint_requests=1, language="fr")
-    assert german["transcribe"].text == french["translate"].text == heard(clips[0].samples)
+    assert german["transcribe"].text == french["translate"].text == describe_samples(clips[0].samples)
     assert (german["transcribe"].language, french["transcribe"].language) == ("de", "fr")
     assert german["translate"].language == "en"
     requests = [(asked.path.removeprefix("/audio/"), asked.fields.get("language")) for asked in server.asked]

@@ -12,7 +12,7 @@ FACTS = AudioFacts(0.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 
 
 def make_samples(seconds: float, seed: int) -> np.ndarray:
-    """A sweep, a tone that swells, and noise, all of their own level."""
+    """A sweep, a swelling tone and noise, each at a random level."""
     random = np.random.default_rng(seed)
     times = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     hz, sweep_hz, beat_hz = random.uniform(100, 2000), random.uniform(-500, 500), random.uniform(1, 6)
@@ -35,7 +35,7 @@ def segment_tasks_of(lengths: Sequence[int]) -> list[SegmentTask]:
 
 
 def clip_of(samples: np.ndarray, id: str = "x", speech: Sequence[bool] = (True,), **fields: str | float) -> Clip:
-    """A clip of as many segments of like length as `speech` has entries: whether somebody speaks in them."""
+    """A clip with a segment for each entry of `speech`, which is whether the segment is speech."""
     bounds = np.linspace(0, len(samples), len(speech) + 1).astype(int).tolist()
     pairs = zip(itertools.pairwise(bounds), speech, strict=True)
     segments = tuple(Segment(start, end, (end - start) * spoken) for (start, end), spoken in pairs)

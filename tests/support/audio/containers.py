@@ -1,4 +1,4 @@
-"""Tars and Parquet files of audio for tests, and a file system that counts what is opened and read of them."""
+"""Tars and Parquet files of audio, and a file system that counts how much of them is opened and read."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from earmark.transforms.manifests.find import find_manifests
 from earmark.transforms.output.store import OutputStore
 from earmark.transforms.read_manifest import read_manifests
 
-AUDIO = b"a" * 1000  # stands for an audio file where nothing decodes it
+AUDIO = b"a" * 1000  # an audio file that no test decodes
 MEMBERS = [("1.wav", AUDIO), ("1.json", b"{}"), ("2.wav", AUDIO), ("2.txt", b"two"), ("3.wav", AUDIO)]
 HF_AUDIO = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -33,7 +33,7 @@ def write_tar(path: Path, members: Iterable[tuple[str, bytes]], format: int = ta
 
 
 def add_member(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: Any) -> None:
-    """A member whose header says what `fields` say."""
+    """Add a member whose header has these fields."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
     for field, value in fields.items():
@@ -95,7 +95,7 @@ class CountedFile(io.FileIO):
 
 
 class Counted(fsspec.AbstractFileSystem):
-    """`counted:///path`: the files of this machine as on a store that knows versions; what is read is not cached."""
+    """`counted:///path`: local files as on a store with versions, without a cache."""
 
     protocol = "counted"
     reads: ClassVar[Counter[str]] = Counter()  # opens and bytes

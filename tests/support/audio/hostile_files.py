@@ -34,7 +34,7 @@ class HostileFile:
 
 
 def make_hostile_files(folder: Path) -> list[HostileFile]:
-    """Writes the files into `folder` and lists them, with the addresses at which there is none."""
+    """Write the files into `folder`; list them, and URLs without a file."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = []
     for name, content, error in _contents():

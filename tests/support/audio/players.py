@@ -16,7 +16,7 @@ sys.exit({status})
 
 
 def put_player(folder: Path, name: str, status: int = 0) -> Path:
-    """An executable of that name in `folder`; what it is given comes to lie beside it as played.wav."""
+    """Write an executable of that name into `folder`, which copies its input to played.wav in the folder."""
     folder.mkdir(exist_ok=True)
     path = folder / name
     path.write_text(SCRIPT.format(python=sys.executable, folder=str(folder), name=name, status=status))

@@ -9,7 +9,7 @@ from earmark.schemas.job import JobOptions
 
 
 def check_model(folder: Path, **options: Any) -> None:
-    """Raises JobError for what is wrong with the checkpoint, or with what is asked of it."""
+    """Raise a JobError for a checkpoint that is wrong, or that does not support the job."""
     job = JobOptions(device="cpu", **options)
     source = find_checkpoint(str(folder))
     check_options([source], job)

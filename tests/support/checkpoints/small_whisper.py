@@ -1,4 +1,4 @@
-"""A multilingual Whisper of transformers with random weights: it hears languages, and answers nonsense."""
+"""A small multilingual Whisper of transformers with random weights: it detects languages, and writes nonsense."""
 
 import json
 from pathlib import Path
@@ -66,7 +66,7 @@ def make_tokenizer() -> Tokenizer:
 
 @torch.no_grad()
 def spread(network: WhisperForConditionalGeneration, random: torch.Generator) -> None:
-    """Weights so large that what is heard decides what is written: with transformers' 0.02 nearly nothing does."""
+    """Weights so large that the audio decides the text: with transformers' 0.02 it has almost no influence."""
     for name, weight in network.named_parameters():
         if name.endswith("encoder.embed_positions.weight"):
             weight.copy_(sinusoids(*weight.shape) / 10)

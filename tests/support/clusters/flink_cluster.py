@@ -85,7 +85,7 @@ class FlinkCluster:
             return json.load(answer)
 
     def runner_flags(self, parallelism: int) -> list[str]:
-        """What `earmark annotate` is told to run a job here."""
+        """The options with which `earmark annotate` runs a job on this cluster."""
         return [
             "--runner=FlinkRunner",
             f"--flink_master={self.master}",

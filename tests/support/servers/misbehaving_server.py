@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that speaks OpenAI's protocol, well or badly, and answers what it hears.
+"""An HTTP server on loopback with OpenAI's protocol, correct or faulty, whose answers describe the audio.
 
 To chat and to transcriptions it answers the length and the level of the audio; to a question that names labels, the
 label that `label_of` says.
@@ -20,17 +20,17 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 
-from tests.support.jobs import heard
+from tests.support.jobs import describe_samples
 
 MODEL = "listener"
 KEY = "sk-Zx81-not-for-anybody"
 JSON = "application/json"
-SOON = {"retry-after-ms": "1"}  # what a client that waits as it is told may wait
+SOON = {"retry-after-ms": "1"}  # the wait that a client obeys
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: its path below /v1, key, fields beside the audio, question in words, and samples, float32."""
+    """A request: path below /v1, API key, fields next to the audio, text prompt, and float32 samples."""
 
     path: str
     key: str
@@ -40,7 +40,7 @@ class Asked:
 
     @property
     def heard(self) -> str:
-        return heard(self.samples) if self.samples is not None else "nothing"
+        return describe_samples(self.samples) if self.samples is not None else "nothing"
 
 
 @dataclass(frozen=True)
