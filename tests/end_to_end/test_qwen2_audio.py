@@ -1,4 +1,4 @@
-"""What the main job promises, kept with Qwen2-Audio at its heart; tests/end_to_end/test_kill_and_resume.py kills it."""
+"""The whole annotate job with Qwen2-Audio; tests/end_to_end/test_kill_and_resume.py kills it."""
 
 import json
 import random
@@ -43,13 +43,13 @@ def test_a_shuffled_manifest_other_workers_and_shards_give_the_same_rows(tmp_pat
     run_tiny(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "one", workers=1)
     random.Random(4).shuffle(rows)
     run_tiny(write_manifest(tmp_path / "n.jsonl", rows), tmp_path / "four", workers=4, shard_rows=5, batch_s=30.0)
-    found, expected = annotations(tmp_path / "four"), annotations(tmp_path / "one")
-    assert [row["id"] for row in found] == sorted(row["id"] for row in expected)
-    for row, other in zip(found, expected, strict=True):
-        assert same(row, other), f"{row}\n{other}"
+    rows, expected = annotations(tmp_path / "four"), annotations(tmp_path / "one")
+    assert [row["id"] for row in rows] == sorted(row["id"] for row in expected)
+    for row, expected_row in zip(rows, expected, strict=True):
+        assert same(row, expected_row), f"{row}\n{expected_row}"
 
 
-def test_hostile_files_are_failures_and_the_others_are_answered(tmp_path):
+def test_hostile_files_are_failures_and_the_rest_is_annotated(tmp_path):
     hostile = make_hostile_files(tmp_path / "hostile")
     rows = [{"id": file.name, "audio_filepath": file.uri} for file in hostile]
     summary = run_tiny(
@@ -64,31 +64,31 @@ def test_hostile_files_are_failures_and_the_others_are_answered(tmp_path):
         assert row["caption"]["text"] or "empty" in row["caption"]["flags"]
 
 
-def test_audio_of_a_few_samples_is_answered(tmp_path):
-    whole, rate = soundfile.read(SCENES.parent / json.loads(SCENES.read_text().splitlines()[0])["audio_filepath"])
+def test_audio_of_a_few_samples_is_annotated(tmp_path):
+    waveform, rate = soundfile.read(SCENES.parent / json.loads(SCENES.read_text().splitlines()[0])["audio_filepath"])
     assert rate == SAMPLE_RATE_HZ
     for samples in (1, 2, 159, 160, 320, 321, 480):
-        soundfile.write(tmp_path / f"{samples:03d}.wav", whole[4000 : 4000 + samples], rate)
+        soundfile.write(tmp_path / f"{samples:03d}.wav", waveform[4000 : 4000 + samples], rate)
     summary = run_tiny(tmp_path, tmp_path / "out")
     assert (summary.annotated, summary.failed) == (7, 0)
     assert all(row["emotion"]["label"] for row in annotations(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_committed_scenes_are_answered_right(tmp_path_factory, task):
+def test_the_committed_scenes_are_annotated_correctly(tmp_path_factory, task):
     """Scenes that the checkpoint has not been trained on; its model card has the figures of many more."""
     output = tmp_path_factory.getbasetemp() / "scenes"
     if not output.exists():
         run_tiny(SCENES, output)
     truths = {row["audio_filepath"]: row for row in manifest_lines(SCENES)}
-    answers, wanted = [], []
+    answers, expected = [], []
     for row in annotations(output):
         truth = truths[Path(row["uri"]).name]
         if task == "transcribe":
             answers.append(row["transcribe"]["text"] or "(no speech)")
-            wanted.append(truth["text"])
+            expected.append(truth["text"])
         else:
             answers.append(row[task]["text" if task == "caption" else "label"])
-            wanted.append(truth[task])
-    wrong = [pair for pair in zip(answers, wanted, strict=True) if pair[0] != pair[1]]
-    assert len(wrong) <= len(wanted) // 8, wrong
+            expected.append(truth[task])
+    wrong = [pair for pair in zip(answers, expected, strict=True) if pair[0] != pair[1]]
+    assert len(wrong) <= len(expected) // 8, wrong

@@ -31,10 +31,10 @@ def write_whisper_tiny_en(folder: Path) -> Path:
     network = WhisperForConditionalGeneration(WhisperConfig(vocab_size=51864, decoder_start_token_id=START))
     missing, unexpected = network.load_state_dict(renamed(arrays), strict=False)
     assert missing == ["proj_out.weight"] and not unexpected  # tied to the embedding
-    said = json.loads((source / "config.json").read_text())
+    config = json.loads((source / "config.json").read_text())
     network.generation_config = GenerationConfig(
-        alignment_heads=said["alignment_heads"],
-        begin_suppress_tokens=said["suppress_ids_begin"],
+        alignment_heads=config["alignment_heads"],
+        begin_suppress_tokens=config["suppress_ids_begin"],
         bos_token_id=END,
         decoder_start_token_id=START,
         eos_token_id=END,
@@ -44,7 +44,7 @@ def write_whisper_tiny_en(folder: Path) -> Path:
         max_length=448,
         no_timestamps_token_id=NO_TIMESTAMPS,
         pad_token_id=END,
-        suppress_tokens=said["suppress_ids"],
+        suppress_tokens=config["suppress_ids"],
     )
     network.half().save_pretrained(folder)
     WhisperFeatureExtractor().save_pretrained(folder)
