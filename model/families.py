@@ -12,8 +12,8 @@ class Family:
 
     Attributes:
         name: Name that people use.
-        examples: Hub ids, the first of which is the best known.
-        runs: Whether a folder with this config.json (empty where there is none) is one of the family.
+        examples: Hub ids; the first is the most popular.
+        runs: Whether a folder with this config.json (empty if the file is missing) is of the family.
         module: Module of the engine; imported when needed, because it loads torch or another runtime.
         files: Patterns of the files that make a checkpoint; what no family names is neither fetched nor read.
         libraries: Distributions that compute the answers, whose versions run.json keeps.

@@ -14,7 +14,7 @@ from earmark.pipeline.graph import build_graph
 from earmark.pipeline.launch import Run, check_manifest_and_output, launched_run
 from earmark.pipeline.progress import print_cancelled, print_summary, show_progress
 from earmark.pipeline.runner import embedded_options, find_target, is_embedded, new_pipeline
-from earmark.pipeline.shutdown import graceful_shutdown, interrupt_if_asked
+from earmark.pipeline.shutdown import graceful_shutdown, interrupt_if_stopped
 from earmark.reporting.card.write_card_after_run import write_card_after_run
 from earmark.schemas.errors import JobError, MachineError
 from earmark.schemas.job import JobOptions
@@ -75,7 +75,7 @@ def annotate_manifest(
             summary = run_job(run, assignments, pipeline_options)
     show(summary, run)
     write_card_after_run(run.output)
-    interrupt_if_asked(stop)
+    interrupt_if_stopped(stop)
     return summary
 
 

@@ -27,7 +27,7 @@ def graceful_shutdown(stop: StopRequest, pieces: str) -> Iterator[None]:
 
     def handle(signal_number: int, frame: FrameType | None) -> None:
         is_second = stop.signal_number is not None
-        stop.ask(signal_number)
+        stop.request(signal_number)
         if is_second or not stop.has_progress:
             raise KeyboardInterrupt(signal_number)
         counts.put(stop.count_in_flight())
@@ -55,7 +55,7 @@ def graceful_shutdown(stop: StopRequest, pieces: str) -> Iterator[None]:
         printer.join()
 
 
-def interrupt_if_asked(stop: StopRequest) -> None:
+def interrupt_if_stopped(stop: StopRequest) -> None:
     """Raise KeyboardInterrupt if the work ended early because of a signal."""
     if stop.signal_number is not None:
         raise KeyboardInterrupt(stop.signal_number)

@@ -72,27 +72,27 @@ def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) 
 
 
 def extra_as_map(table: pa.Table) -> pa.Table:
-    """Annotations, or some columns of them, with `extra` as a map, which SQL asks for a value by its key."""
+    """Annotations, or some of their columns, with `extra` as a map, from which SQL takes a value by its key."""
     if "extra" not in table.column_names:
         return table
     lists = table["extra"].combine_chunks()
     pairs = lists.values
-    found = pa.MapArray.from_arrays(lists.offsets, pairs.field("key"), pairs.field("value"))
-    return table.set_column(table.column_names.index("extra"), "extra", found)
+    extra = pa.MapArray.from_arrays(lists.offsets, pairs.field("key"), pairs.field("value"))
+    return table.set_column(table.column_names.index("extra"), "extra", extra)
 
 
 def _check_fields(where: str, value: Any, type: pa.DataType) -> None:
-    """pyarrow drops what a type does not name, and makes null of what is not there, without a word; not here."""
+    """Raise ValueError for unknown and missing fields, which pyarrow would drop or fill with null without a message."""
     if pa.types.is_list(type):
-        for one in value or ():
-            _check_fields(where, one, type.value_type)
+        for element in value or ():
+            _check_fields(where, element, type.value_type)
     fields = _struct_fields(type)
     if not fields or value is None:
         return
     if unknown := sorted(value.keys() - fields.keys()):
         raise ValueError(f"{where} has {', '.join(unknown)}, which the schema lacks ({', '.join(fields)})")
     if missing := sorted(fields.keys() - value.keys()):
-        raise ValueError(f"{where} has no {', '.join(missing)}, which the schema asks for")
+        raise ValueError(f"{where} has no {', '.join(missing)}, which the schema requires")
     for name, of_field in fields.items():
         _check_fields(name, value[name], of_field)
 

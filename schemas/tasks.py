@@ -37,20 +37,20 @@ LABELS_OF_MODEL = "checkpoint"  # what a job file writes for the labels that the
 
 @dataclass(frozen=True)
 class Task:
-    """One question, and what its answer is. The answers of a task are a column of the output, named like the task.
+    """A question and the kind of its answer. The answers to a task are a column of the output, named like the task.
 
     Attributes:
-        about: what it is for, to a person.
-        base_prompt: the text beside the audio for a base checkpoint, None where only an Instruct checkpoint can answer.
-            `{language_tag}`, `{target}`, `{question}` and `{row_prompt}` stand for what the row and the job say.
-        chat_prompt: the same for an Instruct checkpoint.
-        labels: the closed set of a "label" task.
-        labels_of_model: the closed set is the model's own, which is put in when the model is known.
-        label_map: pairs of a label of the model's own and the one of `labels` that it stands for.
-        max_new_tokens: longest answer to one segment.
-        target_language: code of the language that the answer is to be in; empty where that is the speech's own.
-        question: what `{question}` stands for, and `{row_prompt}` in rows that bring no prompt.
-        dimensions: of a "vector" answer; 0 until the model is known.
+        about: Purpose of the task, for people.
+        base_prompt: Prompt for a base checkpoint; None where only an Instruct checkpoint can answer.
+            `{language_tag}`, `{target}`, `{question}` and `{row_prompt}` are filled in from the row and the job.
+        chat_prompt: Prompt for an Instruct checkpoint, with the same placeholders.
+        labels: Closed set of a "label" task.
+        labels_of_model: Whether `labels` are the model's own, which are filled in when the model is chosen.
+        label_map: Pairs of a label of the model's own and the corresponding one of `labels`.
+        max_new_tokens: Maximum number of tokens of the answer to one segment.
+        target_language: Code of the language to answer in; empty for the language of the speech.
+        question: Text for `{question}`, and for `{row_prompt}` in rows without a prompt.
+        dimensions: Length of a "vector" answer; 0 until the model is chosen.
     """
 
     name: str
@@ -91,11 +91,11 @@ class Task:
             "question": self.question,
             "row_prompt": row_prompt or self.question,
         }
-        return PLACEHOLDER.sub(lambda found: values[found[1]], text or "")
+        return PLACEHOLDER.sub(lambda match: values[match[1]], text or "")
 
 
-def _one_of(words: tuple[str, ...]) -> str:
-    return f"Answer with one of: {', '.join(words)}."
+def _one_of(labels: tuple[str, ...]) -> str:
+    return f"Answer with one of: {', '.join(labels)}."
 
 
 # Base prompts are those of Qwen2-Audio's published evaluation (eval_audio/ of QwenLM/Qwen2-Audio).

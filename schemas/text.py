@@ -25,7 +25,7 @@ def join_some(names: Sequence[str], limit: int, total: int = 0) -> str:
     """The first `limit` names and the number of the others: "a, b, c and 7 more".
 
     Args:
-        names: Names to join; all of them, or only the first.
+        names: Names to join: all, or only the first.
         limit: Number of names that are spelled out.
         total: Number of all names, where `names` holds only the first.
     """

@@ -62,7 +62,7 @@ class BenchmarkScores:
             "scored": self.scored,
             "failed": self.failed,
             "measured": dataclasses.asdict(self.measured),
-            "published": [{name: getattr(one, name) for name in columns} for one in self.published],
+            "published": [{name: getattr(figure, name) for name in columns} for figure in self.published],
             "details": dataclasses.asdict(self.details),
         }
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"

@@ -103,5 +103,5 @@ class Breakdown:
             large = [name for name, _ in sizes.most_common(MAX_GROUPS if len(sizes) > MAX_GROUPS + 1 else None)]
             for name in sorted(large, key=column.order):
                 yield column.name, name, (rows == codes[name]).astype(np.float64)
-            if others := [codes[name] for name in codes if name not in large]:
-                yield column.name, f"({len(others)} others)", np.isin(rows, others).astype(np.float64)
+            if small := [codes[name] for name in codes if name not in large]:
+                yield column.name, f"({len(small)} others)", np.isin(rows, small).astype(np.float64)

@@ -22,7 +22,7 @@ from earmark.scoring.keep import KeepOptions, keep
 from earmark.scoring.measures import MEASURES
 from earmark.scoring.options import EvaluateOptions
 from earmark.scoring.pairs import Figure, Measure, Pair
-from earmark.scoring.references import ReferenceColumn, find_column, language_expression, load_given
+from earmark.scoring.references import ReferenceColumn, find_column, language_expression, load_reference_table
 
 ROWS_AT_ONCE = 4096
 LETTERS = string.ascii_uppercase
@@ -48,7 +48,7 @@ def compare(
     with open_database() as database:
         for letter, output, task in zip(letters, outputs, tasks, strict=True):
             load_answers(database, output, [task], f"answers_{letter}")
-        notes = load_given(database, options, [f"answers_{letter}" for letter in letters])
+        notes = load_reference_table(database, options, [f"answers_{letter}" for letter in letters])
         column = find_column(database, tasks[0], outputs[0].tasks, options.reference_column)
         if column.problem and options.reference_column:
             raise JobError(f"there are no references of {tasks[0].name}: {column.problem}; name another column or file")

@@ -8,7 +8,7 @@ from earmark.scoring.pairs import Figure
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptRows:
     """The rows that passed --keep: `rows` of `of`. The condition is NULL for `unknown`, as where a system failed."""
 
     expression: str
@@ -100,4 +100,4 @@ class Comparison:
     notes: tuple[str, ...]
     bootstrap: int
     seed: int
-    kept: Kept | None = None
+    kept: KeptRows | None = None

@@ -16,7 +16,7 @@ from earmark.scoring.measures import MEASURES, MeasureOptions
 from earmark.scoring.normalizers import find_normalizer
 from earmark.scoring.options import EvaluateOptions
 from earmark.scoring.pairs import Measure, Pair
-from earmark.scoring.references import ReferenceColumn, find_column, language_expression, load_given
+from earmark.scoring.references import ReferenceColumn, find_column, language_expression, load_reference_table
 from earmark.scoring.scores import Evaluation, Group, TaskScores, WorstRow
 
 ROWS_AT_ONCE = 4096
@@ -35,7 +35,7 @@ def evaluate(output_url: str, options: EvaluateOptions) -> Evaluation:
         raise JobError(f"{output.store.root} has no answers that can be scored")
     with open_database() as database:
         load_answers(database, output, tasks, "answers")
-        notes = load_given(database, options, ["answers"])
+        notes = load_reference_table(database, options, ["answers"])
         columns = {task: find_column(database, task, output.tasks, options.reference_column) for task in tasks}
         skipped = {task.name: column.problem for task, column in columns.items() if column.problem}
         _check_any_references(output, options, skipped, [task.name for task in tasks])
@@ -176,6 +176,6 @@ def _unscored(database: duckdb.DuckDBPyConnection, column: ReferenceColumn) -> d
 
 
 def _worst_row(badness: float, pair: Pair, measure: Measure) -> WorstRow:
-    words = measure.words(pair)
-    lines = aligned(*words) if words else []
+    reference_and_hypothesis = measure.words(pair)
+    lines = aligned(*reference_and_hypothesis) if reference_and_hypothesis else []
     return WorstRow(pair.id, badness, pair.failed, pair.reference, pair.hypothesis, tuple(lines))

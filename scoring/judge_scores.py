@@ -35,8 +35,8 @@ class JudgeScores:
 
 def judge_scores(judge: str, judged: Sequence[Judged], failed: int, resamples: int, seed: int) -> JudgeScores:
     """The scores of judged answers, and of `failed` recordings without an answer."""
-    of_answers = [one.answer for one in judged if one.answer is not None]
-    of_references = [one.reference for one in judged if one.reference is not None]
+    of_answers = [case.answer for case in judged if case.answer is not None]
+    of_references = [case.reference for case in judged if case.reference is not None]
     values = np.array([*of_answers, *[FAILED_SCORE] * failed])
     bounds = intervals(lambda weights: {"score": float(weights @ values / weights.sum())}, len(values), resamples, seed)
     low, high = bounds.get("score", (None, None))
@@ -46,7 +46,7 @@ def judge_scores(judge: str, judged: Sequence[Judged], failed: int, resamples: i
         _mean(of_references),
         len(of_answers),
         len(judged) - len(of_answers),
-        sum(one.malformed for one in judged),
+        sum(case.malformed for case in judged),
     )
 
 

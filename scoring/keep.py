@@ -10,7 +10,7 @@ import duckdb
 import fsspec
 
 from earmark.schemas.errors import JobError
-from earmark.scoring.comparison import Kept
+from earmark.scoring.comparison import KeptRows
 from earmark.scoring.conditions import PASSES, Condition
 from earmark.scoring.normalizers import Normalizer, find_normalizer, normalizer_for
 from earmark.scoring.options import EvaluateOptions
@@ -42,7 +42,7 @@ class KeepOptions:
             raise JobError(f"--to={self.to} does not work: it exists already; choose another name, or remove it")
 
 
-def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, evaluate_options: EvaluateOptions) -> Kept:
+def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, evaluate_options: EvaluateOptions) -> KeptRows:
     """Write the manifest of the rows of `joined` that pass, ordered by id.
 
     A row has id, audio_filepath, text (the answer of A), the annotated part of the file, language and the other columns
@@ -62,7 +62,7 @@ def keep(database: duckdb.DuckDBPyConnection, options: KeepOptions, evaluate_opt
         (joined,) = database.execute("SELECT count(*) FROM joined").fetchall()[0]
     condition.check_rows(joined, of)
     _write(database, options.to)
-    return Kept(options.expression, options.to, rows, of, unknown)
+    return KeptRows(options.expression, options.to, rows, of, unknown)
 
 
 def _add_functions(

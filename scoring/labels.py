@@ -156,7 +156,7 @@ class LabelMatches:
             inside = bin_of_row == number
             means = float(scores[inside].mean()), float(right[inside].mean())
             bins.append(CalibrationBin(float(edges[number]), float(edges[number + 1]), int(inside.sum()), *means))
-        ece = sum(one.rows * abs(one.accuracy - one.mean_score) for one in bins) / len(scores)
+        ece = sum(interval.rows * abs(interval.accuracy - interval.mean_score) for interval in bins) / len(scores)
         return Calibration(ece, len(scores), tuple(bins))
 
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:

@@ -190,10 +190,10 @@ def _vocalsound(files: BenchmarkFiles) -> Iterator[Entry]:
         all_names = map(posixpath.basename, files.data.files(files.audio))
         names = [name for name in all_names if name.endswith(".wav") and name.split("_")[0] in speakers]
     for name in names:
-        speaker, _, sound = _stem(name).split("_") if _stem(name).count("_") == 2 else (name, "", "")
-        if sound not in VOCAL_SOUNDS:
+        speaker, _, code = _stem(name).split("_") if _stem(name).count("_") == 2 else (name, "", "")
+        if code not in VOCAL_SOUNDS:
             raise files.broken(f"names {name}, which is not <speaker>_<n>_<one of {', '.join(VOCAL_SOUNDS)}>.wav")
-        yield Entry(_stem(name), f"{files.audio}/{name}", VOCAL_SOUNDS[sound], about=_about(speaker=speaker))
+        yield Entry(_stem(name), f"{files.audio}/{name}", VOCAL_SOUNDS[code], about=_about(speaker=speaker))
 
 
 def _air_bench(files: BenchmarkFiles) -> Iterator[Entry]:

@@ -49,4 +49,4 @@ def published() -> tuple[Published, ...]:
 def published_for(benchmark: Benchmark) -> tuple[Published, ...]:
     """The published figures of a benchmark."""
     row = (benchmark.dataset, benchmark.split, benchmark.metric)
-    return tuple(one for one in published() if (one.dataset, one.split, one.metric) == row)
+    return tuple(figure for figure in published() if (figure.dataset, figure.split, figure.metric) == row)

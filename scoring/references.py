@@ -130,7 +130,7 @@ def find_column(
     """
     pairs = [entry.rpartition("=") for entry in chosen]
     of_task = {task: column for task, _, column in pairs}
-    names = [one.name for one in tasks]
+    names = [answered.name for answered in tasks]
     for entry, (of, _, _) in zip(chosen, pairs, strict=True):
         if of and of not in names:
             raise JobError(f"--reference_column={entry} does not work: the output answers {', '.join(names)}, not {of}")
@@ -152,8 +152,8 @@ def _problem(database: duckdb.DuckDBPyConnection, task: AnsweredTask, tasks: Seq
         labels = ", ".join(map(quoted, task.labels))
         fits = bool(labels) and _count(database, name, f"trim(g.reference) IN ({labels})")
         return "" if fits else f"no reference is one of its labels, {join_some(task.labels, MAX_NAMED)}"
-    texts = [one for one in tasks if one.measure != "label"]
-    first = next((one for one in texts if one.measure == "transcript"), texts[0] if len(texts) == 1 else None)
+    texts = [text for text in tasks if text.measure != "label"]
+    first = next((text for text in texts if text.measure == "transcript"), texts[0] if len(texts) == 1 else None)
     if first is task:
         return ""
     return f"the references are those of {first.name}" if first else "several tasks could have the references"
@@ -163,7 +163,7 @@ def _count(database: duckdb.DuckDBPyConnection, name: str, condition: str) -> in
     return int(database.execute(f"SELECT count(*) FROM {name} AS g WHERE {condition}").fetchall()[0][0])
 
 
-def load_given(
+def load_reference_table(
     database: duckdb.DuckDBPyConnection, options: EvaluateOptions, answers: Sequence[str]
 ) -> tuple[str, ...]:
     """Create the table `given` of references, from --references or else from the tables of answers.

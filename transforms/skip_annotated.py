@@ -14,7 +14,7 @@ from earmark.transforms.output.store import OutputStore
 
 # Ids are compared within partitions of the corpus: a hundred million ids are 25 thousand a partition.
 PARTITIONS = 4096
-MAX_DOUBLED_IDS = 10  # examples in the summary
+MAX_DUPLICATED_IDS = 10  # examples in the summary
 _SideOutput: TypeAlias = (
     TaggedOutput[Literal["duplicates"], Recording]
     | TaggedOutput[Literal["unresolved", "retried"], Failure]
@@ -28,15 +28,15 @@ class Done:
 
     Attributes:
         annotated: Number of rows that are annotated already.
-        kept: Number of rows that failed in an earlier run and are not tried again.
-        doubled: Number of annotations in the output beyond one per id.
-        doubled_ids: First MAX_DOUBLED_IDS ids with several annotations, in order.
+        kept_failures: Number of rows that failed in an earlier run and are not tried again.
+        duplicate_annotations: Number of annotations in the output beyond one per id.
+        duplicated_ids: First MAX_DUPLICATED_IDS ids with several annotations, in order.
     """
 
     annotated: int
-    kept: int
-    doubled: int = 0
-    doubled_ids: tuple[str, ...] = ()
+    kept_failures: int
+    duplicate_annotations: int = 0
+    duplicated_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class SortedRows:
         unresolved: Failures of earlier runs whose recordings are neither annotated since nor tried now.
         retried: Failures of earlier runs whose recordings are tried now; they are unresolved only if this run is
             stopped before it reaches them.
-        done: Counts of the other rows; its `kept` ones are among `unresolved`.
+        done: Counts of the other rows; its `kept_failures` are among `unresolved`.
     """
 
     pending: tuple[Recording, ...]
@@ -70,7 +70,7 @@ def skip_annotated(
         keep_failures: Whether recordings that failed in an earlier run are not tried again.
     """
     annotations = Counter(annotated)
-    doubled = sorted(id for id, count in annotations.items() if count > 1)
+    duplicated = sorted(id for id, count in annotations.items() if count > 1)
     # Of several failures of one id the latest run's counts; run ids sort by time.
     by_time = sorted(failures, key=lambda failure: (failure.run_id, repr(failure)))
     unresolved = {failure.id: failure for failure in by_time if failure.id not in annotations}
@@ -78,8 +78,8 @@ def skip_annotated(
     for row in rows:
         by_id.setdefault(row.id, []).append(row)
     canonical = {id: pick_canonical_row(group) for id, group in by_id.items()}
-    kept = unresolved.keys() & canonical.keys() if keep_failures else set[str]()
-    pending = [canonical[id] for id in sorted(canonical) if id not in annotations and id not in kept]
+    kept_ids = unresolved.keys() & canonical.keys() if keep_failures else set[str]()
+    pending = [canonical[id] for id in sorted(canonical) if id not in annotations and id not in kept_ids]
     tried = {recording.id for recording in pending}
     return SortedRows(
         pending=tuple(pending),
@@ -88,18 +88,18 @@ def skip_annotated(
         retried=tuple(unresolved[id] for id in sorted(unresolved) if id in tried),
         done=Done(
             annotated=len(annotations.keys() & canonical.keys()),
-            kept=len(kept),
-            doubled=annotations.total() - len(annotations),
-            doubled_ids=tuple(doubled[:MAX_DOUBLED_IDS]),
+            kept_failures=len(kept_ids),
+            duplicate_annotations=annotations.total() - len(annotations),
+            duplicated_ids=tuple(duplicated[:MAX_DUPLICATED_IDS]),
         ),
     )
 
 
 def _without(group: list[Recording], canonical: Recording) -> list[Recording]:
     """The group without one copy of its canonical row, in an order that the manifest's does not change."""
-    others = list(group)
-    others.remove(canonical)
-    return sorted(others, key=repr)
+    duplicates = list(group)
+    duplicates.remove(canonical)
+    return sorted(duplicates, key=repr)
 
 
 @beam.typehints.with_input_types(str)
@@ -130,7 +130,7 @@ class _SkipPartition(beam.DoFn):
             self._keep_failures,
         )
         self._counters.add("already_annotated", rows.done.annotated)
-        self._counters.add("kept_failures", rows.done.kept)
+        self._counters.add("kept_failures", rows.done.kept_failures)
         self._counters.add("to_do", len(rows.pending))
         yield from rows.pending
         for duplicate in rows.duplicates:

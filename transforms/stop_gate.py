@@ -1,4 +1,4 @@
-"""StopGate: admits shards to the work on them until the run is asked to stop."""
+"""StopGate: admits shards until a stop of the run is requested."""
 
 from collections.abc import Iterator
 from typing import Any, Literal

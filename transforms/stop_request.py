@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_asked: dict[str, int] = {}
+_signals: dict[str, int] = {}
 _in_flight: dict[str, set[str]] = {}
 _has_progress: set[str] = set()
 
@@ -19,14 +19,14 @@ class StopRequest:
 
     run_id: str
 
-    def ask(self, signal_number: int) -> None:
+    def request(self, signal_number: int) -> None:
         """Request the stop on behalf of a signal; for a run that has ended it changes nothing."""
-        _asked[self.run_id] = signal_number
+        _signals[self.run_id] = signal_number
 
     @property
     def signal_number(self) -> int | None:
         """Number of the signal that requested the stop; None if no stop was requested."""
-        return _asked.get(self.run_id)
+        return _signals.get(self.run_id)
 
     @contextlib.contextmanager
     def in_flight(self, name: str) -> Iterator[bool]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from earmark.schemas.records import Failure, PartReport, Recording
 from earmark.schemas.tables import failures_table
 from earmark.transforms.output.store import FAILURES_PATH, OutputStore, encode_table
-from earmark.transforms.skip_annotated import MAX_DOUBLED_IDS, Done
+from earmark.transforms.skip_annotated import MAX_DUPLICATED_IDS, Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Summary:
         doubled: Number of annotations beyond one per id that the output had at launch, as a forgotten worker may leave
             them.
         doubled_ids: First of the ids with several annotations.
-        left: Number of recordings not started, because the run was asked to stop.
+        left: Number of recordings not started, because a stop of the run was requested.
     """
 
     planned: int
@@ -91,7 +91,8 @@ def summarize(
     """
     by_key = {report.key: report for report in reports}
     shard_failures = [failure for report in by_key.values() for failure in report.failures]
-    already, kept = sum(counts.annotated for counts in done), sum(counts.kept for counts in done)
+    already_annotated = sum(counts.annotated for counts in done)
+    kept_failures = sum(counts.kept_failures for counts in done)
     not_started_ids = set(not_started)
     not_retried = [failure for failure in retried if failure.id in not_started_ids]
     failures = sorted(
@@ -99,16 +100,16 @@ def summarize(
         key=lambda failure: (failure.id, failure.uri, failure.message),
     )
     summary = Summary(
-        planned=pending + already + kept + len(unreadable),
-        already_annotated=already,
-        kept_failures=kept,
+        planned=pending + already_annotated + kept_failures + len(unreadable),
+        already_annotated=already_annotated,
+        kept_failures=kept_failures,
         annotated=sum(report.annotated for report in by_key.values()),
         failed=len(shard_failures) + len(unreadable),
         unreadable=len(unreadable),
         duplicates=duplicates,
         failures_by_error=dict(Counter(failure.error for failure in failures).most_common()),
-        doubled=sum(counts.doubled for counts in done),
-        doubled_ids=tuple(sorted(id for counts in done for id in counts.doubled_ids)[:MAX_DOUBLED_IDS]),
+        doubled=sum(counts.duplicate_annotations for counts in done),
+        doubled_ids=tuple(sorted(id for counts in done for id in counts.duplicated_ids)[:MAX_DUPLICATED_IDS]),
         left=len(not_started),
     )
     return summary, failures

@@ -10,7 +10,7 @@ import transformers
 from torch.nn.utils.rnn import pad_sequence
 
 from earmark.model.audio_chat.chat_format import AudioInputs, ChatFormat
-from earmark.model.checkpoints.weights import load_whole
+from earmark.model.checkpoints.weights import load_pretrained
 from earmark.model.decoding.greedy import Decoded
 from earmark.model.decoding.prefix_decoder import LabelLogprobs, PrefillState, SharedPrefixDecoder
 from earmark.model.decoding.prompt_tree import Rows
@@ -82,5 +82,5 @@ def load_models(folder: str, chat: ChatFormat, eos_ids: Sequence[int], options: 
 
 
 def _load(folder: str, chat: ChatFormat, eos_ids: Sequence[int], device: str, dtype: torch.dtype) -> AudioChatModel:
-    network = load_whole(getattr(transformers, chat.network), folder, dtype, attention="sdpa")
+    network = load_pretrained(getattr(transformers, chat.network), folder, dtype, attention="sdpa")
     return AudioChatModel(network.to(device), eos_ids, chat.capturable)

@@ -18,7 +18,7 @@ PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt"})
 OF_TRAINING = ("masked_spec_embed",)  # used in training only, and missing in checkpoints for inference
 
 
-def load_whole(network: Any, folder: str, dtype: torch.dtype, attention: str | None = None) -> Any:
+def load_pretrained(network: Any, folder: str, dtype: torch.dtype, attention: str | None = None) -> Any:
     """`network.from_pretrained` for inference, from safetensors alone.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
-from earmark.model.checkpoints.weights import load_whole
+from earmark.model.checkpoints.weights import load_pretrained
 from earmark.model.clap.mels import ClapMels
 from earmark.model.runtime.replicas import load_replicas
 from earmark.schemas.job import JobOptions
@@ -88,5 +88,5 @@ def load_clap(folder: str, options: JobOptions) -> list[ClapNetwork]:
 
 
 def _load(folder: str, device: str, dtype: torch.dtype) -> ClapNetwork:
-    model = load_whole(ClapModel, folder, dtype)
+    model = load_pretrained(ClapModel, folder, dtype)
     return ClapNetwork(model.to(device), load_extractor(folder), load_tokenizer(folder))

@@ -82,10 +82,10 @@ class StaticStepRunner:
     def should_shrink(self, open_clips: int, clips: int) -> bool:
         return not self._loaded or (open_clips <= clips // 2 and _round_up(open_clips, CLIP_STEP) < self._shape[0])
 
-    def keep_clips(self, kept: torch.Tensor) -> None:
+    def keep_clips(self, clips: torch.Tensor) -> None:
         self._unload()
-        self._cached_branch = self._cached_branch[kept]
-        self._cache.keep_clips(kept)
+        self._cached_branch = self._cached_branch[clips]
+        self._cache.keep_clips(clips)
 
     def _load(self, clips: int, branches: int) -> None:
         """Move the batch from the cache to fixed tensors with room for more slots."""

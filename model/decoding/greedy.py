@@ -25,8 +25,8 @@ class StepRunner(Protocol):
         """Whether a batch of `clips`, of which `open_clips` have open answers, is worth shrinking."""
         ...
 
-    def keep_clips(self, kept: torch.Tensor) -> None:
-        """Drop all clips except those at the given indices."""
+    def keep_clips(self, clips: torch.Tensor) -> None:
+        """Drop all clips except those at the indices `clips`."""
         ...
 
 

@@ -72,20 +72,20 @@ class SlotCache:
     @classmethod
     def joined(cls, caches: "list[SlotCache]") -> "SlotCache":
         """Move the clips of several caches into one, in order; slots that a shorter cache lacks hold zeros."""
-        whole = cls(len(caches[0]._keys))
-        whole.used = max(cache.used for cache in caches)
-        for layer in range(len(whole._keys)):
+        joined = cls(len(caches[0]._keys))
+        joined.used = max(cache.used for cache in caches)
+        for layer in range(len(joined._keys)):
             # One layer at a time, so that the whole cache is never in memory twice.
             keys, values = zip(*(cache.take(layer) for cache in caches), strict=True)
-            whole._keys[layer], whole._values[layer] = whole._stacked(keys), whole._stacked(values)
-        return whole
+            joined._keys[layer], joined._values[layer] = joined._stacked(keys), joined._stacked(values)
+        return joined
 
     def _stacked(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
         """Stack the used slots of several caches along the clips, with free slots to grow into."""
         like = parts[0]
-        whole = like.new_zeros(sum(map(len, parts)), like.shape[1], self.used + GROWTH_SLOTS, like.shape[3])
+        stacked = like.new_zeros(sum(map(len, parts)), like.shape[1], self.used + GROWTH_SLOTS, like.shape[3])
         start = 0
         for part in parts:
-            whole[start : start + len(part), :, : part.shape[2]] = part
+            stacked[start : start + len(part), :, : part.shape[2]] = part
             start += len(part)
-        return whole
+        return stacked

@@ -38,7 +38,7 @@ class PrefillState:
         slot_branch: Branch that each slot of the cache belongs to, as in PromptTree, int64 (clips, slots).
         first_logits: Logits of each answer's first token, float32 (clips, columns, vocabulary).
         positions: Position ids of the first tokens, int64 (clips, columns).
-        label_logprobs: Label scores by clip and column, None where the answer is free text or not asked for.
+        label_logprobs: Label scores by clip and column, None where the answer is free text or not requested.
     """
 
     cache: SlotCache
@@ -107,7 +107,7 @@ class SharedPrefixDecoder:
         )
 
     def decode(self, batch: Sequence[PrefillState], rows: Rows) -> list[list[Decoded | LabelLogprobs | None]]:
-        """Answer the questions of all clips of the batch, by clip and column; None where no question is asked."""
+        """Answer the questions of all clips of the batch, by clip and column; None where there is no question."""
         state = _join(batch)
         limits = np.array(
             [

@@ -24,7 +24,7 @@ class PromptBranch:
     """One question: the prompt that follows the audio, and the limits of its answer.
 
     Attributes:
-        tokens: Token ids from the audio's end to where the answer begins; empty if the question is not asked.
+        tokens: Token ids from the audio's end to where the answer begins; empty if the clip lacks the question.
         max_new_tokens: Maximum number of tokens of the answer, including the end token.
         labels: Token ids of each label, including the end token; empty if the answer is free text.
     """
@@ -48,7 +48,7 @@ class PromptTree:
         positions: Position ids, (clips, slots).
         slot_branch: Branch that each slot belongs to, PREFIX or PADDING, (clips, slots).
         slot_label: Index of the label that each slot belongs to, or NO_LABEL, (slots,).
-        last: Slot of each question's last token, 0 if the question is not asked, (clips, columns).
+        last: Slot of each question's last token, 0 if the clip lacks the question, (clips, columns).
         label_start: First slot of each label, for each column.
         audio_start: Slot of the first audio token.
         text_slots: Number of slots before the first label.

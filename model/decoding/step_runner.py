@@ -73,6 +73,6 @@ class GrowingStepRunner:
     def should_shrink(self, open_clips: int, clips: int) -> bool:
         return True
 
-    def keep_clips(self, kept: torch.Tensor) -> None:
-        self._slot_branch = self._slot_branch[kept]
-        self._cache.keep_clips(kept)
+    def keep_clips(self, clips: torch.Tensor) -> None:
+        self._slot_branch = self._slot_branch[clips]
+        self._cache.keep_clips(clips)

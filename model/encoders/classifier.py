@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForAudioClassification, BatchFeature
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
-from earmark.model.checkpoints.weights import load_whole
+from earmark.model.checkpoints.weights import load_pretrained
 from earmark.model.encoders.check_classifier import check_audio_classifier_job, own_labels
 from earmark.model.encoders.inputs import EncoderInputs
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
@@ -30,7 +30,7 @@ class ClassifierNetwork:
     """One replica, on one device."""
 
     def __init__(self, folder: str, device: str, dtype: torch.dtype):
-        self._network: Any = load_whole(AutoModelForAudioClassification, folder, dtype).to(device)
+        self._network: Any = load_pretrained(AutoModelForAudioClassification, folder, dtype).to(device)
         self._multi_label = self._network.config.problem_type == "multi_label_classification"
 
     @torch.inference_mode()

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCTC, BatchFeature
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
-from earmark.model.checkpoints.weights import load_whole
+from earmark.model.checkpoints.weights import load_pretrained
 from earmark.model.encoders.check_ctc import check_ctc_job
 from earmark.model.encoders.ctc_text import CtcDecoder, adapter_languages, choose_language
 from earmark.model.encoders.inputs import EncoderInputs
@@ -35,7 +35,7 @@ class CtcNetwork:
     """One replica, on one device, with one language's adapter at a time."""
 
     def __init__(self, folder: str, device: str, dtype: torch.dtype):
-        self._network: Any = load_whole(AutoModelForCTC, folder, dtype).to(device)
+        self._network: Any = load_pretrained(AutoModelForCTC, folder, dtype).to(device)
         self._language = ""
 
     def best_tokens(self, features: BatchFeature, language: str) -> tuple[np.ndarray, np.ndarray]:

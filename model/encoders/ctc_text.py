@@ -56,7 +56,7 @@ class CtcDecoder:
 
         Args:
             tokens: Most likely token id of each frame.
-            logprobs: Log-probability of each of them.
+            logprobs: Log-probability of each token.
         """
         names = self._tokenizer.convert_ids_to_tokens(list(tokens))
         characters, start = [], 0

@@ -47,10 +47,10 @@ class CheckedEngine:
     def _check(self, clip: Clip, answers: Any, tasks: Sequence[Task]) -> None:
         names = [task.name for task in tasks]
         if not isinstance(answers, Mapping) or sorted(map(str, answers)) != sorted(names):
-            given = (
+            returned = (
                 f"answers to {', '.join(map(str, answers)) or 'nothing'}" if isinstance(answers, Mapping) else answers
             )
-            raise self._invalid(clip, f"{given!r}; return a RowError or answers to {', '.join(names)}")
+            raise self._invalid(clip, f"{returned!r}; return a RowError or answers to {', '.join(names)}")
         for task in tasks:
             answer, kind = answers[task.name], task.answer_kind
             if not isinstance(answer, kind.record):

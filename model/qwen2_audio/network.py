@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import AutoProcessor, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
 
-from earmark.model.checkpoints.weights import load_whole
+from earmark.model.checkpoints.weights import load_pretrained
 from earmark.model.decoding.greedy import Decoded
 from earmark.model.decoding.prefix_decoder import LabelLogprobs, SharedPrefixDecoder
 from earmark.model.decoding.prompt_tree import PromptBranch
@@ -112,7 +112,7 @@ def load_models(folder: str, options: JobOptions) -> list[Qwen2AudioModel]:
 
 
 def _load(folder: str, device: str, dtype: torch.dtype) -> Qwen2AudioModel:
-    model = load_whole(Qwen2AudioForConditionalGeneration, folder, dtype, attention="sdpa")
+    model = load_pretrained(Qwen2AudioForConditionalGeneration, folder, dtype, attention="sdpa")
     extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
     return Qwen2AudioModel(model.to(device), extractor)
 

@@ -56,7 +56,7 @@ class SegmentEngine(ABC):
         return ("",) * len(tasks)
 
     def empty_part(self, recording: Recording, task: Task) -> AnswerPart | None:
-        """What is known of an answer although no segment of the recording has speech; None for nothing."""
+        """Answer part for a recording in which no segment has speech; None if the task has none."""
         return None
 
     def annotate(self, clips: Sequence[Clip], tasks: Sequence[Task]) -> list[Answers | RowError]:

@@ -69,8 +69,8 @@ class SherpaOnnx(SegmentEngine):
 
     def _part(self, piece: SegmentTask, result: Any) -> SpokenPart:
         text = result.text.strip()
-        given = primary_code(piece.clip.recording.language or self._options.language)
-        language = result.lang.strip("<|>") or given or None
+        requested = primary_code(piece.clip.recording.language or self._options.language)
+        language = result.lang.strip("<|>") or requested or None
         logprobs = result.ys_log_probs  # of tokens, without blanks; empty but for transducers
         avg_logprob = sum(logprobs) / len(logprobs) if logprobs else None
         spans = [(0.0, text)]
@@ -79,11 +79,9 @@ class SherpaOnnx(SegmentEngine):
             spans = time_words(text, result.tokens, result.timestamps, spaced) or spans
         ends_s = [start_s for start_s, _ in spans[1:]] + [piece.duration_s]
         segments = tuple(
-            TextSegment(
-                piece.time_s(start_s * SAMPLE_RATE_HZ), piece.time_s(end_s * SAMPLE_RATE_HZ), words, avg_logprob
-            )
-            for (start_s, words), end_s in zip(spans, ends_s, strict=True)
-            if words
+            TextSegment(piece.time_s(start_s * SAMPLE_RATE_HZ), piece.time_s(end_s * SAMPLE_RATE_HZ), span, avg_logprob)
+            for (start_s, span), end_s in zip(spans, ends_s, strict=True)
+            if span
         )
         flags = spoken_flags(text, piece.duration_s) | (set() if text else {"empty"})
         return SpokenPart(segments, sum(logprobs), len(logprobs), flags, language)

@@ -14,7 +14,7 @@ import torch
 from transformers import SpeechT5FeatureExtractor, SpeechT5ForSpeechToText, SpeechT5Tokenizer
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
-from earmark.model.checkpoints.weights import load_whole
+from earmark.model.checkpoints.weights import load_pretrained
 from earmark.model.decoding.greedy import Decoded
 from earmark.model.decoding.transformers_generate import end_tokens, generate_tokens
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
@@ -106,7 +106,7 @@ def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
 
 
 def _load(folder: str, device: str, dtype: torch.dtype) -> SpeechT5Network:
-    network = load_whole(SpeechT5ForSpeechToText, folder, dtype)
+    network = load_pretrained(SpeechT5ForSpeechToText, folder, dtype)
     extractor = SpeechT5FeatureExtractor.from_pretrained(folder, local_files_only=True)
     return SpeechT5Network(network.to(device), extractor)
 

@@ -12,7 +12,7 @@ from earmark.schemas.tasks import Task
 def check_whisper_tasks(name: str, options: JobOptions, tasks: Sequence[Task], languages: frozenset[str]) -> None:
     """Raise JobError if the checkpoint does not support a task, its target language, or --language."""
     if languages == ENGLISH_ONLY:
-        about = "an English-only Whisper, which transcribes and does nothing else"
+        about = "an English-only Whisper, which can only transcribe"
         check_tasks_fit(name, about, tasks, lambda task: task.answer == "transcript" and not task.target_language)
     about = "Whisper, which transcribes, and translates into English"
     check_tasks_fit(name, about, tasks, lambda task: task.answer == "transcript")

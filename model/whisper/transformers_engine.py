@@ -13,7 +13,7 @@ from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneratio
 from transformers.modeling_outputs import BaseModelOutput
 
 from earmark.model.checkpoints.checkpoint import Checkpoint
-from earmark.model.checkpoints.weights import load_whole
+from earmark.model.checkpoints.weights import load_pretrained
 from earmark.model.decoding.greedy import Decoded
 from earmark.model.runtime.replicas import ReplicaPool, load_replicas
 from earmark.model.whisper.base import WhisperEngine
@@ -46,7 +46,7 @@ class WhisperTransformers(WhisperEngine):
         self._replicas = ReplicaPool(networks)
 
     def _load(self, folder: str, extractor: WhisperFeatureExtractor, device: str, dtype: torch.dtype) -> WhisperNetwork:
-        network = load_whole(WhisperForConditionalGeneration, folder, dtype)
+        network = load_pretrained(WhisperForConditionalGeneration, folder, dtype)
         network.generation_config.no_timestamps_token_id = self._first_timestamp - 1  # old checkpoints lack it
         return WhisperNetwork(network.to(device), extractor)
 

@@ -39,7 +39,7 @@ def add_compact_commands(commands: Commands) -> None:
 
 def _compact(args: argparse.Namespace, beam_args: Sequence[str]) -> int:
     from earmark.pipeline.compact import compact
-    from earmark.pipeline.shutdown import interrupt_if_asked
+    from earmark.pipeline.shutdown import interrupt_if_stopped
     from earmark.pipeline.views.compaction import print_compaction
     from earmark.transforms.stop_request import StopRequest
 
@@ -51,7 +51,7 @@ def _compact(args: argparse.Namespace, beam_args: Sequence[str]) -> int:
     else:
         print_compaction(compaction)
     write_card_after_run(args.output)
-    interrupt_if_asked(StopRequest(compaction.run_id))
+    interrupt_if_stopped(StopRequest(compaction.run_id))
     return 0
 
 

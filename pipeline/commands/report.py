@@ -47,12 +47,12 @@ def _report(args: argparse.Namespace, beam_args: Sequence[str]) -> int:
     from earmark.reporting.report.report import write_report
 
     set_up_logging(args.verbose)
-    written = write_report(args.output, ReportOptions(args.to, args.rows, args.clips, args.audio))
+    report = write_report(args.output, ReportOptions(args.to, args.rows, args.clips, args.audio))
     if args.json:
-        print_json(written)
+        print_json(report)
     else:
         print(
-            f"{written.path}: {counted(written.annotated, 'recording')} and {counted(written.failed, 'failure')};"
-            f" {counted(written.rows, 'row')} shown, {written.clips} with audio; {written.size_bytes / 1e6:.1f} MB"
+            f"{report.path}: {counted(report.annotated, 'recording')} and {counted(report.failed, 'failure')};"
+            f" {counted(report.rows, 'row')} shown, {report.clips} with audio; {report.size_bytes / 1e6:.1f} MB"
         )
     return 0

@@ -88,13 +88,14 @@ def make_plan(
     ids, failures = _done(output)
     pending: list[Recording] = []
     reservoir = Reservoir(sample_rows, seed)
-    annotated = kept = duplicates = 0
+    annotated = kept_failures = duplicates = 0
     for number in range(PARTITIONS):
         partition = skip_annotated(rows[number], ids[number], failures[number], options.keep_failures)
         rows[number] = []
         pending += partition.pending
         reservoir.offer(partition.pending)
-        annotated, kept = annotated + partition.done.annotated, kept + partition.done.kept
+        annotated += partition.done.annotated
+        kept_failures += partition.done.kept_failures
         duplicates += len(partition.duplicates)
     lengths = LengthCounter()
     alone = too_long = 0
@@ -108,7 +109,7 @@ def make_plan(
         known_s=sum(length.seconds for length in lengths.classes()),
         of_known=sum(length.recordings for length in lengths.classes()),
         already_annotated=annotated,
-        kept_failures=kept,
+        kept_failures=kept_failures,
         duplicates=duplicates,
         failures=tuple(broken),
         shards=sum(_shards(pending, options.shard_rows, workers)),

@@ -41,7 +41,7 @@ class Probed:
     message: str = ""
 
     @property
-    def found_s(self) -> float:
+    def decoded_s(self) -> float:
         """Seconds of audio that a run would annotate."""
         return self.facts.duration_s if self.facts else 0.0
 

@@ -105,7 +105,7 @@ def report_plan(
         manifest, output, options, workers, max(plan_options.probe, plan_options.measure), plan_options.seed
     )
     probed = probe(plan.sample[: plan_options.probe], options)
-    unlisted = [result.found_s for result in probed.found if result.said_s is None]
+    unlisted = [result.decoded_s for result in probed.found if result.said_s is None]
     lengths = estimate_lengths(plan.lengths, plan.recordings - plan.of_known, unlisted)
     began = time.perf_counter()
     models = planned_models(options, tables.speed_table.models)

@@ -104,7 +104,7 @@ def _of_audio(plan: Plan, probe: Probe, options: JobOptions) -> Iterator[Warned]
         lambda facts: facts.clipped_ratio > CLIPPED_SHARE,
         f"clipped (more than {CLIPPED_SHARE:.1%} of the samples at full scale): was it recorded too loud?",
     )
-    unlisted = [result for result in probe.found if result.said_s is None and result.found_s > MAX_SHARD_S]
+    unlisted = [result for result in probe.found if result.said_s is None and result.decoded_s > MAX_SHARD_S]
     if unlisted:
         yield _sampled(
             "very_long",
@@ -116,7 +116,7 @@ def _of_audio(plan: Plan, probe: Probe, options: JobOptions) -> Iterator[Warned]
     shorter = [
         result
         for result in probe.found
-        if result.facts and result.said_s and result.found_s < SHORTER_SHARE * result.said_s
+        if result.facts and result.said_s and result.decoded_s < SHORTER_SHARE * result.said_s
     ]
     if shorter:
         yield _sampled(

@@ -5,7 +5,7 @@ from rich.table import Table
 from earmark.pipeline.console.console import console, say
 from earmark.pipeline.views.scores import NONE, format_figure, format_interval, list_ids
 from earmark.schemas.text import counted
-from earmark.scoring.comparison import Agreement, Comparison, DifferentRow, Kept
+from earmark.scoring.comparison import Agreement, Comparison, DifferentRow, KeptRows
 from earmark.scoring.figures import NAMES
 
 PADDING = (0, 2, 0, 0)
@@ -24,7 +24,7 @@ def print_comparison(comparison: Comparison) -> None:
     for note in comparison.notes:
         say(note)
     if comparison.kept:
-        _print_kept(comparison.kept)
+        _print_kept_rows(comparison.kept)
 
 
 def _print_systems(comparison: Comparison) -> None:
@@ -81,7 +81,7 @@ def _print_row(row: DifferentRow) -> None:
         say(f"    {letter:<9}  {'(failed)' if answer is None else answer}")
 
 
-def _print_kept(kept: Kept) -> None:
+def _print_kept_rows(kept: KeptRows) -> None:
     say(f"{kept.rows} of {counted(kept.of, 'recording')} passed {kept.expression}: {kept.to}")
     if kept.unknown:
         say(f"  skipped {counted(kept.unknown, 'recording')} for which the condition is NULL, as a system failed")

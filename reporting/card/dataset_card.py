@@ -58,7 +58,7 @@ def write_card(store: OutputStore, license: str = "") -> bool:
     return True
 
 
-def kept_license(store: OutputStore) -> str:
+def card_license(store: OutputStore) -> str:
     """The licence in the card of an output."""
     return license_of(_present_card(store) or "")
 
@@ -115,9 +115,9 @@ def _config(name: str, path: str) -> dict[str, Any]:
 def _languages(facts: CardFacts) -> list[str]:
     """Codes of the spoken languages, as detected or else as the job sets it, and of the languages of translations."""
     frequent = [name for name, count in facts.totals.languages if count >= MIN_LANGUAGE_SHARE * facts.totals.rows]
-    spoken = frequent or [facts.provenance.job.language]
+    detected = frequent or [facts.provenance.job.language]
     targets = [task.target_language for task in facts.tasks]
-    return [name for name in dict.fromkeys([*spoken, *targets]) if LANGUAGE.fullmatch(name)]
+    return [name for name in dict.fromkeys([*detected, *targets]) if LANGUAGE.fullmatch(name)]
 
 
 def _body(facts: CardFacts) -> Iterator[str]:
@@ -135,8 +135,8 @@ def _body(facts: CardFacts) -> Iterator[str]:
     if facts.failures:
         yield "Failures by cause (`failures/failures.parquet` lists every failed recording):\n"
         causes = [(error, f"{count:,}") for error, count in facts.failures[:MAX_CAUSES]]
-        others = sum(count for _, count in facts.failures[MAX_CAUSES:])
-        more = [("all other causes", f"{others:,}")] if others else []
+        remaining = sum(count for _, count in facts.failures[MAX_CAUSES:])
+        more = [("all other causes", f"{remaining:,}")] if remaining else []
         yield table(("cause", "recordings"), [*causes, *more])
     yield "## Tasks and models\n"
     rows = (

@@ -77,12 +77,12 @@ class _Cue:
 def _cues(row: Row, task: AskedTask) -> Iterator[_Cue]:
     answer = row[task.name] or {}
     start_s = row["offset_s"]
-    whole: dict[str, Any] = {
+    recording: dict[str, Any] = {
         "start_s": start_s,
         "end_s": start_s + row["audio"]["duration_s"],
         "text": answer.get("text") or "",
     }
-    for segment in answer.get("segments") or [whole]:
+    for segment in answer.get("segments") or [recording]:
         text = one_line(segment["text"])
         times = segment["start_s"], segment["end_s"]
         if text and all(map(math.isfinite, times)):

@@ -35,8 +35,8 @@ class ExportFormat:
 
 
 FORMATS: Mapping[str, ExportFormat] = {
-    one.name: one
-    for one in (
+    entry.name: entry
+    for entry in (
         ExportFormat("nemo", "a NeMo manifest", "nemo", suffix=".jsonl", refers_to_audio=True),
         ExportFormat("hf", "a Hugging Face datasets folder that includes the audio", "hub", includes_audio=True),
         ExportFormat("vtt", "WebVTT captions, one file per recording", "captions", needs_text=True),

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from earmark.reporting.card.dataset_card import CARD_PATH, card, kept_license
+from earmark.reporting.card.dataset_card import CARD_PATH, card, card_license
 from earmark.reporting.card.facts import CardFacts, is_speech
 from earmark.reporting.card.hub_features import AUDIO_FILE, parquet_metadata
 from earmark.reporting.export.audio import AudioFile, AudioRequest, audio_files
@@ -41,7 +41,7 @@ def write(job: ExportJob, tables: Iterator[pa.Table], counts: Counts) -> None:
         rows = _rows_with_audio(tables, schema, manifest_shape(job.provenance), scratch, counts)
         totals = _write_files(rows, schema, job)
     facts = CardFacts(
-        job.target.name, kept_license(job.store), job.provenance, job.tasks, totals, schema, (), DATA, job.where
+        job.target.name, card_license(job.store), job.provenance, job.tasks, totals, schema, (), DATA, job.where
     )
     with job.target.create(CARD_PATH) as file:
         file.write(card(facts).encode())

@@ -108,8 +108,8 @@ def finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {name: finite(one) for name, one in value.items()}
-    return [finite(one) for one in value] if isinstance(value, list | tuple) else value
+        return {name: finite(element) for name, element in value.items()}
+    return [finite(element) for element in value] if isinstance(value, list | tuple) else value
 
 
 def extra_of(row: Row) -> dict[str, str]:

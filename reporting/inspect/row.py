@@ -135,9 +135,9 @@ def inspect_row(output_url: str, id: str) -> Inspection:
     return Inspection(output.store.root, _annotation(output, row.row, job.tasks, provenance), None)
 
 
-def _annotation(output: Output, table: pa.Table, asked: Sequence[AskedTask], provenance: RowProvenance) -> InspectedRow:
+def _annotation(output: Output, table: pa.Table, tasks: Sequence[AskedTask], provenance: RowProvenance) -> InspectedRow:
     (row,) = table.to_pylist()
-    answers = tuple(_answer(task, row[task.name]) for task in asked if task.name in row)
+    answers = tuple(_answer(task, row[task.name]) for task in tasks if task.name in row)
     return InspectedRow(
         row["id"],
         AudioSource.of(row["uri"], row["offset_s"], row["channel"]),

@@ -112,8 +112,8 @@ def render(report: Report, clips: dict[int, Clip], links: Sequence[AudioLink]) -
         script=Markup(script),
         failed=sum(cause.count for cause in report.failures),
         plots=[
-            *(_distribution_plot(one) for one in figures.distributions if one.rows),
-            *(_shares_plot(one) for one in figures.shares if one.counts),
+            *(_distribution_plot(distribution) for distribution in figures.distributions if distribution.rows),
+            *(_shares_plot(shares) for shares in figures.shares if shares.counts),
         ],
         tasks=[asdict(PageTask(task.name, task.measure == "label")) for task in report.tasks],
         rows=[asdict(row) for row in report.rows],

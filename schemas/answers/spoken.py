@@ -46,7 +46,9 @@ def spoken_parts(parts: Sequence[AnswerPart]) -> list[SpokenPart]:
 
 
 def join_texts(parts: Sequence[SpokenPart], space: str) -> str:
-    texts = [space.join(one.text for one in part.segments) if part.text is None else part.text for part in parts]
+    texts = [
+        space.join(segment.text for segment in part.segments) if part.text is None else part.text for part in parts
+    ]
     return space.join(text for text, part in zip(texts, parts, strict=True) if part.segments)
 
 

@@ -218,7 +218,7 @@ def test_a_stopped_run_keeps_earlier_failures_that_it_did_not_retry(tmp_path, wo
         class StoppingEngine(ListeningEngine):
             def annotate(self, clips, tasks):
                 if next(calls) == WRITTEN_FIRST:
-                    StopRequest(run.run_id).ask(signal.SIGINT)
+                    StopRequest(run.run_id).request(signal.SIGINT)
                 return super().annotate(clips, tasks)
 
         beam_options = embedded_options([f"--direct_num_workers={workers}"])

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from earmark.pipeline.shutdown import graceful_shutdown, interrupt_if_asked
+from earmark.pipeline.shutdown import graceful_shutdown, interrupt_if_stopped
 from earmark.transforms.output.lease import new_run_id
 from earmark.transforms.stop_request import StopRequest
 
@@ -56,12 +56,12 @@ def test_without_progress_the_first_signal_interrupts(stop, capsys):
 
 
 def test_finished_work_that_was_asked_to_stop_is_interrupted(stop):
-    interrupt_if_asked(stop)
-    stop.ask(signal.SIGTERM)
+    interrupt_if_stopped(stop)
+    stop.request(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt) as stopped:
-        interrupt_if_asked(stop)
+        interrupt_if_stopped(stop)
     assert stopped.value.args == (signal.SIGTERM,)
-    interrupt_if_asked(StopRequest("another run"))
+    interrupt_if_stopped(StopRequest("another run"))
 
 
 def test_the_earlier_signal_handlers_are_restored(stop):

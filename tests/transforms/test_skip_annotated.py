@@ -38,7 +38,8 @@ def test_every_row_is_pending_done_kept_or_a_duplicate(inputs, keep_failures):
     rows, annotated, failures = inputs
     partition = skip_annotated(rows, annotated, failures, keep_failures)
     assert (
-        len(rows) == len(partition.pending) + len(partition.duplicates) + partition.done.annotated + partition.done.kept
+        len(rows)
+        == len(partition.pending) + len(partition.duplicates) + partition.done.annotated + partition.done.kept_failures
     )
     pending = {recording.id for recording in partition.pending}
     assert len(pending) == len(partition.pending)
@@ -75,9 +76,9 @@ def test_equal_rows_are_duplicates_of_each_other():
 def test_failures_are_tried_again_unless_they_are_kept():
     earlier = [failure("a", "1"), failure("z", "1")]
     again = skip_annotated(recordings("ab"), [], earlier, keep_failures=False)
-    assert (ids(again.pending), ids(again.unresolved), again.done.kept) == ("ab", "z", 0)
+    assert (ids(again.pending), ids(again.unresolved), again.done.kept_failures) == ("ab", "z", 0)
     kept = skip_annotated(recordings("ab"), [], earlier, keep_failures=True)
-    assert (ids(kept.pending), ids(kept.unresolved), kept.done.kept) == ("b", "az", 1)
+    assert (ids(kept.pending), ids(kept.unresolved), kept.done.kept_failures) == ("b", "az", 1)
 
 
 def test_the_latest_failure_of_an_id_counts():
@@ -88,11 +89,16 @@ def test_the_latest_failure_of_an_id_counts():
 
 def test_an_id_that_failed_and_is_annotated_elsewhere_is_annotated():
     partition = skip_annotated(recordings("a"), ["a"], [failure("a", "9")], keep_failures=True)
-    assert (partition.pending, partition.unresolved, partition.done.annotated, partition.done.kept) == ((), (), 1, 0)
+    assert (partition.pending, partition.unresolved, partition.done.annotated, partition.done.kept_failures) == (
+        (),
+        (),
+        1,
+        0,
+    )
 
 
 def test_ids_that_are_annotated_several_times_are_counted_and_the_first_are_named():
     once, twice = [f"once{i}" for i in range(3)], [f"twice{i:02d}" for i in range(12)]
     done = skip_annotated(recordings(["twice00"]), iter([*once, *twice, *twice, "twice00"]), [], False).done
-    assert (done.annotated, done.doubled, done.doubled_ids) == (1, 13, tuple(twice[:10]))
-    assert skip_annotated([], once, [], keep_failures=False).done.doubled == 0
+    assert (done.annotated, done.duplicate_annotations, done.duplicated_ids) == (1, 13, tuple(twice[:10]))
+    assert skip_annotated([], once, [], keep_failures=False).done.duplicate_annotations == 0

@@ -62,8 +62,8 @@ def test_a_shard_that_was_reported_twice_counts_once():
 
 
 def test_an_output_that_has_an_id_twice_does_not_add_up_and_names_the_first_ids():
-    doubled = [Done(1, 0, 7, tuple("hijklmn")), Done(2, 0), Done(0, 0, 6, tuple("abcdef"))]
-    summary = summary_of(done=doubled)
+    done = [Done(1, 0, 7, tuple("hijklmn")), Done(2, 0), Done(0, 0, 6, tuple("abcdef"))]
+    summary = summary_of(done=done)
     assert not summary.adds_up
     assert (summary.doubled, summary.doubled_ids) == (13, tuple("abcdefhijk"))
 

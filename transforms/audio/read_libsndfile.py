@@ -102,5 +102,5 @@ def _libsndfile_blocks(file: soundfile.SoundFile, start: int) -> Iterator[np.nda
         raise _cut_short(position / file.samplerate, file.frames / file.samplerate)
 
 
-def _cut_short(found_s: float, promised_s: float) -> RowError:
-    return RowError("cut_short", f"the header promises {promised_s:.3f} s, {found_s:.3f} s are there; fetch it again")
+def _cut_short(read_s: float, promised_s: float) -> RowError:
+    return RowError("cut_short", f"the header promises {promised_s:.3f} s, {read_s:.3f} s are there; fetch it again")

@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
 
 
 def index_members(store: OutputStore, tar: str, container: ContainerFile) -> list[Member]:
-    """Members of a tar from its index in the output, which is written if there is none for this version of the tar.
+    """Members of a tar from its index in the output, which is written if it is missing for this version of the tar.
 
     Raises:
         JobError: The index is damaged; and as read_members.

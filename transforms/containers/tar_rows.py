@@ -47,7 +47,7 @@ def tar_rows(tar: str, shape: ManifestShape, store: OutputStore | None) -> Itera
 
 
 def locate_member(name: ContainedName, shape: ManifestShape, store: OutputStore | None) -> TarLocation | None:
-    """Location of an annotated member; None if there is none of that name, or no store that may keep an index."""
+    """Location of an annotated member; None if no member has that name, or no store may keep an index."""
     if store is None:
         return None
     tar = name.container

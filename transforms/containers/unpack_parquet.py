@@ -47,7 +47,7 @@ def _unpack_group(
     parquet: pq.ParquetFile, location: ParquetLocation, rows: Mapping[int, int], targets: Sequence[str]
 ) -> dict[int, str | RowError]:
     """Target or error of each row of a row group, by the index that `rows` gives the row."""
-    return {rows[row]: _written(content, targets[rows[row]]) for row, content in _bytes(parquet, location, rows)}
+    return {rows[row]: _write_bytes(content, targets[rows[row]]) for row, content in _bytes(parquet, location, rows)}
 
 
 def _bytes(
@@ -68,7 +68,7 @@ def _bytes(
     raise EOFError(f"row group {location.row_group} ends after {first} rows")
 
 
-def _written(content: pa.Scalar, target: str) -> str | RowError:
+def _write_bytes(content: pa.Scalar, target: str) -> str | RowError:
     if not content.is_valid:
         return RowError(
             "no_bytes", "the row has no bytes of audio; write the file with statistics, or leave the row out"

@@ -36,7 +36,7 @@ def test_an_english_only_checkpoint_does_not_translate(folder, tmp_path):
     english = shutil.copytree(folder, tmp_path / "english")
     edit_json(english / "generation_config.json", is_multilingual=False, lang_to_id=None, task_to_id=None)
     check_model(english)
-    with pytest.raises(JobError, match="an English-only Whisper, which transcribes and does nothing else; for trans"):
+    with pytest.raises(JobError, match="an English-only Whisper, which can only transcribe; for trans"):
         check_model(english, task=("translate",))
 
 

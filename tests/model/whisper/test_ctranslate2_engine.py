@@ -151,9 +151,7 @@ def test_compute_types_that_the_device_lacks_are_refused():
 
 def test_tasks_that_whisper_does_not_support_are_refused_before_any_work():
     options = JobOptions(task=("transcribe", "caption", "emotion"))
-    message = (
-        "whisper-tiny.en is an English-only Whisper, which transcribes and does nothing else; for caption, emotion"
-    )
+    message = "whisper-tiny.en is an English-only Whisper, which can only transcribe; for caption, emotion"
     with pytest.raises(JobError, match=f"{message} name another model: --model caption="):
         check_source(find_checkpoint("whisper-tiny.en"), options, options.tasks(), here=False)
 

@@ -132,7 +132,7 @@ def test_audio_in_containers_is_probed_as_a_run_reads_it(tmp_path, kind):
     manifest = write_containers(tmp_path, kind, rows)
     options = JobOptions(decode_processes=2)
     results = probe(make_plan(str(manifest), "", options, 2, 6).sample, options).found
-    lengths = sorted(round(result.found_s, 2) for result in results)
+    lengths = sorted(round(result.decoded_s, 2) for result in results)
     assert lengths == pytest.approx([0.2 + 0.01 * number for number in range(6)])
 
 
@@ -168,4 +168,4 @@ def sample_of(path, count):
 
 
 def test_a_failure_takes_no_work():
-    assert Probed("id", "uri", 5.0, None, "not_found", "there is none").found_s == 0
+    assert Probed("id", "uri", 5.0, None, "not_found", "there is none").decoded_s == 0
