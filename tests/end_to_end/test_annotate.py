@@ -167,7 +167,7 @@ def test_the_output_records_the_job_and_the_run_that_made_it(tmp_path):
     run_here(manifest, tmp_path / "out", language="en")
     job = json.loads((tmp_path / "out" / "_earmark" / "job.json").read_text())
     (task,) = job["tasks"]
-    assert (task["name"], task["model"], job["language"]) == ("transcribe", "listening", "en")
+    assert (task["name"], task["model"], job["language"]) == ("transcribe", "describing", "en")
     (about,) = (tmp_path / "out").glob("_earmark/runs/*/run.json")
     run = json.loads(about.read_text())
     assert run["fingerprint"] == job["fingerprint"] and run["manifests"] == [str(manifest)]

@@ -22,8 +22,8 @@ from tests.support.audio import odd_decoders
 from tests.support.jobs import (
     annotations,
     failures,
+    fake_assignments,
     launched_here,
-    listening,
     run_here,
     transcripts,
     write_manifest,
@@ -103,7 +103,7 @@ def launched(tmp_path, rows, **options):
 
 
 def work(run):
-    run_job(run, listening(run.options), embedded_options(["--direct_num_workers=1"]))
+    run_job(run, fake_assignments(run.options), embedded_options(["--direct_num_workers=1"]))
 
 
 def rows_in(store):
@@ -174,7 +174,7 @@ def test_a_run_that_lost_the_output_writes_nothing(tmp_path):
 def test_a_part_of_a_forgotten_worker_is_reported(tmp_path):
     with launched(tmp_path, rows=4) as run:
         run.store.create(OutputStore.part_path("cd" * 16), b"of another run")
-        assert not run_job(run, listening(run.options), embedded_options([])).adds_up
+        assert not run_job(run, fake_assignments(run.options), embedded_options([])).adds_up
 
 
 @pytest.mark.parametrize("name", ["segfault", "hang"])

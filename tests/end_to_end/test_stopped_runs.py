@@ -21,7 +21,7 @@ from earmark.transforms.stop_request import StopRequest
 from tests.support import gated_job
 from tests.support.gated_job import LOG, MODEL, gated_command
 from tests.support.jobs import (
-    ListeningEngine,
+    DescribingEngine,
     annotations,
     failures,
     launched_here,
@@ -215,7 +215,7 @@ def test_a_stopped_run_keeps_earlier_failures_that_it_did_not_retry(tmp_path, wo
     options, calls = JobOptions(shard_rows=4, model=(MODEL,)), itertools.count(1)
     with launched_here(manifest, output, options, workers) as run:
 
-        class StoppingEngine(ListeningEngine):
+        class StoppingEngine(DescribingEngine):
             def annotate(self, clips, tasks):
                 if next(calls) == WRITTEN_FIRST:
                     StopRequest(run.run_id).request(signal.SIGINT)

@@ -126,8 +126,8 @@ def test_a_busy_store_fails_no_row(corpus, expected, tmp_path):
     with faulty_proxy(corpus.store, fate=busy_store()) as proxy:
         run(corpus.command("busy"), {**proxy.variables(), "EARMARK_CACHE": str(tmp_path)})
     assert_same_rows(corpus.annotations("busy"), expected)
-    print(f"{corpus.store.scheme}: {dict(proxy.given)}")
-    assert proxy.given["cut"] >= 2 and proxy.given[429] >= 6 and proxy.given[503] >= 6, proxy.given
+    print(f"{corpus.store.scheme}: {dict(proxy.counts)}")
+    assert proxy.counts["cut"] >= 2 and proxy.counts[429] >= 6 and proxy.counts[503] >= 6, proxy.counts
 
 
 def test_a_reader_never_sees_an_incomplete_part(corpus, expected, tmp_path):

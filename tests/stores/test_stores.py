@@ -92,7 +92,7 @@ def test_create_returns_true_although_the_response_was_lost(proxy, bucket, fault
     store = OutputStore(f"{bucket}/out")
     proxy.fate = fail_first(1, fault, "PUT", "POST")
     assert store.create("part", b"mine" * 1000)
-    assert proxy.given[fault] == (
+    assert proxy.counts[fault] == (
         0 if proxy.store.scheme == "s3" and fault == "cut" else 1
     )  # S3 answers without a body
     assert not store.create("part", b"others")
@@ -103,7 +103,7 @@ def test_a_lease_whose_response_was_lost_has_one_holder(proxy, bucket):
     store = OutputStore(f"{bucket}/out")
     proxy.fate = fail_first(1, "lose", "PUT", "POST")
     take_lease(store, "first", take_over=False)
-    assert proxy.given["lose"] == 1
+    assert proxy.counts["lose"] == 1
     check_lease(store, "first")
     with pytest.raises(JobError, match="run first"):
         take_lease(store, "second", take_over=False)
@@ -114,10 +114,10 @@ def test_an_output_is_read_listed_and_replaced_despite_faults(proxy, bucket, fau
     store, content = OutputStore(f"{bucket}/out"), os.urandom(200_000)
     store.replace("annotations/ab/part-ab.parquet", content)
     for read in (lambda: store.read("annotations/ab/part-ab.parquet") == content, lambda: len(store.parts()) == 1):
-        proxy.given.clear()
+        proxy.counts.clear()
         proxy.fate = fail_first(2, fault, "GET")
         assert read()
-        assert proxy.given[fault] == 2
+        assert proxy.counts[fault] == 2
     proxy.fate = fail_first(2, fault, "PUT", "POST")
     store.replace("failures/failures.parquet", content)
     assert store.read("failures/failures.parquet") == content
@@ -131,7 +131,7 @@ def test_audio_is_fetched_completely_or_not_at_all(proxy, bucket, object_store, 
     proxy.fate = fail_first(12, "cut", "GET")
     paths = fetch_audio(uris, str(tmp_path), TIMEOUT_S)
     assert [Path(path).read_bytes() == content for path in paths] == [True] * 8
-    assert proxy.given["cut"] == 12
+    assert proxy.counts["cut"] == 12
     proxy.fate = lambda request: "cut" if request.method == "GET" else "pass"
     (error,) = fetch_audio(uris[:1], str(tmp_path), 5.0)
     assert isinstance(error, RowError) and error.error in ("fetch_failed", "fetch_timeout")
@@ -143,7 +143,7 @@ def test_a_recording_that_is_fetched_in_ranges_is_complete(proxy, bucket, object
     object_store.file_system().pipe_file(f"{bucket}/long.wav", content)
     proxy.fate = fail_first(2, "cut", "GET", header="Range")
     (path,) = fetch_audio([f"{bucket}/long.wav"], str(tmp_path), TIMEOUT_S)
-    assert proxy.given["cut"] == 2
+    assert proxy.counts["cut"] == 2
     assert Path(path).read_bytes() == content
 
 
@@ -153,7 +153,7 @@ def test_a_permanent_error_is_not_retried(proxy, bucket, object_store, tmp_path,
     proxy.fate = lambda request: status
     (result,) = fetch_audio([f"{bucket}/a.wav"], str(tmp_path), TIMEOUT_S)
     assert result.error == error
-    assert proxy.given == {status: 1}
+    assert proxy.counts == {status: 1}
 
 
 def test_a_large_model_is_copied_despite_broken_connections(proxy, bucket, object_store, tmp_path, monkeypatch):
@@ -164,7 +164,7 @@ def test_a_large_model_is_copied_despite_broken_connections(proxy, bucket, objec
     store.pipe_file(f"{bucket}/model/config.json", b"{}")
     proxy.fate = fail_first(3, "cut", "GET", header="Range")
     folder, _ = copy_checkpoint(f"{bucket}/model")
-    assert proxy.given["cut"] == 3
+    assert proxy.counts["cut"] == 3
     assert (folder / "model.safetensors").read_bytes() == weights
 
 

@@ -1,4 +1,4 @@
-"""`earmark annotate` with a ListeningEngine, for tests that stop it: gates hold it where they want it, a log says what
+"""`earmark annotate` with a DescribingEngine, for tests that stop it: gates hold it where they want it, a log says what
 it has done. Light: the children that decode import it too.
 
 A gate is a file in the job's folder, called after what it holds up; the number in it is how many go through first.
@@ -31,11 +31,11 @@ def main(folder: str, *arguments: str) -> int:
     from earmark.schemas.tasks import Task
     from earmark.transforms import read_manifest
     from earmark.transforms.annotate import Assignment
-    from tests.support.jobs import ListeningEngine
+    from tests.support.jobs import DescribingEngine
 
     calls, read_manifests = itertools.count(1), read_manifest.read_manifests
 
-    class GatedEngine(ListeningEngine):
+    class GatedEngine(DescribingEngine):
         def annotate(self, clips, tasks):  # type: ignore[no-untyped-def]
             add(folder, [f"annotating {clip.recording.id}" for clip in clips])
             number = next(calls)

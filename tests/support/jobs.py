@@ -35,7 +35,7 @@ PHONE_PROMPTS = EXAMPLES / "phone-prompts" / "manifest.jsonl"
 TINY = EXAMPLES / "tiny-qwen2-audio"
 
 
-class ListeningEngine:
+class DescribingEngine:
     """Answers any task with the length and the peak of each clip, which depend on the audio alone.
 
     The answer to a task with labels is the first label.
@@ -54,29 +54,29 @@ class ListeningEngine:
 
 
 def describe_samples(samples: np.ndarray) -> str:
-    """The text of every answer of the ListeningEngine."""
+    """Return the text of every answer of the DescribingEngine."""
     return f"{len(samples)} samples, peak {np.abs(samples).max():.2f}"
 
 
 def run_here(
     manifest: Path, output: Path | str, decode: Decode = decode_requests, workers: int = 2, **options: Any
 ) -> Summary:
-    """Run the whole graph with the ListeningEngine; errors of workers are raised as they are."""
+    """Run the whole graph with the DescribingEngine; errors of workers are raised as they are."""
     flags = [f"--direct_num_workers={workers}"]
     with launched_here(manifest, output, JobOptions(**options), workers) as run:
-        return run_job(run, listening(run.options), embedded_options(flags), decode)
+        return run_job(run, fake_assignments(run.options), embedded_options(flags), decode)
 
 
 def launched_here(manifest: Path, output: Path | str, options: JobOptions, workers: int) -> AbstractContextManager[Run]:
-    """A launched run whose models are identified by their names, or by "listening" without a name."""
-    named = {task.name: name or "listening" for name, tasks in options.models().items() for task in tasks}
+    """A launched run whose models are identified by their names, or by "describing" without a name."""
+    named = {task.name: name or "describing" for name, tasks in options.models().items() for task in tasks}
     models = {task: named[task.name] for task in options.tasks()}
     return launched_run(str(manifest), str(output), options, models, ExecutionTarget(workers))
 
 
-def listening(options: JobOptions) -> list[Assignment]:
-    """A ListeningEngine for each model of a job."""
-    return [Assignment(ListeningEngine, tasks) for tasks in options.models().values()]
+def fake_assignments(options: JobOptions) -> list[Assignment]:
+    """A DescribingEngine for each model of a job."""
+    return [Assignment(DescribingEngine, tasks) for tasks in options.models().values()]
 
 
 def run_command(*arguments: object, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:

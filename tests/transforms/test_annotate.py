@@ -9,14 +9,14 @@ from earmark.schemas.errors import JobError, RowError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.records import SAMPLE_RATE_HZ, AudioFacts, Clip, DecodedShard, Failure, Recording, Segment
 from earmark.transforms.annotate import annotate_shard
-from tests.support.jobs import ListeningEngine, describe_samples
+from tests.support.jobs import DescribingEngine, describe_samples
 
 FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "flac", 0.0, 0.0, 0.0)
 TRANSCRIBE, CAPTION, EMOTION = ((task,) for task in JobOptions(task=("transcribe", "caption", "emotion")).tasks())
 UNDECODED = Failure("bad", "bad.wav", "DecodeAudio", "not_found", "there is none")
 
 
-class Choosy(ListeningEngine):
+class Choosy(DescribingEngine):
     """Has no answer for some clips, and remembers which it was shown and what it was asked."""
 
     def __init__(self, *refused):

@@ -9,7 +9,7 @@ from earmark.pipeline.progress import update_bar
 from earmark.pipeline.runner import embedded_options
 from earmark.schemas.job import JobOptions
 from earmark.transforms.counters import NAMESPACE, Counters
-from tests.support.jobs import annotations, launched_here, listening, write_manifest, write_tones
+from tests.support.jobs import annotations, fake_assignments, launched_here, write_manifest, write_tones
 
 pytestmark = pytest.mark.model
 
@@ -19,7 +19,7 @@ def test_beam_s_metrics_and_the_tally_match_the_output(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", [*rows, rows[0]])
     with launched_here(manifest, tmp_path / "out", JobOptions(), 1) as run:
         pipeline = beam.Pipeline(options=embedded_options(["--direct_num_workers=1"]))
-        build_graph(pipeline, run, listening(run.options))
+        build_graph(pipeline, run, fake_assignments(run.options))
         result = pipeline.run()
         result.wait_until_finish()
         metrics = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(NAMESPACE))["counters"]

@@ -7,7 +7,7 @@ from earmark.schemas.job import JobOptions
 from earmark.schemas.records import Recording, Shard
 from earmark.transforms.annotate import Assignment
 from earmark.transforms.shard_stages import LocalStages, shard_stages
-from tests.support.jobs import ListeningEngine, write_tone
+from tests.support.jobs import DescribingEngine, write_tone
 
 OPTIONS = JobOptions(decode_processes=1)
 
@@ -16,7 +16,7 @@ def test_a_shard_becomes_the_same_with_beam_and_without(tmp_path):
     write_tone(tmp_path / "a.wav")
     recordings = (Recording("a", str(tmp_path / "a.wav")), Recording("gone", str(tmp_path / "gone.wav")))
     shard = Shard("key", recordings)
-    assignments = [Assignment(ListeningEngine, OPTIONS.tasks())]
+    assignments = [Assignment(DescribingEngine, OPTIONS.tasks())]
     local = LocalStages(shard_stages(OPTIONS, assignments)).annotate(shard)
     (row,), (failure,) = local.annotations, local.failures
     assert (row.recording.id, failure.error) == ("a", "not_found")

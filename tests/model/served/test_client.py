@@ -11,15 +11,24 @@ from earmark.model.served.wav import wav_of
 from earmark.schemas.errors import MachineError, RowError
 from tests.support.audio.clips import make_samples
 from tests.support.servers.endpoint_clients import (
-    HEARD,
+    DESCRIPTION,
     WAV,
-    asked_in_words,
     client_of,
     question,
     refusal,
+    send_chat,
     server_without_key,
 )
-from tests.support.servers.misbehaving_server import MODEL, Answer, in_turn, page, refused, said, tokens_of, well
+from tests.support.servers.misbehaving_server import (
+    MODEL,
+    Answer,
+    completion,
+    correct,
+    in_turn,
+    page,
+    refused,
+    tokens_of,
+)
 
 
 @pytest.fixture
@@ -29,45 +38,53 @@ def server(monkeypatch):
 
 
 def test_chat_sends_the_messages_and_reads_the_reply(server):
-    reply = asked_in_words(server)
-    assert (reply.text[: len(HEARD)], reply.tokens, reply.finish_reason) == (HEARD, None, "stop")
-    (asked,) = server.asked
-    assert (asked.prompt, asked.fields) == ("What?", {"model": MODEL, "max_tokens": 17, "temperature": 0})
+    reply = send_chat(server)
+    assert (reply.text[: len(DESCRIPTION)], reply.tokens, reply.finish_reason) == (
+        DESCRIPTION,
+        None,
+        "stop",
+    )
+    (request,) = server.requests
+    assert (request.prompt, request.fields) == ("What?", {"model": MODEL, "max_tokens": 17, "temperature": 0})
 
 
 def test_requests_for_transcriptions_and_translations_have_the_known_fields(server):
     client = client_of(server)
-    assert client.transcribe(WAV, "de").startswith(HEARD)
-    assert client.transcribe(WAV).startswith(HEARD)
-    assert client.translate(WAV).startswith(HEARD)
+    assert client.transcribe(WAV, "de").startswith(DESCRIPTION)
+    assert client.transcribe(WAV).startswith(DESCRIPTION)
+    assert client.translate(WAV).startswith(DESCRIPTION)
     assert server.paths() == ["/audio/transcriptions", "/audio/transcriptions", "/audio/translations"]
     fields = {"model": MODEL, "response_format": "json", "temperature": "0"}
-    assert [asked.fields for asked in server.asked] == [{**fields, "language": "de"}, fields, fields]
+    assert [request.fields for request in server.requests] == [{**fields, "language": "de"}, fields, fields]
 
 
 def test_the_likeliest_tokens_are_read_where_the_server_returns_them(server):
-    server.behave = lambda asked: said("joy!", logprobs=tokens_of([("joy", 0.75), ("fear", 0.25)], [("!", 1.0)]))
-    reply = asked_in_words(server, top_logprobs=20)
-    assert (server.asked[0].fields["logprobs"], server.asked[0].fields["top_logprobs"]) == (True, 20)
+    server.behave = lambda request: completion(
+        "joy!", logprobs=tokens_of([("joy", 0.75), ("fear", 0.25)], [("!", 1.0)])
+    )
+    reply = send_chat(server, top_logprobs=20)
+    assert (server.requests[0].fields["logprobs"], server.requests[0].fields["top_logprobs"]) == (True, 20)
     first, second = reply.tokens
     assert (first.chosen.text, second.chosen.text) == (b"joy", b"!")
     assert [candidate.text for candidate in first.likeliest] == [b"joy", b"fear"]
     assert first.likeliest[1].logprob == pytest.approx(-1.386294)
 
 
-@pytest.mark.parametrize("answer", [said("joy", logprobs=None), said("joy", logprobs={"content": None})])
+@pytest.mark.parametrize("answer", [completion("joy", logprobs=None), completion("joy", logprobs={"content": None})])
 def test_a_server_may_ignore_the_request_for_logprobs(server, answer):
     server.behave = in_turn(answer)
-    assert asked_in_words(server, top_logprobs=20).tokens is None
+    assert send_chat(server, top_logprobs=20).tokens is None
 
 
 def test_a_server_that_refuses_logprobs_gets_later_requests_without(server, caplog):
     caplog.set_level(logging.INFO, "earmark")
-    server.behave = lambda asked: refused(400, "logprobs: not here") if "logprobs" in asked.fields else well(asked)
+    server.behave = lambda request: (
+        refused(400, "logprobs: not here") if "logprobs" in request.fields else correct(request)
+    )
     client = EndpointClient(find_endpoint(server.chat), 8, 5.0)
     for _ in range(2):
-        assert client.chat([question("What?")], 5, top_logprobs=20).text.startswith(HEARD)
-    assert ["logprobs" in asked.fields for asked in server.asked] == [True, False, False]
+        assert client.chat([question("What?")], 5, top_logprobs=20).text.startswith(DESCRIPTION)
+    assert ["logprobs" in request.fields for request in server.requests] == [True, False, False]
     assert "labels have no scores: the server of listener refuses this request (400: logprobs: not here)" in caplog.text
 
 
@@ -93,22 +110,22 @@ def test_a_response_of_another_shape_is_shown(server, body):
 @pytest.mark.parametrize("count", [0, 2])
 def test_another_number_of_choices_than_one_is_the_recordings_failure(server, count):
     choice = b'{"message": {"content": "x"}}'
-    server.behave = lambda asked: Answer(b'{"choices": [' + b", ".join([choice] * count) + b"]}")
+    server.behave = lambda request: Answer(b'{"choices": [' + b", ".join([choice] * count) + b"]}")
     with pytest.raises(RowError, match=f"returned {count} choices instead of one"):
-        asked_in_words(server)
+        send_chat(server)
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (said(None, refusal="I would rather not"), "does not answer: I would rather not"),
-        (said(None, "content_filter"), "does not answer: its content filter stopped"),
+        (completion(None, refusal="I would rather not"), "does not answer: I would rather not"),
+        (completion(None, "content_filter"), "does not answer: its content filter stopped"),
     ],
 )
 def test_an_answer_that_is_refused_is_the_recordings_failure(server, answer, message):
     server.behave = in_turn(answer)
     with pytest.raises(RowError, match=message):
-        asked_in_words(server)
+        send_chat(server)
 
 
 def test_no_more_requests_are_in_flight_than_allowed_over_all_threads(server):

@@ -40,7 +40,7 @@ def test_the_key_is_the_environments(server, monkeypatch, variables, key):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     client_of(server).transcribe(WAV)
-    assert [asked.key for asked in server.asked] == [key]
+    assert [request.key for request in server.requests] == [key]
 
 
 @pytest.mark.parametrize("ending", ["\x1b", "é", " \n x"])
@@ -55,18 +55,18 @@ def test_an_invalid_key_is_refused_and_not_repeated(server, monkeypatch, ending)
 def test_a_server_that_repeats_the_key_does_not_get_it_into_an_error(server, monkeypatch, caplog, status):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("EARMARK_API_KEY", KEY)
-    server.behave = lambda asked: refused(status, f"nobody has the key {KEY}")
+    server.behave = lambda request: refused(status, f"nobody has the key {KEY}")
     error = refusal(server, Exception)
     assert "nobody has the key [key]" in str(error)
     assert KEY not in "".join(traceback.format_exception(error)) + caplog.text
-    assert {asked.key for asked in server.asked} == {KEY}
+    assert {request.key for request in server.requests} == {KEY}
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
 def test_the_key_is_in_no_error_before_the_job(server, monkeypatch, caplog, status):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("EARMARK_API_KEY", KEY)
-    server.behave = lambda asked: refused(status, f"nobody has the key {KEY}")
+    server.behave = lambda request: refused(status, f"nobody has the key {KEY}")
     with pytest.raises(JobError, match=r"nobody has the key \[key\]") as raised:
         checked(server)
     assert KEY not in "".join(traceback.format_exception(raised.value)) + caplog.text

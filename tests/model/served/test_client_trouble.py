@@ -8,7 +8,7 @@ import pytest
 from earmark.model.served.client import EndpointClient
 from earmark.model.served.endpoint import find_endpoint
 from earmark.schemas.errors import JobError, MachineError, RowError
-from tests.support.servers.endpoint_clients import HEARD, WAV, client_of, refusal, server_without_key
+from tests.support.servers.endpoint_clients import DESCRIPTION, WAV, client_of, refusal, server_without_key
 from tests.support.servers.misbehaving_server import CUT, STALL, Answer, in_turn, refused
 
 BUSY = Answer(b"{}", 503)  # without Retry-After
@@ -23,8 +23,8 @@ def server(monkeypatch):
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504])
 def test_transient_errors_are_retried(server, status):
     server.behave = in_turn(refused(status), refused(status), None)
-    assert client_of(server).transcribe(WAV).startswith(HEARD)
-    assert len(server.asked) == 3
+    assert client_of(server).transcribe(WAV).startswith(DESCRIPTION)
+    assert len(server.requests) == 3
 
 
 def test_a_server_may_set_the_wait_before_a_retry(server):
@@ -44,11 +44,11 @@ def test_waits_grow_where_the_server_does_not_set_them(server):
 def test_a_server_that_is_busy_for_ever_is_the_machines_error(server):
     error = refusal(server, MachineError, refused(429, "one a day"))
     assert str(error) == "the server of listener is busy or down (429: one a day)"
-    assert len(server.asked) == 7
+    assert len(server.requests) == 7
 
 
 def test_a_server_that_is_down_is_the_machines_error(server):
-    server.behave = lambda asked: refused(500, "out of order")
+    server.behave = lambda request: refused(500, "out of order")
     assert "is busy or down (500: out of order)" in str(refusal(server, MachineError))
 
 
@@ -67,7 +67,7 @@ def test_a_request_that_stalls_while_others_are_answered_is_that_requests_fault(
 
 
 def test_a_server_that_stalls_altogether_is_the_machines_error(server):
-    server.behave = lambda asked: STALL
+    server.behave = lambda request: STALL
     assert "did not respond within 0.2 s" in str(refusal(server, MachineError, timeout_s=0.2, retries=0))
 
 
@@ -81,13 +81,13 @@ def test_a_server_that_drips_has_no_more_time_than_one_that_stalls(server, drip_
 
 
 def test_a_server_that_drips_every_response_is_the_machines_error(server):
-    server.behave = lambda asked: Answer(b" " * 1000, drip_s=0.02)
+    server.behave = lambda request: Answer(b" " * 1000, drip_s=0.02)
     assert "did not respond within 0.2 s" in str(refusal(server, MachineError, timeout_s=0.2, retries=0))
 
 
 def test_a_connection_that_the_server_cuts_is_retried_and_then_the_machines_error(server):
     server.behave = in_turn(CUT, None)
-    assert client_of(server).transcribe(WAV).startswith(HEARD)
+    assert client_of(server).transcribe(WAV).startswith(DESCRIPTION)
     error = refusal(server, MachineError, CUT, retries=0)
     assert str(error).startswith("the server of listener cannot be reached: peer closed connection")
 
@@ -105,7 +105,7 @@ def test_a_refusal_is_the_recordings_failure_with_the_servers_message(server, st
         "refused",
         f"the server of listener refuses this request ({status}: too short \\x1b[2J)",
     )
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_an_unknown_path_is_the_jobs_error(server):

@@ -4,7 +4,7 @@ import pytest
 
 from earmark.schemas.errors import JobError
 from tests.support.servers.endpoint_clients import checked, server_without_key
-from tests.support.servers.misbehaving_server import STALL, Answer, page, refused, well
+from tests.support.servers.misbehaving_server import STALL, Answer, correct, page, refused
 
 
 @pytest.fixture
@@ -25,10 +25,12 @@ def server(monkeypatch):
     ],
 )
 def test_a_model_that_is_not_listed_is_tried_out(server, listed, answer, message):
-    server.behave = lambda asked: Answer(b'{"data": [' + listed + b"]}") if asked.path == "/models" else well(asked)
+    server.behave = lambda request: (
+        Answer(b'{"data": [' + listed + b"]}") if request.path == "/models" else correct(request)
+    )
     checked(server)
     assert server.paths() == ["/models", "/audio/transcriptions"]
-    server.behave = lambda asked: Answer(b'{"data": [' + listed + b"]}") if asked.path == "/models" else answer
+    server.behave = lambda request: Answer(b'{"data": [' + listed + b"]}") if request.path == "/models" else answer
     with pytest.raises(JobError, match=message):
         checked(server)
 
@@ -40,7 +42,7 @@ def test_a_server_that_has_the_model_passes(server):
 
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_a_server_without_a_list_of_models_passes(server, status):
-    server.behave = lambda asked: refused(status)
+    server.behave = lambda request: refused(status)
     checked(server)
 
 
@@ -57,7 +59,7 @@ def test_a_server_without_a_list_of_models_passes(server, status):
     ],
 )
 def test_an_error_of_the_server_is_one_line_before_the_job(server, answer, message):
-    server.behave = lambda asked: answer
+    server.behave = lambda request: answer
     with pytest.raises(JobError, match=message) as raised:
         checked(server)
     assert "\n" not in str(raised.value)
@@ -65,11 +67,11 @@ def test_an_error_of_the_server_is_one_line_before_the_job(server, answer, messa
 
 @pytest.mark.parametrize("answer", [STALL, Answer(b"{}", drip_s=0.02)])
 def test_a_server_that_does_not_respond_in_time_is_one_line_before_the_job(server, answer):
-    server.behave = lambda asked: answer
+    server.behave = lambda request: answer
     with pytest.raises(JobError, match=r"#listener cannot be reached: it did not respond in time; is the server up\?"):
         checked(server, timeout_s=0.2)
 
 
 def test_a_model_in_geminis_list_is_found(server):
-    server.behave = lambda asked: Answer(b'{"data": [{"id": "models/listener"}]}')
+    server.behave = lambda request: Answer(b'{"data": [{"id": "models/listener"}]}')
     checked(server)

@@ -19,12 +19,12 @@ from tests.support.jobs import describe_samples
 from tests.support.servers.misbehaving_server import (
     MODEL,
     Answer,
+    completion,
+    correct,
     in_turn,
     misbehaving_server,
     refused,
-    said,
     tokens_of,
-    well,
 )
 
 TASKS = {task.name: task for task in BUILT_IN}
@@ -60,7 +60,7 @@ def labelled(server, answer, *segments, task=TASKS["emotion"]):
 def test_audio_of_16_bits_reaches_the_server_bit_by_bit_and_louder_audio_is_clipped(server):
     samples = exact(make_samples(0.5, 3))
     annotate_by(server.chat, [clip_of(samples)], TASKS["caption"])
-    assert np.array_equal(server.asked[0].samples, samples)
+    assert np.array_equal(server.requests[0].samples, samples)
     loud = wav_of(np.array([1.5, 1.0, -1.0, -1.5], np.float32))
     assert np.frombuffer(loud[-8:], "<i2").tolist() == [32767, 32767, -32768, -32768]
 
@@ -68,28 +68,32 @@ def test_audio_of_16_bits_reaches_the_server_bit_by_bit_and_louder_audio_is_clip
 @pytest.mark.parametrize("requests", [1, 5])
 def test_each_clip_has_the_answer_to_its_own_audio_and_question(server, requests):
     clips = make_clips(15)
-    server.behave = lambda asked: said(f"{asked.prompt} {asked.heard}") if asked.path != "/models" else well(asked)
+    server.behave = lambda request: (
+        completion(f"{request.prompt} {request.audio}") if request.path != "/models" else correct(request)
+    )
     tasks = (TASKS["transcribe"], TASKS["caption"])
     answers = annotate_by(server.chat, clips, *tasks, endpoint_requests=requests)
     for clip, answer in zip(clips, answers, strict=True):
         for task in tasks:
             assert answer[task.name].text == f"{task.chat_prompt} {describe_samples(clip.samples)}"
     assert server.most_at_once <= requests
-    assert len(server.asked) == 30
+    assert len(server.requests) == 30
 
 
 def test_a_request_has_the_prompt_temperature_0_and_the_limit_of_tokens(server):
     tasks = (TASKS["chat"], dataclasses.replace(TASKS["caption"], max_new_tokens=9), TASKS["emotion"])
-    server.behave = lambda asked: said("joy", logprobs=JOY)
+    server.behave = lambda request: completion("joy", logprobs=JOY)
     annotate_by(server.chat, make_clips(1), *tasks, endpoint_requests=1)
-    chat, caption, emotion = server.asked
+    chat, caption, emotion = server.requests
     assert (chat.prompt, caption.prompt) == ("", "Describe the audio in one sentence.")
     assert caption.fields == {"model": MODEL, "max_tokens": 9, "temperature": 0}
     assert emotion.fields == {**caption.fields, "max_tokens": 256, "logprobs": True, "top_logprobs": 20}
 
 
 def test_answers_have_the_times_of_their_segments_and_silence_no_transcript(server):
-    server.behave = lambda asked: said(f"{len(asked.samples)} {'words' if 'word' in asked.prompt else 'sounds'} ")
+    server.behave = lambda request: completion(
+        f"{len(request.samples)} {'words' if 'word' in request.prompt else 'sounds'} "
+    )
     clip = clip_of(make_samples(3.0, 1), speech=(True, False, True), offset_s=10.0, language="en-US")
     (answer,) = annotate_by(server.chat, [clip], TASKS["transcribe"], TASKS["caption"])
     transcript, caption = answer["transcribe"], answer["caption"]
@@ -102,11 +106,11 @@ def test_answers_have_the_times_of_their_segments_and_silence_no_transcript(serv
 @pytest.mark.parametrize(
     ("answer", "flags"),
     [
-        (said("cut", "length"), ("truncated",)),
-        (said(""), ("empty",)),
-        (said(None, "length"), ("empty", "truncated")),
-        (said("la " * 300), ("repetition",)),
-        (said("a dog"), ()),
+        (completion("cut", "length"), ("truncated",)),
+        (completion(""), ("empty",)),
+        (completion(None, "length"), ("empty", "truncated")),
+        (completion("la " * 300), ("repetition",)),
+        (completion("a dog"), ()),
     ],
 )
 def test_odd_answers_are_flagged(server, answer, flags):
@@ -115,7 +119,7 @@ def test_odd_answers_are_flagged(server, answer, flags):
 
 
 def test_labels_have_scores_where_the_server_returns_logprobs(server):
-    answer = labelled(server, said("Joy.", logprobs=JOY))["emotion"]
+    answer = labelled(server, completion("Joy.", logprobs=JOY))["emotion"]
     assert isinstance(answer, LabelAnswer)
     assert (answer.label, answer.score) == ("joy", pytest.approx(0.625 / 0.875))
     assert {score.label: score.score for score in answer.scores} == pytest.approx(
@@ -125,15 +129,15 @@ def test_labels_have_scores_where_the_server_returns_logprobs(server):
 
 
 def test_labels_have_no_scores_where_the_server_returns_no_logprobs(server):
-    assert labelled(server, said("Joy."), True, False)["emotion"] == LabelAnswer("joy", None, (), None)
+    assert labelled(server, completion("Joy."), True, False)["emotion"] == LabelAnswer("joy", None, (), None)
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (said("The speaker is happy\n about it."), "'The speaker is happy about it.'"),
-        (said(""), "''"),
-        (said("joyful", logprobs=JOY), "'joyful'"),
+        (completion("The speaker is happy\n about it."), "'The speaker is happy about it.'"),
+        (completion(""), "''"),
+        (completion("joyful", logprobs=JOY), "'joyful'"),
     ],
 )
 def test_a_label_outside_the_set_is_the_rows_failure(server, answer, text):
@@ -148,7 +152,7 @@ def test_a_label_outside_the_set_is_the_rows_failure(server, answer, text):
 def test_one_refused_clip_among_good_ones_is_one_failure(server):
     clips = make_clips(8)
     bad = describe_samples(clips[3].samples)
-    server.behave = lambda asked: refused(400, "no") if asked.heard == bad else well(asked)
+    server.behave = lambda request: refused(400, "no") if request.audio == bad else correct(request)
     answers = annotate_by(server.chat, clips, TASKS["transcribe"], TASKS["caption"])
     assert [isinstance(answer, RowError) for answer in answers] == [n == 3 for n in range(8)]
 
@@ -166,7 +170,7 @@ def test_a_transcriber_gets_the_language_and_translates_into_english(server):
     assert german["transcribe"].text == french["translate"].text == describe_samples(clips[0].samples)
     assert (german["transcribe"].language, french["transcribe"].language) == ("de", "fr")
     assert german["translate"].language == "en"
-    requests = [(asked.path.removeprefix("/audio/"), asked.fields.get("language")) for asked in server.asked]
+    requests = [(request.path.removeprefix("/audio/"), request.fields.get("language")) for request in server.requests]
     assert requests == [
         ("transcriptions", "de"),
         ("translations", None),
@@ -188,7 +192,7 @@ def test_without_clips_no_request_is_sent(server):
     assert annotate_by(server.chat, [], TASKS["caption"]) == []
     silent = clip_of(make_samples(0.3, 0), speech=(False,))
     assert annotate_by(server.chat, [silent], TASKS["transcribe"])[0]["transcribe"].flags == ("no_speech",)
-    assert server.asked == []
+    assert server.requests == []
 
 
 def checked(url, *tasks, here=True, **options):
@@ -200,17 +204,17 @@ def test_a_job_of_every_possible_task_passes(server):
     assert checked(server.chat, *tasks) == tasks
     assert checked(server.transcriptions, TASKS["transcribe"], TASKS["translate"]) == tasks[:2]
     assert server.paths() == ["/models", "/models"]
-    server.behave = lambda asked: Answer(b'{"data": []}') if asked.path == "/models" else well(asked)
+    server.behave = lambda request: Answer(b'{"data": []}') if request.path == "/models" else correct(request)
     checked(server.chat, *tasks)
     checked(server.transcriptions, TASKS["transcribe"])
-    tried = [(asked.path, asked.heard) for asked in server.asked if asked.samples is not None]
+    tried = [(request.path, request.audio) for request in server.requests if request.samples is not None]
     silence = "16000 samples, peak 0.00"
     assert tried == [("/chat/completions", silence), ("/audio/transcriptions", silence)]
 
 
 def test_for_a_job_that_runs_elsewhere_no_request_is_sent_from_here(server):
     checked(server.chat, TASKS["caption"], here=False)
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_an_impossible_job_is_refused_without_a_request(server):
@@ -227,7 +231,7 @@ def test_an_impossible_job_is_refused_without_a_request(server):
     for option in ({"beam_size": 5}, {"timestamps": True}):
         with pytest.raises(JobError, match="does not work: http://"):
             check_options([find_endpoint(server.chat)], JobOptions(**option))
-    assert server.asked == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("option", [{"endpoint_requests": 3}, {"endpoint_timeout_s": 5.0}])

@@ -11,7 +11,7 @@ from earmark.pipeline.runner import embedded_options
 from earmark.schemas.errors import JobError
 from earmark.schemas.job import JobOptions
 from earmark.schemas.tasks import BUILT_IN, new_task
-from tests.support.jobs import annotations, launched_here, listening, run_here, write_manifest, write_tones
+from tests.support.jobs import annotations, fake_assignments, launched_here, run_here, write_manifest, write_tones
 
 JOB_FILE = """
 task: [transcribe, emotion, noise, who]
@@ -78,7 +78,7 @@ def test_answers_of_every_kind_have_their_columns_in_the_parquet(tmp_path, job_f
     options = merge_options(build_parser().parse_args(command))
     options.check()
     with launched_here(manifest, tmp_path / "out", options, workers=2) as run:
-        assert run_job(run, listening(options), embedded_options(["--direct_num_workers=2"])).adds_up
+        assert run_job(run, fake_assignments(options), embedded_options(["--direct_num_workers=2"])).adds_up
     for part in (tmp_path / "out").glob("annotations/*/*.parquet"):
         schema = pq.read_schema(part)
         assert schema.names[-4:] == ["transcribe", "emotion", "noise", "who"]

@@ -16,7 +16,7 @@ from earmark.reporting.part_figures import STORED_PATH
 from earmark.reporting.text.markdown import as_text
 from earmark.schemas.job import JobOptions
 from earmark.transforms.output.store import OutputStore
-from tests.support.jobs import annotations, listening, write_manifest, write_tones
+from tests.support.jobs import annotations, fake_assignments, write_manifest, write_tones
 from tests.support.outputs.cards import code_blocks, metadata_of, run_offline
 from tests.support.outputs.export_rows import HOSTILE, TASKS, hostile_rows, write_answered
 
@@ -124,7 +124,7 @@ def test_texts_of_a_hostile_job_stay_texts_in_metadata_and_body(tmp_path):
 
 def assign_listening(options, here):
     """Replace earmark.pipeline.annotate.assign by one whose engine needs no weights."""
-    return listening(options), dict.fromkeys(options.tasks(), "listening")
+    return fake_assignments(options), dict.fromkeys(options.tasks(), "describing")
 
 
 def test_every_run_and_compaction_writes_the_card(tmp_path, monkeypatch):

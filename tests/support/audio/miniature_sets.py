@@ -118,9 +118,9 @@ def write_video(path: Path, seconds: float) -> Path:
             container.mux(picture.encode(frame))
         times = np.arange(round(seconds * rate_hz)) / rate_hz
         samples = (0.5 * np.sin(2 * np.pi * 440 * times)).astype(np.float32)
-        heard = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
-        heard.sample_rate = rate_hz
-        container.mux(sound.encode(heard))
+        audio_frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        audio_frame.sample_rate = rate_hz
+        container.mux(sound.encode(audio_frame))
         for stream in (picture, sound):
             container.mux(stream.encode(None))
     return path

@@ -71,8 +71,8 @@ def write_paraformer(folder: Path, width: int = WIDTH, layers: int = 1) -> None:
             => (float[N, T, {count}] logits, int32[N] token_num, float[N, U] us_alphas, float[N, P] us_cif_peak)
         {{
             mean = ReduceMean <axes = [1]> (speech)
-            heard = Sub(speech, mean)
-            h_0 = MatMul(heard, inwards)
+            centred = Sub(speech, mean)
+            h_0 = MatMul(centred, inwards)
             {hidden}
             scores = MatMul(h_{layers}, outwards)
             logits = Add(scores, bias)
@@ -106,8 +106,8 @@ def write_sense_voice(folder: Path) -> None:
             => (float[N, L, count] logits)
         {
             mean = ReduceMean <axes = [1]> (x)
-            heard = Sub(x, mean)
-            scores = MatMul(heard, weights)
+            centred = Sub(x, mean)
+            scores = MatMul(centred, weights)
             text = Add(scores, bias)
             logits = Concat <axis = 1> (about, text)
         }

@@ -157,14 +157,14 @@ def sinusoids(length: int, channels: int) -> torch.Tensor:
 
 
 def edit_json(path: Path, **changes: object) -> None:
-    """Sets keys ("a.b" for nested ones); None takes a key away."""
+    """Set keys ("a.b" for nested ones); None removes a key."""
     content = json.loads(path.read_text())
     for key, value in changes.items():
         *parents, last = key.split(".")
-        place = content
+        fields = content
         for parent in parents:
-            place = place[parent]
-        place[last] = value
+            fields = fields[parent]
+        fields[last] = value
         if value is None:
-            del place[last]
+            del fields[last]
     path.write_text(json.dumps(content))

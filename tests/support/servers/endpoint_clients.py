@@ -1,4 +1,4 @@
-"""Clients of a server that misbehaves, and what they make of it."""
+"""Clients of a server that misbehaves, and their requests to it."""
 
 import base64
 import contextlib
@@ -15,7 +15,7 @@ from tests.support.audio.clips import make_samples
 from tests.support.servers.misbehaving_server import Answer, Server, in_turn, misbehaving_server
 
 WAV = wav_of(make_samples(0.5, 0))
-HEARD = "8000 samples, peak "
+DESCRIPTION = "8000 samples, peak "
 E = TypeVar("E", bound=Exception)
 
 
@@ -32,7 +32,7 @@ def client_of(server: Server, requests: int = 8, timeout_s: float = 5.0, **optio
     return EndpointClient(find_endpoint(server.transcriptions), requests, timeout_s, **options)
 
 
-def asked_in_words(server: Server, **options: Any) -> Reply:
+def send_chat(server: Server, **options: Any) -> Reply:
     client = EndpointClient(find_endpoint(server.chat), 8, 5.0)
     return client.chat([question("What?")], 17, **options)
 
@@ -48,7 +48,7 @@ def checked(server: Server, **options: Any) -> None:
 
 
 def refusal(server: Server, kind: type[E], answer: Answer | None = None, **options: Any) -> E:
-    """What a client raises at the answer, which the server gives to everything but the list of models."""
+    """Return the error that a client raises at the answer, which the server gives to all requests but /models."""
     if answer:
         server.behave = in_turn(answer)
     with pytest.raises(kind) as raised:

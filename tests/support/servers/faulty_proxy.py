@@ -24,17 +24,17 @@ Fate = str | int
 
 @dataclass
 class FaultyProxy:
-    """A proxy that runs; `fate` decides over each request, and may be changed at any time.
+    """A running proxy; `fate` decides on each request, and may be changed at any time.
 
     Attributes:
-        given: how many requests had which fate; an answer without a body cannot be cut, and counts as passed.
-        slow_s: before each 4 KiB that are written to the store.
+        counts: Number of requests by fate; an answer without a body cannot be cut, and counts as passed.
+        slow_s: Wait before each 4 KiB that are written to the store.
     """
 
     store: ObjectStore
     fate: Callable[[web.Request], Fate] = lambda request: "pass"
     slow_s: float = 0.0
-    given: Counter[Fate] = field(default_factory=Counter)
+    counts: Counter[Fate] = field(default_factory=Counter)
     endpoint: str = ""
 
     def variables(self) -> dict[str, str]:
@@ -43,10 +43,10 @@ class FaultyProxy:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         fate = self.fate(request)
         if isinstance(fate, int):
-            self.given[fate] += 1
+            self.counts[fate] += 1
             await request.read()
-            said = refusal(self.store.scheme, fate)
-            return web.Response(status=fate, body=said, content_type=TYPES[self.store.scheme])
+            body = refusal(self.store.scheme, fate)
+            return web.Response(status=fate, body=body, content_type=TYPES[self.store.scheme])
         if fate == "stall":
             await asyncio.Event().wait()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
@@ -56,14 +56,14 @@ class FaultyProxy:
         content = self._slowly(request) if request.can_read_body else None
         async with self._session.request(
             request.method, url, headers=headers, data=content, allow_redirects=False
-        ) as found:
-            body = await found.read()
+        ) as response:
+            body = await response.read()
             if fate == "lose" or (fate == "cut" and body):
-                self.given[fate] += 1
+                self.counts[fate] += 1
             else:
                 fate = "pass"
-                self.given["pass"] += 1
-            return await self._send(request, found, body, fate)
+                self.counts["pass"] += 1
+            return await self._send(request, response, body, fate)
 
     async def _slowly(self, request: web.Request) -> AsyncIterator[bytes]:
         async for content in request.content.iter_chunked(CHUNK_BYTES):
@@ -71,10 +71,10 @@ class FaultyProxy:
             yield content
 
     async def _send(
-        self, request: web.Request, found: aiohttp.ClientResponse, body: bytes, fate: Fate
+        self, request: web.Request, response: aiohttp.ClientResponse, body: bytes, fate: Fate
     ) -> web.StreamResponse:
-        kept = {name: value for name, value in found.headers.items() if name.lower() not in HOP_BY_HOP}
-        answer = web.StreamResponse(status=found.status, headers={"Content-Length": str(len(body)), **kept})
+        headers = {name: value for name, value in response.headers.items() if name.lower() not in HOP_BY_HOP}
+        answer = web.StreamResponse(status=response.status, headers={"Content-Length": str(len(body)), **headers})
         if fate == "lose":
             _hang_up(request)
             return answer
@@ -115,14 +115,14 @@ CODES = {401: "InvalidToken", 403: "AccessDenied", 404: "NoSuchKey", 429: "TooMa
 
 
 def refusal(scheme: str, status: int) -> bytes:
-    """What the store says with a status."""
+    """Return the body with which the store sends a status."""
     if scheme == "s3":
-        return f"<Error><Code>{CODES[status]}</Code><Message>{CODES[status]}, said the proxy</Message></Error>".encode()
-    return f'{{"error": {{"code": {status}, "message": "{CODES[status]}, said the proxy"}}}}'.encode()
+        return f"<Error><Code>{CODES[status]}</Code><Message>{CODES[status]}, by the proxy</Message></Error>".encode()
+    return f'{{"error": {{"code": {status}, "message": "{CODES[status]}, by the proxy"}}}}'.encode()
 
 
 def busy_store() -> Callable[[web.Request], Fate]:
-    """Of the reads that it is asked about, 5 % are refused, by turns with 429 and 503, and 1 % are cut short."""
+    """Refuse 5 % of the reads, in turn with 429 and 503, and cut 1 % short."""
     reads, refusals = itertools.count(1), itertools.cycle([429, 503])
 
     def fate(request: web.Request) -> Fate:

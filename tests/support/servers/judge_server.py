@@ -29,8 +29,8 @@ def judging(rule: Callable[[str], str]) -> Iterator[JudgeServer]:
         def do_POST(self) -> None:  # noqa: N802 (http.server's name)
             (message,) = self.read_json()["messages"]
             server.prompts.append(message["content"])
-            said = {"role": "assistant", "content": rule(message["content"])}
-            choice = {"index": 0, "message": said, "finish_reason": "stop"}
+            reply = {"role": "assistant", "content": rule(message["content"])}
+            choice = {"index": 0, "message": reply, "finish_reason": "stop"}
             self.send_json({"object": "chat.completion", "choices": [choice]})
 
     with serving(Requests) as port:

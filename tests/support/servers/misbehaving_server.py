@@ -1,7 +1,7 @@
 """An HTTP server on loopback with OpenAI's protocol, correct or faulty, whose answers describe the audio.
 
 To chat and to transcriptions it answers the length and the level of the audio; to a question that names labels, the
-label that `label_of` says.
+label of `label_of`.
 """
 
 import base64
@@ -29,7 +29,7 @@ SOON = {"retry-after-ms": "1"}  # the wait that a client obeys
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """A request: path below /v1, API key, fields next to the audio, text prompt, and float32 samples."""
 
     path: str
@@ -39,7 +39,7 @@ class Asked:
     samples: np.ndarray | None = None
 
     @property
-    def heard(self) -> str:
+    def audio(self) -> str:
         return describe_samples(self.samples) if self.samples is not None else "nothing"
 
 
@@ -53,8 +53,8 @@ class Answer:
     drip_s: float = 0.0  # from one byte to the next, those of the status line too
 
 
-def said(text: str | None, finish_reason: str = "stop", logprobs: Any = None, **message: Any) -> Answer:
-    """A chat completion."""
+def completion(text: str | None, finish_reason: str = "stop", logprobs: Any = None, **message: Any) -> Answer:
+    """Return the answer to a chat request."""
     choice = {"index": 0, "message": {"role": "assistant", "content": text, **message}, "finish_reason": finish_reason}
     return Answer(json.dumps({"object": "chat.completion", "choices": [{**choice, "logprobs": logprobs}]}).encode())
 
@@ -71,22 +71,22 @@ STALL = Answer(b"", stalls=True)
 CUT = Answer(b'{"text": "cut', headers={"Content-Length": "100", "Connection": "close"})
 
 
-def tokens_of(*places: Sequence[tuple[str, float]]) -> Any:
-    """Logprobs of an answer whose tokens are the first of each place, with the others that could have been there."""
+def tokens_of(*candidates: Sequence[tuple[str, float]]) -> Any:
+    """Logprobs of an answer of one token for each list of candidates: the first; the others are its alternatives."""
     spelled = [
-        [{"token": text, "bytes": list(text.encode()), "logprob": float(np.log(share))} for text, share in place]
-        for place in places
+        [{"token": text, "bytes": list(text.encode()), "logprob": float(np.log(share))} for text, share in alternatives]
+        for alternatives in candidates
     ]
-    return {"content": [{**place[0], "top_logprobs": place} for place in spelled]}
+    return {"content": [{**alternatives[0], "top_logprobs": alternatives} for alternatives in spelled]}
 
 
-def well(asked: Asked) -> Answer:
-    """What the server answers when it behaves."""
-    if asked.path == "/models":
+def correct(request: Request) -> Answer:
+    """Return the answer of a server without faults."""
+    if request.path == "/models":
         return Answer(json.dumps({"object": "list", "data": [{"id": MODEL}, {"id": "other"}]}).encode())
-    if asked.path.startswith("/audio/"):
-        return Answer(json.dumps({"text": asked.heard}).encode())
-    return said(asked.heard)
+    if request.path.startswith("/audio/"):
+        return Answer(json.dumps({"text": request.audio}).encode())
+    return completion(request.audio)
 
 
 @dataclass
@@ -94,15 +94,15 @@ class Server:
     """A server that runs; `behave` decides over each request, and may be changed at any time.
 
     Attributes:
-        asked: all requests, in the order they came.
-        most_at_once: requests that were open together.
-        take_s: how long it works on each request.
+        requests: All requests, in the order they came.
+        most_at_once: Greatest number of requests that were open together.
+        take_s: Seconds that each request takes.
     """
 
-    behave: Callable[[Asked], Answer] = well
+    behave: Callable[[Request], Answer] = correct
     take_s: float = 0.0
     url: str = ""
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     open: int = 0
     most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -117,50 +117,52 @@ class Server:
         return f"{self.url}/v1/audio/transcriptions#{MODEL}"
 
     def paths(self) -> list[str]:
-        return [asked.path for asked in self.asked]
+        return [request.path for request in self.requests]
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, request: Request) -> Answer:
         with self.lock:
-            self.asked.append(asked)
-            if asked.path != "/models":
+            self.requests.append(request)
+            if request.path != "/models":
                 self.open += 1
                 self.most_at_once = max(self.most_at_once, self.open)
         time.sleep(self.take_s)
-        answer = self.behave(asked)
+        answer = self.behave(request)
         if answer.stalls:
             self.stopped.wait()
         with self.lock:
-            self.open -= asked.path != "/models"
+            self.open -= request.path != "/models"
         return answer
 
 
-def in_turn(*answers: Answer | None) -> Callable[[Asked], Answer]:
-    """To everything but the list of models one answer after the other, the last for ever; None is a good one."""
-    left = list(answers)
+def in_turn(*answers: Answer | None) -> Callable[[Request], Answer]:
+    """Give the answers in turn, then repeat the last; None is a correct one, as is each answer to /models."""
+    pending = list(answers)
 
-    def behave(asked: Asked) -> Answer:
-        if asked.path == "/models":
-            return well(asked)
-        return (left.pop(0) if len(left) > 1 else left[0]) or well(asked)
+    def behave(request: Request) -> Answer:
+        if request.path == "/models":
+            return correct(request)
+        return (pending.pop(0) if len(pending) > 1 else pending[0]) or correct(request)
 
     return behave
 
 
-def _request(path: str, headers: Any, body: bytes) -> Asked:
+def _request(path: str, headers: Any, body: bytes) -> Request:
     key, path = headers.get("Authorization", "").removeprefix("Bearer "), path.removeprefix("/v1")
     if not body:
-        return Asked(path, key, {})
+        return Request(path, key, {})
     if headers["Content-Type"].startswith("multipart/"):
-        whole = b"Content-Type: " + headers["Content-Type"].encode() + b"\r\n\r\n" + body
-        parts = list(email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(whole).iter_parts())
+        mime = b"Content-Type: " + headers["Content-Type"].encode() + b"\r\n\r\n" + body
+        parts = list(email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(mime).iter_parts())
         named = {part.get_param("name", header="content-disposition"): part.get_payload(decode=True) for part in parts}
         wav = named.pop("file")
-        return Asked(path, key, {name: value.decode().strip() for name, value in named.items()}, samples=_samples(wav))
+        return Request(
+            path, key, {name: value.decode().strip() for name, value in named.items()}, samples=_samples(wav)
+        )
     fields = json.loads(body)
     (message,) = fields.pop("messages")
     content = {part["type"]: part for part in message["content"]}
     wav = base64.b64decode(content["input_audio"]["input_audio"]["data"])
-    return Asked(path, key, fields, content.get("text", {}).get("text", ""), _samples(wav))
+    return Request(path, key, fields, content.get("text", {}).get("text", ""), _samples(wav))
 
 
 def _samples(wav: bytes) -> np.ndarray:
@@ -210,7 +212,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
 
 @contextlib.contextmanager
-def misbehaving_server(behave: Callable[[Asked], Answer] = well, take_s: float = 0.0) -> Iterator[Server]:
+def misbehaving_server(behave: Callable[[Request], Answer] = correct, take_s: float = 0.0) -> Iterator[Server]:
     """A server in threads of this process."""
     server = Server(behave, take_s)
     http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))

@@ -86,8 +86,8 @@ def running_store(scheme: str, folder: Path) -> Iterator[ObjectStore]:
 def _start_command(store: ObjectStore, folder: Path) -> tuple[list[str], Mapping[str, str]]:
     host, port = store.endpoint.removeprefix("http://").split(":")
     if store.scheme == "gs":
-        place = ["-scheme", "http", "-host", host, "-port", port, "-external-url", store.endpoint]
-        return [str(PROGRAMS / "fake-gcs-server"), *place, "-public-host", f"{host}:{port}", "-backend", "memory"], {}
+        address = ["-scheme", "http", "-host", host, "-port", port, "-external-url", store.endpoint]
+        return [str(PROGRAMS / "fake-gcs-server"), *address, "-public-host", f"{host}:{port}", "-backend", "memory"], {}
     (folder / "buckets").mkdir()
     command = [str(PROGRAMS / "versitygw"), "--port", f"{host}:{port}", "posix", str(folder / "buckets")]
     return command, {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
