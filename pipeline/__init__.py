@@ -1,1 +1,1 @@
-"""What people start: the graph on one screen, the launch of a run, the commands. Imports all else."""
+"""The graph on one screen, the launch of a run, and the commands. May import all other packages."""

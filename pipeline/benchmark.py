@@ -23,7 +23,7 @@ RESULT = "benchmark.json"
 
 @dataclass(frozen=True, slots=True)
 class ScoreOptions:
-    """How a benchmark is scored; `judge` is the judge's URL#MODEL, "" for benchmarks without a judge."""
+    """Options of the scoring; `judge` is the judge's URL#MODEL, "" for benchmarks without a judge."""
 
     judge: str = ""
     resampling: Resampling = field(default_factory=Resampling)

@@ -29,7 +29,7 @@ LISTING_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """How a compaction ended.
+    """Result of a compaction.
 
     Attributes:
         run_id: Id of the compaction, which the merged parts' footers record.

@@ -1,4 +1,4 @@
-"""How a run is shown: a progress bar while it works, a table of counts when it has ended."""
+"""Display of a run: a progress bar while it works, a table of counts when it has ended."""
 
 import contextlib
 import dataclasses

@@ -25,7 +25,7 @@ SLACK_S = 0.49 / SAMPLE_RATE_HZ
 
 @dataclass(frozen=True, slots=True)
 class AudioSource:
-    """Where the audio of a recording is.
+    """Location of the audio of a recording.
 
     Attributes:
         uri: URI of the annotation, like `offset_s` and `channel`.

@@ -1,4 +1,4 @@
-"""What made an output: its job, and what each run wrote about itself in `run.json`."""
+"""Provenance of an output: its job, and the `run.json` of each run."""
 
 import json
 import os
@@ -38,7 +38,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What made an output.
+    """Provenance of an output.
 
     Attributes:
         run: the latest run; None where no run has left a description of itself.

@@ -15,7 +15,7 @@ _MEMBER = re.compile(r"\w+://(?P<member>.+?)::(?P<container>.+)", re.DOTALL)  # 
 
 @dataclass(frozen=True, slots=True)
 class ContainedName:
-    """What the uri of a recording in a container names: a member of an archive, or a row of a table.
+    """Name of a recording in a container, from its uri: a member of an archive, or a row of a table.
 
     Attributes:
         container: Path or URL of the container.

@@ -49,7 +49,7 @@ _values_of_recording = operator.attrgetter(*(field.name for field in dataclasses
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a recording has no annotation.
+    """Reason why a recording has no annotation.
 
     Attributes:
         stage: Name of the stage that failed.
@@ -90,11 +90,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
-    """What is measured of a recording's audio. Levels are of the source, before resampling.
+    """Measurements of a recording's audio. Levels are of the source, before resampling.
 
     Attributes:
         clipped_ratio: Share of samples at full scale, 0 to 1.
-        speech_ratio: Share of the audio in which somebody speaks, 0 to 1; None until SegmentSpeech has measured it.
+        speech_ratio: Share of the audio with speech, 0 to 1; None until SegmentSpeech has measured it.
         bandwidth_hz: Frequency below which nearly all energy lies; None until MeasureBandwidth has measured it.
         snr_db: Level of speech over that of the pauses; None until SegmentSpeech, and where there is too little of
             either.

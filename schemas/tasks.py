@@ -1,4 +1,4 @@
-"""What can be asked of a recording: tasks as data."""
+"""Tasks as data: questions about a recording, with their prompts and kinds of answers."""
 
 import re
 from collections.abc import Mapping
@@ -80,9 +80,9 @@ class Task:
         return "{row_prompt}" in self.chat_prompt
 
     def prompt(self, chat: bool, language: str | None, row_prompt: str | None) -> str:
-        """The text beside the audio; `language` is a code that the model has a tag for, None to let it detect.
+        """Return the prompt; `language` is a code for which the model has a tag, or None to detect the language.
 
-        What a row brings is put in as it is: placeholders in it stay text.
+        Values of the row are inserted literally: placeholders in them are not filled in.
         """
         text = self.chat_prompt if chat else self.base_prompt
         values = {

@@ -1,4 +1,4 @@
-"""What is scored: pairs of a reference and a hypothesis, and the measures that count them."""
+"""Pairs of a reference and a hypothesis, and the interface of the measures that score them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -145,7 +145,7 @@ def find_column(
 
 
 def _problem(database: duckdb.DuckDBPyConnection, task: AnsweredTask, tasks: Sequence[AnsweredTask], name: str) -> str:
-    """Why the column `reference` does not hold the task's references; "" where it does."""
+    """Reason why the column `reference` does not hold the task's references; "" where it does."""
     if not _count(database, name, "g.reference IS NOT NULL"):
         return "no row has a reference"
     if task.measure == "label":

@@ -1,1 +1,1 @@
-"""What Beam runs: one stage, one file; a pure function and a PTransform around it. Imports schemas and model."""
+"""Stages of the Beam pipeline, one a file: a pure function and a PTransform around it. Imports schemas and model."""

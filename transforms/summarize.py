@@ -18,7 +18,7 @@ from earmark.transforms.skip_annotated import MAX_DUPLICATED_IDS, Done
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a run ended.
+    """Result of a run.
 
     Attributes:
         planned: Number of distinct recordings of the manifest, and of rows that cannot be read.

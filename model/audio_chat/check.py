@@ -24,7 +24,7 @@ from earmark.schemas.text import error_message
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChatProcessor:
-    """What a checkpoint has besides its weights: the chat format, the prompts, and the ids of the end tokens."""
+    """Parts of a checkpoint besides its weights: the chat format, the prompts, and the ids of the end tokens."""
 
     chat: ChatFormat
     prompts: ChatPrompts

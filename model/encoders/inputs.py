@@ -31,7 +31,7 @@ FBANK_HOP_SAMPLES = 160  # 10 ms, from one frame to the next
 
 @dataclass(frozen=True)
 class Framing:
-    """How an encoder turns samples into frames. Lengths are in samples.
+    """Parameters that turn samples into the frames of an encoder. Lengths are in samples.
 
     Attributes:
         min_samples: Number of samples that make one frame; shorter clips are padded.

@@ -1,4 +1,4 @@
-"""What all Whisper engines share, whatever runs the model: tokens, languages, prompts, and the loop over segments.
+"""Base of all Whisper engines, independent of the runtime: tokens, languages, prompts, and the loop over segments.
 
 Every segment is padded to the 30 s that Whisper was trained on, so an answer cannot depend on its neighbours.
 """

@@ -21,7 +21,7 @@ PROBE = b"earmark doctor tests whether it may write here; this may be removed"
 
 
 def credentials() -> Iterator[Check]:
-    """Where credentials are, never what they are; whether they are still valid is not checked."""
+    """Report the locations of credentials, never their values; whether they are still valid is not checked."""
     yield _google()
     yield _aws()
     yield _hub()

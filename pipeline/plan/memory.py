@@ -82,7 +82,7 @@ def _need(
 ) -> MemoryNeed:
     sizes = [model.size for model in models if model.size is not None]
     weights = sum(size.weight_bytes(options, kind) for size in sizes) / GB
-    # The models take turns, but none gives back the memory that it has worked with.
+    # The models run one after the other, but none releases its working memory.
     second = sum(size.working_bytes(options, kind, 1) for size in sizes) / GB
     working = second * options.batch_s
     usable = memory_gb * USABLE_SHARE

@@ -1,4 +1,4 @@
-"""How `earmark benchmark` prints the list of benchmarks and the measured next to the published scores."""
+"""Printed output of `earmark benchmark`: the list of benchmarks and the measured next to the published scores."""
 
 from collections.abc import Iterable, Iterator
 

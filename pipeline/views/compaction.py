@@ -1,4 +1,4 @@
-"""How `earmark compact` prints what it merged. Imports neither Beam nor torch."""
+"""Printed output of `earmark compact`: the counts of merged parts. Imports neither Beam nor torch."""
 
 from rich.markup import escape
 from rich.table import Table

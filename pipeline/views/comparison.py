@@ -1,4 +1,4 @@
-"""How `earmark compare` prints a comparison. Imports neither Beam nor torch."""
+"""Printed output of `earmark compare`: a comparison. Imports neither Beam nor torch."""
 
 from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""How `earmark doctor` prints its checks. Imports neither Beam nor torch."""
+"""Printed output of `earmark doctor`: its checks. Imports neither Beam nor torch."""
 
 from collections.abc import Iterable, Iterator
 

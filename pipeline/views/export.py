@@ -1,4 +1,4 @@
-"""How `earmark export` prints what was written. Imports neither Beam nor torch."""
+"""Printed output of `earmark export`: the counts of rows. Imports neither Beam nor torch."""
 
 from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""How `earmark inspect` prints one recording. Imports neither Beam nor torch.
+"""Printed output of `earmark inspect`: one recording. Imports neither Beam nor torch.
 
 All texts are printed by `line`, which ignores markup and spells out control characters.
 """

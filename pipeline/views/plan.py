@@ -1,4 +1,4 @@
-"""How `earmark plan` prints a plan."""
+"""Printed output of `earmark plan`: a plan."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""How `earmark evaluate` prints scores. Imports neither Beam nor torch."""
+"""Printed output of `earmark evaluate`: scores. Imports neither Beam nor torch."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

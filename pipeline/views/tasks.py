@@ -1,4 +1,4 @@
-"""How `earmark tasks` prints the tasks. Imports neither Beam nor torch."""
+"""Printed output of `earmark tasks`: the tasks. Imports neither Beam nor torch."""
 
 from collections.abc import Iterable
 

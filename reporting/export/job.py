@@ -1,4 +1,4 @@
-"""What an export writes, and where to: what the writer of every format is given."""
+"""ExportJob: the rows of an export and its target, the argument of the writer of every format."""
 
 from dataclasses import dataclass
 

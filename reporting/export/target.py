@@ -1,4 +1,4 @@
-"""Where an export is written: a file or folder at a path or URL, complete or not there."""
+"""Target of an export: a file or folder at a path or URL, which is complete or absent."""
 
 import contextlib
 import os

@@ -65,7 +65,7 @@ class InspectedAnswer:
     """An answer with its confidence and its reference.
 
     Attributes:
-        asked: task, model and prompts.
+        asked: Task, model and prompts.
         confidence: geometric mean of the token probabilities, or the score of a label; None where the model gives none.
         reference_column: column whose value `earmark evaluate` takes as the reference; None for none.
         reference: reference of the answer; None for none.
@@ -103,7 +103,7 @@ class InspectedFailure:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What an output has about an id: an annotation or a failure."""
+    """Result for one id of an output: an annotation or a failure."""
 
     output: str
     annotation: InspectedRow | None
@@ -111,7 +111,7 @@ class Inspection:
 
 
 def inspect_row(output_url: str, id: str) -> Inspection:
-    """Read what an output has about an id.
+    """Read the annotation or the failure of an id.
 
     Raises:
         JobError: the output does not have the id (the message lists similar ids), or cannot be read.

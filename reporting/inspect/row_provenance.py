@@ -1,4 +1,4 @@
-"""What wrote one annotation or one failure of an output."""
+"""Provenance of one annotation or one failure of an output."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from earmark.transforms.output.store import OutputStore
 
 @dataclass(frozen=True, slots=True)
 class RowProvenance:
-    """What wrote an annotation or a failure. All fields after `compaction` are empty where the run left no description.
+    """Provenance of an annotation or a failure. All fields after `compaction` are empty if the run has no description.
 
     Attributes:
         part: path of the part in the output; "" for a row of a manifest that cannot be read, which is in no part.
@@ -43,7 +43,7 @@ class RowProvenance:
 
     @property
     def shape(self) -> ManifestShape:
-        """How to read a manifest that holds the audio itself."""
+        """Shape of a manifest that holds the audio itself."""
         return JobOptions(columns=self.columns, audio_root=self.audio_root).shape()
 
 

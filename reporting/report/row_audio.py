@@ -47,7 +47,7 @@ def _read(rows: Sequence[ReportRow], max_s: float, scratch: str) -> list[np.ndar
 
 
 def _recording(id: str, row: ReportRow, max_s: float) -> Recording | RowError:
-    """What to decode. fsspec opens a member of a tar by itself; a row of a Parquet file has to be located first."""
+    """Recording to decode. fsspec can open a member of a tar; a row of a Parquet file is located first."""
     duration_s = min(row.duration_s, max_s)
     try:
         location = locate(row.uri, ManifestShape())

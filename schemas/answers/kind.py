@@ -1,4 +1,4 @@
-"""What each kind of answer brings: its record, its Arrow type, how the answers to segments join, its text, its measure.
+"""Kinds of answers, each with its record, its Arrow type, the join of its segments, its text and its measure.
 
 A kind is one file of this folder and one line of registry.py. pyarrow is imported when a type is built: commands that
 answer at once do without it.
@@ -23,7 +23,7 @@ class Answer:
         raise NotImplementedError
 
     def confidence(self) -> float | None:
-        """How sure the model was, from 0 to 1; None where it reports no likelihood."""
+        """Confidence of the model, from 0 to 1; None where it reports no likelihood."""
         return None
 
     def column_value(self) -> Any:
@@ -73,7 +73,7 @@ class AnswerKind(ABC):
 
     @abstractmethod
     def describe(self, task: TaskFields) -> str:
-        """What an answer to the task is, for people: "text", "one of joy, anger, with scores"."""
+        """Description of an answer to the task, for people: "text", "one of joy, anger, with scores"."""
 
     @abstractmethod
     def hub_category(self, task: TaskFields) -> str:
@@ -109,5 +109,5 @@ class AnswerKind(ABC):
         return None
 
     def mismatch(self, answer: Any, task: TaskFields) -> str:
-        """What is wrong with an answer to the task although its class is right, and the remedy; "" for nothing."""
+        """Error in an answer of the right class, with the remedy; "" for none."""
         return ""

@@ -42,7 +42,7 @@ class LabelAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class LabelPart(AnswerPart):
-    """How likely each label is in one segment.
+    """Likelihood of each label in one segment.
 
     Attributes:
         weight: Weight of the segment in the answer.

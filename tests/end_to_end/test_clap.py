@@ -45,13 +45,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    place = tmp_path_factory.mktemp("tones")
-    return write_manifest(place / "m.jsonl", write_tones(place, COUNT))
+    folder = tmp_path_factory.mktemp("tones")
+    return write_manifest(folder / "m.jsonl", write_tones(folder, COUNT))
 
 
 @pytest.fixture(scope="module")
 def output(folder, manifest, tmp_path_factory):
-    """What the command writes, as a user types it."""
+    """Output of the command as a user types it."""
     output = tmp_path_factory.mktemp("out") / "labels"
     done = run_command(
         *("annotate", manifest, output, "--task", "embed,vocal_sound", "--model", folder),
@@ -63,7 +63,7 @@ def output(folder, manifest, tmp_path_factory):
 
 
 def expected_vectors(folder, manifest):
-    """By id, what the engine answers about each recording alone."""
+    """Vectors of the engine by id, of each recording alone."""
     engine = Clap(str(folder), JobOptions(device="cpu", model_threads=1))
     (task,) = JobOptions(task=("embed",)).tasks()
     vectors = {}
@@ -89,8 +89,8 @@ def test_every_row_has_its_vector_in_a_column_of_a_fixed_size(folder, manifest, 
 
 
 def test_pandas_makes_a_matrix_of_the_column(output):
-    found = pd.read_parquet(output / "annotations")
-    matrix = np.stack(list(found["embed"]))
+    table = pd.read_parquet(output / "annotations")
+    matrix = np.stack(list(table["embed"]))
     assert (matrix.shape, matrix.dtype) == ((COUNT, DIMENSIONS), np.float32)
     assert np.linalg.norm(matrix, axis=1) == pytest.approx(np.ones(COUNT), abs=1e-5)
 
@@ -102,12 +102,12 @@ def test_duckdb_searches_by_similarity(output):
             typeof(any_value(one.vector))
         FROM vectors one, vectors other GROUP BY one.id
     """
-    found = duckdb.sql(query).fetchall()
-    assert len(found) == COUNT
-    assert all(id == nearest and kind == f"FLOAT[{DIMENSIONS}]" for id, nearest, kind in found)
+    rows = duckdb.sql(query).fetchall()
+    assert len(rows) == COUNT
+    assert all(id == nearest and kind == f"FLOAT[{DIMENSIONS}]" for id, nearest, kind in rows)
 
 
-def test_the_job_says_what_was_asked(output):
+def test_job_json_holds_the_tasks_and_their_prompts(output):
     embed, vocal_sound = json.loads((output / "_earmark" / "job.json").read_text())["tasks"]
     assert (embed["answer"], embed["dimensions"]) == ("vector", DIMENSIONS)
     assert (vocal_sound["question"], vocal_sound["base_prompt"]) == ("This is a sound of {label}.", None)
@@ -115,10 +115,10 @@ def test_the_job_says_what_was_asked(output):
 
 def test_other_shards_and_batches_give_the_same(folder, manifest, output, tmp_path):
     run_clap(folder, manifest, tmp_path / "other", shard_rows=256, batch_s=30.0)
-    for one, other in zip(annotations(output), annotations(tmp_path / "other"), strict=True):
-        assert one["id"] == other["id"]
-        assert one["embed"] == pytest.approx(other["embed"], abs=1e-4)
-        assert one["vocal_sound"]["label"] == other["vocal_sound"]["label"]
+    for expected, row in zip(annotations(output), annotations(tmp_path / "other"), strict=True):
+        assert row["id"] == expected["id"]
+        assert row["embed"] == pytest.approx(expected["embed"], abs=1e-4)
+        assert row["vocal_sound"]["label"] == expected["vocal_sound"]["label"]
 
 
 def test_compaction_keeps_vectors_as_they_are(folder, manifest, tmp_path, monkeypatch):

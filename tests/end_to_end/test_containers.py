@@ -46,11 +46,11 @@ def test_answers_are_those_of_single_files(tmp_path, kind):
     assert annotations(tmp_path / "four") == annotations(tmp_path / "out")
     for row, source in zip(annotations(tmp_path / "out"), rows, strict=True):
         assert row["reference"] == source["text"] and row["extra"]["number"] == str(source["number"])
-        place = source["number"] // 10
+        container = source["number"] // 10
         expected = (
-            f"tar://tone{source['number']}.wav::file://{tmp_path}/{place}.tar"
+            f"tar://tone{source['number']}.wav::file://{tmp_path}/{container}.tar"
             if kind == "tar"
-            else f"{tmp_path}/{place}.parquet#row={source['number'] % 10}"
+            else f"{tmp_path}/{container}.parquet#row={source['number'] % 10}"
         )
         assert row["uri"] == expected
 
@@ -105,14 +105,14 @@ def test_one_bad_recording_is_one_failure_that_is_tried_again(tmp_path, kind):
 def test_only_the_missing_members_of_a_tar_cut_short_fail(tmp_path):
     rows = write_tones(tmp_path / "audio", 6)
     tar = write_tar(tmp_path / "0.tar", samples_of(rows))
-    whole = write_tar(tmp_path / "1.tar", samples_of(write_tones(tmp_path / "more", 9)[6:]))
+    complete = write_tar(tmp_path / "1.tar", samples_of(write_tones(tmp_path / "more", 9)[6:]))
     tar.write_bytes(tar.read_bytes()[: -tar.stat().st_size // 3])
     summary = run_here(f"{tmp_path}/*.tar", tmp_path / "out")
     assert summary.adds_up and summary.failed == 1
     assert {row["id"] for row in annotations(tmp_path / "out")} >= {"r0000", "r0001", "r0006", "r0007", "r0008"}
     (failure,) = failures(tmp_path / "out")
     assert (failure["stage"], failure["error"]) == ("ReadManifest", "bad_manifest_row")
-    assert "cut short" in failure["message"] and whole.exists()
+    assert "cut short" in failure["message"] and complete.exists()
 
 
 @pytest.mark.process
@@ -132,11 +132,11 @@ def test_a_container_that_changes_after_planning_is_not_decoded_as_something_els
     manifest = write_containers(tmp_path, kind, rows)
     real = decode_shard.unpack_requests
 
-    def change_and_ask(*arguments):
+    def change_then_unpack(*arguments):
         write_containers(tmp_path, kind, rows[::-1])
         return real(*arguments)
 
-    monkeypatch.setattr(decode_shard, "unpack_requests", change_and_ask)
+    monkeypatch.setattr(decode_shard, "unpack_requests", change_then_unpack)
     assert run_here(manifest, tmp_path / "out").failed == 6
     assert {row["error"] for row in failures(tmp_path / "out")} == {"container_changed"}
     monkeypatch.undo()

@@ -29,14 +29,14 @@ pytestmark = [
 SECONDS = (2.0, 1.93, 0.5, 8.2, 2.0, 3.3)
 LABELS = ["neutral", "joy", "anger", "sadness"]
 NOISE = new_task("noise", {"prompt": "How noisy is it?", "labels": ["quiet", "loud, as loud as it gets", "no"]})
-SAID = ("transcribe", "caption", "emotion", "noise")
+TEXT_TASKS = ("transcribe", "caption", "emotion", "noise")
 AST = "audio-spectrogram-transformer"
 BASE = {"feat_extract_norm": "group", "do_stable_layer_norm": False}
-# What writes a checkpoint into a folder, and what it is asked.
+# Function that writes a checkpoint into a folder, and the tasks that it answers.
 MODELS: Mapping[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
-    "qwen2_audio": (partial(write_checkpoint, hidden=64, layers=3), SAID),
-    "qwen2_audio base": (partial(write_checkpoint, chat=False, hidden=64, layers=3), SAID),
-    **{kind: (partial(write_small, kind), ("transcribe",) if kind == "qwen3_asr" else SAID) for kind in WRITERS},
+    "qwen2_audio": (partial(write_checkpoint, hidden=64, layers=3), TEXT_TASKS),
+    "qwen2_audio base": (partial(write_checkpoint, chat=False, hidden=64, layers=3), TEXT_TASKS),
+    **{kind: (partial(write_small, kind), ("transcribe",) if kind == "qwen3_asr" else TEXT_TASKS) for kind in WRITERS},
     "whisper": (write_small_whisper, ("transcribe", "translate", "embed")),
     "speecht5": (write_small_speecht5, ("transcribe",)),
     **{
@@ -53,12 +53,14 @@ MODELS: Mapping[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
 }
 
 
-def answers(folder, clips, asked, **options):
-    """What a job of these options answers about each clip."""
-    job = JobOptions(model=(str(folder),), task=asked, new_tasks=(NOISE,) if "noise" in asked else (), **options)
+def answers(folder, clips, task_names, **options):
+    """Return the answers of a job with these options to each clip."""
+    job = JobOptions(
+        model=(str(folder),), task=task_names, new_tasks=(NOISE,) if "noise" in task_names else (), **options
+    )
     (assignment,), _ = assign(job, here=True)
-    found = assignment.open_engine().annotate(clips, assignment.tasks)
-    return [one for one in found if not isinstance(one, RowError)]
+    results = assignment.open_engine().annotate(clips, assignment.tasks)
+    return [result for result in results if not isinstance(result, RowError)]
 
 
 def as_json(answers):
@@ -69,20 +71,22 @@ def as_json(answers):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_answers_in_32_bits_are_those_of_the_cpu(name, tmp_path):
-    write, asked = MODELS[name]
+    write, task_names = MODELS[name]
     write(tmp_path)
     clips = clips_of(SECONDS)
-    here = answers(tmp_path, clips, asked, device="cpu", model_threads=4)
-    there = answers(tmp_path, clips, asked, device="cuda", compute_type="float32")
-    assert len(here) == len(there) == len(clips)
-    for one, other in zip(map(as_json, here), map(as_json, there), strict=True):
-        differing = {task: (one[task], other[task]) for task in one if not same(one[task], other[task])}
+    on_cpu = answers(tmp_path, clips, task_names, device="cpu", model_threads=4)
+    on_cuda = answers(tmp_path, clips, task_names, device="cuda", compute_type="float32")
+    assert len(on_cpu) == len(on_cuda) == len(clips)
+    for expected, result in zip(map(as_json, on_cpu), map(as_json, on_cuda), strict=True):
+        differing = {
+            task: (expected[task], result[task]) for task in expected if not same(expected[task], result[task])
+        }
         assert not differing
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_engine_answers_in_its_default_numbers(name, tmp_path):
-    write, asked = MODELS[name]
+    write, task_names = MODELS[name]
     write(tmp_path)
     clips = clips_of(SECONDS)
-    assert len(answers(tmp_path, clips, asked)) == len(clips)
+    assert len(answers(tmp_path, clips, task_names)) == len(clips)

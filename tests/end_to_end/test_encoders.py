@@ -34,7 +34,7 @@ max_failure_ratio: 1.0
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
-    """A folder with models, recordings of three languages, one of them unknown, and a job file."""
+    """A folder with models, recordings of three languages, one unknown, and a job file."""
     folder = tmp_path_factory.mktemp("job")
     write_mms(folder / "mms", eng="ABCDEFG", fra="abcdefgé")
     write_classifier(folder / "classifier", ["neu", "hap", "ang", "sad"])
@@ -76,8 +76,8 @@ def test_a_job_file_s_labels_and_map_come_out_in_the_parquet(job, tmp_path, capl
         assert [score["score"] for score in mood["scores"]] == pytest.approx(expected, abs=1e-6)
         assert emotion["score"] == max(shares.values()) and emotion["avg_logprob"] <= 0.0
         assert transcript["language"] == language
-        written = re.sub("<s>|</s>|<unk>|<pad>", "", transcript["text"])
-        assert set(written) <= set(letters) and transcript["segments"]
+        text = re.sub("<s>|</s>|<unk>|<pad>", "", transcript["text"])
+        assert set(text) <= set(letters) and transcript["segments"]
         ends = [segment["end_s"] for segment in transcript["segments"]]
         assert ends == sorted(ends) and ends[-1] <= row["audio"]["duration_s"]
     (failure,) = failures(tmp_path)
@@ -98,6 +98,6 @@ def test_another_map_of_labels_is_another_job(job):
         )
         return JobDescription.of(options, assign(options, here=True)[1], "")
 
-    one, other = described("emotion.hap=joy"), described("emotion.hap=surprise")
-    (difference,) = other.differences(json.loads(one.to_json()))
-    assert "emotion.label_map was" in difference and one.fingerprint != other.fingerprint
+    joy, surprise = described("emotion.hap=joy"), described("emotion.hap=surprise")
+    (difference,) = surprise.differences(json.loads(joy.to_json()))
+    assert "emotion.label_map was" in difference and joy.fingerprint != surprise.fingerprint

@@ -29,7 +29,7 @@ def outputs(tmp_path_factory):
     return {letter: folder / letter for letter in models}
 
 
-def told(*arguments):
+def json_of(*arguments):
     run = run_command(*arguments, "--json")
     assert run.returncode == 0, run.stderr
     return dict(json.loads(run.stdout))
@@ -37,11 +37,11 @@ def told(*arguments):
 
 def word_error_rate(output):
     rows = annotations(output)
-    references, hypotheses = ([ENGLISH.text(row["reference"]) for row in rows], [heard(row) for row in rows])
+    references, hypotheses = ([ENGLISH.text(row["reference"]) for row in rows], [normalized_text(row) for row in rows])
     return float(jiwer.wer(references, hypotheses))
 
 
-def heard(row):
+def normalized_text(row):
     return ENGLISH.text(row["transcribe"]["text"])
 
 
@@ -51,9 +51,9 @@ def test_both_runtimes_of_one_whisper_write_the_same(outputs):
 
 
 @pytest.mark.parametrize("letter", ["B", "C"])
-def test_evaluate_finds_the_word_errors_that_jiwer_finds(outputs, letter):
-    found = told("evaluate", outputs[letter], "--language", "en", "--by", "snr")
-    (task,) = found["tasks"]
+def test_word_error_rates_of_evaluate_equal_those_of_jiwer(outputs, letter):
+    scores = json_of("evaluate", outputs[letter], "--language", "en", "--by", "snr")
+    (task,) = scores["tasks"]
     figures = {figure["name"]: figure for figure in task["figures"]}
     assert figures["wer"]["value"] == pytest.approx(word_error_rate(outputs[letter]))
     assert figures["wer"]["low"] <= figures["wer"]["value"] <= figures["wer"]["high"]
@@ -63,18 +63,18 @@ def test_evaluate_finds_the_word_errors_that_jiwer_finds(outputs, letter):
     assert groups and sum(group["rows"] for group in groups) == 24
 
 
-def test_compare_tells_what_is_the_same_from_what_is_not(outputs, tmp_path):
-    kept = tmp_path / "kept.jsonl"
-    keep = ("--keep", "wer(A, B) < 0.1 AND wer(A, C) > 0.5", "--to", kept)
-    found = told("compare", *outputs.values(), "--language", "en", *keep)
-    for system in found["systems"]:
+def test_compare_separates_equal_systems_from_different_ones(outputs, tmp_path):
+    kept_manifest = tmp_path / "kept.jsonl"
+    keep = ("--keep", "wer(A, B) < 0.1 AND wer(A, C) > 0.5", "--to", kept_manifest)
+    comparison = json_of("compare", *outputs.values(), "--language", "en", *keep)
+    for system in comparison["systems"]:
         figures = {figure["name"]: figure["value"] for figure in system["figures"]}
         assert figures["wer"] == pytest.approx(word_error_rate(outputs[system["letter"]]))
-    differences = {(one["first"], one["second"]): one for one in found["differences"] if one["name"] == "wer"}
-    same, other = differences["A", "B"], differences["A", "C"]
+    differences = {(row["first"], row["second"]): row for row in comparison["differences"] if row["name"] == "wer"}
+    same, different = differences["A", "B"], differences["A", "C"]
     assert (same["value"], same["low"], same["high"]) == (0, 0, 0)
-    assert other["low"] > 0.5
-    agreements = {(one["first"], one["second"]): one["differing"] for one in found["agreements"]}
+    assert different["low"] > 0.5
+    agreements = {(row["first"], row["second"]): row["differing"] for row in comparison["agreements"]}
     assert agreements == {("A", "B"): 0, ("A", "C"): 24, ("B", "C"): 24}
-    assert found["kept"]["rows"] == len(kept.read_text().splitlines()) == 24
-    assert {json.loads(line)["text"] for line in kept.open()} == set(transcripts(outputs["A"]).values())
+    assert comparison["kept"]["rows"] == len(kept_manifest.read_text().splitlines()) == 24
+    assert {json.loads(line)["text"] for line in kept_manifest.open()} == set(transcripts(outputs["A"]).values())

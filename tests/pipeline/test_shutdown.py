@@ -55,7 +55,7 @@ def test_without_progress_the_first_signal_interrupts(stop, capsys):
         assert not is_started, "threads that still work start nothing new"
 
 
-def test_finished_work_that_was_asked_to_stop_is_interrupted(stop):
+def test_finished_work_is_interrupted_after_a_request_to_stop(stop):
     interrupt_if_stopped(stop)
     stop.request(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt) as stopped:

@@ -1,4 +1,4 @@
-"""What made an output, read from the files that its runs have left."""
+"""Provenance of an output, read from the files that its runs have written."""
 
 import pytest
 

@@ -29,12 +29,12 @@ def options_of(*flags):
     return merge_options(build_parser().parse_args(["annotate", "m.jsonl", "out", *flags]))
 
 
-def written(path, text):
+def write_text(path, text):
     path.write_text(text)
     return str(path)
 
 
-def test_options_that_nobody_sets_have_their_defaults():
+def test_options_that_are_not_set_have_their_defaults():
     assert options_of() == JobOptions()
 
 
@@ -77,7 +77,7 @@ def test_folders_that_exist_and_roots_of_other_file_systems_are_accepted(tmp_pat
 
 def test_a_job_file_sets_options_and_flags_win(tmp_path):
     text = "model: big\nlimit: 9\nbatch_s: 60\ntask: [transcribe]\ncolumns: {audio: wav, id: key}\ntimestamps: true\n"
-    config = written(tmp_path / "job.yaml", text)
+    config = write_text(tmp_path / "job.yaml", text)
     options = options_of("--config", config, "--limit=3", "--no-timestamps")
     expected = {"model": ("big",), "limit": 3, "batch_s": 60.0, "columns": ("audio=wav", "id=key"), "timestamps": False}
     assert options == dataclasses.replace(JobOptions(), **expected)
@@ -87,13 +87,13 @@ def test_a_job_file_sets_options_and_flags_win(tmp_path):
 def test_a_flag_of_several_values_takes_them_at_once_or_one_by_one(tmp_path):
     expected = ("big", "caption=small@v1", "emotion=./lr=3")
     assert options_of("--model", "big, caption=small@v1", "--model=emotion=./lr=3").model == expected
-    config = written(tmp_path / "job.yaml", "model: other\ntask: caption, emotion\n")
+    config = write_text(tmp_path / "job.yaml", "model: other\ntask: caption, emotion\n")
     options = options_of("--config", config, "--model", "big", "--model", "caption=small@v1", "--model=emotion=./lr=3")
     assert (options.task, options.model) == (("caption", "emotion"), expected)
 
 
 def test_a_job_file_may_name_models_by_task(tmp_path):
-    options = options_of("--config", written(tmp_path / "job.yaml", "model: {transcribe: big, caption: small}"))
+    options = options_of("--config", write_text(tmp_path / "job.yaml", "model: {transcribe: big, caption: small}"))
     assert options.model == ("transcribe=big", "caption=small")
 
 
@@ -105,13 +105,13 @@ def test_labels_are_mapped_in_a_job_file_or_by_flags(tmp_path):
         "label_map: emotion.hap=joy, emotion.very sad=sadness",
     )
     for text in texts:
-        assert options_of("--config", written(tmp_path / "job.yaml", text)).label_map == expected
+        assert options_of("--config", write_text(tmp_path / "job.yaml", text)).label_map == expected
     assert options_of("--label_map", "emotion.hap=joy", "--label_map=emotion.very sad=sadness").label_map == expected
 
 
 def test_a_job_file_leaves_labels_to_the_model(tmp_path):
     text = "task: [mood]\nnew_tasks: {mood: {labels: checkpoint}}\nlabel_map: {mood.hap: joy}"
-    options = options_of("--config", written(tmp_path / "job.yaml", text))
+    options = options_of("--config", write_text(tmp_path / "job.yaml", text))
     options.check()
     (mood,) = options.tasks()
     assert (mood.labels_of_model, mood.label_map) == (True, (("hap", "joy"),))
@@ -126,7 +126,7 @@ new_tasks:
     prompt: Sum up what is said.
     max_new_tokens: 64
 """
-    noise, summary = options_of("--config", written(tmp_path / "job.yaml", text)).new_tasks
+    noise, summary = options_of("--config", write_text(tmp_path / "job.yaml", text)).new_tasks
     assert (noise.name, noise.question, noise.answer, noise.labels) == (
         "noise",
         "Is there noise in {place}?",
@@ -143,7 +143,7 @@ new_tasks:
 
 
 def test_an_empty_job_file_sets_nothing(tmp_path):
-    assert options_of("--config", written(tmp_path / "job.yaml", "# nothing yet\n")) == JobOptions()
+    assert options_of("--config", write_text(tmp_path / "job.yaml", "# nothing yet\n")) == JobOptions()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_an_empty_job_file_sets_nothing(tmp_path):
 )
 def test_a_mistake_in_a_job_file_is_named(tmp_path, text, message):
     with pytest.raises(JobError, match=message):
-        options_of("--config", written(tmp_path / "job.yaml", text))
+        options_of("--config", write_text(tmp_path / "job.yaml", text))
 
 
 def test_a_job_file_that_is_missing_is_named(tmp_path):
@@ -221,7 +221,7 @@ def test_a_command_that_cannot_be_meant_ends_with_status_2(arguments, message, c
     assert message in capsys.readouterr().err
 
 
-def test_plan_knows_no_options_of_runners(manifest, capsys):
+def test_plan_refuses_options_of_runners(manifest, capsys):
     with pytest.raises(SystemExit):
         main(["plan", manifest, "--runner=FlinkRunner"])
     assert "there is no option --runner" in capsys.readouterr().err

@@ -132,6 +132,6 @@ def test_the_tasks_of_a_job_of_an_earlier_version_are_named():
 
 
 @pytest.mark.parametrize("tasks", [None, "transcribe", 3, [None, 4], {"transcribe": {}}], ids=str)
-def test_a_description_that_somebody_has_changed_is_another_job(tasks):
+def test_an_edited_description_is_another_job(tasks):
     listed = description(task=("transcribe",)).differences(OLD_JOB | {"schema_version": 2, "tasks": tasks})
     assert f"tasks was {tasks!r}, now ['transcribe']" in listed

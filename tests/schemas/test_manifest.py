@@ -158,7 +158,7 @@ def test_a_channel_may_be_written_as_pandas_writes_it(channel):
         ({"audio": "a.wav", "channel": 10**400}, "bad_channel", "count channels from 0"),
     ],
 )
-def test_a_row_that_cannot_be_meant_says_why(values, error, message):
+def test_an_invalid_row_is_a_failure_with_the_reason(values, error, message):
     failure = parsed(values)
     assert (failure.stage, failure.error) == ("ReadManifest", error)
     assert message in failure.message

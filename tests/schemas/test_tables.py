@@ -90,7 +90,7 @@ def test_an_answer_of_another_kind_than_its_task_s_is_an_error():
         ({"transcribe": Whispered("x", None, None)}, "transcribe has volume, which the schema lacks"),
         ({"transcribe": TextOnly("x")}, "transcribe has no avg_logprob, flags, language, segments"),
         ({"transcribe": Transcript("x", None, None, (Timed(0, 1, "x", None),))}, "segments has speaker, which"),
-        ({}, "a row has no transcribe, which the schema asks for"),
+        ({}, "a row has no transcribe, which the schema requires"),
     ],
 )
 def test_an_answer_outside_the_schema_is_an_error(answers, message):
@@ -106,7 +106,7 @@ def test_the_schema_is_the_same_whatever_rows_hold(transcript):
 
 
 @pytest.mark.parametrize("rows", [slice(0, 3), slice(1, 3), slice(2, 3), slice(0, 0)])
-def test_other_columns_of_the_manifest_are_pairs_that_sql_asks_for_by_name(rows):
+def test_other_columns_of_the_manifest_are_pairs_that_sql_reads_by_name(rows):
     extras = [(("a", "x"), ("b", "y")), (), (("b", "z"),)]
     made = [
         Annotation(Recording(str(n), "u", extra=extra), FACTS, {"transcribe": TRANSCRIPT})
@@ -116,7 +116,7 @@ def test_other_columns_of_the_manifest_are_pairs_that_sql_asks_for_by_name(rows)
     assert table["extra"].to_pylist() == [
         [{"key": key, "value": value} for key, value in extra] for extra in extras[rows]
     ]
-    assert [dict(found) for found in extra_as_map(table)["extra"].to_pylist()] == [
+    assert [dict(pairs) for pairs in extra_as_map(table)["extra"].to_pylist()] == [
         dict(extra) for extra in extras[rows]
     ]
 

@@ -1,4 +1,4 @@
-"""Tasks as data: how each is asked, how job files define new ones, and which model answers which."""
+"""Tasks as data: the prompt of each, how job files define new ones, and which model answers which."""
 
 import dataclasses
 
@@ -68,7 +68,7 @@ def test_these_are_the_tasks_of_earmark():
         ("chat", "en", ""),
     ],
 )
-def test_a_base_checkpoint_is_asked_as_in_its_published_evaluation(name, language, prompt):
+def test_prompts_for_a_base_checkpoint_are_those_of_its_published_evaluation(name, language, prompt):
     assert task_of(name).prompt(False, language, "Who speaks?") == prompt
 
 
@@ -85,18 +85,18 @@ def test_a_base_checkpoint_is_asked_as_in_its_published_evaluation(name, languag
     ],
 )
 @pytest.mark.parametrize("language", ["en", None])
-def test_an_instruct_checkpoint_is_asked_in_a_sentence(name, prompt, language):
+def test_prompts_for_an_instruct_checkpoint_are_sentences(name, prompt, language):
     assert task_of(name).prompt(True, language, "Who speaks?") == prompt
 
 
-def test_no_prompt_is_left_with_a_placeholder_and_only_chat_is_for_instruct_checkpoints_alone():
+def test_prompts_have_no_placeholders_and_only_chat_is_for_instruct_checkpoints_alone():
     for task in JobOptions(task=NAMES, prompt="Who?").tasks():
         assert "{" not in task.prompt(True, "en", None) + task.prompt(False, "en", None)
     assert [task.name for task in BUILT_IN if task.base_prompt is None and task.answer != "vector"] == ["chat"]
 
 
 @pytest.mark.parametrize(("code", "name"), TARGETS.items())
-def test_translate_asks_for_the_language_of_translate_to(code, name):
+def test_the_prompt_of_translate_names_the_language_of_translate_to(code, name):
     task = task_of("translate", translate_to=code)
     assert task.target_language == code
     assert task.prompt(True, None, None) == f"Translate the speech into {name}. Answer with the translation only."
@@ -106,7 +106,7 @@ def test_translate_asks_for_the_language_of_translate_to(code, name):
 
 
 @pytest.mark.parametrize("chat", [True, False])
-def test_analyze_asks_the_row_s_prompt_and_else_the_job_s(chat):
+def test_the_prompt_of_analyze_is_the_row_s_or_else_the_job_s(chat):
     task = task_of("analyze", prompt="Is it {loud}? {row_prompt}")
     assert task.prompt(chat, "en", "What of {question}, {row_prompt} and {target} {0}?") == (
         "What of {question}, {row_prompt} and {target} {0}?"
@@ -116,20 +116,20 @@ def test_analyze_asks_the_row_s_prompt_and_else_the_job_s(chat):
 
 
 @pytest.mark.parametrize("chat", [True, False])
-def test_a_job_file_s_prompt_is_asked_as_it_is(chat):
+def test_placeholders_in_the_prompt_of_a_job_file_are_not_filled_in(chat):
     question = "Fill in {language_tag}, {target}, {row_prompt}, {question}, {} and {x!r:>{width}}."
     task = new_task("form", {"prompt": question})
     assert task.prompt(chat, "en", "not this") == question
-    (asked,) = JobOptions(task=("form",), new_tasks=(task,), prompt="nor this", translate_to="de").tasks()
-    assert asked.prompt(chat, "en", "not this") == question
+    (filled,) = JobOptions(task=("form",), new_tasks=(task,), prompt="nor this", translate_to="de").tasks()
+    assert filled.prompt(chat, "en", "not this") == question
 
 
-def test_free_labels_make_text_of_labels_and_leave_the_rest():
+def test_free_labels_make_label_tasks_answer_in_text_and_leave_other_tasks():
     noise = new_task("noise", {"prompt": "Noise?", "labels": ["yes", "no"]})
     closed = JobOptions(task=(*NAMES, "noise"), new_tasks=(noise,)).tasks()
     free = JobOptions(task=(*NAMES, "noise"), new_tasks=(noise,), free_labels=True).tasks()
-    for one, other in zip(closed, free, strict=True):
-        assert other == (dataclasses.replace(one, answer="text", labels=()) if one.labels else one)
+    for task, free_task in zip(closed, free, strict=True):
+        assert free_task == (dataclasses.replace(task, answer="text", labels=()) if task.labels else task)
     assert [task.answer for task in free if task.name in ("emotion", "vocal_sound", "noise")] == ["text"] * 3
 
 
@@ -155,7 +155,7 @@ def test_a_name_that_is_taken_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("found", "words"),
+    ("fields", "message"),
     [
         ({}, "has no prompt; give the question as text"),
         ({"labels": ["yes", "no"]}, "has no prompt"),
@@ -179,9 +179,9 @@ def test_a_name_that_is_taken_is_refused(name):
         ({"prompt": "Noise?", "max_new_tokens": None}, "max_new_tokens is None; give a whole number"),
     ],
 )
-def test_what_cannot_be_a_task_is_refused_with_the_reason(found, words):
-    with pytest.raises(JobError, match=f"task 'noise' of the job file:? {words}"):
-        new_task("noise", found)
+def test_an_invalid_task_is_refused_with_the_reason(fields, message):
+    with pytest.raises(JobError, match=f"task 'noise' of the job file:? {message}"):
+        new_task("noise", fields)
 
 
 def test_a_new_task_may_leave_its_labels_to_the_model():
@@ -220,13 +220,13 @@ def test_models_answer_all_tasks_or_those_that_they_are_named_for(model, expecte
     assert sorted(task.name for tasks in options.models().values() for task in tasks) == sorted(options.task)
 
 
-def test_models_are_handed_tasks_with_the_options_put_in():
+def test_models_get_tasks_with_the_options_filled_in():
     (tasks,) = JobOptions(task=("translate", "analyze"), translate_to="zh", prompt="Who?").models().values()
     assert [(task.target_language, task.question) for task in tasks] == [("zh", ""), ("", "Who?")]
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"task": ()}, "--task= does not work: choose from transcribe, translate, caption"),
         ({"task": ("transcibe",)}, r"--task=transcibe .*choose from .*noise; did you mean transcribe\?$"),
@@ -250,9 +250,9 @@ def test_models_are_handed_tasks_with_the_options_put_in():
     ],
     ids=str,
 )
-def test_tasks_and_models_that_do_not_go_together_are_refused(options, words):
+def test_tasks_and_models_that_do_not_go_together_are_refused(options, message):
     noise = new_task("noise", {"prompt": "Noise?"})
-    with pytest.raises(JobError, match=words):
+    with pytest.raises(JobError, match=message):
         dataclasses.replace(JobOptions(new_tasks=(noise,)), **options).check()
 
 

@@ -74,7 +74,7 @@ def test_each_system_has_the_interval_that_evaluate_gives_it(two):
 
 
 def test_a_paired_interval_is_narrower_than_those_of_the_two_systems(tmp_path):
-    """Where B always errs one word more, nothing about the difference is left to chance."""
+    """Where B always has one word error more than A, the interval of the difference has no width."""
     chance = np.random.default_rng(1)
     rows_a, rows_b = [], []
     for number in range(50):
@@ -95,11 +95,13 @@ def test_agreement_is_the_error_rate_of_one_system_against_the_other(two):
     a, b, rows_a, rows_b = two
     (agreement,) = compare([str(a), str(b)], QUICK).agreements
     both = [
-        (transcript_of(one), transcript_of(other)) for one, other in zip(rows_a, rows_b, strict=True) if other.answers
+        (transcript_of(row_a), transcript_of(row_b))
+        for row_a, row_b in zip(rows_a, rows_b, strict=True)
+        if row_b.answers
     ]
     assert agreement.rows == 38
-    assert agreement.differing == sum(one != other for one, other in both)
-    assert agreement.figures["wer"] == pytest.approx(jiwer.wer([one for one, _ in both], [other for _, other in both]))
+    assert agreement.differing == sum(a != b for a, b in both)
+    assert agreement.figures["wer"] == pytest.approx(jiwer.wer([a for a, _ in both], [b for _, b in both]))
 
 
 def test_labels_have_agreement_and_kappa(tmp_path):
@@ -107,13 +109,15 @@ def test_labels_have_agreement_and_kappa(tmp_path):
     labels = ("neutral", "joy", "anger")
     answers = [[str(chance.choice(labels)) for _ in range(60)] for _ in range(3)]
     for name, its in zip("abc", answers, strict=True):
-        write_output(tmp_path / name, [Row(f"{n}", {"emotion": one}) for n, one in enumerate(its)], task=("emotion",))
+        write_output(
+            tmp_path / name, [Row(f"{n}", {"emotion": label}) for n, label in enumerate(its)], task=("emotion",)
+        )
     comparison = compare([str(tmp_path / name) for name in "abc"], QUICK)
     assert comparison.no_references == "no row has a reference"
     assert not comparison.differences and not comparison.systems[0].figures
-    for agreement, (one, other) in zip(comparison.agreements, combinations(answers, 2), strict=True):
-        assert agreement.figures["kappa"] == pytest.approx(cohen_kappa_score(one, other))
-        assert agreement.figures["agreement"] == pytest.approx(np.mean(np.array(one) == np.array(other)))
+    for agreement, (first, second) in zip(comparison.agreements, combinations(answers, 2), strict=True):
+        assert agreement.figures["kappa"] == pytest.approx(cohen_kappa_score(first, second))
+        assert agreement.figures["agreement"] == pytest.approx(np.mean(np.array(first) == np.array(second)))
 
 
 def test_rows_that_differ_most_come_first_and_markup_stays_text(tmp_path, monkeypatch, capsys):

@@ -70,11 +70,13 @@ def test_words_contain_no_spaces_and_make_up_the_text(name, text):
 
 @given(st.lists(st.tuples(TOKENS, TOKENS), min_size=1, max_size=6))
 def test_edits_of_rows_add_up_to_jiwer_s_of_the_corpus(pairs):
-    references, hypotheses = [one for one, _ in pairs], [other for _, other in pairs]
+    references, hypotheses = [reference for reference, _ in pairs], [hypothesis for _, hypothesis in pairs]
     edits_of_rows = edits_of(references, hypotheses)
-    direct = jiwer.process_words([" ".join(one) for one in references], [" ".join(other) for other in hypotheses])
+    direct = jiwer.process_words(
+        [" ".join(tokens) for tokens in references], [" ".join(tokens) for tokens in hypotheses]
+    )
     for name in ("hits", "substitutions", "deletions", "insertions"):
-        assert sum(getattr(one, name) for one in edits_of_rows) == getattr(direct, name)
+        assert sum(getattr(edits, name) for edits in edits_of_rows) == getattr(direct, name)
     for edits, reference, hypothesis in zip(edits_of_rows, references, hypotheses, strict=True):
         assert edits.reference_length == len(reference)
         assert edits.hits + edits.substitutions + edits.insertions == len(hypothesis)
@@ -82,24 +84,24 @@ def test_edits_of_rows_add_up_to_jiwer_s_of_the_corpus(pairs):
 
 @given(st.lists(st.tuples(LABELS, LABELS, st.integers(0, 3)), min_size=1, max_size=12))
 def test_weights_equal_repeated_rows(rows):
-    """Of every measure: scoring with weights is scoring the repeated rows."""
-    pairs = [Pair(str(n), one, other) for n, (one, other, _) in enumerate(rows)]
+    """Scoring with weights equals scoring repeated rows, for every measure."""
+    pairs = [Pair(str(n), reference, hypothesis) for n, (reference, hypothesis, _) in enumerate(rows)]
     weights = np.array([float(times) for *_, times in rows])
     repeated = [pair for pair, (*_, times) in zip(pairs, rows, strict=True) for _ in range(times)]
     for make in (WordErrors, LabelMatches, lambda: TextOverlap("en")):
         measure, unweighted = make(), make()
         measure.add(pairs)
         unweighted.add(repeated)
-        one, other = measure.figures(weights), unweighted.figures(np.ones(len(repeated)))
-        assert one == pytest.approx(dict(other), nan_ok=True)
+        figures, expected = measure.figures(weights), unweighted.figures(np.ones(len(repeated)))
+        assert figures == pytest.approx(dict(expected), nan_ok=True)
 
 
 @given(st.lists(st.tuples(LABELS, st.sampled_from(["joy", "anger", "fear", "other"])), min_size=1, max_size=20))
 def test_f1_is_scikit_learn_s_over_the_labels_of_the_references(rows):
     measure = LabelMatches()
-    measure.add([Pair(str(n), one, other) for n, (one, other) in enumerate(rows)])
+    measure.add([Pair(str(n), reference, hypothesis) for n, (reference, hypothesis) in enumerate(rows)])
     figures = measure.figures(np.ones(len(rows)))
-    references, hypotheses = [one for one, _ in rows], [other for _, other in rows]
+    references, hypotheses = [reference for reference, _ in rows], [hypothesis for _, hypothesis in rows]
     for name in ("macro", "weighted"):
         direct = f1_score(references, hypotheses, labels=sorted(set(references)), average=name, zero_division=0.0)
         assert figures[f"{name}_f1"] == pytest.approx(direct)

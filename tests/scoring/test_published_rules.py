@@ -59,18 +59,18 @@ def test_there_are_two_hundred_pairs_of_every_kind():
 def test_word_errors_of_a_language_follow_the_published_rule(tmp_path, language):
     pairs = [pair for pair in PAIRS if pair.language == language]
     write_output(tmp_path / "out", transcripts_of(pairs))
-    found = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("transcribe")
-    assert found.rows == len(pairs)
-    assert found.figure("wer").value == pytest.approx(rate(pairs), abs=1e-12)
+    scores = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("transcribe")
+    assert scores.rows == len(pairs)
+    assert scores.figure("wer").value == pytest.approx(rate(pairs), abs=1e-12)
 
 
 def test_each_language_is_counted_by_its_own_rule(tmp_path):
     write_output(tmp_path / "out", transcripts_of(PAIRS), rows_a_part=7)
     options = EvaluateOptions(bootstrap=0, by=("language",))
-    found = evaluate(str(tmp_path / "out"), options).task("transcribe")
-    assert found.figure("wer").value == pytest.approx(rate(PAIRS), abs=1e-12)
-    assert found.normalizers == {"whisper-english": 80, "chinese": 40, "cantonese": 40, "basic": 40}
-    for group in found.groups:
+    scores = evaluate(str(tmp_path / "out"), options).task("transcribe")
+    assert scores.figure("wer").value == pytest.approx(rate(PAIRS), abs=1e-12)
+    assert scores.normalizers == {"whisper-english": 80, "chinese": 40, "cantonese": 40, "basic": 40}
+    for group in scores.groups:
         of_language = [pair for pair in PAIRS if pair.language == group.value]
         assert (group.rows, group.figures["wer"]) == (len(of_language), pytest.approx(rate(of_language), abs=1e-12))
 
@@ -78,14 +78,14 @@ def test_each_language_is_counted_by_its_own_rule(tmp_path):
 def test_character_errors_equal_those_of_jiwer(tmp_path):
     pairs = [pair for pair in PAIRS if pair.language in ("en", "fr")]
     write_output(tmp_path / "out", transcripts_of(pairs))
-    found = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("transcribe")
+    scores = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("transcribe")
     texts = [
         [" ".join(published_tokens(text, pair.language)) for text in (pair.reference, pair.hypothesis)]
         for pair in pairs
     ]
-    direct = jiwer.process_characters([one for one, _ in texts], [other for _, other in texts])
-    assert found.figure("cer").value == pytest.approx(direct.cer, abs=1e-12)
-    counted = found.characters
+    direct = jiwer.process_characters(*map(list, zip(*texts, strict=True)))
+    assert scores.figure("cer").value == pytest.approx(direct.cer, abs=1e-12)
+    counted = scores.characters
     assert counted is not None
     expected = (direct.hits, direct.substitutions, direct.deletions, direct.insertions)
     assert (counted.hits, counted.substitutions, counted.deletions, counted.insertions) == expected
@@ -95,14 +95,14 @@ def test_character_errors_equal_those_of_jiwer(tmp_path):
 def test_bleu_and_chrf_equal_those_of_sacrebleu_with_the_published_tokenizer(tmp_path, target, tokenizer):
     rows = [Row(pair.id, {"translate": pair.hypothesis}, pair.reference) for pair in PAIRS]
     write_output(tmp_path / "out", rows, task=("translate",), translate_to=target)
-    found = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("translate")
+    scores = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("translate")
     hypotheses, references = [pair.hypothesis for pair in PAIRS], [[pair.reference for pair in PAIRS]]
     bleu = sacrebleu.corpus_bleu(hypotheses, references, tokenize=tokenizer)
-    assert found.figure("bleu").value == pytest.approx(bleu.score, abs=1e-9)
-    assert found.figure("chrf").value == pytest.approx(sacrebleu.corpus_chrf(hypotheses, references).score, abs=1e-9)
-    assert found.signatures is not None
-    assert f"tok:{tokenizer}|" in found.signatures["bleu"]
-    assert found.signatures["bleu"].endswith(f"version:{sacrebleu.__version__}")
+    assert scores.figure("bleu").value == pytest.approx(bleu.score, abs=1e-9)
+    assert scores.figure("chrf").value == pytest.approx(sacrebleu.corpus_chrf(hypotheses, references).score, abs=1e-9)
+    assert scores.signatures is not None
+    assert f"tok:{tokenizer}|" in scores.signatures["bleu"]
+    assert scores.signatures["bleu"].endswith(f"version:{sacrebleu.__version__}")
 
 
 def test_accuracy_and_f1_equal_those_of_scikit_learn(tmp_path):
@@ -114,19 +114,19 @@ def test_accuracy_and_f1_equal_those_of_scikit_learn(tmp_path):
         for pair, reference, hypothesis in zip(PAIRS, references, hypotheses, strict=True)
     ]
     write_output(tmp_path / "out", rows, task=("emotion",))
-    found = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("emotion")
-    known = sorted(set(references))
-    assert len(known) == 5 < len(set(hypotheses))
-    assert found.figure("accuracy").value == pytest.approx(accuracy_score(references, hypotheses))
+    scores = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("emotion")
+    labels_of_references = sorted(set(references))
+    assert len(labels_of_references) == 5 < len(set(hypotheses))
+    assert scores.figure("accuracy").value == pytest.approx(accuracy_score(references, hypotheses))
     for name in ("macro", "weighted"):
-        direct = f1_score(references, hypotheses, labels=known, average=name)
-        assert found.figure(f"{name}_f1").value == pytest.approx(direct)
-    confusion = found.confusion
+        direct = f1_score(references, hypotheses, labels=labels_of_references, average=name)
+        assert scores.figure(f"{name}_f1").value == pytest.approx(direct)
+    confusion = scores.confusion
     assert confusion is not None
-    assert confusion.references == tuple(known)
+    assert confusion.references == tuple(labels_of_references)
     table = confusion_matrix(references, hypotheses, labels=list(confusion.hypotheses))
-    of_known = [list(confusion.hypotheses).index(label) for label in known]
-    assert confusion.counts == tuple(map(tuple, table[of_known].tolist()))
+    rows_of_references = [list(confusion.hypotheses).index(label) for label in labels_of_references]
+    assert confusion.counts == tuple(map(tuple, table[rows_of_references].tolist()))
 
 
 def test_freely_written_labels_are_matched_letter_for_letter_but_for_space_before(tmp_path):
@@ -136,5 +136,5 @@ def test_freely_written_labels_are_matched_letter_for_letter_but_for_space_befor
         Row("c", {"vocal_sound": "Sneeze"}, "Sneeze"),
     ]
     write_output(tmp_path / "out", rows, task=("vocal_sound",), free_labels=True)
-    found = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("vocal_sound")
-    assert (found.kind, found.figure("accuracy").value) == ("label", pytest.approx(2 / 3))
+    scores = evaluate(str(tmp_path / "out"), FIGURES_ONLY).task("vocal_sound")
+    assert (scores.kind, scores.figure("accuracy").value) == ("label", pytest.approx(2 / 3))

@@ -51,10 +51,10 @@ def main(folder: str, *arguments: str) -> int:
     def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[Task, str]]:
         return [Assignment(open_engine, options.tasks())], dict.fromkeys(options.tasks(), MODEL)
 
-    def read(*given):  # type: ignore[no-untyped-def]
+    def read(*arguments):  # type: ignore[no-untyped-def]
         add(folder, ["planning manifest"])
         wait_at(folder, "planning")
-        return read_manifests(*given)
+        return read_manifests(*arguments)
 
     annotate.assign = assign
     annotate.run_job = functools.partial(annotate.run_job, decode=functools.partial(decode, folder))
@@ -77,5 +77,5 @@ def wait_at(folder: str, gate: str, number: int = 1) -> None:
 
 def add(folder: str, lines: Sequence[str]) -> None:
     file = os.open(Path(folder) / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(file, "".join(f"{line}\n" for line in lines).encode())  # in one piece, whoever else writes
+    os.write(file, "".join(f"{line}\n" for line in lines).encode())  # in one piece, whatever other processes write
     os.close(file)

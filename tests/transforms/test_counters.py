@@ -1,4 +1,4 @@
-"""What a run counts: the same in Beam's metrics, in the tally that the terminal watches, and in the output."""
+"""Counts of a run are the same in Beam's metrics, in the tally that the terminal shows, and in the output."""
 
 import apache_beam as beam
 import pytest

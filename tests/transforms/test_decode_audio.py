@@ -1,4 +1,4 @@
-"""What DecodeAudio leaves on the disk: nothing, however a shard or a process ends."""
+"""DecodeAudio leaves nothing on the disk, however a shard or a process ends."""
 
 import os
 import socket
@@ -18,11 +18,11 @@ from tests.support.jobs import write_tone
 
 
 def leave_files_and_fail(requests):
-    """As a chunk that was decoded and not taken, next to one whose child was killed in the middle of a fetch."""
+    """Files of a decoded chunk that was never read, and of a child that was killed in the middle of a fetch."""
     os.mkdir(f"{requests[0].scratch}/fetch-killed")
     with open(f"{requests[0].scratch}/spilled.f32", "wb") as file:
         file.write(b"1234")
-    raise MachineError(f"left files in {requests[0].scratch}")
+    raise MachineError(f"leftover files in {requests[0].scratch}")
 
 
 def started_stage(scratch_dir, decode):
@@ -50,7 +50,7 @@ def test_spilled_audio_is_complete_and_its_file_is_unlinked(tmp_path):
 
 
 def test_a_shard_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(MachineError, match=f"left files in {tmp_path}/earmark-{os.getpid()}-"):
+    with pytest.raises(MachineError, match=f"leftover files in {tmp_path}/earmark-{os.getpid()}-"):
         decode_shard(["a.wav"], tmp_path, leave_files_and_fail)
     assert list(tmp_path.iterdir()) == []
 
@@ -60,15 +60,15 @@ def test_only_leftovers_of_dead_processes_are_removed(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     host = socket.gethostname()
-    left = tmp_path / f"earmark-{ended.pid}-{host}-abcdefgh"
-    (left / "fetch-1").mkdir(parents=True)
-    (left / "fetch-1" / "1.f32").write_bytes(b"1234")
-    others = [f"earmark-{ended.pid}-{host}x-abcdefgh", "earmark-notes-of-mine", f"other-{ended.pid}-{host}-abcdefgh"]
-    for name in others:
+    leftover = tmp_path / f"earmark-{ended.pid}-{host}-abcdefgh"
+    (leftover / "fetch-1").mkdir(parents=True)
+    (leftover / "fetch-1" / "1.f32").write_bytes(b"1234")
+    unrelated = [f"earmark-{ended.pid}-{host}x-abcdefgh", "earmark-notes-of-mine", f"other-{ended.pid}-{host}-abcdefgh"]
+    for name in unrelated:
         (tmp_path / name).mkdir()
-    with scratch_folder(str(tmp_path)) as mine:
+    with scratch_folder(str(tmp_path)) as own:
         started_stage(tmp_path, decode_requests)
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, os.path.basename(mine)])
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*unrelated, os.path.basename(own)])
 
 
 def test_a_scratch_dir_that_is_not_there_is_named(tmp_path):

@@ -88,9 +88,11 @@ def test_line_numbers_stay_right_after_broken_lines(tmp_path, name, tab):
     assert outline(read_rows(path)) == ["one", 3, 4, 5, "six", 7, 8]
 
 
-@pytest.mark.parametrize("rest", ["b.wav,two\nc.wav,three\n", 'b.wav,"two"\nc.wav,three', 'b.wav,two\nc.wav,"three"\n'])
-def test_an_unclosed_quotation_mark_fails_one_row(tmp_path, rest):
-    path = write_file(tmp_path / "m.csv", 'path,sentence\na.wav,"one\n' + rest)
+@pytest.mark.parametrize(
+    "lines", ["b.wav,two\nc.wav,three\n", 'b.wav,"two"\nc.wav,three', 'b.wav,two\nc.wav,"three"\n']
+)
+def test_an_unclosed_quotation_mark_fails_one_row(tmp_path, lines):
+    path = write_file(tmp_path / "m.csv", 'path,sentence\na.wav,"one\n' + lines)
     assert outline(read_rows(path)) == [2, "two", "three"]
 
 

@@ -56,16 +56,16 @@ def test_annotated_recordings_are_not_pending():
     assert (ids(partition.pending), partition.done.annotated) == ("ac", 1)
 
 
-def test_the_winner_of_duplicates_is_the_smallest_uri_then_offset_then_channel():
+def test_the_row_with_the_smallest_uri_then_offset_then_channel_is_canonical():
     best = Recording("a", "1.wav", 0.5, channel=0)
-    others = [
+    worse = [
         Recording("a", "1.wav", 0.5, channel=1),
         Recording("a", "1.wav", 2.0),
         Recording("a", "2.wav"),
     ]
-    partition = skip_annotated([others[2], others[0], best, others[1]], [], [], keep_failures=False)
+    partition = skip_annotated([worse[2], worse[0], best, worse[1]], [], [], keep_failures=False)
     assert partition.pending == (best,)
-    assert sorted(partition.duplicates, key=repr) == sorted(others, key=repr)
+    assert sorted(partition.duplicates, key=repr) == sorted(worse, key=repr)
 
 
 def test_equal_rows_are_duplicates_of_each_other():
@@ -73,10 +73,10 @@ def test_equal_rows_are_duplicates_of_each_other():
     assert (ids(partition.pending), ids(partition.duplicates)) == ("a", "aa")
 
 
-def test_failures_are_tried_again_unless_they_are_kept():
+def test_failures_are_retried_without_keep_failures():
     earlier = [failure("a", "1"), failure("z", "1")]
-    again = skip_annotated(recordings("ab"), [], earlier, keep_failures=False)
-    assert (ids(again.pending), ids(again.unresolved), again.done.kept_failures) == ("ab", "z", 0)
+    retried = skip_annotated(recordings("ab"), [], earlier, keep_failures=False)
+    assert (ids(retried.pending), ids(retried.unresolved), retried.done.kept_failures) == ("ab", "z", 0)
     kept = skip_annotated(recordings("ab"), [], earlier, keep_failures=True)
     assert (ids(kept.pending), ids(kept.unresolved), kept.done.kept_failures) == ("b", "az", 1)
 

@@ -17,8 +17,8 @@ def report(key, annotated, *failed):
     return PartReport(key, annotated, tuple(failure(id) for id in failed))
 
 
-def summary_of(to_do=0, done=(), reports=(), manifest=(), standing=(), duplicates=0):
-    return summarize(to_do, done, reports, manifest, standing, duplicates)[0]
+def summary_of(to_do=0, done=(), reports=(), manifest=(), unresolved=(), duplicates=0):
+    return summarize(to_do, done, reports, manifest, unresolved, duplicates)[0]
 
 
 def test_a_run_that_did_everything_adds_up():
@@ -27,7 +27,7 @@ def test_a_run_that_did_everything_adds_up():
         done=[Done(5, 1), Done(2, 0)],
         reports=iter([report("k1", 6, "a"), report("k2", 2, "b")]),
         manifest=[failure("m:3", "bad_manifest_row")],
-        standing=[failure("kept")],
+        unresolved=[failure("kept")],
         duplicates=4,
     )
     assert summary.adds_up
@@ -69,14 +69,14 @@ def test_an_output_that_has_an_id_twice_does_not_add_up_and_names_the_first_ids(
 
 
 def test_unresolved_failures_are_listed_by_id_in_any_order_of_arrival():
-    manifest, standing, reports = [failure("c")], [failure("d"), failure("a", "x")], [report("k", 0, "e", "b")]
-    _, failures = summarize(2, [], reports, manifest, standing, 0)
+    manifest, unresolved, reports = [failure("c")], [failure("d"), failure("a", "x")], [report("k", 0, "e", "b")]
+    _, failures = summarize(2, [], reports, manifest, unresolved, 0)
     assert [failure.id for failure in failures] == list("abcde")
 
 
 def test_equal_counts_of_errors_are_in_the_same_order_every_time():
     failures = [failure("a", "x"), failure("b", "y")]
-    orders = {tuple(summary_of(standing=order).failures_by_error) for order in (failures, failures[::-1])}
+    orders = {tuple(summary_of(unresolved=order).failures_by_error) for order in (failures, failures[::-1])}
     assert len(orders) == 1
 
 

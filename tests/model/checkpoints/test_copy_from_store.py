@@ -1,4 +1,4 @@
-"""What a copy of a store's checkpoint promises to those that use it."""
+"""Copies of checkpoints in stores are complete, verified and made once."""
 
 import logging
 import multiprocessing

@@ -65,7 +65,7 @@ def test_an_etag_that_is_not_an_md5_is_replaced_by_a_second_reading(store, monke
         copy_checkpoint(f"disk://{store}")
 
 
-def test_an_etag_of_an_upload_in_parts_tells_a_changed_store_and_no_more(store):
+def test_an_etag_of_an_upload_in_parts_shows_only_that_the_store_changed(store):
     list_as(store, "config.json", ETag=f'"{"0" * 32}-2"', mtime=None)
     before, _ = copy_checkpoint(f"disk://{store}")
     assert reads(store).count("config.json") == 1
@@ -149,7 +149,7 @@ def test_a_file_is_no_folder():
         copy_checkpoint("memory://one/config.json")
 
 
-def test_a_store_that_tells_no_lengths_is_refused(store):
+def test_a_store_that_lists_no_lengths_is_refused(store):
     list_as(store, "config.json", size=None)
     with pytest.raises(JobError, match=r"does not list the size of config\.json,"):
         copy_checkpoint(f"disk://{store}")

@@ -117,8 +117,8 @@ def test_a_longer_recording_is_averaged_over_windows_weighted_by_length(folder, 
 
 def test_answers_do_not_depend_on_chance_or_on_the_batch(engine, tasks):
     clips = [cut_clip(make_glide(12.0, 30)), cut_clip(make_glide(10.001, 31)), cut_clip(make_glide(1.0, 32))]
-    first, *others = [engine.annotate(clips, tasks) for _ in range(3)]
-    assert all(other == first for other in others)
+    first, *repetitions = [engine.annotate(clips, tasks) for _ in range(3)]
+    assert all(repetition == first for repetition in repetitions)
     for clip, answers in zip(clips, first, strict=True):
         (alone,) = engine.annotate([clip], tasks)
         assert vector_of(alone) == pytest.approx(vector_of(answers), abs=1e-5)

@@ -73,9 +73,9 @@ def test_unused_slots_are_overwritten(generator):
 
 def test_clips_are_kept_in_the_order_of_the_indices(generator):
     cache, plain = filled_caches(4, 5, generator)
-    kept = torch.tensor([3, 1])
-    cache.keep_clips(kept)
-    plain.keep_clips(kept)
+    clips = torch.tensor([3, 1])
+    cache.keep_clips(clips)
+    plain.keep_clips(clips)
     for slots in (1, GROWTH_SLOTS + 1):
         plain.add(cache, slots, generator)
 
@@ -85,8 +85,8 @@ def test_joined_caches_hold_zeros_where_one_is_shorter(generator):
         *(filled_caches(clips, slots, generator) for clips, slots in [(2, 5), (1, 9), (3, 1)]), strict=True
     )
     plains[0].add(caches[0], 1, generator, unused=2)
-    joined, whole = SlotCache.joined(list(caches)), PlainCache(6)
-    whole.layers = [
+    joined, expected = SlotCache.joined(list(caches)), PlainCache(6)
+    expected.layers = [
         torch.cat(
             [
                 torch.nn.functional.pad(plain.layers[layer], (0, 0, 0, 9 - plain.layers[layer].shape[2]))
@@ -99,10 +99,10 @@ def test_joined_caches_hold_zeros_where_one_is_shorter(generator):
     for layer in range(LAYERS):
         assert joined._keys[layer].isfinite().all() and joined._values[layer].isfinite().all()
     for slots in (1, GROWTH_SLOTS):
-        whole.add(joined, slots, generator)
+        expected.add(joined, slots, generator)
     joined.keep_clips(torch.tensor([5, 0]))
-    whole.keep_clips(torch.tensor([5, 0]))
-    whole.add(joined, 1, generator)
+    expected.keep_clips(torch.tensor([5, 0]))
+    expected.add(joined, 1, generator)
 
 
 def test_joined_caches_drop_their_own_tensors(generator):
@@ -111,14 +111,14 @@ def test_joined_caches_drop_their_own_tensors(generator):
     assert first._keys == first._values == second._keys == second._values == [None] * LAYERS
 
 
-def test_taken_layers_hold_the_used_slots_and_make_a_new_cache(generator):
+def test_layers_taken_out_hold_the_used_slots_and_make_a_new_cache(generator):
     cache, plain = SlotCache(LAYERS), PlainCache(2)
     plain.add(cache, 5, generator, unused=3)
     assert cache.sample().shape[:2] == (2, HEADS)
-    taken = [cache.take(layer) for layer in range(LAYERS)]
-    for (keys, values), expected in zip(taken, plain.layers, strict=True):
+    layers = [cache.take(layer) for layer in range(LAYERS)]
+    for (keys, values), expected in zip(layers, plain.layers, strict=True):
         assert torch.equal(keys, expected) and torch.equal(values, -expected)
-    restored = SlotCache.of([keys for keys, _ in taken], [values for _, values in taken])
+    restored = SlotCache.of([keys for keys, _ in layers], [values for _, values in layers])
     assert restored.used == 5
     for slots in (1, GROWTH_SLOTS):
         plain.add(restored, slots, generator)

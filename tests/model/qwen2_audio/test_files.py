@@ -1,4 +1,4 @@
-"""What is refused before weights are loaded, on small checkpoints of the published format, each broken in one way."""
+"""Broken checkpoints are refused before weights are loaded: small ones of the published format, each with one fault."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def test_a_tokenizer_in_two_files_passes(chat):
 
 @pytest.mark.model
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"model_type": "qwen2"}, "config.json says model_type 'qwen2', not 'qwen2_audio'"),
         ({"model_type": None}, "config.json says model_type None"),
@@ -128,26 +128,26 @@ def test_a_tokenizer_in_two_files_passes(chat):
         ({"text_config.vocab_size": -1}, "no network can be built from config.json"),
     ],
 )
-def test_a_config_that_is_of_something_else_is_refused(chat, changes, words):
+def test_a_config_of_another_model_is_refused(chat, changes, message):
     edit_json(chat / "config.json", **changes)
-    assert words in refused(chat)
+    assert message in refused(chat)
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"feature_extractor": None}, "describes a feature extractor"),
         ({"feature_extractor.feature_extractor_type": "ClapFeatureExtractor"}, "'ClapFeatureExtractor', not 'Whisper"),
         ({"feature_extractor.sampling_rate": 8000}, "sampling_rate 8000, not 16000"),
     ],
 )
-def test_a_processor_for_other_audio_is_refused(chat, changes, words):
+def test_a_processor_for_other_audio_is_refused(chat, changes, message):
     edit_json(chat / "processor_config.json", **changes)
-    assert words in refused(chat)
+    assert message in refused(chat)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("config.json", "there is no config.json in"),
         ("processor_config.json", "neither preprocessor_config.json nor processor_config.json"),
@@ -156,9 +156,9 @@ def test_a_processor_for_other_audio_is_refused(chat, changes, words):
         ("model.safetensors", "neither model.safetensors nor model.safetensors.index.json (pickles"),
     ],
 )
-def test_a_missing_file_is_named(chat, name, words):
+def test_a_missing_file_is_named(chat, name, message):
     (chat / name).unlink()
-    assert words in refused(chat)
+    assert message in refused(chat)
 
 
 @pytest.mark.parametrize("name", ["config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"])
@@ -207,13 +207,13 @@ def test_an_index_that_names_nothing_is_refused(shards):
 
 
 @pytest.mark.model
-def test_a_tensor_that_is_nowhere_is_named_with_what_was_found(chat):
+def test_a_missing_tensor_is_named_beside_those_of_the_files(chat):
     lacking = {"multi_modal_projector.linear.bias", "language_model.lm_head.weight"}
     edit_weights(chat, lambda weights: {name: part for name, part in weights.items() if name not in lacking})
-    words = refused(chat)
-    assert "2 of 39 tensors are in none of the weight files" in words
-    assert "(model.multi_modal_projector.linear.bias, lm_head.weight)" in words
-    assert "the files hold 37 (audio_tower.conv1.bias, " in words
+    message = refused(chat)
+    assert "2 of 39 tensors are in none of the weight files" in message
+    assert "(model.multi_modal_projector.linear.bias, lm_head.weight)" in message
+    assert "the files hold 37 (audio_tower.conv1.bias, " in message
 
 
 @pytest.mark.model
@@ -233,11 +233,11 @@ def test_numbers_of_a_quantized_checkpoint_are_refused(chat):
 @pytest.mark.parametrize("size", [0, 5, 200, -1])
 def test_a_file_that_is_cut_short_is_refused(chat, size):
     path = chat / "model.safetensors"
-    whole = path.stat().st_size
-    os.truncate(path, size % whole)
-    words = refused(chat)
-    assert f"{path} is not a whole safetensors file" in words
-    assert f"at {size % whole:,} bytes" in words
+    size_bytes = path.stat().st_size
+    os.truncate(path, size % size_bytes)
+    message = refused(chat)
+    assert f"{path} is not a whole safetensors file" in message
+    assert f"at {size % size_bytes:,} bytes" in message
 
 
 def test_a_file_with_something_behind_its_end_is_refused(chat):
@@ -246,6 +246,6 @@ def test_a_file_with_something_behind_its_end_is_refused(chat):
     assert "is not a whole safetensors file" in refused(chat)
 
 
-def test_a_pointer_of_git_lfs_is_told(chat):
+def test_a_pointer_of_git_lfs_is_named_in_the_message(chat):
     (chat / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 99\n")
     assert "only Git LFS's pointer" in refused(chat)

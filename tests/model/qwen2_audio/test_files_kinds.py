@@ -1,4 +1,4 @@
-"""Base checkpoints of Qwen2-Audio and Instruct ones are told apart by what they ship."""
+"""Base and Instruct checkpoints of Qwen2-Audio are distinguished by their files."""
 
 import json
 
@@ -17,7 +17,7 @@ def base(tmp_path):
     return write_checkpoint(tmp_path / "base", chat=False)
 
 
-def test_the_kinds_are_told_apart(base, tmp_path):
+def test_base_and_instruct_checkpoints_are_distinguished(base, tmp_path):
     assert not is_instruct(base)
     assert is_instruct(write_checkpoint(tmp_path / "chat"))
 
@@ -29,7 +29,7 @@ def test_a_template_that_transformers_made_up_does_not_make_an_instruct_checkpoi
 
 
 @pytest.mark.parametrize("name", ["chat_template.json", "processor_config.json", "preprocessor_config.json"])
-def test_where_no_end_is_named_a_template_that_mentions_audio_tells(base, name):
+def test_without_a_named_end_token_a_template_with_audio_makes_an_instruct_checkpoint(base, name):
     (base / "generation_config.json").unlink()
     content = json.loads((base / name).read_text()) if (base / name).exists() else {}
     (base / name).write_text(json.dumps(content | {"chat_template": "{{ messages }}"}))
@@ -38,7 +38,7 @@ def test_where_no_end_is_named_a_template_that_mentions_audio_tells(base, name):
     assert is_instruct(base)
 
 
-def test_so_does_a_template_in_a_file_of_its_own(base):
+def test_a_template_in_its_own_file_makes_an_instruct_checkpoint(base):
     (base / "generation_config.json").unlink()
     (base / "chat_template.jinja").write_text("{{ messages }}")
     assert not is_instruct(base)
@@ -47,30 +47,30 @@ def test_so_does_a_template_in_a_file_of_its_own(base):
 
 
 @pytest.mark.parametrize("in_a_list", [True, False])
-@pytest.mark.parametrize("place", ["tokenizer.json", "added_tokens.json", "tokenizer_config.json"])
-def test_the_end_of_a_turn_makes_an_instruct_checkpoint(base, place, in_a_list):
+@pytest.mark.parametrize("file", ["tokenizer.json", "added_tokens.json", "tokenizer_config.json"])
+def test_the_end_of_a_turn_makes_an_instruct_checkpoint(base, file, in_a_list):
     tokens = json.loads((base / "tokenizer.json").read_text())["added_tokens"]
     (end,) = (token["id"] for token in tokens if token["content"] == "<|im_end|>")
-    if place != "tokenizer.json":
+    if file != "tokenizer.json":
         (base / "tokenizer.json").unlink()
         (base / "vocab.json").write_text("{}")
-    if place == "added_tokens.json":
-        (base / place).write_text(json.dumps({"<|im_end|>": end}))
-    if place == "tokenizer_config.json":
-        edit_json(base / place, added_tokens_decoder={str(end): {"content": "<|im_end|>"}})
+    if file == "added_tokens.json":
+        (base / file).write_text(json.dumps({"<|im_end|>": end}))
+    if file == "tokenizer_config.json":
+        edit_json(base / file, added_tokens_decoder={str(end): {"content": "<|im_end|>"}})
     assert not is_instruct(base)
     edit_json(base / "generation_config.json", eos_token_id=[end + 1, end] if in_a_list else end)
     assert is_instruct(base)
 
 
-def test_without_anything_that_tells_it_is_a_base_checkpoint(base):
+def test_without_any_sign_of_chat_it_is_a_base_checkpoint(base):
     (base / "generation_config.json").unlink()
     assert not is_instruct(base)
     (base / "tokenizer.json").unlink()  # no end of an answer is known, and no end of a turn
     assert not is_instruct(base)
 
 
-def test_a_file_that_should_tell_and_is_broken_is_named(base):
+def test_a_broken_file_that_decides_the_kind_is_named(base):
     (base / "generation_config.json").write_text("{")
     with pytest.raises(JobError, match=r"generation_config\.json is not JSON"):
         is_instruct(base)

@@ -24,7 +24,7 @@ from earmark.schemas.errors import RowError
         ("tw", "tw", ("tw", "twi")),
     ],
 )
-def test_a_language_is_known_by_its_codes(language, short, codes):
+def test_a_language_is_recognised_by_its_codes(language, short, codes):
     assert short_code(language) == short
     assert all_codes(language) == codes
 

@@ -16,7 +16,7 @@ def test_a_loop_is_repetitive(text):
 
 
 @pytest.mark.parametrize("text", ["", "no", "no no no", PROSE, f"{PROSE} {PROSE}"])
-def test_what_people_say_is_not_repetitive(text):
+def test_ordinary_speech_is_not_flagged_as_repetition(text):
     assert not is_repetitive(text)
 
 
@@ -41,7 +41,7 @@ def test_more_than_40_characters_a_second_are_too_fast(text, seconds, too_fast):
         ("no", False, set(), set()),
     ],
 )
-def test_only_what_somebody_says_can_be_too_fast(text, truncated, of_speech, of_caption):
+def test_only_text_of_speech_can_be_too_fast(text, truncated, of_speech, of_caption):
     transcribe, caption = JobOptions(task=("transcribe", "caption")).tasks()
     assert answer_flags(transcribe, text, 1.5, truncated) == of_speech
     assert answer_flags(caption, text, 1.5, truncated) == of_caption

@@ -48,7 +48,7 @@ def test_chat_sends_the_messages_and_reads_the_reply(server):
     assert (request.prompt, request.fields) == ("What?", {"model": MODEL, "max_tokens": 17, "temperature": 0})
 
 
-def test_requests_for_transcriptions_and_translations_have_the_known_fields(server):
+def test_requests_for_transcriptions_and_translations_have_the_documented_fields(server):
     client = client_of(server)
     assert client.transcribe(WAV, "de").startswith(DESCRIPTION)
     assert client.transcribe(WAV).startswith(DESCRIPTION)

@@ -126,7 +126,7 @@ def test_with_timestamps_words_are_timed_in_the_file(folders, prompts, kind):
 
 
 def test_a_language_without_spaces_is_timed_by_tokens(folders, prompts):
-    """Where words of another stand in it with spaces, the text stays what it is."""
+    """Text with words of another language and their spaces is not changed."""
     expected = alone("paraformer", folders["paraformer"], prompts)
     assert sum(" " in own.text.strip() for own in expected) > 2
     engine = opened(folders["paraformer"], timestamps=True)
@@ -176,7 +176,7 @@ def test_a_sliver_is_decoded_and_silence_is_not(folders):
     assert (nothing.text, nothing.flags) == ("", ("no_speech",))
 
 
-def test_running_out_of_memory_costs_the_recording(folders, prompts, monkeypatch):
+def test_running_out_of_memory_fails_the_recording_alone(folders, prompts, monkeypatch):
     engine = opened(folders["nemo_ctc"])
 
     class Full:
@@ -196,8 +196,8 @@ def test_running_out_of_memory_costs_the_recording(folders, prompts, monkeypatch
     recognizer = engine._recognizer
     longest = sorted(len(result.tokens) for result in alone("nemo_ctc", folders["nemo_ctc"], prompts))[-2]
     monkeypatch.setattr(engine, "_recognizer", Full())
-    found = engine.annotate([clip_of(samples) for samples in prompts], JobOptions().tasks())
-    assert [result.error for result in found if isinstance(result, RowError)] == ["out_of_memory"]
+    results = engine.annotate([clip_of(samples) for samples in prompts], JobOptions().tasks())
+    assert [result.error for result in results if isinstance(result, RowError)] == ["out_of_memory"]
 
 
 @pytest.mark.process
@@ -216,18 +216,18 @@ def test_numbers_are_chosen_by_compute_type(folders, prompts):
     folder = folders["zipformer_transducer"]
     clips = [clip_of(samples) for samples in prompts]
     texts = {
-        numbers: [found.text for found in transcripts(opened(folder, compute_type=numbers), clips)]
+        numbers: [transcript.text for transcript in transcripts(opened(folder, compute_type=numbers), clips)]
         for numbers in ("default", "float32", "int8")
     }
     assert texts["default"] == texts["float32"] != texts["int8"]
 
 
-def test_its_files_are_what_names_it(folders, tmp_path):
+def test_its_files_determine_its_identity(folders, tmp_path):
     folder = Path(shutil.copytree(folders["zipformer_transducer"], tmp_path / "model"))
-    seen = {find_checkpoint(str(folder)).identity}
+    identities = {find_checkpoint(str(folder)).identity}
     for name in ("encoder-epoch-9-avg-1.onnx", "joiner-epoch-9-avg-1.onnx", "tokens.txt"):
         (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
-        seen.add(find_checkpoint(str(folder)).identity)
+        identities.add(find_checkpoint(str(folder)).identity)
     (folder / "test.wav").write_bytes(b"")
-    seen.add(find_checkpoint(str(folder)).identity)
-    assert len(seen) == 4
+    identities.add(find_checkpoint(str(folder)).identity)
+    assert len(identities) == 4

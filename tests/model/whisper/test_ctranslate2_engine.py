@@ -25,7 +25,7 @@ FOLDER = find_checkpoint("whisper-tiny.en").folder
 
 
 @pytest.fixture(scope="module")
-def spoken():
+def prompts():
     """Ten prompts of all lengths, decoded by earmark."""
     rows = manifest_lines(PHONE_PROMPTS)
     rows = sorted(rows, key=lambda row: row["duration"])[1::2][-10:]
@@ -45,13 +45,13 @@ def transcripts(engine, clips):
 
 
 @pytest.fixture(scope="module")
-def together(spoken):
-    return transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(samples) for samples in spoken])
+def together(prompts):
+    return transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(samples) for samples in prompts])
 
 
-def test_the_text_is_what_faster_whisper_gives_for_each_clip_alone(spoken, together):
+def test_the_text_is_what_faster_whisper_gives_for_each_clip_alone(prompts, together):
     whisper = WhisperModel(FOLDER, device="cpu", compute_type="float32")
-    for samples, transcript in zip(spoken, together, strict=True):
+    for samples, transcript in zip(prompts, together, strict=True):
         padded = np.zeros(30 * SAMPLE_RATE_HZ, dtype=np.float32)
         padded[: len(samples)] = samples
         encoded = whisper.encode(FeatureExtractor()(padded)[:, :3000])
@@ -63,26 +63,26 @@ def test_the_text_is_what_faster_whisper_gives_for_each_clip_alone(spoken, toget
         assert transcript.avg_logprob == pytest.approx(result.scores[0] * tokens / (tokens + 1), abs=1e-3)
 
 
-def test_an_answer_does_not_depend_on_its_neighbours(spoken, together):
+def test_an_answer_does_not_depend_on_its_neighbours(prompts, together):
     pairs = WhisperCTranslate2(FOLDER, JobOptions(batch_s=60.0))
-    backwards = transcripts(pairs, [clip_of(samples) for samples in reversed(spoken)])[::-1]
+    backwards = transcripts(pairs, [clip_of(samples) for samples in reversed(prompts)])[::-1]
     assert [transcript.text for transcript in backwards] == [transcript.text for transcript in together]
     for transcript, expected in zip(backwards, together, strict=True):
         assert transcript.avg_logprob == pytest.approx(expected.avg_logprob, abs=1e-4)
 
 
-def test_segments_are_joined_in_order_with_times_in_the_recording(spoken, together):
-    both = np.concatenate([np.pad(samples, (0, 30 * SAMPLE_RATE_HZ - len(samples))) for samples in spoken[:2]])
+def test_segments_are_joined_in_order_with_times_in_the_recording(prompts, together):
+    both = np.concatenate([np.pad(samples, (0, 30 * SAMPLE_RATE_HZ - len(samples))) for samples in prompts[:2]])
     (joined,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [clip_of(both, speech=(True, True))])
     assert joined.text == f"{together[0].text} {together[1].text}"
     assert [(segment.start_s, segment.end_s) for segment in joined.segments] == [(0.0, 30.0), (30.0, 60.0)]
 
 
-def test_timestamps_time_phrases_within_a_segment(spoken):
-    (timed,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions(timestamps=True)), [clip_of(spoken[-1])])
+def test_timestamps_time_phrases_within_a_segment(prompts):
+    (timed,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions(timestamps=True)), [clip_of(prompts[-1])])
     times = [time_s for segment in timed.segments for time_s in (segment.start_s, segment.end_s)]
     assert len(timed.segments) > 1
-    assert times == sorted(times) and times[-1] <= len(spoken[-1]) / SAMPLE_RATE_HZ
+    assert times == sorted(times) and times[-1] <= len(prompts[-1]) / SAMPLE_RATE_HZ
 
 
 def test_segments_without_speech_do_not_run(monkeypatch):
@@ -93,21 +93,21 @@ def test_segments_without_speech_do_not_run(monkeypatch):
     assert (transcript.text, transcript.avg_logprob, transcript.flags) == ("", None, ("no_speech",))
 
 
-def test_an_unsupported_language_fails_its_recording_alone(spoken):
+def test_an_unsupported_language_fails_its_recording_alone(prompts):
     engine = WhisperCTranslate2(FOLDER, JobOptions())
     german, english = engine.annotate(
-        [clip_of(spoken[0], language="de"), clip_of(spoken[0], language="en-US")], JobOptions().tasks()
+        [clip_of(prompts[0], language="de"), clip_of(prompts[0], language="en-US")], JobOptions().tasks()
     )
     assert isinstance(german, RowError) and "'de'" in german.message
     assert not isinstance(english, RowError)
 
 
-def test_times_are_times_in_the_file(spoken):
-    part = clip_of(spoken[0])
+def test_times_are_times_in_the_file(prompts):
+    part = clip_of(prompts[0])
     part = dataclasses.replace(part, recording=dataclasses.replace(part.recording, offset_s=60.0))
     (transcript,) = transcripts(WhisperCTranslate2(FOLDER, JobOptions()), [part])
     (segment,) = transcript.segments
-    assert (segment.start_s, segment.end_s) == pytest.approx((60.0, 60.0 + len(spoken[0]) / SAMPLE_RATE_HZ))
+    assert (segment.start_s, segment.end_s) == pytest.approx((60.0, 60.0 + len(prompts[0]) / SAMPLE_RATE_HZ))
 
 
 class NeverEnding:
@@ -123,7 +123,7 @@ class NeverEnding:
         return self._model.generate(*arguments, **options, suppress_tokens=[-1, self._end_of_text])
 
 
-def test_text_is_cut_at_half_of_the_context_and_flagged(spoken):
+def test_text_is_cut_at_half_of_the_context_and_flagged(prompts):
     engine = WhisperCTranslate2(FOLDER, JobOptions(beam_size=1))
     engine._model = NeverEnding(engine._model, engine._output_parts.end_of_text)
     lengths: list[int] = []
@@ -135,7 +135,7 @@ def test_text_is_cut_at_half_of_the_context_and_flagged(spoken):
         return outputs
 
     engine._generate = generate
-    (transcript,) = transcripts(engine, [clip_of(spoken[0])])
+    (transcript,) = transcripts(engine, [clip_of(prompts[0])])
     assert lengths == [MAX_NEW_TOKENS]
     assert "truncated" in transcript.flags
 
@@ -172,7 +172,7 @@ def test_a_missing_device_is_refused():
             WhisperCTranslate2(FOLDER, JobOptions(device="cuda"))
 
 
-def test_running_out_of_memory_halves_the_batch(spoken, together):
+def test_running_out_of_memory_halves_the_batch(prompts, together):
     engine = WhisperCTranslate2(FOLDER, JobOptions())
     real, sizes = engine._generate, []
 
@@ -183,7 +183,7 @@ def test_running_out_of_memory_halves_the_batch(spoken, together):
         return real(items)
 
     engine._generate = small
-    texts = [transcript.text for transcript in transcripts(engine, [clip_of(samples) for samples in spoken])]
+    texts = [transcript.text for transcript in transcripts(engine, [clip_of(samples) for samples in prompts])]
     assert texts == [transcript.text for transcript in together]
     assert sizes[0] == 8 and max(size for size in sizes[1:] if size <= 3) <= 3
 

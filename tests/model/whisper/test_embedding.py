@@ -48,12 +48,12 @@ def library_vector(folder, samples):
 
 
 def test_each_clip_s_vector_is_that_of_the_clip_alone(folder, engine):
-    sounds = [make_glide(seconds, seed) for seed, seconds in enumerate(SECONDS)]
-    found = engine.annotate([cut_clip(samples) for samples in sounds], TASKS)
-    vectors = [library_vector(folder, samples) for samples in sounds]
-    for answers, expected in zip(found, vectors, strict=True):
+    clips = [make_glide(seconds, seed) for seed, seconds in enumerate(SECONDS)]
+    results = engine.annotate([cut_clip(samples) for samples in clips], TASKS)
+    vectors = [library_vector(folder, samples) for samples in clips]
+    for answers, expected in zip(results, vectors, strict=True):
         assert vector_of(answers) == pytest.approx(expected, abs=1e-4)
-    apart = [np.abs(one - other).max() for index, one in enumerate(vectors) for other in vectors[:index]]
+    apart = [np.abs(a - b).max() for index, a in enumerate(vectors) for b in vectors[:index]]
     assert min(apart) > 0.001
 
 
@@ -69,9 +69,9 @@ def test_frames_beyond_the_audio_do_not_count():
     hidden = torch.arange(24, dtype=torch.float32).reshape(2, 4, 3)
     beyond = hidden.clone()
     beyond[0, 2:] = 1e9
-    found = embed_encoded(beyond, [321, 10**9])
-    assert found.dtype == np.float32
-    assert found.tolist() == [[1.5, 2.5, 3.5], [16.5, 17.5, 18.5]]
+    vectors = embed_encoded(beyond, [321, 10**9])
+    assert vectors.dtype == np.float32
+    assert vectors.tolist() == [[1.5, 2.5, 3.5], [16.5, 17.5, 18.5]]
     assert embed_encoded(hidden.bfloat16(), [1, 320]).tolist() == [[0, 1, 2], [12, 13, 14]]
 
 
@@ -87,8 +87,8 @@ def test_text_and_vector_come_from_one_pass_of_the_encoder(folder, engine, monke
     samples = make_glide(20.0, 3)
     cut = 8 * SAMPLE_RATE_HZ
     clip = cut_clip(samples, cut)
-    silent, spoken = clip.segments
-    clip = dataclasses.replace(clip, segments=(dataclasses.replace(silent, speech=0), spoken))
+    silent, speech = clip.segments
+    clip = dataclasses.replace(clip, segments=(dataclasses.replace(silent, speech=0), speech))
     both = JobOptions(task=("transcribe", "embed")).tasks()
     encoded: list[int] = []
     encode = WhisperNetwork.encode

@@ -45,7 +45,7 @@ def no_network(monkeypatch):
 
 
 def doctor(capsys, *arguments, status=0):
-    """What the command prints as JSON, by topic and name."""
+    """Return the JSON of the command, by topic and name."""
     assert main(["doctor", *map(str, arguments), "--json"]) == status
     diagnosis = json.loads(capsys.readouterr().out)
     checks = [Check(**check) for check in diagnosis["checks"]]

@@ -54,7 +54,7 @@ def test_time_and_money_are_those_of_the_table():
     ]
 
 
-def test_times_of_several_models_add_up_and_one_that_was_not_measured_leaves_no_figure():
+def test_times_of_several_models_add_up_unless_one_was_not_measured():
     both = tables(speed("Big", ("caption", "emotion"), 50.0), speed("Small", ("transcribe",), 100.0, "float16"))
     assert on_card(estimate(1000.0, 100, [LISTENER, WRITES], JobOptions(), both)).work_s == 1000 / 50 + 1000 / 100
     one = on_card(estimate(1000.0, 100, [LISTENER, WRITES], JobOptions(), tables(both.speed_table.speeds[0])))

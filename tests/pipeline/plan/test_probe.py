@@ -1,4 +1,4 @@
-"""What `earmark plan` finds in a random sample, and every warning that comes of it."""
+"""Results of `earmark plan` from a random sample, and each of its warnings."""
 
 import numpy as np
 import pytest

@@ -33,26 +33,26 @@ def test_the_nemo_manifest_has_each_row_with_its_answers(hostile_output, tmp_pat
 
 @pytest.mark.model
 def test_parts_of_files_keep_their_offsets_and_can_be_annotated_again(tmp_path):
-    sound = write_noise(tmp_path / "x.wav", 3.0, channels=2)
+    audio = write_noise(tmp_path / "x.wav", 3.0, channels=2)
     parts = [{"offset": 0.5, "duration": 1.5, "channel": 1}, {"duration": 2.0}, {"offset": 1, "channel": 0}]
-    rows = [{"id": f"{number}", "audio_filepath": str(sound), "mood": "x", **part} for number, part in enumerate(parts)]
+    rows = [{"id": f"{number}", "audio_filepath": str(audio), "mood": "x", **part} for number, part in enumerate(parts)]
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "labels")
     export(str(tmp_path / "labels"), str(tmp_path / "again.jsonl"), ExportOptions("nemo"))
-    written = {row["id"]: row.get("offset", 0) for row in manifest_lines(tmp_path / "again.jsonl")}
-    assert written == {"0": 0.5, "1": 0, "2": 1.0}
+    offsets = {row["id"]: row.get("offset", 0) for row in manifest_lines(tmp_path / "again.jsonl")}
+    assert offsets == {"0": 0.5, "1": 0, "2": 1.0}
     run_here(tmp_path / "again.jsonl", tmp_path / "again")
-    before, again = annotations(tmp_path / "labels"), annotations(tmp_path / "again")
-    assert [row["transcribe"]["text"] for row in again] == [row["transcribe"]["text"] for row in before]
-    assert [row["reference"] for row in again] == [row["transcribe"]["text"] for row in before]
+    before, after = annotations(tmp_path / "labels"), annotations(tmp_path / "again")
+    assert [row["transcribe"]["text"] for row in after] == [row["transcribe"]["text"] for row in before]
+    assert [row["reference"] for row in after] == [row["transcribe"]["text"] for row in before]
 
 
 def test_a_column_of_the_manifest_does_not_replace_an_answer(tmp_path):
     path = write_noise(tmp_path / "a.wav")
-    row = answered_row("a", "said", path, extra={"caption": "theirs", "mood": "x"})
+    row = answered_row("a", "of the model", path, extra={"caption": "of the row", "mood": "x"})
     write_answered(tmp_path / "labels", [row])
     export(str(tmp_path / "labels"), str(tmp_path / "m.jsonl"), ExportOptions("nemo"))
-    (found,) = manifest_lines(tmp_path / "m.jsonl")
-    assert (found["caption"], found["manifest_caption"], found["mood"]) == ("said", "theirs", "x")
+    (line,) = manifest_lines(tmp_path / "m.jsonl")
+    assert (line["caption"], line["manifest_caption"], line["mood"]) == ("of the model", "of the row", "x")
 
 
 def test_csv_has_every_value_and_no_formula(hostile_output, tmp_path):
@@ -186,7 +186,7 @@ def test_a_failed_export_leaves_nothing_and_the_next_one_succeeds(tmp_path, monk
 
 
 def test_to_an_object_store(hostile_output):
-    """fsspec's own store in memory, which like those of clouds knows no folders that were not written."""
+    """fsspec's own store in memory, which like those of clouds has no folders that were not written."""
     import fsspec
 
     store = fsspec.filesystem("memory")

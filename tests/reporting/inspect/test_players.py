@@ -138,7 +138,7 @@ def test_without_a_player_the_location_of_the_audio_is_printed(output, tmp_path,
     assert "transcribe" in printed.out
 
 
-def test_nothing_is_played_into_a_pipe_unless_asked_for(output, tmp_path, monkeypatch):
+def test_nothing_is_played_with_silent_or_json_or_into_a_pipe(output, tmp_path, monkeypatch):
     put_player(tmp_path / "bin", "play")
     only_on_path(monkeypatch, tmp_path / "bin")
     for option in ("--silent", "--json"):

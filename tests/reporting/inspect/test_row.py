@@ -54,7 +54,7 @@ def print_row(capsys, *arguments):
 
 
 @pytest.mark.model
-def test_everything_that_the_output_has_about_a_row_is_printed(output, wide, capsys):
+def test_all_fields_of_a_row_in_the_output_are_printed(output, wide, capsys):
     text = " ".join(print_row(capsys, output, "r0003").split())
     (row,) = (row for row in annotations(output) if row["id"] == "r0003")
     run = json.loads(next(output.glob("_earmark/runs/*/run.json")).read_text())

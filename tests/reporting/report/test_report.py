@@ -103,8 +103,8 @@ def test_a_recording_that_failed_and_was_annotated_later_is_not_a_failure(tmp_pa
 
 def test_an_output_in_which_all_failed_has_a_report(tmp_path):
     write_output(tmp_path, [Row("a", None)], task=("transcribe",))
-    written = write_report(str(tmp_path), ReportOptions())
-    assert (written.annotated, written.failed, written.rows) == (0, 1, 0)
+    summary = write_report(str(tmp_path), ReportOptions())
+    assert (summary.annotated, summary.failed, summary.rows) == (0, 1, 0)
 
 
 def test_flagged_and_least_confident_rows_come_first(folder, table):

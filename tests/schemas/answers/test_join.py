@@ -58,20 +58,20 @@ def test_the_mean_is_over_tokens_and_not_over_parts():
     assert join_text(parts, "?").avg_logprob == pytest.approx(-0.2)
 
 
-def test_flags_of_all_parts_are_told_once_in_order():
+def test_flags_of_all_parts_are_listed_once_in_order():
     parts = [part("a", flags=["truncated", "repetition"]), part("b", flags=["too_fast", "repetition"])]
     assert join_transcript(parts, "en").flags == ("repetition", "too_fast", "truncated")
     assert join_text(parts, "?").flags == ("repetition", "too_fast", "truncated")
 
 
-def test_a_transcript_is_of_no_speech_when_nothing_was_said_in_any_part():
+def test_a_transcript_is_flagged_no_speech_when_no_part_has_text():
     assert join_transcript([NOTHING, part("a")], "en").flags == ()
     assert join_transcript([NOTHING, NOTHING], None) == Transcript("", None, None, (), ("no_speech",))
     assert join_transcript([], "en") == Transcript("", "en", None, (), ("no_speech",))
     assert join_transcript([part(flags=["repetition"])], "en").flags == ("no_speech", "repetition")
 
 
-def test_an_empty_answer_in_text_is_told_with_what_was_asked():
+def test_an_empty_text_answer_keeps_its_prompt_and_is_flagged():
     empty = join_text([part(flags=["empty"], logprob_sum=-0.25, tokens=1)], "What?")
     assert empty == TextAnswer("", "What?", -0.25, (), ("empty",))
 
@@ -103,9 +103,9 @@ def test_parts_count_by_their_weights():
 
 
 def test_a_part_without_weight_does_not_count_beside_others():
-    heard = LabelPart(2.0, logs(0.5, 0.25, 0.25), (1, 1, 1))
+    speech = LabelPart(2.0, logs(0.5, 0.25, 0.25), (1, 1, 1))
     silent = LabelPart(0.0, logs(0.01, 0.98, 0.01), (1, 1, 1))
-    assert join_labels(LABELS, [heard, silent]) == join_labels(LABELS, [heard])
+    assert join_labels(LABELS, [speech, silent]) == join_labels(LABELS, [speech])
 
 
 def test_where_no_part_has_weight_all_count_alike():
@@ -119,7 +119,7 @@ def test_likelihoods_too_small_for_a_float_still_have_shares():
 
 
 @pytest.mark.parametrize("silent_weight", [0.0, 1.0])
-def test_a_label_that_the_model_does_not_know_scores_nothing(silent_weight):
+def test_a_label_that_the_model_lacks_scores_0(silent_weight):
     parts = [
         LabelPart(1.0, (math.log(0.6), -math.inf, math.log(0.2)), (1, 1, 1)),
         LabelPart(silent_weight, (math.log(0.6), -math.inf, math.log(0.2)), (1, 1, 1)),
@@ -142,11 +142,11 @@ WEIGHTS = st.just(0.0) | st.floats(0.1, 480_000)
 @given(st.lists(st.builds(LabelPart, WEIGHTS, LOGPROBS, TOKENS), min_size=1, max_size=6))
 def test_scores_add_up_to_1_and_stand_in_the_labels_order(parts):
     answer = join_labels(LABELS, parts)
-    found = [score.score for score in answer.scores]
-    assert sum(found) == pytest.approx(1)
-    assert min(found) >= 0
+    values = [score.score for score in answer.scores]
+    assert sum(values) == pytest.approx(1)
+    assert min(values) >= 0
     assert [score.label for score in answer.scores] == list(LABELS)
-    assert (answer.label, answer.score) == (LABELS[found.index(max(found))], max(found))
+    assert (answer.label, answer.score) == (LABELS[values.index(max(values))], max(values))
     assert answer.avg_logprob <= 0
 
 
@@ -154,11 +154,11 @@ def test_scores_add_up_to_1_and_stand_in_the_labels_order(parts):
     ("weights", "label"),
     [((1, 1, 3), "anger"), ((1, 1, 1), "fear"), ((0, 0, 0), "fear"), ((0, 0, 1), "anger"), ((1, 1, 2), "fear")],
 )
-def test_of_labels_that_were_said_the_one_of_most_speech_is_the_answer_without_a_score(weights, label):
-    parts = [ChosenPart(weight, said) for weight, said in zip(weights, ("fear", "fear", "anger"), strict=True)]
+def test_the_label_of_the_most_speech_is_the_answer_where_no_label_has_scores(weights, label):
+    parts = [ChosenPart(weight, label) for weight, label in zip(weights, ("fear", "fear", "anger"), strict=True)]
     assert join_choices(LABELS, parts) == LabelAnswer(label, None, (), None)
 
 
-def test_of_a_label_with_scores_among_those_without_the_likeliest_counts():
-    weighed = LabelPart(3.0, (-2.0, -1.0, -0.5), (1, 1, 1))
-    assert join_choices(LABELS, [ChosenPart(2.0, "joy"), weighed]) == LabelAnswer("anger", None, (), None)
+def test_a_part_with_scores_counts_as_its_likeliest_label_among_parts_without():
+    scored = LabelPart(3.0, (-2.0, -1.0, -0.5), (1, 1, 1))
+    assert join_choices(LABELS, [ChosenPart(2.0, "joy"), scored]) == LabelAnswer("anger", None, (), None)

@@ -63,7 +63,7 @@ def test_a_single_part_is_the_answer_to_the_bit(weight, vector):
 
 
 @given(st.lists(st.builds(VectorPart, WEIGHTS, VECTORS), min_size=1, max_size=5), st.floats(0.01, 100))
-def test_a_mean_lies_between_its_parts_and_knows_no_unit_of_weight(parts, scale):
+def test_a_mean_lies_between_its_parts_and_does_not_depend_on_the_unit_of_weight(parts, scale):
     mean = np.array(join_vectors(parts).vector)
     vectors = np.array([part.vector for part in parts])
     assert (vectors.min(axis=0) - 1e-3 <= mean).all() and (mean <= vectors.max(axis=0) + 1e-3).all()
@@ -84,9 +84,9 @@ def test_a_vector_of_another_size_is_an_error():
 
 def test_vectors_come_back_from_parquet_as_they_were(tmp_path):
     pq.write_table(table_of(ROWS), tmp_path / "part.parquet", compression="zstd")
-    found = pq.read_table(tmp_path / "part.parquet")
-    assert found.schema.field("embed").type == pa.list_(pa.float32(), WIDTH)
-    assert found["embed"].to_pylist() == floats(ROWS)
+    table = pq.read_table(tmp_path / "part.parquet")
+    assert table.schema.field("embed").type == pa.list_(pa.float32(), WIDTH)
+    assert table["embed"].to_pylist() == floats(ROWS)
 
 
 def small(key, rows, dimensions=WIDTH):
@@ -96,11 +96,13 @@ def small(key, rows, dimensions=WIDTH):
 def test_merged_parts_keep_vectors_as_they_were():
     contents = {"a": small("a", ROWS[:1]), "b": small("b", []), "c": small("c", ROWS[1:])}
     merged = merge_parts([read_small(path, content) for path, content in contents.items()], "compaction")
-    found = pq.read_table(pa.BufferReader(merged.content))
-    assert found.schema.field("embed").type == pa.list_(pa.float32(), WIDTH)
-    assert found["embed"].to_pylist() == floats(ROWS)
-    again = merge_parts([read_small("merged/000001-a.parquet", merged.content), read_small("d", small("d", ROWS))], "c")
-    assert pq.read_table(pa.BufferReader(again.content))["embed"].to_pylist() == floats([*ROWS, *ROWS])
+    table = pq.read_table(pa.BufferReader(merged.content))
+    assert table.schema.field("embed").type == pa.list_(pa.float32(), WIDTH)
+    assert table["embed"].to_pylist() == floats(ROWS)
+    remerged = merge_parts(
+        [read_small("merged/000001-a.parquet", merged.content), read_small("d", small("d", ROWS))], "c"
+    )
+    assert pq.read_table(pa.BufferReader(remerged.content))["embed"].to_pylist() == floats([*ROWS, *ROWS])
 
 
 def test_vectors_of_different_sizes_are_not_merged():

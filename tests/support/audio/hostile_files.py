@@ -26,7 +26,7 @@ MKA_RATE = b"\xb5\x88" + struct.pack(">d", float(SAMPLE_RATE_HZ))  # element, le
 
 @dataclass(frozen=True)
 class HostileFile:
-    """What `uri` names ends as one decoded clip where `error` is empty, else as a RowError of that code."""
+    """Audio at `uri`, decoded as one clip where `error` is empty, else a RowError of that code."""
 
     name: str
     uri: str

@@ -27,7 +27,7 @@ def write_clap(
     dimensions: int = 16,
     seed: int = 0,
 ) -> Path:
-    """Writes a whole checkpoint and returns its folder; it runs like the published ones, and hears nonsense.
+    """Write a whole checkpoint and return its folder; it runs like the published ones, with random weights.
 
     Args:
         fusion: like laion/clap-htsat-fused, else like laion/clap-htsat-unfused.

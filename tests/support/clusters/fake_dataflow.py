@@ -28,7 +28,7 @@ class FakeDataflow:
 
     @property
     def flags(self) -> list[str]:
-        """What makes Beam talk to this service; the word localhost matters to it."""
+        """Options with which Beam uses this service; it requires the name localhost."""
         return [f"--dataflow_endpoint=http://localhost:{self.port}", "--no_auth"]
 
     def create(self, job: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ TASK_MANAGER_MEMORY = {
     "taskmanager.memory.jvm-overhead.min": "192m",
     "taskmanager.memory.jvm-overhead.max": "192m",
 }
-# JDK 17 shuts Flink out of these without being told otherwise.
+# JDK 17 shuts Flink out of these without an option.
 OPENED = ["lang", "util", "net", "io", "nio", "lang.reflect", "text", "time", "util.concurrent"]
 JDK_17 = [
     *(f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENED),

@@ -1,4 +1,4 @@
-"""What workers of tests/support/clusters/flink_job.py write down. Light: the children that decode import it too."""
+"""Log of the workers of tests/support/clusters/flink_job.py. Light: the children that decode import it too."""
 
 import os
 import time
@@ -28,11 +28,11 @@ def open_and_log(log: str, open_engine: Callable[[], Engine]) -> Engine:
 
 def _add(log: str, lines: str) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(file, lines.encode())  # in one piece, whoever else writes
+    os.write(file, lines.encode())  # in one piece, whatever other processes write
     os.close(file)
 
 
 def logged(log: Path, what: str) -> list[str]:
-    """What the log says was decoded or loaded, in order."""
+    """Recordings decoded and models loaded according to the log, in order."""
     lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
     return [name for kind, name in lines if kind == what]

@@ -33,7 +33,7 @@ def write_small_parts(store: OutputStore, keys: Sequence[str]) -> None:
 
 
 def small_part_contents(keys: Sequence[str]) -> tuple[list[str], int]:
-    """What `read_contents` returns for the parts of `write_small_parts`."""
+    """Result of `read_contents` for the parts of `write_small_parts`."""
     return sorted(f"{key}-{number}" for key in keys for number in range(2)), len(keys)
 
 

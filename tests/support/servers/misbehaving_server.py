@@ -1,7 +1,6 @@
 """An HTTP server on loopback with OpenAI's protocol, correct or faulty, whose answers describe the audio.
 
-To chat and to transcriptions it answers the length and the level of the audio; to a question that names labels, the
-label of `label_of`.
+The answer to a request for chat or transcription is the length and the level of the audio.
 """
 
 import base64

@@ -137,7 +137,7 @@ def test_offset_and_duration_select_that_part(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a.wav", "a.ogg"])
 @pytest.mark.parametrize("offset_s", [2.0, 1e300])
-def test_an_offset_past_the_end_says_how_long_the_file_is(tmp_path, name, offset_s):
+def test_an_offset_past_the_end_is_an_error_with_the_length_of_the_file(tmp_path, name, offset_s):
     soundfile.write(tmp_path / name, recording(SAMPLE_RATE_HZ, 1), SAMPLE_RATE_HZ)
     with pytest.raises(RowError, match=r"offset_past_end.*the file has 2 s"):
         decode(tmp_path / name, offset_s=offset_s)
@@ -196,7 +196,7 @@ def test_two_aac_streams_of_different_shape_are_one_recording(tmp_path):
     assert len(decode(both)) == pytest.approx(4 * SAMPLE_RATE_HZ, abs=0.2 * SAMPLE_RATE_HZ)
 
 
-def test_flac_that_does_not_say_its_length_is_read_to_its_end(tmp_path):
+def test_flac_without_a_length_in_its_header_is_read_to_its_end(tmp_path):
     path = Path(tmp_path / "a.flac")
     soundfile.write(path, recording(SAMPLE_RATE_HZ, 1), SAMPLE_RATE_HZ)
     content = bytearray(path.read_bytes())

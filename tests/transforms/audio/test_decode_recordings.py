@@ -1,4 +1,4 @@
-"""Every hostile file ends as one clip or one failure with a sentence that helps, and harms nothing beside it."""
+"""Every hostile file ends as one clip or one failure with a sentence with a remedy, and affects no other recording."""
 
 import builtins
 import dataclasses
@@ -127,12 +127,12 @@ def test_ten_hours_of_silence_in_a_small_file_fill_no_memory(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "bomb.flac"]  # what had been spilled is gone
 
 
-def test_a_file_without_permission_says_so(tmp_path, monkeypatch):
+def test_a_file_without_permission_is_a_failure_with_that_reason(tmp_path, monkeypatch):
     path = str(tmp_path / "a.wav")
     soundfile.write(path, np.zeros(100), SAMPLE_RATE_HZ)
     really_open = builtins.open
 
-    def guarded_open(file, *arguments, **options):  # the tests may run as root, whom nothing is forbidden
+    def guarded_open(file, *arguments, **options):  # the tests may run as root, who may read every file
         if file == path:
             raise PermissionError(13, "Permission denied", path)
         return really_open(file, *arguments, **options)

@@ -1,4 +1,4 @@
-"""What may crash or hang runs in children: it costs one item, and no child is left behind."""
+"""A crash or a hang in a child process fails one item, and leaves no process."""
 
 import contextlib
 import errno
@@ -69,14 +69,14 @@ def test_only_the_item_that_crashes_fails(pool):
     assert results(pool, [["a", "crash", "b"], ["c"]]) == ["A", "crashed", "B", "C"]
 
 
-def test_a_crash_says_which_signal_it_was(pool):
+def test_the_message_of_a_crash_names_the_signal(pool):
     (result,) = call_isolated(pool, shout, [["crash"]], GENEROUS_S)
     assert isinstance(result, RowError)
     assert "signal 11" in result.message
 
 
 @pytest.mark.process
-def test_a_process_that_ends_itself_says_its_status(pool):
+def test_the_message_of_a_process_that_ends_itself_has_its_status(pool):
     (result,) = call_isolated(pool, shout, [["exit"]], GENEROUS_S)
     assert isinstance(result, RowError)
     assert "status 3" in result.message

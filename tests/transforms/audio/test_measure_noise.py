@@ -43,5 +43,5 @@ def test_noise_that_is_as_loud_as_the_speech_has_a_floor():
 
 
 @pytest.mark.parametrize("spans", [[], [(0, 6 * SAMPLE_RATE_HZ)], [(0, 100)], [(100, 6 * SAMPLE_RATE_HZ)]])
-def test_too_little_speech_or_too_little_else_says_nothing(spans):
+def test_too_little_speech_or_too_little_noise_has_no_ratio(spans):
     assert signal_to_noise_db(speech_in_noise(20), spans) is None

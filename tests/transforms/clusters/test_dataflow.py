@@ -1,4 +1,4 @@
-"""What is known of a Dataflow job by its name, from a Dataflow on loopback."""
+"""State of a Dataflow job, looked up by its name, from a fake Dataflow on loopback."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What earmark asks Flink's REST service, and what the lease makes of the answers; the service is played."""
+"""Requests to Flink's REST service, and decisions of the lease by its answers; the service is a fake."""
 
 import http.server
 import json

@@ -14,8 +14,8 @@ from tests.support.audio.containers import HF_AUDIO, Counted, read_rows
 AUDIO = b"a" * 1000
 
 
-def written(path, audio, type=HF_AUDIO, group_rows=2, **others):
-    table = pa.table({**others, "audio": pa.array(audio, type)})
+def write_parquet(path, audio, type=HF_AUDIO, group_rows=2, **columns):
+    table = pa.table({**columns, "audio": pa.array(audio, type)})
     pq.write_table(table, path, row_group_size=group_rows)
     return path
 
@@ -29,7 +29,9 @@ def positions(rows):
 
 
 def test_a_row_is_a_recording_whose_uri_names_the_row(tmp_path):
-    path = written(tmp_path / "a.parquet", of_files("x.MP3", "y", None), sentence=["A", "B", "C"], speaker=[1, 2, 3])
+    path = write_parquet(
+        tmp_path / "a.parquet", of_files("x.MP3", "y", None), sentence=["A", "B", "C"], speaker=[1, 2, 3]
+    )
     rows = read_rows(path)
     assert [row.uri for row in rows] == [row.id for row in rows] == [f"{path}#row={n}" for n in range(3)]
     assert [row.reference for row in rows] == ["A", "B", "C"]
@@ -57,7 +59,7 @@ def test_a_row_is_a_recording_whose_uri_names_the_row(tmp_path):
     ],
 )
 def test_columns_of_bytes_in_all_shapes(tmp_path, type, values, column):
-    rows = read_rows(written(tmp_path / "a.parquet", values, type))
+    rows = read_rows(write_parquet(tmp_path / "a.parquet", values, type))
     assert positions(rows) == [(0, 0), (0, 1), (1, 0)]
     assert {row.location.column for row in rows} == {column}
 
@@ -89,7 +91,7 @@ def test_without_bytes_the_path_is_the_audio_and_without_both_the_row_is_a_failu
         {"bytes": AUDIO, "path": None},
         {"bytes": b"", "path": None},
     ]
-    path = written(tmp_path / "a.parquet", audio, group_rows=group_rows)
+    path = write_parquet(tmp_path / "a.parquet", audio, group_rows=group_rows)
     rows = read_rows(path)
     assert [row.uri for row in rows if isinstance(row, Recording)] == [
         *(f"{path}#row=0", f"{tmp_path}/1.wav", "gs://b/2.wav", f"{path}#row=5", f"{path}#row=6")
@@ -102,7 +104,7 @@ def test_without_bytes_the_path_is_the_audio_and_without_both_the_row_is_a_failu
 
 def test_a_row_that_cannot_be_read_is_one_failure_and_other_locations_stay_right(tmp_path):
     texts = pa.array([b"0", b"\xff", b"2"]).view(pa.string())
-    path = written(tmp_path / "a.parquet", of_files("0", "1", "2"), group_rows=3, gt=texts)
+    path = write_parquet(tmp_path / "a.parquet", of_files("0", "1", "2"), group_rows=3, gt=texts)
     first, failed, third = read_rows(path)
     assert failed.id == f"{path}:2" and isinstance(failed, Failure)
     assert positions([first, third]) == [(0, 0), (0, 2)]
@@ -110,7 +112,7 @@ def test_a_row_that_cannot_be_read_is_one_failure_and_other_locations_stay_right
 
 def test_planning_reads_no_audio(tmp_path):
     large = [{"bytes": os.urandom(20_000), "path": None} for _ in range(200)]
-    path = written(tmp_path / "a.parquet", large, group_rows=50, gt=[f"{n}" for n in range(200)])
+    path = write_parquet(tmp_path / "a.parquet", large, group_rows=50, gt=[f"{n}" for n in range(200)])
     Counted.reads.clear()
     assert len(read_rows(f"counted://{path}")) == 200
     assert Counted.reads["opens"] == 1
@@ -119,7 +121,7 @@ def test_planning_reads_no_audio(tmp_path):
 
 def test_a_row_group_that_every_shard_would_have_to_read_is_warned_of(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(parquet_rows, "LARGE_GROUP_BYTES", 3500)
-    path = written(tmp_path / "a.parquet", [{"bytes": os.urandom(1000), "path": None} for _ in range(3)])
+    path = write_parquet(tmp_path / "a.parquet", [{"bytes": os.urandom(1000), "path": None} for _ in range(3)])
     read_rows(path)
     (record,) = caplog.records
     assert record.getMessage().startswith(f"row group 0 of {path} holds 0.0 GB of audio, all of which is read for each")

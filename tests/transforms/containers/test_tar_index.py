@@ -1,4 +1,4 @@
-"""What the output keeps of a tar, so that its headers are read once."""
+"""Index of a tar in the output, so that its headers are read once."""
 
 import pytest
 

@@ -218,7 +218,7 @@ def test_a_file_that_is_no_tar_stops_the_job(tmp_path, content):
         read_rows(tmp_path / "a.tar")
 
 
-def test_a_tar_of_nothing_has_no_rows(tmp_path):
+def test_an_empty_tar_has_no_rows(tmp_path):
     assert read_rows(write_tar(tmp_path / "a.tar", [])) == []
 
 

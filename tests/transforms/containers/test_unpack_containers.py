@@ -1,4 +1,4 @@
-"""Recordings out of their containers: exact bytes, few reads, and what a damaged or changed container costs."""
+"""Recordings out of their containers: exact bytes, few reads, and the failures of a damaged or changed container."""
 
 import os
 import random
@@ -36,7 +36,7 @@ MAKERS = pytest.mark.parametrize("make", [make_tar, make_parquet], ids=["tar", "
 
 
 def unpack(recordings, scratch):
-    """What each recording's file holds, or why there is none."""
+    """Content of each recording's file, or the error."""
     by_index: dict[int, bytes | RowError] = {}
     requests = unpack_requests(recordings, str(scratch))
     for request, result in zip(requests, unpack_containers(requests), strict=True):

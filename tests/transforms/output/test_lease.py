@@ -102,7 +102,7 @@ def test_a_lease_of_a_container_with_the_same_host_name_is_judged_by_its_heartbe
 
 @pytest.mark.process
 @pytest.mark.skipif(not os.path.exists("/proc/self/ns/pid"), reason="the system does not say")
-def test_a_lease_says_which_kernel_and_which_container_its_process_is_of(store):
+def test_a_lease_names_the_kernel_and_the_container_of_its_process(store):
     take_lease(store, "mine", take_over=False)
     lease = held_lease(store)
     kernel, namespace = subprocess.check_output(

@@ -98,7 +98,7 @@ def test_the_same_name_in_two_archives_is_two_recordings(tmp_path):
     assert [outcome(result) for result in fetch_audio(uris, str(tmp_path), TIMEOUT_S)] == expected
 
 
-def test_a_missing_file_says_where_to_look(tmp_path):
+def test_the_message_of_a_missing_file_has_a_remedy(tmp_path):
     (result,) = fetch_audio([str(tmp_path / "none.wav")], str(tmp_path), TIMEOUT_S)
     assert result.message == f"there is no {str(tmp_path / 'none.wav')!r}; look at the manifest, or --audio_root"
 
@@ -116,11 +116,11 @@ def fetch_where_the_store_raises(error, tmp_path, monkeypatch):
 
 
 class ClientError(Exception):
-    """As clients of stores raise them: what they say is in attributes."""
+    """Like the errors of store clients, whose details are attributes."""
 
-    def __init__(self, **said):
-        super().__init__("it said\nno")
-        vars(self).update(said)
+    def __init__(self, **attributes):
+        super().__init__("the answer is\nno")
+        vars(self).update(attributes)
 
 
 class AuthError(Exception):
@@ -131,7 +131,7 @@ AuthError.__module__, AuthError.__qualname__ = "google.auth.exceptions", "Google
 
 
 def hidden(cause):
-    """As s3fs raises: its own PermissionError, whose cause is botocore's."""
+    """An error as of s3fs: its own PermissionError, whose cause is botocore's."""
     error = PermissionError("denied")
     error.__cause__ = cause
     return error
@@ -179,18 +179,18 @@ def test_a_web_page_that_needs_a_login_fails_its_recording_only(server, tmp_path
 
 
 def test_transient_errors_are_retried(tmp_path, monkeypatch):
-    memory, left = fsspec.filesystem("memory"), [ConnectionResetError(), TimeoutError()]
+    memory, errors = fsspec.filesystem("memory"), [ConnectionResetError(), TimeoutError()]
     memory.pipe("/store/a.wav", b"a")
     get_file = type(memory).get_file
 
     def get(*arguments, **options):
-        if left:
-            raise left.pop()
+        if errors:
+            raise errors.pop()
         return get_file(*arguments, **options)
 
     monkeypatch.setattr(type(memory), "get_file", get)
     (result,) = fetch_audio(["memory://store/a.wav"], str(tmp_path), TIMEOUT_S)
-    assert outcome(result) == b"a" and not left
+    assert outcome(result) == b"a" and not errors
 
 
 def test_a_full_disk_is_raised_so_that_the_runner_tries_elsewhere(tmp_path, monkeypatch):
@@ -198,8 +198,8 @@ def test_a_full_disk_is_raised_so_that_the_runner_tries_elsewhere(tmp_path, monk
     memory.pipe("/store/full.wav", b"a")
 
     def full(*arguments, **options):
-        raise OSError(28, "No space left on device")
+        raise OSError(28, "No space errors on device")
 
     monkeypatch.setattr(type(memory), "get_file", full)
-    with pytest.raises(MachineError, match=r"this machine cannot continue.*No space left on device"):
+    with pytest.raises(MachineError, match=r"this machine cannot continue.*No space errors on device"):
         fetch_audio(["memory://store/full.wav"], str(tmp_path), TIMEOUT_S)
