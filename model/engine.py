@@ -37,7 +37,7 @@ class EngineModule(Protocol):
             The tasks, in order, with the fields set that depend on the model.
 
         Raises:
-            JobError: the model is incomplete, or cannot do one of the tasks.
+            JobError: The model is incomplete, or cannot do one of the tasks.
         """
         ...
 

@@ -38,8 +38,8 @@ def annotate(
     """Run the job to its end, show its summary and return the exit status: 1 if recordings are missing.
 
     Raises:
-        JobError, MachineError: the job cannot run.
-        KeyboardInterrupt: a signal stopped it.
+        JobError, MachineError: The job cannot run.
+        KeyboardInterrupt: A signal stopped it.
     """
     summary = annotate_manifest(manifest, output, options, beam_args, show)
     return 0 if summary is None or summary.adds_up else 1
@@ -55,8 +55,8 @@ def annotate_manifest(
     """Run the job to its end and return its summary; None for a Flex Template, which Dataflow starts later.
 
     Raises:
-        JobError, MachineError: the job cannot run.
-        KeyboardInterrupt: a signal stopped it.
+        JobError, MachineError: The job cannot run.
+        KeyboardInterrupt: A signal stopped it.
     """
     options.check()
     pipeline_options = embedded_options(beam_args)
@@ -95,13 +95,13 @@ def assign(options: JobOptions, here: bool) -> tuple[list[Assignment], dict[Task
     """Assign the tasks to their models.
 
     Args:
-        here: whether the models run on this machine.
+        here: Whether the models run on this machine.
 
     Returns:
         One assignment per model, and the identity of each task's model, in the order of --task.
 
     Raises:
-        JobError: a model cannot be found, or does not support one of its tasks.
+        JobError: A model cannot be found, or does not support one of its tasks.
     """
     assignments: list[Assignment] = []
     models: dict[Task, str] = {}
@@ -132,8 +132,8 @@ def start_job(
     An interrupt cancels the job on its cluster.
 
     Raises:
-        JobError, MachineError: the error that a stage raised.
-        KeyboardInterrupt: a signal stopped the job.
+        JobError, MachineError: The error that a stage raised.
+        KeyboardInterrupt: A signal stopped the job.
     """
     pipeline_options.view_as(GoogleCloudOptions).job_name = run.job_name
     pipeline = new_pipeline(pipeline_options)

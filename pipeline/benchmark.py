@@ -41,7 +41,7 @@ def run_benchmark(
     """Annotate a benchmark's recordings, score the answers and write RESULT to `output`.
 
     Args:
-        data: folder or URL of the downloaded data set.
+        data: Folder or URL of the downloaded data set.
 
     Returns:
         The scores; None if recordings are missing from the output.
@@ -81,7 +81,7 @@ def fix_options(benchmark: Benchmark, options: JobOptions, data: str) -> JobOpti
     """Return the options of the benchmark's job: the user's, with FIXED_OPTIONS set by the benchmark.
 
     Raises:
-        JobError: the user has set one of FIXED_OPTIONS to something else.
+        JobError: The user has set one of FIXED_OPTIONS to something else.
     """
     fixed = {
         "task": (benchmark.task,),
@@ -118,7 +118,7 @@ def write_manifest(benchmark: Benchmark, entries: Sequence[Entry], output: str) 
     Its paths are relative, so that a data set that has moved still has the same manifest.
 
     Raises:
-        JobError: the output cannot be written to, or holds the manifest of other data.
+        JobError: The output cannot be written to, or holds the manifest of other data.
     """
     content = "".join(entry.to_json(benchmark.language) + "\n" for entry in entries).encode()
     store = OutputStore(output)

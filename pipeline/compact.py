@@ -53,8 +53,8 @@ def compact(output: str, part_mb: int, take_over: bool) -> Compaction:
     """Merge the parts of an output that are smaller than half of `part_mb`.
 
     Raises:
-        JobError: the output does not exist, is held by a run, or cannot be read or written.
-        MachineError: another run has taken over the output.
+        JobError: The output does not exist, is held by a run, or cannot be read or written.
+        MachineError: Another run has taken over the output.
     """
     if part_mb < 1:
         raise JobError(f"--part_mb={part_mb} does not work: give 1 or more")
@@ -68,7 +68,7 @@ def part_urls(output: str) -> list[str]:
     """Return the paths or URLs of an output's current parts, which together hold each annotation once.
 
     Raises:
-        JobError: the output cannot be read, or has no parts.
+        JobError: The output cannot be read, or has no parts.
     """
     store = OutputStore.at(output)
     try:

@@ -96,7 +96,7 @@ def check_manifest_and_output(manifest: str, output: str) -> None:
     """Check that the manifest exists and the output can be listed, before a model is downloaded without need.
 
     Raises:
-        JobError: as launched_run does.
+        JobError: As launched_run does.
     """
     find_manifests(manifest)
     try:
@@ -112,10 +112,10 @@ def launched_run(
     """Start a run that holds the output until the context ends.
 
     Args:
-        models: identity of each task's model, in the order of the output's columns.
+        models: Identity of each task's model, in the order of the output's columns.
 
     Raises:
-        JobError: the manifest or its file system does not exist, the output cannot be used or belongs to another job,
+        JobError: The manifest or its file system does not exist, the output cannot be used or belongs to another job,
             or another run holds it.
     """
     manifests = tuple(find_manifests(manifest))

@@ -22,20 +22,20 @@ def annotate(
     """Label the recordings of a manifest and write Parquet, as `earmark annotate MANIFEST OUTPUT` does.
 
     Args:
-        manifest: path or URL of JSONL, CSV, TSV, Parquet or tar, a folder of audio, or a glob.
-        output: folder or URL of the output; another run with the same arguments labels only new recordings.
-        task: names of tasks, such as "transcribe" or ["caption", "emotion"]; `earmark tasks` lists them.
-        model: folder, URL or hub id with `@revision`; "TASK=MODEL" sets the model of one task.
-        beam_args: options of Beam, such as ["--runner=FlinkRunner"]; without a runner, the job runs in this process.
-        options: other options of the command by name, such as limit=100, device="cuda" or batch_s=480.0.
+        manifest: Path or URL of JSONL, CSV, TSV, Parquet or tar, a folder of audio, or a glob.
+        output: Folder or URL of the output; another run with the same arguments labels only new recordings.
+        task: Names of tasks, such as "transcribe" or ["caption", "emotion"]; `earmark tasks` lists them.
+        model: Folder, URL or hub id with `@revision`; "TASK=MODEL" sets the model of one task.
+        beam_args: Options of Beam, such as ["--runner=FlinkRunner"]; without a runner, the job runs in this process.
+        options: Other options of the command by name, such as limit=100, device="cuda" or batch_s=480.0.
 
     Returns:
         The counts of the run: recordings annotated and failed, and failures by error.
 
     Raises:
-        JobError: an option is unknown or invalid, or the manifest, the model or the output cannot be used.
-        MachineError: a device or a disk failed.
-        KeyboardInterrupt: the run was interrupted; finished shards are saved, and another run resumes.
+        JobError: An option is unknown or invalid, or the manifest, the model or the output cannot be used.
+        MachineError: A device or a disk failed.
+        KeyboardInterrupt: The run was interrupted; finished shards are saved, and another run resumes.
 
     Example:
         >>> import earmark
@@ -55,7 +55,7 @@ def assignments(options: JobOptions) -> list[Assignment]:
     """Return what `Annotate` takes for the tasks and models of the options; a model is loaded on first use.
 
     Raises:
-        JobError: an option is invalid, or a model cannot be found or does not support its tasks.
+        JobError: An option is invalid, or a model cannot be found or does not support its tasks.
     """
     options.check()
     return assign(options, here=True)[0]

@@ -57,7 +57,7 @@ def find_target(options: PipelineOptions) -> ExecutionTarget:
     """Return the target of a job; a Flink job without --parallelism gets all slots of its cluster.
 
     Raises:
-        JobError: the Flink cluster does not answer, has no free slots or is not set to restart jobs; or an option that
+        JobError: The Flink cluster does not answer, has no free slots or is not set to restart jobs; or an option that
             Dataflow needs is missing.
     """
     name = options.view_as(GoogleCloudOptions).job_name or ExecutionTarget.job_name

@@ -21,7 +21,7 @@ def graceful_shutdown(stop: StopRequest, pieces: str) -> Iterator[None]:
     Before there is any progress to save, the first signal raises KeyboardInterrupt too. Only for the main thread.
 
     Args:
-        pieces: units of work in the message, such as "shards".
+        pieces: Units of work in the message, such as "shards".
     """
     counts: SimpleQueue[int | None] = SimpleQueue()  # the one queue whose put() a signal handler may call
 

@@ -29,9 +29,9 @@ class AudioSource:
 
     Attributes:
         uri: URI of the annotation, like `offset_s` and `channel`.
-        container: path or URL of the archive or Parquet file; "" for audio in a file of its own.
-        member: name of the member in an archive; "" elsewhere.
-        row: index of the row in a Parquet file; None elsewhere.
+        container: Path or URL of the archive or Parquet file; "" for audio in a file of its own.
+        member: Name of the member in an archive; "" elsewhere.
+        row: Index of the row in a Parquet file; None elsewhere.
     """
 
     uri: str
@@ -52,14 +52,14 @@ def decode_clip(source: AudioSource, duration_s: float, shape: ManifestShape, st
     """Decode the annotated part of a recording to a WAV file of 16 bits at SAMPLE_RATE_HZ.
 
     Args:
-        duration_s: duration of the annotated part, from the offset of `source`.
-        shape: columns of the manifest, where the manifest is a Parquet file that holds the audio.
-        store: output, which may have the index of a tar.
+        duration_s: Duration of the annotated part, from the offset of `source`.
+        shape: Columns of the manifest, where the manifest is a Parquet file that holds the audio.
+        store: Output, which may have the index of a tar.
 
     Raises:
-        RowError: the audio can no longer be read.
-        MachineError: this machine cannot read it, for example without credentials or with a full disk.
-        JobError: the container cannot be read.
+        RowError: The audio can no longer be read.
+        MachineError: This machine cannot read it, for example without credentials or with a full disk.
+        JobError: The container cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="earmark-clip-") as scratch:
         recording = Recording(

@@ -21,9 +21,9 @@ class PartFigures:
     """Counts of one part.
 
     Attributes:
-        rows: number of annotations.
-        audio_s: duration of their audio.
-        languages: pairs of language code and number of annotations.
+        rows: Number of annotations.
+        audio_s: Duration of their audio.
+        languages: Pairs of language code and number of annotations.
     """
 
     path: str
@@ -46,10 +46,10 @@ def count_parts(store: OutputStore, paths: Sequence[str], language_column: str) 
     """Totals of the parts at `paths`; parts that an earlier call has counted are not read again.
 
     Args:
-        language_column: column such as "transcribe.language"; "" where no task detects the language.
+        language_column: Column such as "transcribe.language"; "" where no task detects the language.
 
     Raises:
-        OSError: the output cannot be read or written.
+        OSError: The output cannot be read or written.
     """
     by_path = {figures.path: figures for figures in _stored(store)}
     new = [path for path in paths if path not in by_path]

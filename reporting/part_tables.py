@@ -15,8 +15,8 @@ def part_tables(
     """Columns and report of each part, in order; at most REQUESTS parts are in memory.
 
     Raises:
-        OSError: the output cannot be read.
-        JobError: a file is not a part that earmark wrote.
+        OSError: The output cannot be read.
+        JobError: A file is not a part that earmark wrote.
     """
     with ThreadPoolExecutor(REQUESTS) as threads:
         for start in range(0, len(paths), REQUESTS):

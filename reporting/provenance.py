@@ -17,13 +17,13 @@ class RunInfo:
     """A run, as its `run.json` describes it.
 
     Attributes:
-        manifests: paths or URLs of the manifest's files.
-        host: name of the machine that launched the run.
-        python: version of Python.
-        libraries: pairs of name and version.
-        models: values of --model.
-        columns: values of --columns, such as "audio=path".
-        audio_root: value of --audio_root.
+        manifests: Paths or URLs of the manifest's files.
+        host: Name of the machine that launched the run.
+        python: Version of Python.
+        libraries: Pairs of name and version.
+        models: Values of --model.
+        columns: Values of --columns, such as "audio=path".
+        audio_root: Value of --audio_root.
     """
 
     run_id: str
@@ -41,8 +41,8 @@ class Provenance:
     """Provenance of an output.
 
     Attributes:
-        run: the latest run; None where no run has left a description of itself.
-        runs: number of runs and compactions.
+        run: The latest run; None where no run has left a description of itself.
+        runs: Number of runs and compactions.
     """
 
     job: JobDescription
@@ -64,8 +64,8 @@ def read_provenance(store: OutputStore) -> Provenance:
     """Read what made an output.
 
     Raises:
-        JobError: this is not an output of earmark or has another version of the schema, or one of the files is damaged.
-        OSError: a file cannot be read.
+        JobError: This is not an output of earmark or has another version of the schema, or one of the files is damaged.
+        OSError: A file cannot be read.
     """
     run_ids = store.names(RUNS)
     runs = (read_run(store, run_id) for run_id in reversed(run_ids))  # compactions have no run.json
@@ -76,8 +76,8 @@ def read_run(store: OutputStore, run_id: str) -> RunInfo | None:
     """Read the description of a run; None where the run has left none, or it has been removed since.
 
     Raises:
-        JobError: the description is damaged.
-        OSError: it cannot be read.
+        JobError: The description is damaged.
+        OSError: It cannot be read.
     """
     path = f"{RUNS}/{run_id}/run.json"
     try:

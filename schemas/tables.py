@@ -50,7 +50,7 @@ def annotations_table(annotations: Iterable[Annotation], tasks: Sequence[Task]) 
     """Annotations as a table of `annotations_schema(tasks)`.
 
     Raises:
-        ValueError: an answer or a field that the schema has no column for, or a task without an answer.
+        ValueError: An answer or a field that the schema has no column for, or a task without an answer.
     """
     schema = annotations_schema(tasks)
     rows = [

@@ -147,10 +147,10 @@ def new_task(name: str, definition: Any) -> Task:
     """Return a task of a job file.
 
     Args:
-        definition: mapping of NEW_TASK_KEYS to values; it has a prompt, or LABELS_OF_MODEL as its labels.
+        definition: Mapping of NEW_TASK_KEYS to values; it has a prompt, or LABELS_OF_MODEL as its labels.
 
     Raises:
-        JobError: the name or the definition is invalid.
+        JobError: The name or the definition is invalid.
     """
     where = f"task {name!r} of the job file"
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):

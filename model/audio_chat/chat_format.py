@@ -50,7 +50,7 @@ class ChatFormat(ABC):
         template: Its chat template.
 
     Raises:
-        ValueError: the template has no audio, or puts it after the question.
+        ValueError: The template has no audio, or puts it after the question.
 
     Attributes:
         about: Name of the kind of model, for messages.

@@ -62,7 +62,7 @@ def load_chat_processor(folder: str, language: str) -> ChatProcessor:
         language: Language of recordings whose row names none.
 
     Raises:
-        JobError: they cannot be read, or are not those of this kind of model.
+        JobError: They cannot be read, or are not those of this kind of model.
     """
     try:
         kind = _kind(Path(folder))

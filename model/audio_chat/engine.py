@@ -30,7 +30,7 @@ class AudioChat(PromptedEngine):
     """The engine of a chat model; safe to call from several threads, which share the replicas.
 
     Raises:
-        JobError: the requested device is missing, or the checkpoint cannot be loaded.
+        JobError: The requested device is missing, or the checkpoint cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):

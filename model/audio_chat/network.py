@@ -76,7 +76,7 @@ def load_models(folder: str, chat: ChatFormat, eos_ids: Sequence[int], options: 
     """Load a replica on each visible CUDA device, or one on the CPU.
 
     Raises:
-        JobError: the requested device is missing, or the weights cannot be loaded.
+        JobError: The requested device is missing, or the weights cannot be loaded.
     """
     return load_replicas(chat.about, folder, options, partial(_load, folder, chat, eos_ids))
 

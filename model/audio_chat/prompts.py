@@ -40,7 +40,7 @@ class ChatPrompts:
         """Return the prompt of each task as text.
 
         Raises:
-            RowError: the prompt is missing or too long, or the model does not support the language.
+            RowError: The prompt is missing or too long, or the model does not support the language.
         """
         prompts = tuple(task.prompt(True, None, self._plain(recording.prompt)) for task in tasks)
         for task, prompt in zip(tasks, prompts, strict=True):
@@ -58,7 +58,7 @@ class ChatPrompts:
         """Return the code of the language that the row or the job names ("en-US" gives "en"), None if neither does.
 
         Raises:
-            RowError: it is not the code of a language.
+            RowError: It is not the code of a language.
         """
         return language_code(recording.language or self._language)
 

@@ -36,7 +36,7 @@ class Clap(SegmentEngine):
     """The engine of a CLAP model; safe to call from several threads, which share the replicas.
 
     Raises:
-        JobError: the requested device is missing, or the weights cannot be loaded.
+        JobError: The requested device is missing, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):

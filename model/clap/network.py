@@ -82,7 +82,7 @@ def load_clap(folder: str, options: JobOptions) -> list[ClapNetwork]:
     """Load a replica on each visible CUDA device, or one on the CPU.
 
     Raises:
-        JobError: the requested device is missing, or the weights cannot be loaded.
+        JobError: The requested device is missing, or the weights cannot be loaded.
     """
     return load_replicas("CLAP", folder, options, partial(_load, folder))
 

@@ -81,7 +81,7 @@ def end_tokens(network: PreTrainedModel) -> list[int]:
     """Return the ids of the tokens that end a text.
 
     Raises:
-        ValueError: no file of the checkpoint names one.
+        ValueError: No file of the checkpoint names one.
     """
     eos_ids = network.generation_config.eos_token_id
     if eos_ids is None:

@@ -51,7 +51,7 @@ def own_labels(folder: str) -> tuple[str, ...]:
     """Return the labels in a checkpoint's config.json, in the order of the network's outputs.
 
     Raises:
-        JobError: they are not numbered.
+        JobError: They are not numbered.
     """
     labels = _config(folder).get("id2label") or {}
     if not isinstance(labels, dict) or not all(index.isdecimal() for index in labels):

@@ -27,7 +27,7 @@ def check_encoder(checkpoint: Checkpoint, network: Any, *names: str) -> None:
         names: Names of further files that the engine needs.
 
     Raises:
-        JobError: it is not, with what to do.
+        JobError: It is not, with what to do.
     """
     folder = Path(checkpoint.folder)
     try:

@@ -45,7 +45,7 @@ class AudioClassifier(SegmentEngine):
     """The engine of a classifier; safe to call from several threads, which share the replicas.
 
     Raises:
-        JobError: the requested device is missing, or the weights cannot be loaded.
+        JobError: The requested device is missing, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):

@@ -61,7 +61,7 @@ class Ctc:
     """The engine of a CTC model; safe to call from several threads, which share the replicas.
 
     Raises:
-        JobError: the requested device is missing, or the weights cannot be loaded.
+        JobError: The requested device is missing, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):

@@ -36,7 +36,7 @@ class CtcDecoder:
         language: Language to choose in a vocabulary of several.
 
     Raises:
-        OSError, ValueError, ImportError, KeyError: the tokenizer's files are missing or broken, or need a library.
+        OSError, ValueError, ImportError, KeyError: The tokenizer's files are missing or broken, or need a library.
     """
 
     def __init__(self, folder: str, language: str = ""):
@@ -98,7 +98,7 @@ def choose_language(requested: str, available: Collection[str]) -> str:
     """Return the adapter's language for that of a row or --language: "en", "en-US" and "ENG" give "eng".
 
     Raises:
-        RowError: no adapter matches, or several do.
+        RowError: No adapter matches, or several do.
     """
     if not requested:
         if len(available) == 1:

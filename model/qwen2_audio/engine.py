@@ -30,7 +30,7 @@ class Qwen2Audio(PromptedEngine):
     """Answers any task with a text prompt; safe to call from several threads, whose batches share the replicas.
 
     Raises:
-        JobError: a device is not available, or the weights cannot be loaded.
+        JobError: A device is not available, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):

@@ -47,7 +47,7 @@ def is_instruct(folder: Path) -> bool:
     every processor, and saves it.
 
     Raises:
-        JobError: one of these files is not JSON.
+        JobError: One of these files is not JSON.
     """
     try:
         eos_ids = json_object(folder / "generation_config.json").get("eos_token_id")

@@ -106,7 +106,7 @@ def load_models(folder: str, options: JobOptions) -> list[Qwen2AudioModel]:
     """Load a replica of the checkpoint on each visible CUDA device, or one on the CPU.
 
     Raises:
-        JobError: the device is not available, or the weights cannot be loaded.
+        JobError: The device is not available, or the weights cannot be loaded.
     """
     return load_replicas("Qwen2-Audio", folder, options, partial(_load, folder))
 
@@ -121,7 +121,7 @@ def load_prompts(folder: str) -> Prompts:
     """Load the checkpoint's templates and tokenizer.
 
     Raises:
-        JobError: they cannot be read, or the template cannot be used.
+        JobError: They cannot be read, or the template cannot be used.
     """
     try:
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True)

@@ -26,7 +26,7 @@ class Prompts:
         context_tokens: Tokens of the model's context that the longest audio leaves to prompt and answer.
 
     Raises:
-        JobError: the template does not put the audio before the prompt, so that prompts cannot share it.
+        JobError: The template does not put the audio before the prompt, so that prompts cannot share it.
     """
 
     def __init__(self, processor: Qwen2AudioProcessor, chat: bool, context_tokens: int):
@@ -56,7 +56,7 @@ class Prompts:
             language: Language of recordings that name none; "" to let the model detect it.
 
         Raises:
-            RowError: the prompt is missing or too long, or the model has no tag for the language.
+            RowError: The prompt is missing or too long, or the model has no tag for the language.
         """
         code = self.language(recording.language or language) if task.needs_speech else None
         prompt = task.prompt(self.chat, code, _without_special_tokens(recording.prompt))

@@ -33,7 +33,7 @@ def check_compute_type(compute_type: str, supported: Set[str], runtime: str) -> 
         runtime: Device or library that the message names.
 
     Raises:
-        JobError: it is neither.
+        JobError: It is neither.
     """
     if compute_type not in {"default", *supported}:
         names = ", ".join(sorted(supported))

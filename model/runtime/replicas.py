@@ -49,7 +49,7 @@ def load_replicas(about: str, folder: str, options: JobOptions, load: Callable[[
         load: Function of device ("cpu", "cuda:0") and dtype that loads one replica.
 
     Raises:
-        JobError: the requested device is missing, or the weights cannot be loaded.
+        JobError: The requested device is missing, or the weights cannot be loaded.
     """
     torch.set_num_threads(options.model_threads or os.cpu_count() or 1)
     chosen = choose_device(options.device, torch.cuda.device_count())
@@ -67,7 +67,7 @@ def check_torch_device(options: JobOptions) -> None:
     """Check the device and the compute type for an engine that runs on torch.
 
     Raises:
-        JobError: this machine does not have the device, or torch does not support the compute type.
+        JobError: This machine does not have the device, or torch does not support the compute type.
     """
     chosen = choose_device(options.device, torch.cuda.device_count())
     check_compute_type(options.compute_type, set(DTYPES), chosen)

@@ -40,7 +40,7 @@ def run_with_oom_split(batch: Sequence[T], run: Callable[[Sequence[T]], Sequence
     """Run a batch, in halves if the device runs out of memory; one item that does not fit alone is a RowError.
 
     Raises:
-        MachineError: the device fails in another way, which torch and CTranslate2 raise as a RuntimeError.
+        MachineError: The device fails in another way, which torch and CTranslate2 raise as a RuntimeError.
     """
     try:
         return list(run(batch))

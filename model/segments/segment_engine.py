@@ -51,7 +51,7 @@ class SegmentEngine(ABC):
         """Text prompt of each task, "" for a model that takes none.
 
         Raises:
-            RowError: the model cannot answer about this recording: it lacks a prompt, or the model lacks its language.
+            RowError: The model cannot answer about this recording: it lacks a prompt, or the model lacks its language.
         """
         return ("",) * len(tasks)
 

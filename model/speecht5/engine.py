@@ -59,7 +59,7 @@ class SpeechT5(SegmentEngine):
     """The engine of a SpeechT5 model; safe to call from several threads, which share the replicas.
 
     Raises:
-        JobError: the requested device is missing, or the weights cannot be loaded.
+        JobError: The requested device is missing, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):

@@ -59,7 +59,7 @@ class WhisperEngine(ABC):
         """Language of a recording that the row, the job or the checkpoint names; None to detect it.
 
         Raises:
-            RowError: the checkpoint lacks the language.
+            RowError: The checkpoint lacks the language.
         """
         if name := recording.language or self._options.language:
             return spoken_language(name, self._languages)

@@ -36,7 +36,7 @@ def spoken_language(name: str, languages: frozenset[str]) -> str:
     """The code in `languages` for a language as manifests name it: "en", "en-US", "pt_BR".
 
     Raises:
-        RowError: the checkpoint does not support the language.
+        RowError: The checkpoint does not support the language.
     """
     code = primary_code(name)
     if code in languages:

@@ -30,7 +30,7 @@ class WhisperTransformers(WhisperEngine):
     """Whisper of transformers; safe to call from several threads, whose batches share the replicas.
 
     Raises:
-        JobError: a device is not available, or the weights cannot be loaded.
+        JobError: A device is not available, or the weights cannot be loaded.
     """
 
     def __init__(self, folder: str, options: JobOptions):

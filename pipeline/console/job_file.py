@@ -16,7 +16,7 @@ def read_job_file(path: str) -> dict[str, Any]:
     """Return the options of a job file by name.
 
     Raises:
-        JobError: the file cannot be read, or has an unknown option or a value of the wrong type.
+        JobError: The file cannot be read, or has an unknown option or a value of the wrong type.
     """
     import yaml
 

@@ -91,7 +91,7 @@ def merge_options(args: argparse.Namespace) -> JobOptions:
     """Return the options of a job: flags take precedence over the job file, and that over the defaults.
 
     Raises:
-        JobError: the job file has an unknown option or a value of the wrong type.
+        JobError: The job file has an unknown option or a value of the wrong type.
     """
     values = read_job_file(args.config) if args.config else {}
     for field in dataclasses.fields(JobOptions):

@@ -44,11 +44,11 @@ def write_card(store: OutputStore, license: str = "") -> bool:
     """Write the card of an output; False where it has a README.md that earmark did not write.
 
     Args:
-        license: licence of the data, by the Hub's name; "" to keep the one of the present card.
+        license: Licence of the data, by the Hub's name; "" to keep the one of the present card.
 
     Raises:
-        JobError: this is not an output, or a file in it is damaged.
-        OSError: the output cannot be read or written.
+        JobError: This is not an output, or a file in it is damaged.
+        OSError: The output cannot be read or written.
     """
     present = _present_card(store)
     if present is not None and MARK not in present.splitlines():

@@ -17,13 +17,13 @@ class CardFacts:
     """The facts that a card states.
 
     Attributes:
-        name: name of the output's folder.
-        license: licence of the data, by the Hub's name.
-        tasks: tasks whose answers are in the data.
-        schema: schema of the annotations; None for an output without parts.
-        failures: pairs of cause and number of failed recordings, most frequent first.
-        data: path pattern of the files that hold the annotations.
-        where: condition that selected the rows; "" for all rows.
+        name: Name of the output's folder.
+        license: Licence of the data, by the Hub's name.
+        tasks: Tasks whose answers are in the data.
+        schema: Schema of the annotations; None for an output without parts.
+        failures: Pairs of cause and number of failed recordings, most frequent first.
+        data: Path pattern of the files that hold the annotations.
+        where: Condition that selected the rows; "" for all rows.
     """
 
     name: str
@@ -45,8 +45,8 @@ def read_facts(store: OutputStore, license: str) -> CardFacts:
     """Read the facts about an output.
 
     Raises:
-        JobError: this is not an output, or a file in it is damaged.
-        OSError: the output cannot be read, or the counts cannot be stored in it.
+        JobError: This is not an output, or a file in it is damaged.
+        OSError: The output cannot be read, or the counts cannot be stored in it.
     """
     provenance = read_provenance(store)
     speech = next((task for task in provenance.job.tasks if is_speech(task)), None)

@@ -39,11 +39,11 @@ class FoundRow:
     """An annotation or a failure, and where it is.
 
     Attributes:
-        part: path of the part in the output; "" for a failure of a manifest's row, which is in `failures/` alone.
-        origin: part as the run wrote it, before any compaction; None where `part` is "".
-        compaction: run id of the compaction that merged the part; "" for none.
-        row: annotation, as a table of one row; None for a failure.
-        failure: failure; None for an annotation.
+        part: Path of the part in the output; "" for a failure of a manifest's row, which is in `failures/` alone.
+        origin: Part as the run wrote it, before any compaction; None where `part` is "".
+        compaction: Run id of the compaction that merged the part; "" for none.
+        row: Annotation, as a table of one row; None for a failure.
+        failure: Failure; None for an annotation.
     """
 
     part: str
@@ -57,8 +57,8 @@ def find_row(store: OutputStore, id: str) -> FoundRow | None:
     """Return the annotation of an id, else its latest failure, else None.
 
     Raises:
-        JobError: there are several annotations of the id, or a file is not one that earmark wrote.
-        OSError: the output cannot be read.
+        JobError: There are several annotations of the id, or a file is not one that earmark wrote.
+        OSError: The output cannot be read.
     """
     rows = [row for part_rows in _each_part(store, lambda part: list(_rows_of(part, id))) for row in part_rows]
     annotations = [row for row in rows if row.row is not None]

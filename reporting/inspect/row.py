@@ -28,11 +28,11 @@ class TaskPrompts:
     """The model of a task and its prompts, which models without text prompts ignore.
 
     Attributes:
-        task: name of the task.
-        model: identity of the model, as in `_earmark/job.json`.
-        base_prompt: prompt for base checkpoints; None where only an Instruct checkpoint can answer.
-        chat_prompt: prompt for Instruct checkpoints.
-        prompt: prompt for this recording; "" where the answer does not record it.
+        task: Name of the task.
+        model: Identity of the model, as in `_earmark/job.json`.
+        base_prompt: Prompt for base checkpoints; None where only an Instruct checkpoint can answer.
+        chat_prompt: Prompt for Instruct checkpoints.
+        prompt: Prompt for this recording; "" where the answer does not record it.
     """
 
     task: str
@@ -47,10 +47,10 @@ class Alignment:
     """A reference and a transcript, normalised as by `earmark evaluate`.
 
     Attributes:
-        normalizer: name of the normalizer.
-        wer: word errors per reference word; the number of errors where the reference is empty.
-        reference: normalised words of the reference.
-        transcript: normalised words of the transcript.
+        normalizer: Name of the normalizer.
+        wer: Word errors per reference word; the number of errors where the reference is empty.
+        reference: Normalised words of the reference.
+        transcript: Normalised words of the transcript.
     """
 
     normalizer: str
@@ -66,10 +66,10 @@ class InspectedAnswer:
 
     Attributes:
         asked: Task, model and prompts.
-        confidence: geometric mean of the token probabilities, or the score of a label; None where the model gives none.
-        reference_column: column whose value `earmark evaluate` takes as the reference; None for none.
-        reference: reference of the answer; None for none.
-        alignment: alignment with the reference, of a transcript that has one.
+        confidence: Geometric mean of the token probabilities, or the score of a label; None where the model gives none.
+        reference_column: Column whose value `earmark evaluate` takes as the reference; None for none.
+        reference: Reference of the answer; None for none.
+        alignment: Alignment with the reference, of a transcript that has one.
     """
 
     asked: TaskPrompts
@@ -114,7 +114,7 @@ def inspect_row(output_url: str, id: str) -> Inspection:
     """Read the annotation or the failure of an id.
 
     Raises:
-        JobError: the output does not have the id (the message lists similar ids), or cannot be read.
+        JobError: The output does not have the id (the message lists similar ids), or cannot be read.
     """
     output = open_output(output_url)
     try:

@@ -16,16 +16,16 @@ class RowProvenance:
     """Provenance of an annotation or a failure. All fields after `compaction` are empty if the run has no description.
 
     Attributes:
-        part: path of the part in the output; "" for a row of a manifest that cannot be read, which is in no part.
-        part_key: key of the part as the run wrote it; "" where `part` is "".
-        fingerprint: hash of the description of the run's job.
-        is_of_this_job: whether `_earmark/job.json` has the same fingerprint.
-        compaction: run id of the compaction that merged the part; "" for none.
-        host: name of the machine that launched the run.
-        earmark: version of earmark.
-        models: values of --model.
-        columns: values of --columns.
-        audio_root: value of --audio_root.
+        part: Path of the part in the output; "" for a row of a manifest that cannot be read, which is in no part.
+        part_key: Key of the part as the run wrote it; "" where `part` is "".
+        fingerprint: Hash of the description of the run's job.
+        is_of_this_job: Whether `_earmark/job.json` has the same fingerprint.
+        compaction: Run id of the compaction that merged the part; "" for none.
+        host: Name of the machine that launched the run.
+        earmark: Version of earmark.
+        models: Values of --model.
+        columns: Values of --columns.
+        audio_root: Value of --audio_root.
     """
 
     run_id: str
@@ -51,8 +51,8 @@ def row_provenance(store: OutputStore, row: FoundRow, job: JobDescription) -> Ro
     """Return what wrote `row`.
 
     Raises:
-        JobError: the description of the run is damaged.
-        OSError: it cannot be read.
+        JobError: The description of the run is damaged.
+        OSError: It cannot be read.
     """
     if row.origin is not None:
         origin = row.origin

@@ -36,8 +36,8 @@ class Clip:
         audio: MP3 as a data: URL; "" where the audio cannot be read.
         waveform: SVG element.
         spectrogram: WebP as a data: URL; "" where the audio cannot be read.
-        shown_s: duration of the clip, which waveform and spectrogram span.
-        note: why the clip is missing or shorter than the recording; "" for neither.
+        shown_s: Duration of the clip, which waveform and spectrogram span.
+        note: Why the clip is missing or shorter than the recording; "" for neither.
     """
 
     audio: str
@@ -90,7 +90,7 @@ def make_clip(samples: np.ndarray, duration_s: float) -> Clip:
 
     Args:
         samples: float32 of shape (samples,) at SAMPLE_RATE_HZ.
-        duration_s: duration of the whole recording.
+        duration_s: Duration of the whole recording.
     """
     shown_s = len(samples) / SAMPLE_RATE_HZ
     waveform = Markup(draw_waveform(samples))

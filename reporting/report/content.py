@@ -14,10 +14,10 @@ class Report:
     """The content of a report.
 
     Attributes:
-        models: readable name of each task's model.
+        models: Readable name of each task's model.
         evaluation: None where no row has a reference, or the answers cannot be scored.
-        scoring_error: why the answers cannot be scored, as a sentence; "" where they are, or no row has a reference.
-        rows: rows of the page's table.
+        scoring_error: Why the answers cannot be scored, as a sentence; "" where they are, or no row has a reference.
+        rows: Rows of the page's table.
     """
 
     output_url: str

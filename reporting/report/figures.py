@@ -22,9 +22,9 @@ class Scale:
     """The axis of a distribution.
 
     Attributes:
-        edges: bounds of the bars; a value beyond the first or last edge counts in the outermost bar.
-        log: whether the axis is logarithmic.
-        whole: whether the plot spans all edges, and not only the range that has rows.
+        edges: Bounds of the bars; a value beyond the first or last edge counts in the outermost bar.
+        log: Whether the axis is logarithmic.
+        whole: Whether the plot spans all edges, and not only the range that has rows.
     """
 
     title: str
@@ -39,11 +39,11 @@ class Distribution:
     """The distribution of a number over the rows.
 
     Attributes:
-        counts: rows in each bar, one fewer than edges.
-        rows: number of rows that have the number.
-        mean: mean over these rows; None for no rows, like `low` and `high`.
-        low: least value.
-        high: greatest value.
+        counts: Rows in each bar, one fewer than edges.
+        rows: Number of rows that have the number.
+        mean: Mean over these rows; None for no rows, like `low` and `high`.
+        low: Least value.
+        high: Greatest value.
     """
 
     scale: Scale
@@ -59,7 +59,7 @@ class Shares:
     """Values of a column.
 
     Attributes:
-        counts: pairs of a value and the number of its rows, most frequent first.
+        counts: Pairs of a value and the number of its rows, most frequent first.
     """
 
     title: str
@@ -71,7 +71,7 @@ class FailureCause:
     """Recordings that failed for the same reason.
 
     Attributes:
-        examples: the first few failures by id.
+        examples: The first few failures by id.
     """
 
     stage: str
@@ -85,7 +85,7 @@ class Figures:
     """Totals and distributions over all rows.
 
     Attributes:
-        flagged: number of rows with a flag on any answer.
+        flagged: Number of rows with a flag on any answer.
     """
 
     annotated: int

@@ -20,8 +20,8 @@ class AudioLink:
 
     Attributes:
         url: "" where a browser cannot open the audio.
-        scheme: file, http or https, which the page's security policy must allow; "" without a URL.
-        problem: why there is no URL, as a sentence.
+        scheme: File, http or https, which the page's security policy must allow; "" without a URL.
+        problem: Why there is no URL, as a sentence.
     """
 
     url: str
@@ -33,8 +33,8 @@ def audio_links(rows: Sequence[ReportRow], page: str, sign: bool) -> list[AudioL
     """Return a link for each row.
 
     Args:
-        page: path or URL of the page; links to local files are relative to it.
-        sign: whether to ask object stores for URLs that work for SIGNED_S without credentials.
+        page: Path or URL of the page; links to local files are relative to it.
+        sign: Whether to ask object stores for URLs that work for SIGNED_S without credentials.
     """
     return [_link(row, page, sign) for row in rows]
 

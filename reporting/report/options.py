@@ -15,9 +15,9 @@ class ReportOptions:
     """Options by the names of the flags.
 
     Attributes:
-        to: path or URL of the page; "" for report.html in the output.
-        rows: number of recordings in the table.
-        clips: number of recordings whose audio is embedded in the page.
+        to: Path or URL of the page; "" for report.html in the output.
+        rows: Number of recordings in the table.
+        clips: Number of recordings whose audio is embedded in the page.
         audio: "embed": embed clips, and link the other rows to their audio where a browser can open it; "link": link
             all rows, to objects of a store by signed URLs; "none": neither read nor link audio.
     """

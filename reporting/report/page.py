@@ -44,8 +44,8 @@ class Plot:
     """A plot.
 
     Attributes:
-        about: the plot in words, for people who cannot see it.
-        values: the plotted numbers, as a table below `headers`.
+        about: The plot in words, for people who cannot see it.
+        values: The plotted numbers, as a table below `headers`.
     """
 
     title: str
@@ -67,7 +67,7 @@ def write_page(report: Report, options: ReportOptions) -> WrittenPage:
     """Render the page and write it.
 
     Raises:
-        JobError: the page cannot be written.
+        JobError: The page cannot be written.
     """
     path = options.to or f"{report.output_url}/{NAME}"
     clips = read_clips(report.rows, options.clips) if options.audio == "embed" else {}
@@ -89,8 +89,8 @@ def render(report: Report, clips: dict[int, Clip], links: Sequence[AudioLink]) -
     """Render the page as HTML.
 
     Args:
-        clips: clips by index into `report.rows`.
-        links: a link for each row, or an empty sequence.
+        clips: Clips by index into `report.rows`.
+        links: A link for each row, or an empty sequence.
     """
     environment = Environment(loader=FileSystemLoader(FILES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {

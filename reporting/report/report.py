@@ -31,10 +31,10 @@ class WrittenReport:
     """A report that was written.
 
     Attributes:
-        annotated: number of annotated recordings in the output.
-        failed: number of unresolved failures.
-        rows: number of rows in the table.
-        clips: number of recordings whose audio is embedded.
+        annotated: Number of annotated recordings in the output.
+        failed: Number of unresolved failures.
+        rows: Number of rows in the table.
+        clips: Number of recordings whose audio is embedded.
     """
 
     path: str
@@ -49,7 +49,7 @@ def write_report(output_url: str, options: ReportOptions) -> WrittenReport:
     """Read an output and write its report.
 
     Raises:
-        JobError: an option makes no sense, the output cannot be read or is empty, or the page cannot be written.
+        JobError: An option makes no sense, the output cannot be read or is empty, or the page cannot be written.
     """
     options.check()
     output = open_output(output_url)
@@ -72,8 +72,8 @@ def make_report(output: Output, options: ReportOptions) -> Report:
     """Collect the content of the report.
 
     Raises:
-        JobError: the output is empty, or a file in it is damaged.
-        OSError: the output cannot be read.
+        JobError: The output is empty, or a file in it is damaged.
+        OSError: The output cannot be read.
     """
     store, tasks = output.store, output.tasks
     provenance = read_provenance(store)

@@ -31,8 +31,8 @@ class ReportAnswer:
     """An answer.
 
     Attributes:
-        text: text, or label of a closed set.
-        scores: pairs of label and likelihood, of a closed set.
+        text: Text, or label of a closed set.
+        scores: Pairs of label and likelihood, of a closed set.
     """
 
     task: str
@@ -50,9 +50,9 @@ class ReportRow:
     """A recording in the table of the page.
 
     Attributes:
-        reason: why the row was selected.
-        facts: measurements of the audio by name.
-        wer: word errors per reference word; None without a reference, or where it is not scored.
+        reason: Why the row was selected.
+        facts: Measurements of the audio by name.
+        wer: Word errors per reference word; None without a reference, or where it is not scored.
     """
 
     id: str
@@ -81,9 +81,9 @@ def read_rows(
     """Read the selected rows, in order.
 
     Args:
-        paths: paths of the parts, as listed for the selection.
-        scored: task whose transcripts are scored against the references; None for no scores.
-        language: language of the references; "" to take the one of each transcript.
+        paths: Paths of the parts, as listed for the selection.
+        scored: Task whose transcripts are scored against the references; None for no scores.
+        language: Language of the references; "" to take the one of each transcript.
     """
     by_part: dict[int, list[SelectedRow]] = {}
     for key in selected:

@@ -20,11 +20,11 @@ class SelectedRow:
     """A row that the report shows.
 
     Attributes:
-        part: index of its part in the listing.
-        row: index of the row in the part.
-        flags: number of flags on its answers.
-        confidence: confidence of its least certain answer; NaN where no model gave one.
-        draw: position in the random order of all rows, from 0 to 1.
+        part: Index of its part in the listing.
+        row: Index of the row in the part.
+        flags: Number of flags on its answers.
+        confidence: Confidence of its least certain answer; NaN where no model gave one.
+        draw: Position in the random order of all rows, from 0 to 1.
     """
 
     part: int
@@ -40,7 +40,7 @@ class _Rows:
     """Candidate rows by column, each of shape (rows,).
 
     Attributes:
-        pinned: whether the row is shown in any case.
+        pinned: Whether the row is shown in any case.
     """
 
     part: np.ndarray
@@ -65,7 +65,7 @@ class RowSelector:
     """Reads parts one by one and keeps `count` rows: one half are the most suspect, the other a random sample.
 
     Args:
-        pinned_ids: ids of rows that are shown in any case, before all others.
+        pinned_ids: Ids of rows that are shown in any case, before all others.
     """
 
     def __init__(self, tasks: Sequence[AnsweredTask], count: int, pinned_ids: Sequence[str] = ()):

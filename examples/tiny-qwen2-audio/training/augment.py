@@ -38,7 +38,7 @@ def prepare(choice: random.Random, log_power: torch.Tensor, plan: Plan, length: 
     A gain of x dB adds x / 10 to log10 of the power, before the extractor's floor is applied.
 
     Args:
-        log_power: unscaled [MEL_BINS, frames + TAIL_FRAMES].
+        log_power: Unscaled [MEL_BINS, frames + TAIL_FRAMES].
 
     Returns:
         Scaled float32 [MEL_BINS, length].

@@ -97,7 +97,7 @@ class SyntheticClip:
     Attributes:
         samples: float32 mono at SAMPLE_RATE_HZ; speech is at least 6 dB below full scale.
         voice: espeak's name of the voice, or the name of the event.
-        colour: colour of the noise behind speech, or None.
+        colour: Colour of the noise behind speech, or None.
         rate: "slowly" or "quickly" for speech, or None.
     """
 

@@ -34,7 +34,7 @@ def say(text: str, voice: str, prosody: Prosody) -> np.ndarray:
 
     Raises:
         OSError: libespeak-ng is not installed.
-        ValueError: espeak does not have the voice, or returns no audio.
+        ValueError: Espeak does not have the voice, or returns no audio.
     """
     library, chunks, _ = _open()
     if library.espeak_SetVoiceByName(voice.encode()) != 0:

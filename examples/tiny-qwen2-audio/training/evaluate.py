@@ -66,7 +66,7 @@ def annotate(manifest: Path, output: Path, checkpoint: Path, tasks: Sequence[str
     """Return the answers of `earmark annotate`, by the index of the clip.
 
     Raises:
-        subprocess.CalledProcessError: the command failed and has printed the reason.
+        subprocess.CalledProcessError: The command failed and has printed the reason.
     """
     command = [
         sys.executable,

@@ -26,10 +26,10 @@ class Branches:
     """Tokens after the audio, each int64 [clips, longest].
 
     Attributes:
-        tokens: token ids.
-        branch: number of the branch.
-        offset: position after the audio.
-        target: id of the next token, or IGNORED.
+        tokens: Token ids.
+        branch: Number of the branch.
+        offset: Position after the audio.
+        target: Id of the next token, or IGNORED.
     """
 
     tokens: torch.Tensor
@@ -45,12 +45,12 @@ class Batch:
     Attributes:
         mels: float32 [clips, MEL_BINS, longest].
         frames: int64 [clips].
-        prefix: token ids before the audio, int64 [tokens].
-        branches: tokens after the audio.
+        prefix: Token ids before the audio, int64 [tokens].
+        branches: Tokens after the audio.
         words: CTC targets, the indices of the spoken words from 1, of all clips in one tensor.
-        word_counts: number of words of each clip, int64 [clips].
-        captions: indices into CAPTIONS, int64 [clips].
-        emotions: indices into EMOTIONS, int64 [clips].
+        word_counts: Number of words of each clip, int64 [clips].
+        captions: Indices into CAPTIONS, int64 [clips].
+        emotions: Indices into EMOTIONS, int64 [clips].
     """
 
     mels: torch.Tensor
@@ -133,8 +133,8 @@ def layout(batch: Batch, audio_tokens: torch.Tensor, longest: int) -> tuple[torc
     """Return the language model's mask, float [clips, 1, row, row] of 0 and -inf, and positions, int64 [clips, row].
 
     Args:
-        audio_tokens: number of audio tokens of each clip, int64 [clips].
-        longest: number of audio slots in a row.
+        audio_tokens: Number of audio tokens of each clip, int64 [clips].
+        longest: Number of audio slots in a row.
     """
     clips, before = len(audio_tokens), len(batch.prefix) + longest
     starts = len(batch.prefix) + audio_tokens[:, None]

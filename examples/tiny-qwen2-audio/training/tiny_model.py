@@ -151,8 +151,8 @@ def encode(
     """Encode clips that are not padded to 30 s, with the audio tower and the projector.
 
     Args:
-        mels: scaled, float [clips, MEL_BINS, longest], with at least TAIL_FRAMES computed frames after each clip's end.
-        frames: number of frames of each clip without those, int64 [clips].
+        mels: Scaled, float [clips, MEL_BINS, longest], with at least TAIL_FRAMES computed frames after each clip's end.
+        frames: Number of frames of each clip without those, int64 [clips].
 
     Returns:
         The projector's output [clips, tokens, WIDTH], the tower's output [clips, tokens, WIDTH], and the number of

@@ -43,10 +43,10 @@ class Losses:
     """Losses of a step.
 
     Attributes:
-        answers: mean loss of the tasks.
-        words: loss of the CTC helper.
-        sounds: loss of the classification helper.
-        correct: share of correct tokens of each task.
+        answers: Mean loss of the tasks.
+        words: Loss of the CTC helper.
+        sounds: Loss of the classification helper.
+        correct: Share of correct tokens of each task.
     """
 
     answers: torch.Tensor

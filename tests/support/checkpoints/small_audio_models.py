@@ -62,7 +62,7 @@ def write_small(kind: str, folder: Path, seed: int = 0, more_ends: Sequence[int]
     """Writes a whole checkpoint of a kind, by its model_type.
 
     Args:
-        more_ends: tokens that end an answer too: random weights hardly ever say the end token itself.
+        more_ends: Tokens that end an answer too: random weights hardly ever say the end token itself.
     """
     model, ends = WRITERS[kind](folder)
     spread(model, torch.Generator().manual_seed(seed))

@@ -30,11 +30,11 @@ def write_clap(
     """Write a whole checkpoint and return its folder; it runs like the published ones, with random weights.
 
     Args:
-        fusion: like laion/clap-htsat-fused, else like laion/clap-htsat-unfused.
-        channels, depths, heads: of the audio encoder: width of its first stage, and for each its blocks and heads.
-        text_hidden, text_layers: width (a multiple of 4) and depth of the text encoder.
-        dimensions: of the vectors.
-        seed: of the weights.
+        fusion: Whether to write a checkpoint like laion/clap-htsat-fused; else like laion/clap-htsat-unfused.
+        channels, depths, heads: Width of the audio encoder's first stage, and the blocks and heads of each stage.
+        text_hidden, text_layers: Width (a multiple of 4) and depth of the text encoder.
+        dimensions: Length of the vectors.
+        seed: Seed of the weights.
     """
     tokenizer = make_tokenizer()
     audio = {

@@ -47,10 +47,10 @@ LETTERS = vocabulary("ABCDEFGHIJKLMNOPQRSTUVWXYZ'")
 
 
 def write_ctc(folder: Path, model_type: str = "wav2vec2", seed: int = 0, masks: bool = True, **config: Any) -> Path:
-    """A CTC checkpoint of a wav2vec2-like encoder; `config` goes over that of a layer-norm one.
+    """A CTC checkpoint of a wav2vec2-like encoder; `config` overrides that of a layer-norm one.
 
     Args:
-        masks: what the feature extractor says of attention masks.
+        masks: Whether the feature extractor returns attention masks.
     """
     if model_type == "parakeet_ctc":
         return _write_parakeet(folder, seed)

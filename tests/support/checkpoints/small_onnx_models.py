@@ -42,7 +42,7 @@ def write_paraformer(folder: Path, width: int = WIDTH, layers: int = 1) -> None:
     """A token a frame of 60 ms, which begins where the first of the frame's three thirds has a peak.
 
     Args:
-        width, layers: of feed-forward layers, each with four times as many hidden units.
+        width, layers: Width and number of feed-forward layers, each with four times as many hidden units.
     """
     tokens = ["<blank>", "<s>", "</s>", *LETTERS]
     count = len(tokens)

@@ -47,16 +47,16 @@ def write_checkpoint(
     vocabulary: int = 0,
     shard_size: str | int = "5GB",
 ) -> Path:
-    """Writes a whole checkpoint and returns its folder; it runs like the published ones, and answers nonsense.
+    """Write a whole checkpoint and return its folder; it runs like the published ones, with random weights.
 
     Args:
-        chat: like Instruct, with a chat template and `<|im_end|>` as one of the ends; else like the base model.
-        hidden, layers: width (a multiple of 2 * heads) and depth of the language model; its MLP is 4 * hidden wide.
-        seed: of the weights.
-        audio_hidden, audio_layers: the same of the audio encoder.
-        heads: of attention, in both.
-        vocabulary: rows of the embedding; default: as many as the tokenizer has tokens, rounded up to 32.
-        shard_size: of the safetensors files, in bytes or like "1MB".
+        chat: Whether it is an Instruct checkpoint, with a chat template and the end token `<|im_end|>`, or a base one.
+        hidden, layers: Width (a multiple of 2 * heads) and depth of the language model; its MLP is 4 * hidden wide.
+        seed: Seed of the weights.
+        audio_hidden, audio_layers: Width and depth of the audio encoder.
+        heads: Number of attention heads in both.
+        vocabulary: Rows of the embedding; default: as many as the tokenizer has tokens, rounded up to 32.
+        shard_size: Size of the safetensors files, in bytes or like "1MB".
     """
     tokenizer = make_tokenizer(chat)
     model = make_model(tokenizer, hidden, layers, seed, audio_hidden, audio_layers, heads, vocabulary)

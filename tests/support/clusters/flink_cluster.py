@@ -72,8 +72,8 @@ class FlinkCluster:
     """A running cluster.
 
     Attributes:
-        folder: for configuration, logs and temporary files.
-        master: host and port of the JobManager's REST service.
+        folder: Folder of configuration, logs and temporary files.
+        master: Host and port of the JobManager's REST service.
     """
 
     folder: Path

@@ -22,12 +22,12 @@ class Row:
     """A recording and its answers.
 
     Attributes:
-        answers: text, label or complete answer to each task; None for a recording that failed.
-        language: language of its transcripts.
-        score: score of its labels; None as from a server that returns no likelihoods.
-        avg_logprob: mean log-probability of a token of its texts.
-        flags: flags of its transcripts.
-        facts: measurements of the audio; None for those of any WAV file of `duration_s`.
+        answers: Text, label or complete answer to each task; None for a recording that failed.
+        language: Language of its transcripts.
+        score: Score of its labels; None as from a server that returns no likelihoods.
+        avg_logprob: Mean log-probability of a token of its texts.
+        flags: Flags of its transcripts.
+        facts: Measurements of the audio; None for those of any WAV file of `duration_s`.
     """
 
     id: str
@@ -51,7 +51,7 @@ def write_output(
     """Write the output of a job with `options`, with its failures in the footers of the parts and in failures/.
 
     Args:
-        identity: identity of the model, as the job's description has it.
+        identity: Identity of the model, as the job's description has it.
     """
     job = JobOptions(**options)  # type: ignore[arg-type]
     tasks = [dataclasses.replace(task, dimensions=3) if task.answer == "vector" else task for task in job.tasks()]

@@ -17,8 +17,8 @@ def serve_hub(files: Mapping[str, bytes], sizes: Mapping[str, int] | None = None
     """Address of a hub that has the files.
 
     Args:
-        sizes: sizes to list, where they are not those of `files`.
-        cut: requests whose path contains it lose their connection; "" for none.
+        sizes: Sizes to list, where they are not those of `files`.
+        cut: Requests whose path contains it lose their connection; "" for none.
     """
     listed = sizes or {name: len(content) for name, content in files.items()}
 

@@ -24,11 +24,11 @@ START_S = 30.0
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """A server that speaks a store's language.
+    """A server with the protocol of a store.
 
     Attributes:
         scheme: "s3" or "gs".
-        endpoint: where the server answers, as "http://127.0.0.1:1234".
+        endpoint: URL of the server, such as "http://127.0.0.1:1234".
     """
 
     scheme: str
