@@ -52,13 +52,16 @@ def test_the_sample_depends_only_on_the_seed(capsys):
     assert ids() != ids("--seed", "1")
 
 
-def test_durations_missing_from_the_manifest_are_estimated(capsys):
-    report = planned(capsys, SCENES, "--probe", "8")
-    lengths_s = [soundfile.info(path).duration for path in SCENES.parent.glob("*.flac")]
+def test_durations_missing_from_the_manifest_are_estimated(tmp_path, capsys):
+    paths = sorted(SCENES.parent.glob("*.flac"))
+    # Ids decide which files are probed: with those of the folder, the sample would depend on where the repository is.
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"id": path.name, "audio": str(path)} for path in paths])
+    report = planned(capsys, manifest, "--probe", "8")
+    lengths_s = [soundfile.info(path).duration for path in paths]
     lengths = report["lengths"]
     assert (lengths["unknown"], lengths["probed"], lengths["known_s"]) == (16, 8, 0)
     assert abs(lengths["audio_s"] - sum(lengths_s)) < 3 * lengths["error_s"] / 1.96
-    assert planned(capsys, SCENES, "--probe", "16")["lengths"]["audio_s"] == pytest.approx(sum(lengths_s), abs=0.01)
+    assert planned(capsys, manifest, "--probe", "16")["lengths"]["audio_s"] == pytest.approx(sum(lengths_s), abs=0.01)
 
 
 def test_without_a_probe_nothing_is_decoded_or_estimated(capsys, tmp_path):
