@@ -26,18 +26,18 @@ QUICK = EvaluateOptions(bootstrap=0)
 WORDS = ("red", "green", "blue", "yellow", "black")
 
 
-def spoken(chance, errors):
+def noisy_transcript(chance, errors):
     return " ".join(word if chance.random() > errors else chance.choice(WORDS) for word in WORDS)
 
 
 @pytest.fixture
 def two(tmp_path):
-    """Two systems on forty recordings, of which B fails at one and A does not know another."""
+    """Two systems on forty recordings, of which B fails at one and A lacks another."""
     chance = np.random.default_rng(5)
     ids = [f"r{number:02d}" for number in range(40)]
     reference = " ".join(WORDS)
-    a = [Row(id, {"transcribe": spoken(chance, 0.1)}, reference, extra={"who": "[b]x[/b]"}) for id in ids]
-    b = [Row(id, {"transcribe": spoken(chance, 0.3)}, reference) for id in ids]
+    a = [Row(id, {"transcribe": noisy_transcript(chance, 0.1)}, reference, extra={"who": "[b]x[/b]"}) for id in ids]
+    b = [Row(id, {"transcribe": noisy_transcript(chance, 0.3)}, reference) for id in ids]
     b[7] = Row("r07", None)
     write_output(tmp_path / "a", a[:39])
     write_output(tmp_path / "b", b, rows_a_part=9)
@@ -174,9 +174,9 @@ def test_passing_rows_are_a_manifest_with_the_text_of_a(two, tmp_path):
     comparison = keep(two, "wer(A, B) < 0.3 AND extra['who'] LIKE '[b]%'", to)
     _, _, rows_a, rows_b = two
     passing = [
-        one
-        for one, other in zip(rows_a, rows_b, strict=True)
-        if other.answers and jiwer.wer(transcript_of(one), transcript_of(other)) < 0.3
+        row_a
+        for row_a, row_b in zip(rows_a, rows_b, strict=True)
+        if row_b.answers and jiwer.wer(transcript_of(row_a), transcript_of(row_b)) < 0.3
     ]
     assert 0 < len(passing) < 38
     assert manifest_lines(to) == [
@@ -206,8 +206,8 @@ def test_the_kept_manifest_can_be_annotated(tmp_path):
     options[-1] = "wer(A, B) = 0 and extra['number'] <> '2'"
     assert main(["compare", *options, "--to", str(tmp_path / "kept.jsonl")]) == 0
     assert run_here(tmp_path / "kept.jsonl", tmp_path / "again").annotated == 3
-    again = manifest_lines(tmp_path / "kept.jsonl")
-    assert [row["text"] for row in again] == [rows[number]["text"] for number in (0, 1, 3)]
+    passing = manifest_lines(tmp_path / "kept.jsonl")
+    assert [row["text"] for row in passing] == [rows[number]["text"] for number in (0, 1, 3)]
 
 
 @pytest.mark.model

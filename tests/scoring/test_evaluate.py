@@ -122,7 +122,7 @@ def test_calibrated_scores_have_no_calibration_error(tmp_path):
     calibration = evaluate(str(tmp_path / "out"), QUICK).task("emotion").calibration
     assert calibration is not None
     assert calibration.ece == pytest.approx(0.2 * 0.9, abs=1e-6)
-    assert [(one.rows, round(one.accuracy, 2)) for one in calibration.bins] == [(40, 0.75), (10, 0.0)]
+    assert [(interval.rows, round(interval.accuracy, 2)) for interval in calibration.bins] == [(40, 0.75), (10, 0.0)]
 
 
 def test_figures_are_broken_down_by_length_level_and_any_column(listened):

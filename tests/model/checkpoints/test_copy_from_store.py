@@ -53,9 +53,9 @@ def test_a_store_that_changed_is_copied_beside_the_files_of_a_running_job(store)
 
 
 def room_for_one(folder):
-    """A disk that has room for one copy, less what lies there."""
-    taken = sum(path.stat().st_size for path in folder.iterdir())
-    return namedtuple("Usage", "free")(sum(map(len, FILES.values())) - taken)
+    """Usage of a disk with room for one copy, less the files in the folder."""
+    used_bytes = sum(path.stat().st_size for path in folder.iterdir())
+    return namedtuple("Usage", "free")(sum(map(len, FILES.values())) - used_bytes)
 
 
 @pytest.mark.parametrize("harm", ["delete", "cut"])
@@ -101,11 +101,15 @@ def test_a_copy_whose_process_was_killed_is_made_again(store, cache):
         child.join(0.02)
     os.kill(child.pid, signal.SIGKILL)
     child.join()
-    (left,) = (path for path in (cache / "models").iterdir() if path.is_dir())
-    assert {path.name for path in left.iterdir()} == {"config.json", "model-1.safetensors", "model-2.safetensors.part"}
+    (partial_copy,) = (path for path in (cache / "models").iterdir() if path.is_dir())
+    assert {path.name for path in partial_copy.iterdir()} == {
+        "config.json",
+        "model-1.safetensors",
+        "model-2.safetensors.part",
+    }
     list_as(store, "model-2.safetensors")
     folder, digest = copy_checkpoint(f"disk://{store}")
-    assert folder == left
+    assert folder == partial_copy
     assert digest == folder_digest(folder) == folder_digest(store)
     assert {path.name for path in folder.iterdir()} == {*FILES, "copied.json"}
 
@@ -120,13 +124,13 @@ def test_of_two_processes_one_copies_and_the_other_waits(store, monkeypatch):
         return really_open(self, path, **options)
 
     monkeypatch.setattr(DiskStore, "_open", held_open)  # in this process
-    here = threading.Thread(target=lambda: copied.append(copy_checkpoint(f"disk://{store}")[1]))
-    here.start()
+    thread = threading.Thread(target=lambda: copied.append(copy_checkpoint(f"disk://{store}")[1]))
+    thread.start()
     assert begun.wait(60)
     child, messages = start_copy(f"disk://{store}")
     assert messages.get(timeout=60).startswith("waiting for another process that copies the model")
     go_on.set()
-    here.join()
+    thread.join()
     assert [messages.get(timeout=60)] == copied == [folder_digest(store)]
     child.join()
     assert reads(store) == sorted(FILES)

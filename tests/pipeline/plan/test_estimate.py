@@ -19,12 +19,12 @@ CARD = Device("Card", "cuda", "NVIDIA Card", 24)
 OTHER = Device("Other", "cuda", "NVIDIA Other", 80)
 PROCESSOR = Device("Processor", "cpu", "ACME", 16, cores=4)
 BIG, SMALL = ModelSize("qwen2_audio", 7_000_000_000), ModelSize("whisper-ctranslate2", 39_000_000)
-LISTENER = PlannedModel("org/big", ("caption", "emotion"), BIG, "Big")
-WRITES = PlannedModel("org/small", ("transcribe",), SMALL, "Small")
+BIG_MODEL = PlannedModel("org/big", ("caption", "emotion"), BIG, "Big")
+SMALL_MODEL = PlannedModel("org/small", ("transcribe",), SMALL, "Small")
 
 
-def speed(model, tasks, rtfx, compute_type="bfloat16", **other):
-    return Speed("Card", model, tasks, compute_type, rtfx, 10.0, "command", "bench_x", DAY, **other)
+def speed(model, tasks, rtfx, compute_type="bfloat16", **fields):
+    return Speed("Card", model, tasks, compute_type, rtfx, 10.0, "command", "bench_x", DAY, **fields)
 
 
 def tables(*speeds, prices=()):
@@ -39,7 +39,7 @@ def on_card(estimates):
 def test_time_and_money_are_those_of_the_table():
     prices = (Price("one", "Card", 2.0, DAY, "list"), Price("four", "Card", 7.0, DAY, "list", devices=4))
     measured_tables = tables(speed("Big", ("caption", "emotion"), 50.0), prices=prices)
-    estimates = estimate(3600.0 * 1000, 360_000, [LISTENER], JobOptions(), measured_tables)
+    estimates = estimate(3600.0 * 1000, 360_000, [BIG_MODEL], JobOptions(), measured_tables)
     card = on_card(estimates)
     assert card.work_s == 1000 / 50 * 3600
     assert not card.at_most
@@ -48,7 +48,7 @@ def test_time_and_money_are_those_of_the_table():
         ("four", 5.0, 5.0 * 7.0 * 1.25),
     ]
     assert card.measured == ("bench_x, 2026-11-01",)
-    assert [(one.device, one.work_s, one.missing) for one in estimates if one.device != "Card"] == [
+    assert [(row.device, row.work_s, row.missing) for row in estimates if row.device != "Card"] == [
         ("Other", None, ("org/big",)),
         ("Processor", None, ("org/big",)),
     ]
@@ -56,9 +56,9 @@ def test_time_and_money_are_those_of_the_table():
 
 def test_times_of_several_models_add_up_unless_one_was_not_measured():
     both = tables(speed("Big", ("caption", "emotion"), 50.0), speed("Small", ("transcribe",), 100.0, "float16"))
-    assert on_card(estimate(1000.0, 100, [LISTENER, WRITES], JobOptions(), both)).work_s == 1000 / 50 + 1000 / 100
-    one = on_card(estimate(1000.0, 100, [LISTENER, WRITES], JobOptions(), tables(both.speed_table.speeds[0])))
-    assert (one.work_s, one.missing) == (None, ("org/small",))
+    assert on_card(estimate(1000.0, 100, [BIG_MODEL, SMALL_MODEL], JobOptions(), both)).work_s == 1000 / 50 + 1000 / 100
+    card = on_card(estimate(1000.0, 100, [BIG_MODEL, SMALL_MODEL], JobOptions(), tables(both.speed_table.speeds[0])))
+    assert (card.work_s, card.missing) == (None, ("org/small",))
 
 
 @pytest.mark.parametrize(
@@ -74,32 +74,32 @@ def test_times_of_several_models_add_up_unless_one_was_not_measured():
 )
 def test_a_figure_counts_where_all_tasks_were_measured_with_the_same_options(measured, options, rtfx, at_most):
     measured_tables = tables(*(speed("Big", tasks, figure) for tasks, figure in measured))
-    card = on_card(estimate(1000.0, 100, [LISTENER], JobOptions(**options), measured_tables))
+    card = on_card(estimate(1000.0, 100, [BIG_MODEL], JobOptions(**options), measured_tables))
     assert card.work_s == (None if rtfx is None else 1000 / rtfx)
     assert card.at_most == at_most
 
 
 def test_recordings_of_other_lengths_than_the_measured_ones_are_noted():
     measured_tables = tables(speed("Big", ("caption", "emotion"), 50.0))
-    assert on_card(estimate(1900.0, 100, [LISTENER], JobOptions(), measured_tables)).notes == ()
-    (note,) = on_card(estimate(2100.0, 100, [LISTENER], JobOptions(), measured_tables)).notes
+    assert on_card(estimate(1900.0, 100, [BIG_MODEL], JobOptions(), measured_tables)).notes == ()
+    (note,) = on_card(estimate(2100.0, 100, [BIG_MODEL], JobOptions(), measured_tables)).notes
     assert note == "Big was measured on recordings of 10 s; these have 21 s on average"
-    assert len(on_card(estimate(400.0, 100, [LISTENER], JobOptions(), measured_tables)).notes) == 1
+    assert len(on_card(estimate(400.0, 100, [BIG_MODEL], JobOptions(), measured_tables)).notes) == 1
 
 
 def test_without_hours_or_models_there_is_no_figure():
     measured_tables = tables(speed("Big", ("caption", "emotion"), 50.0))
-    unknown = on_card(estimate(None, 100, [LISTENER], JobOptions(), measured_tables))
+    unknown = on_card(estimate(None, 100, [BIG_MODEL], JobOptions(), measured_tables))
     assert (unknown.work_s, unknown.missing) == (None, ())
     assert estimate(1000.0, 100, [], JobOptions(), measured_tables) == ()
 
 
 def test_the_device_of_this_machine_is_marked():
-    here = [MachineDevice("ACME Xtreme 9", "cpu", 15.5, cores=4)]
-    estimates = estimate(1000.0, 100, [LISTENER], JobOptions(), tables(), here)
-    assert [one.device for one in estimates if one.here] == ["Processor"]
+    devices = [MachineDevice("ACME Xtreme 9", "cpu", 15.5, cores=4)]
+    estimates = estimate(1000.0, 100, [BIG_MODEL], JobOptions(), tables(), devices)
+    assert [row.device for row in estimates if row.here] == ["Processor"]
     assert not any(
-        one.here for one in estimate(1.0, 1, [LISTENER], JobOptions(), tables(), [MachineDevice("ACME", "cpu", 9, 2)])
+        row.here for row in estimate(1.0, 1, [BIG_MODEL], JobOptions(), tables(), [MachineDevice("ACME", "cpu", 9, 2)])
     )
 
 

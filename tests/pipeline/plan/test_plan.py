@@ -23,8 +23,8 @@ def test_a_plan_counts_every_row_once(tmp_path):
     assert (plan.recordings, plan.known_s, plan.of_known) == (800, 1600.0, 800)
     assert (plan.already_annotated, plan.kept_failures, plan.duplicates, len(plan.failures)) == (200, 0, 300, 1)
     assert 800 / 50 <= plan.shards <= 64
-    kept = make_plan(str(manifest), store.root, JobOptions(keep_failures=True), 2)
-    assert (kept.recordings, kept.kept_failures) == (750, 50)
+    without_failures = make_plan(str(manifest), store.root, JobOptions(keep_failures=True), 2)
+    assert (without_failures.recordings, without_failures.kept_failures) == (750, 50)
 
 
 def test_a_recording_keeps_every_field_through_pickling():

@@ -98,28 +98,28 @@ def test_parts_of_files_are_cut_sample_by_sample(tmp_path):
     exported = export(str(tmp_path / "labels"), str(tmp_path / "hub"), ExportOptions("hf"))
     assert (exported.of, exported.rows, exported.left_out) == (5, 4, {"not_found": 1})
     assert exported.examples[0].id == "gone" and "gone.wav" in exported.examples[0].message
-    sounds = {}
+    samples_by_id = {}
     for row in pq.read_table(tmp_path / "hub" / "data").to_pylist():
-        sounds[row["id"]], _ = soundfile.read(io.BytesIO(row["audio"]["bytes"]), dtype="int32", always_2d=True)
+        samples_by_id[row["id"]], _ = soundfile.read(io.BytesIO(row["audio"]["bytes"]), dtype="int32", always_2d=True)
         assert row["audio"]["path"].endswith(".flac")
     source, _ = soundfile.read(path, dtype="int32", always_2d=True)
-    assert np.array_equal(sounds["part"], source[22_050 : 22_050 + 44_100])
-    assert np.array_equal(sounds["channel"], source[22_050:, 1:])
-    assert np.array_equal(sounds["start"], source[:22_050])
-    assert np.array_equal(sounds["deep"], soundfile.read(deep, dtype="int32", always_2d=True)[0][16_000:])
+    assert np.array_equal(samples_by_id["part"], source[22_050 : 22_050 + 44_100])
+    assert np.array_equal(samples_by_id["channel"], source[22_050:, 1:])
+    assert np.array_equal(samples_by_id["start"], source[:22_050])
+    assert np.array_equal(samples_by_id["deep"], soundfile.read(deep, dtype="int32", always_2d=True)[0][16_000:])
 
 
 @pytest.mark.model
 def test_audio_in_containers_is_exported(tmp_path):
-    sounds = [write_noise(tmp_path / "audio" / f"{number}.flac") for number in range(5)]
+    paths = [write_noise(tmp_path / "audio" / f"{number}.flac") for number in range(5)]
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
-        for path in sounds[:2]:
+        for path in paths[:2]:
             tar.add(path, path.name)
-    audio = [{"bytes": path.read_bytes(), "path": path.name} for path in sounds[2:]]
+    audio = [{"bytes": path.read_bytes(), "path": path.name} for path in paths[2:]]
     pq.write_table(pa.table({"speech": audio}), tmp_path / "x.parquet", row_group_size=2)
     run_here(tmp_path / "x.tar", tmp_path / "tar")
     run_here(tmp_path / "x.parquet", tmp_path / "rows", columns=("audio=speech",))
-    for name, expected in (("tar", sounds[:2]), ("rows", sounds[2:])):
+    for name, expected in (("tar", paths[:2]), ("rows", paths[2:])):
         exported = export(str(tmp_path / name), str(tmp_path / f"hub-{name}"), ExportOptions("hf"))
         assert (exported.rows, exported.in_containers, exported.left_out) == (len(expected), len(expected), {})
         rows = pq.read_table(tmp_path / f"hub-{name}" / "data").to_pylist()

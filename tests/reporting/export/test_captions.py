@@ -43,14 +43,14 @@ def test_captions_are_one_file_per_recording_for_any_id_and_text(hostile_output,
     index = manifest_lines(folder / "files.jsonl")
     assert {row["id"] for row in index} == set(HOSTILE)
     assert sorted(path.name for path in folder.iterdir()) == sorted(["files.jsonl", *(row["file"] for row in index)])
-    assert [path.name for path in (tmp_path / "to").iterdir()] == ["captions"]  # nothing beside it, nothing left over
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["captions"]  # no other file
     for row in index:
         first, second = cues_of(folder / row["file"])
         assert (first[:2], second) == ((0.0, 0.125), (0.125, 0.25, "and"))
         if format == "vtt":
             assert "<" not in first[2] and ">" not in first[2]
-            shown = first[2].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-            assert shown == one_line(row["id"])
+            unescaped = first[2].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+            assert unescaped == one_line(row["id"])
         else:
             assert not set("<>{}") & set(first[2]) and len(first[2]) == len(one_line(row["id"]))
 

@@ -61,11 +61,11 @@ def test_a_merged_part_holds_all_rows_and_the_origin_of_each_part():
     )
     table = pq.read_table(pa.BufferReader(merged.content))
     alone = [
-        pq.read_table(pa.BufferReader(small(*one).content))
-        for one in (("aa1", [("a", {"speaker": "x"}), ("b", {})]), ("cc1", [("c", {})]))
+        pq.read_table(pa.BufferReader(small(*part).content))
+        for part in (("aa1", [("a", {"speaker": "x"}), ("b", {})]), ("cc1", [("c", {})]))
     ]
     assert table.schema.equals(alone[0].schema) and not table.schema.field("id").nullable
-    assert table.to_pylist() == [row for one in alone for row in one.to_pylist()]
+    assert table.to_pylist() == [row for part in alone for row in part.to_pylist()]
     footer = PartFooter.of(pq.read_metadata(pa.BufferReader(merged.content)))
     assert (footer.run_id, footer.failures) == ("c1", (FAILURE,))
     assert footer.origins == (
@@ -76,13 +76,13 @@ def test_a_merged_part_holds_all_rows_and_the_origin_of_each_part():
 
 def test_a_part_merged_again_keeps_its_origins_and_comes_later_by_name():
     first, second = merge(small("aa1", [("a", {})])), merge(small("ff1", [("b", {})]))
-    again = merge(read_small(first.path, first.content), read_small(second.path, second.content), small("cc1", []))
-    third = merge(read_small(again.path, again.content), small("dd1", []), run_id="c3")
+    remerged = merge(read_small(first.path, first.content), read_small(second.path, second.content), small("cc1", []))
+    third = merge(read_small(remerged.path, remerged.content), small("dd1", []), run_id="c3")
     footer = PartFooter.of(pq.read_metadata(pa.BufferReader(third.content)))
     assert [origin.key for origin in footer.origins] == ["aa1", "ff1", "cc1", "dd1"]
-    assert set(footer.merged) == {first.path, second.path, again.path}
-    for merged in (first, second, again, third):
-        assert all(path < merged.path for path in merged.replaces), "a listing in order of names sees it last"
+    assert set(footer.merged) == {first.path, second.path, remerged.path}
+    for merged in (first, second, remerged, third):
+        assert all(path < merged.path for path in merged.replaces), "a listing in order of names lists it last"
 
 
 def test_the_same_parts_merge_into_the_same_path_and_others_do_not():
@@ -105,9 +105,9 @@ def test_parts_of_failures_alone_are_merged_too():
 
 
 def test_parts_of_different_columns_are_not_merged():
-    other = encode_part(pa.table({"id": ["a"]}), PartReport("bb1", 1, ()), "run1", "f00d")
+    content = encode_part(pa.table({"id": ["a"]}), PartReport("bb1", 1, ()), "run1", "f00d")
     with pytest.raises(JobError, match=r"part-bb1.parquet has other columns than .*part-aa1.parquet"):
-        merge(small("aa1", [("a", {})]), read_small(OutputStore.part_path("bb1"), other))
+        merge(small("aa1", [("a", {})]), read_small(OutputStore.part_path("bb1"), content))
 
 
 @pytest.mark.parametrize("content", [b"hello", encode_table(pa.table({"id": ["a"]}))])

@@ -111,7 +111,7 @@ class Refusing(MemoryFileSystem):
     """Does nothing that the test names, with what is no OSError, as gcsfs, botocore and google.auth do."""
 
     protocol = "refusing"
-    find = AbstractFileSystem.find  # by folders; the memory's own knows no folders
+    find = AbstractFileSystem.find  # by folders, which the memory's own find does not list
     refused = ()
 
     def __getattribute__(self, name):
