@@ -39,9 +39,9 @@ def bench(count: int = 12, rounds: int = 3) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         write_whisper_tiny_en(Path(folder))
         engine = WhisperTransformers(folder, JobOptions())
-        with engine._copies.acquire() as copy:
-            about = {"device": str(copy._network.device), "dtype": str(copy._network.dtype)}
-        network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=copy._network.dtype).to(about["device"])
+        with engine._replicas.acquire() as replica:
+            about = {"device": str(replica._network.device), "dtype": str(replica._network.dtype)}
+        network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=replica._network.dtype).to(about["device"])
         processor = AutoProcessor.from_pretrained(folder)
     recognize = pipeline(
         "automatic-speech-recognition",
