@@ -41,7 +41,9 @@ def bench(count: int = 12, rounds: int = 3) -> dict[str, Any]:
         engine = WhisperTransformers(folder, JobOptions())
         with engine._replicas.acquire() as replica:
             about = {"device": str(replica._network.device), "dtype": str(replica._network.dtype)}
-        network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=replica._network.dtype).to(about["device"])
+        network = WhisperForConditionalGeneration.from_pretrained(folder, dtype=replica._network.dtype).to(
+            about["device"]
+        )
         processor = AutoProcessor.from_pretrained(folder)
     recognize = pipeline(
         "automatic-speech-recognition",
