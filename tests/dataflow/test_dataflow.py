@@ -21,6 +21,8 @@ from tests.support.clusters.fake_dataflow import fake_dataflow, staged_pipeline
 from tests.support.jobs import PHONE_PROMPTS, annotations, failures, write_manifest
 from tests.support.paths import ROOT
 
+pytestmark = [pytest.mark.process, pytest.mark.model]
+
 IMAGE = "europe-west4-docker.pkg.dev/project/earmark/worker:1"
 GROUP_BY_KEY = common_urns.primitives.GROUP_BY_KEY.urn
 
@@ -87,8 +89,6 @@ def submitted(tmp_path_factory):
         yield Submitted(ended, job, staged_pipeline(job), folder / "output")
 
 
-@pytest.mark.process
-@pytest.mark.model
 def test_the_submitted_job_runs_to_its_end_and_its_result_is_the_status(submitted):
     assert submitted.ended.returncode == 0, submitted.ended.stderr
     assert [row["id"] for row in annotations(submitted.output)] == ["a", "b"]

@@ -24,6 +24,7 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_shell_commands_parse(page):
     scripts = blocks(page, "bash")
@@ -31,6 +32,7 @@ def test_shell_commands_parse(page):
     subprocess.run(["bash", "-n"], input="\n".join(scripts), text=True, check=True)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_shellcheck_reports_nothing(page):

@@ -70,6 +70,7 @@ def test_annotate_does_what_the_command_does_and_returns_the_summary(tmp_path):
     assert (resumed.annotated, annotations(tmp_path / "out")) == (0, written)
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("module", [earmark, python_api], ids=["the package", "annotate"])
 def test_the_examples_of_the_docstrings_run(module, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(EXAMPLES)

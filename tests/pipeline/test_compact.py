@@ -72,6 +72,7 @@ def test_a_second_compaction_has_nothing_to_do_and_a_later_one_merges_only_small
     assert read_contents(store) == small_part_contents([*KEYS, "f0aa", "f1aa", "f2aa"])
 
 
+@pytest.mark.model
 def test_values_and_types_stay_the_same_for_every_reader(tmp_path):
     rows = write_tones(tmp_path / "audio", 12)
     run_here(write_manifest(tmp_path / "m.jsonl", rows), tmp_path / "out", shard_rows=2, task=("transcribe", "emotion"))
@@ -89,6 +90,7 @@ def test_values_and_types_stay_the_same_for_every_reader(tmp_path):
     assert dict(duckdb.sql(f"SELECT id, transcribe.text FROM read_parquet({listed})").fetchall()) == texts
 
 
+@pytest.mark.model
 def test_nightly_runs_continue_after_a_compaction(tmp_path):
     rows = write_tones(tmp_path / "audio", 10)
     late = {"id": "late", "audio_filepath": str(tmp_path / "late.wav")}
@@ -186,6 +188,7 @@ def test_a_foreign_file_among_the_parts_stops_it_and_is_named(store):
     assert len(store.part_bytes()) == 13
 
 
+@pytest.mark.process
 def test_compact_and_parts_import_neither_beam_nor_torch():
     heavy = "{'apache_beam', 'torch', 'librosa', 'pandas'}"
     code = f"import sys, earmark.pipeline.compact; print({heavy} & set(sys.modules))"

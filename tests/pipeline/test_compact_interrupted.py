@@ -27,6 +27,8 @@ from tests.support.outputs.parts import (
     write_small_parts,
 )
 
+pytestmark = pytest.mark.process
+
 DEADLINE_S = 120
 LARGE = 2**20
 

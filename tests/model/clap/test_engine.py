@@ -19,6 +19,8 @@ from earmark.schemas.tasks import new_task
 from tests.support.audio.glides import cut_clip, make_glide, vector_of
 from tests.support.checkpoints.small_clap import write_clap
 
+pytestmark = pytest.mark.model
+
 FACTS = AudioFacts(1.0, SAMPLE_RATE_HZ, 1, "wav", -20.0, -3.0, 0.0)
 SECONDS = (3.3, 0.7, 10.0, 1 / SAMPLE_RATE_HZ, 9.99, 0.01, 5.0, 6.0)
 OPTIONS = JobOptions(device="cpu", batch_s=30.0, model_threads=1)

@@ -97,6 +97,7 @@ def test_answers_of_every_kind_have_their_columns_in_the_parquet(tmp_path, job_f
         assert row["noise"]["scores"] == [{"label": "yes", "score": 1.0}, {"label": "no", "score": 0.0}]
 
 
+@pytest.mark.model
 def test_an_additional_task_makes_a_different_job(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 2))
     run_here(manifest, tmp_path / "out", task=("transcribe",))
@@ -105,6 +106,7 @@ def test_an_additional_task_makes_a_different_job(tmp_path):
         run_here(manifest, tmp_path / "out", task=("transcribe", "caption"))
 
 
+@pytest.mark.model
 def test_another_model_for_one_task_makes_a_different_job(tmp_path):
     manifest = write_manifest(tmp_path / "m.jsonl", write_tones(tmp_path / "audio", 2))
     run_here(manifest, tmp_path / "out", task=("transcribe", "caption"), model=("a",))

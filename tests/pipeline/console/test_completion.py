@@ -79,6 +79,7 @@ def test_commands_options_and_files_are_completed(folder):
     ]
 
 
+@pytest.mark.process
 def test_values_of_options_are_completed_within_lists_and_after_a_task(folder):
     annotate = "earmark annotate calls.jsonl labels"
     lines = (
@@ -103,6 +104,7 @@ def test_values_of_options_are_completed_within_lists_and_after_a_task(folder):
     ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("shell", SHELLS)
 def test_tab_in_a_terminal_completes(shell, folder):
     if shutil.which(shell) is None:
@@ -130,6 +132,7 @@ def until(terminal, expected):
         output += os.read(terminal, 4096)
 
 
+@pytest.mark.process
 def test_the_script_of_every_shell_calls_earmark(folder):
     for shell in SHELLS:
         command = [folder / "bin" / "earmark", "completion", shell]

@@ -29,6 +29,7 @@ def output(tmp_path_factory):
     return folder / "labels"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("compacted", [False, True])
 def test_the_code_of_the_card_loads_every_row(output, tmp_path, compacted):
     if compacted:
@@ -127,6 +128,7 @@ def assign_listening(options, here):
     return fake_assignments(options), dict.fromkeys(options.tasks(), "describing")
 
 
+@pytest.mark.model
 def test_every_run_and_compaction_writes_the_card(tmp_path, monkeypatch):
     monkeypatch.setattr("earmark.pipeline.annotate.assign", assign_listening)
     options, path = JobOptions(model=("any",)), tmp_path / "labels" / "README.md"

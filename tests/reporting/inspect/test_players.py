@@ -21,6 +21,8 @@ from tests.support.audio.containers import write_container
 from tests.support.audio.players import only_on_path, put_player
 from tests.support.jobs import run_here, write_manifest, write_tone, write_tones
 
+pytestmark = pytest.mark.process
+
 RATE_HZ = 44_100
 
 
@@ -58,7 +60,6 @@ def decoded(stereo, start=0, end=None, channel=None):
     return soxr.resample(mono, RATE_HZ, 16_000, "HQ")
 
 
-@pytest.mark.process
 @pytest.mark.model
 def test_the_annotated_part_and_channel_are_played(output, stereo, tmp_path, monkeypatch, capsys):
     put_player(tmp_path / "bin", "aplay")
@@ -95,7 +96,6 @@ def test_the_annotated_samples_are_played_at_any_source_rate(tmp_path, rate):
         np.testing.assert_allclose(samples, np.clip(annotated.samples, -1, 1), atol=1e-4)
 
 
-@pytest.mark.process
 @pytest.mark.model
 @pytest.mark.parametrize(("container", "kept"), [("tar", True), ("tar", False), ("parquet", False)])
 def test_audio_in_containers_is_named_and_played(tmp_path, monkeypatch, capsys, container, kept):
@@ -147,7 +147,6 @@ def test_nothing_is_played_with_silent_or_json_or_into_a_pipe(output, tmp_path, 
     assert not (tmp_path / "bin" / "played.wav").exists()
 
 
-@pytest.mark.process
 def test_a_terminal_plays_by_default_and_prints_the_error_of_a_player(output, tmp_path, monkeypatch, capsys):
     put_player(tmp_path / "bin", "play", status=3)
     only_on_path(monkeypatch, tmp_path / "bin")

@@ -19,6 +19,8 @@ from earmark.transforms.audio.isolation import call_isolated, child_processes
 from tests.support.child_functions import shout
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.process
+
 GENEROUS_S = 60.0
 PARENT = """
 import sys
@@ -31,7 +33,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.process
 def test_children_do_not_import_the_parent_s_main_module(tmp_path):
     script = tmp_path / "heavy.py"
     script.write_text(
@@ -64,7 +65,6 @@ def test_results_are_in_order_across_chunks(pool):
     assert results(pool, [["a", "b"], ["odd", "c"], ["d"]]) == ["A", "B", "odd", "C", "D"]
 
 
-@pytest.mark.process
 def test_only_the_item_that_crashes_fails(pool):
     assert results(pool, [["a", "crash", "b"], ["c"]]) == ["A", "crashed", "B", "C"]
 
@@ -75,7 +75,6 @@ def test_the_message_of_a_crash_names_the_signal(pool):
     assert "signal 11" in result.message
 
 
-@pytest.mark.process
 def test_the_message_of_a_process_that_ends_itself_has_its_status(pool):
     (result,) = call_isolated(pool, shout, [["exit"]], GENEROUS_S)
     assert isinstance(result, RowError)
@@ -108,7 +107,6 @@ def test_a_time_limit_is_one_for_each_item(pool):
     assert noting.limits_s == [90.0, 30.0, 30.0, 30.0]
 
 
-@pytest.mark.process
 def test_a_hang_is_a_timeout_of_its_item_only(pool):
     results(pool, [["warm"], ["up"]])  # the start of a child is not what is timed
     assert results(pool, [["a", "hang"], ["b"]], timeout_s=3.0) == ["A", "timeout", "B"]
@@ -144,7 +142,6 @@ def test_threads_that_start_at_once_share_one_pool(monkeypatch):
     assert pools[0] is pools[1]
 
 
-@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell who has sent a signal")
 def test_a_child_heeds_the_sigterm_of_its_parent_only():
     others = set(psutil.Process().children())
